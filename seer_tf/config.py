@@ -1,0 +1,258 @@
+"""What defines a run: frozen dataclasses, typed overrides, and their JSON form.
+
+A `Config` is complete: together with the images it determines a run. It knows nothing of TensorFlow. Units are part of
+the names (`_px`, `_steps`, `_fractions`); what is global says so. Values and their sources are in `recipes.py`.
+"""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from seer_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how many in a step over all replicas."""
+
+    source: str = "builtin"
+    global_batch_size: int = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class CropsConfig:
+    """Multi-crop (SwAV, section 3.4): one entry per group of crops of one size, the largest and assigning group first."""
+
+    num: tuple[int, ...] = (2, 4)
+    sizes_px: tuple[int, ...] = (224, 96)
+    min_area_fractions: tuple[float, ...] = (0.14, 0.05)
+    max_area_fractions: tuple[float, ...] = (1.0, 0.14)
+    flip_probability: float = 0.5
+    color_jitter_probability: float = 0.8
+    brightness: float = 0.8
+    contrast: float = 0.8
+    saturation: float = 0.8
+    hue: float = 0.2
+    grayscale_probability: float = 0.2
+    blur_probability: float = 0.5
+    blur_min_sigma_px: float = 0.1
+    blur_max_sigma_px: float = 2.0
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class BackboneConfig:
+    """A RegNetY by the name of its design in `models/regnet_design.py`."""
+
+    variant: str = "400MF"
+    stem_stride: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadConfig:
+    """Projection MLP (hidden layers, then the embedding) and prototypes."""
+
+    hidden_dims: tuple[int, ...] = (2048,)
+    embedding_dim: int = 128
+    batch_norm: bool = True
+    num_prototypes: int = 3000
+
+
+@dataclasses.dataclass(frozen=True)
+class SwavConfig:
+    """Sinkhorn codes and swapped prediction."""
+
+    temperature: float = 0.1
+    epsilon: float = 0.05
+    sinkhorn_iterations: int = 3
+    num_assigning_crops: int = 2
+    freeze_prototypes_steps: int = 313
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """LARS."""
+
+    momentum: float = 0.9
+    weight_decay: float = 1e-6
+    trust_coefficient: float = 0.001
+    epsilon: float = 1e-8
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleConfig:
+    """Linear warm-up, then the curve named by `kind`, over the whole of the run."""
+
+    kind: str = "swav_cosine"
+    warmup_steps: int = 0
+    warmup_start_learning_rate: float = 0.0
+    peak_learning_rate: float = 0.3
+    final_learning_rate: float = 0.0003
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Length, seed, arithmetic, and how often something is written."""
+
+    num_steps: int = 1000
+    seed: int = 0
+    precision: str = "float32"
+    log_every_steps: int = 50
+    checkpoint_every_steps: int = 500
+    keep_checkpoints: int = 2
+    steps_per_call: int = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All of a run."""
+
+    recipe: str = ""
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    crops: CropsConfig = dataclasses.field(default_factory=CropsConfig)
+    backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
+    head: HeadConfig = dataclasses.field(default_factory=HeadConfig)
+    swav: SwavConfig = dataclasses.field(default_factory=SwavConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+
+
+def override(config: Config, assignments: Iterable[str]) -> Config:
+    """Returns the config with fields replaced.
+
+    Args:
+        config: where to start.
+        assignments: texts `section.field=value`, e.g. `head.num_prototypes=100` or `crops.num=2,4`; the value is read by
+            the type of the field.
+
+    Raises:
+        InputError: the section or field does not exist, or the value is not of its type.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        section, dot, field = path.strip().partition(".")
+        if not (equals and dot):
+            raise InputError(f"{assignment!r} is not of the form section.field=value, e.g. run.num_steps=500")
+        if section not in _SECTIONS:
+            raise InputError.unknown("section of the config", section, _SECTIONS)
+        kinds = typing.get_type_hints(_SECTIONS[section])
+        if field not in kinds:
+            raise InputError.unknown(f"field of {section}", field, kinds)
+        part = dataclasses.replace(getattr(config, section), **{field: _parse(path, text.strip(), kinds[field])})
+        config = dataclasses.replace(config, **{section: part})
+    return config
+
+
+def validate(config: Config) -> Config:
+    """Returns the config unchanged, if its fields agree with each other.
+
+    Raises:
+        InputError: a count, size, fraction or probability is out of its range, or the crop groups do not match.
+    """
+    crops, swav = config.crops, config.swav
+    per_group = {len(crops.num), len(crops.sizes_px), len(crops.min_area_fractions), len(crops.max_area_fractions)}
+    if len(per_group) != 1 or 0 in per_group:
+        raise InputError(
+            "crops.num, crops.sizes_px, crops.min_area_fractions and crops.max_area_fractions must have one value per "
+            f"group of crops, but are {crops.num}, {crops.sizes_px}, {crops.min_area_fractions}, "
+            f"{crops.max_area_fractions}"
+        )
+    for low, high in zip(crops.min_area_fractions, crops.max_area_fractions, strict=True):
+        if not 0 < low <= high <= 1:
+            raise InputError(f"a crop takes between 0 and 1 of the image's area, smaller first, but got {low} to {high}")
+    if not 1 <= swav.num_assigning_crops <= crops.num[0]:
+        raise InputError(
+            f"swav.num_assigning_crops={swav.num_assigning_crops} must be between 1 and crops.num's first, {crops.num[0]}"
+        )
+    if sum(crops.num) < 2:
+        raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
+    if config.run.precision not in PRECISIONS:
+        raise InputError.unknown("run.precision", config.run.precision, PRECISIONS)
+    for path in _POSITIVE:
+        section, field = path.split(".")
+        value = getattr(getattr(config, section), field)
+        if min(value if isinstance(value, tuple) else (value,), default=1) <= 0:
+            raise InputError(f"{path}={value} must be above zero")
+    return config
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """Returns the config as a dictionary of plain values, for a file."""
+    return dataclasses.asdict(config)
+
+
+def from_json(values: Mapping[str, Any]) -> Config:
+    """Returns the config that `to_json` wrote.
+
+    Raises:
+        InputError: a section or field is missing or unknown, as in the file of another version.
+    """
+    try:
+        sections = {name: _section(kind, values[name]) for name, kind in _SECTIONS.items()}
+        return Config(recipe=values["recipe"], **sections)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"the saved config is not of this version of seer_tf ({error}); use the version that wrote it")
+
+
+def to_text(config: Config) -> str:
+    """Returns one line `section.field=value` per field, in the form that `override` reads."""
+    return "\n".join(
+        f"{section}.{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for section in _SECTIONS
+        for name, value in dataclasses.asdict(getattr(config, section)).items()
+    )
+
+
+def differences(one: Config, other: Config) -> list[str]:
+    """Returns one text `section.field: value here, value there` for each field in which two configs differ."""
+    texts = []
+    for section in _SECTIONS:
+        left, right = getattr(one, section), getattr(other, section)
+        for field in dataclasses.fields(left):
+            ours, theirs = getattr(left, field.name), getattr(right, field.name)
+            if ours != theirs:
+                texts.append(f"{section}.{field.name}: {ours}, {theirs}")
+    return texts
+
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
+
+_SECTIONS = {name: kind for name, kind in typing.get_type_hints(Config).items() if name != "recipe"}
+
+_POSITIVE = (
+    "data.global_batch_size",
+    "crops.num",
+    "crops.sizes_px",
+    "head.hidden_dims",
+    "head.embedding_dim",
+    "head.num_prototypes",
+    "swav.temperature",
+    "swav.epsilon",
+    "swav.sinkhorn_iterations",
+    "run.num_steps",
+    "run.log_every_steps",
+    "run.checkpoint_every_steps",
+    "run.keep_checkpoints",
+    "run.steps_per_call",
+)
+
+
+def _section(kind: type, values: Mapping[str, Any]) -> Any:
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _parse(path: str, text: str, kind: Any) -> Any:
+    try:
+        if typing.get_origin(kind) is tuple:
+            element = typing.get_args(kind)[0]
+            return tuple(element(part) for part in text.split(",") if part.strip())
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError):
+        name = str(kind) if typing.get_origin(kind) else kind.__name__
+        raise InputError(f"{path}={text!r} is not a {name}") from None

@@ -1,0 +1,76 @@
+"""Two workers of one cluster on this machine, for tests, which cannot hang.
+
+A collective that waits for a lost partner is deaf to SIGTERM, so whatever is left after the time is killed outright.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+_ROOT = pathlib.Path(__file__).parent.parent
+
+
+def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_seconds: float = 120) -> list[str]:
+    """Runs Python code as worker 0 and worker 1 of a `MultiWorkerMirroredStrategy`.
+
+    Args:
+        code: text of the program; `seer_tf` and `tests` can be imported.
+        arguments: what the program finds in `sys.argv[1:]`.
+        timeout_seconds: time for both; then they are killed.
+
+    Returns:
+        What each of the two printed on standard output, without the white space around it.
+
+    Raises:
+        AssertionError: a worker failed or the time was over; the text has the end of its standard error.
+    """
+    addresses = [f"localhost:{port}" for port in _free_ports(2)]
+    deadline = time.monotonic() + timeout_seconds
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        outputs = [stack.enter_context(open(f"{folder}/{i}.out", "w+")) for i in range(2)]
+        errors = [stack.enter_context(open(f"{folder}/{i}.err", "w+")) for i in range(2)]
+        workers = []
+        for index in range(2):
+            cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            worker = subprocess.Popen(
+                [sys.executable, "-c", code, *arguments],
+                cwd=_ROOT,
+                env={**os.environ, "TF_CONFIG": json.dumps(cluster), "CUDA_VISIBLE_DEVICES": "-1"},
+                stdout=outputs[index],
+                stderr=errors[index],
+            )
+            stack.callback(worker.wait)  # runs after the kill below
+            stack.callback(worker.kill)
+            workers.append(worker)
+
+        while (statuses := [worker.poll() for worker in workers]) != [0, 0]:
+            for index, status in enumerate(statuses):
+                if status:
+                    raise AssertionError(f"worker {index} ended with {status}: {_text(errors[index])[-2000:]}")
+            if time.monotonic() > deadline:
+                said = " ".join(_text(file)[-1000:] for file in errors)
+                raise AssertionError(f"the workers were still running after {timeout_seconds} s: {said}")
+            time.sleep(0.05)
+        return [_text(file).strip() for file in outputs]
+
+
+def _text(file: TextIO) -> str:
+    file.seek(0)
+    return file.read()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Returns ports that nobody listens on; all are held until the last is found, so that they differ."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        return [each.getsockname()[1] for each in sockets]
