@@ -1,0 +1,273 @@
+"""The layers of a RegNetY: convolution, batch normalisation, squeeze-and-excitation.
+
+Shapes: B images, h x w pixels, C channels. Weights keep the layout of a convolution, [k, k, C in / groups, C out].
+"""
+
+import functools
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from seer_tf import distribution
+
+
+@keras.saving.register_keras_serializable(package="seer_tf")
+class Conv2D(keras.layers.Layer):
+    """A convolution without bias, of odd kernel size, padded alike on all sides as PyTorch does.
+
+    Initialised as ClassyVision's `init_weights`: normal with variance 2 / (k * k * filters), not divided by groups.
+    """
+
+    def __init__(
+        self, filters: int, kernel_size: int, *, strides: int = 1, groups: int = 1, **kwargs: Any
+    ) -> None:
+        """Makes the layer.
+
+        Args:
+            filters: channels that come out.
+            kernel_size: side of the kernel, odd.
+            strides: stride in both directions.
+            groups: number of groups of channels that do not see each other.
+            **kwargs: of `keras.layers.Layer`.
+        """
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size, self.strides, self.groups = filters, kernel_size, strides, groups
+        # XLA's gradient in groups runs on naive loops on the CPU: `fit` shall not choose it by itself.
+        self.supports_jit = groups == 1
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the kernel [k, k, C in / groups, filters]."""
+        stddev = (2.0 / (self.kernel_size**2 * self.filters)) ** 0.5
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.kernel_size, self.kernel_size, input_shape[-1] // self.groups, self.filters),
+            initializer=keras.initializers.RandomNormal(stddev=stddev),
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Convolves [B, h, w, C] to [B, ceil(h / strides), ceil(w / strides), filters]."""
+        kernel = tf.convert_to_tensor(self.kernel)
+        if self.kernel_size == self.strides == self.groups == 1:
+            return _pointwise(inputs, kernel)
+        if self.groups == 1 or _has_grouped_gradient(inputs):
+            return _convolve(inputs, kernel, self.strides)
+        outputs = [
+            _convolve(x, k, self.strides)
+            for x, k in zip(tf.split(inputs, self.groups, axis=-1), tf.split(kernel, self.groups, axis=-1), strict=True)
+        ]
+        return tf.concat(outputs, axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns the shape of the result."""
+        sides = (None if side is None else -(-side // self.strides) for side in input_shape[1:-1])
+        return (input_shape[0], *sides, self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        own = {name: getattr(self, name) for name in ("filters", "kernel_size", "strides", "groups")}
+        return {**super().get_config(), **own}
+
+
+def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Convolves with a 1 x 1 kernel as one matrix product, which is faster on CPUs."""
+    channels, filters = kernel.shape[2:]
+    outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), kernel[0, 0])
+    outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [filters]], axis=0))
+    return tf.ensure_shape(outputs, inputs.shape[:-1] + [filters])
+
+
+def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
+    """Convolves with symmetric padding.
+
+    "SAME" is symmetric at stride 1 only; the op's own explicit padding has no gradient in groups on the CPU.
+    """
+    pad = kernel.shape[0] // 2
+    if strides > 1 and pad:
+        inputs = tf.pad(inputs, [[0, 0], [pad, pad], [pad, pad], [0, 0]])
+    return tf.nn.conv2d(inputs, kernel, strides=strides, padding="SAME" if strides == 1 else "VALID")
+
+
+def _has_grouped_gradient(inputs: tf.Tensor) -> bool:
+    """Returns whether `tf.nn.conv2d` in groups has a gradient where and as `inputs` will be computed."""
+    device = tf.DeviceSpec.from_string(tf.identity(inputs).device).device_type
+    if device is None:
+        device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    return device != "CPU" or _has_grouped_gradient_on_cpu(inputs.dtype)
+
+
+@functools.cache
+def _has_grouped_gradient_on_cpu(dtype: tf.DType) -> bool:
+    """Tries the gradient once: it depends on the dtype, on oneDNN, and on the build of TensorFlow."""
+
+    @tf.function
+    def gradients(inputs: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
+        return tf.gradients(tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME"), [inputs, kernel])
+
+    with tf.init_scope(), tf.device("CPU:0"):
+        try:
+            gradients(tf.ones([2, 4, 4, 8], dtype), tf.ones([3, 3, 2, 8], dtype))
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            exists = False
+        else:
+            exists = True
+    how = "the direct op" if exists else "split by group, because the direct op has no gradient here"
+    logging.info("Grouped convolutions in %s on the CPU: %s.", dtype.name, how)
+    return exists
+
+
+@keras.saving.register_keras_serializable(package="seer_tf")
+class BatchNormalization(keras.layers.Layer):
+    """Batch normalisation over all axes but the last, in float32 at least.
+
+    As PyTorch's: the moving variance is the unbiased one. The fused op of TensorFlow has that rule too, and serves
+    where it can; it has no float64 and cannot be synchronised.
+    """
+
+    def __init__(
+        self, *, momentum: float = 0.9, epsilon: float = 1e-5, synchronized: bool = False, **kwargs: Any
+    ) -> None:
+        """Makes the layer.
+
+        Args:
+            momentum: share of the old value that a moving statistic keeps in a step.
+            epsilon: added to the variance.
+            synchronized: whether the statistics are those of all replicas' images together.
+            **kwargs: of `keras.layers.Layer`.
+        """
+        super().__init__(**kwargs)
+        self.momentum, self.epsilon, self.synchronized = momentum, epsilon, synchronized
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes gamma, beta, moving_mean and moving_variance, each [C]."""
+        self.statistics_dtype = "float64" if self.variable_dtype == "float64" else "float32"
+        add = functools.partial(
+            self.add_weight, shape=(input_shape[-1],), dtype=self.statistics_dtype, autocast=False
+        )
+        self.gamma = add(name="gamma", initializer="ones")
+        self.beta = add(name="beta", initializer="zeros")
+        # Every replica assigns its own copy: nothing is to be reduced here.
+        add = functools.partial(add, trainable=False, aggregation="none")
+        self.moving_mean = add(name="moving_mean", initializer="zeros")
+        self.moving_variance = add(name="moving_variance", initializer="ones")
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Normalises [..., C]; in training by the statistics of the batch, which move the moving ones."""
+        training = bool(training) and self.trainable
+        fused = self.statistics_dtype == "float32" and not (training and self.synchronized)
+        if fused:
+            outputs, mean, variance = self._fused(inputs, training)
+        else:
+            outputs, mean, variance = self._composed(inputs, training)
+        if training:
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
+        return outputs
+
+    def _move(self, moving: keras.Variable, batch: tf.Tensor) -> None:
+        moving.assign(moving * self.momentum + tf.stop_gradient(batch) * (1.0 - self.momentum))
+
+    def _fused(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns outputs, mean [C] and unbiased variance [C]."""
+        images = inputs if inputs.shape.rank == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
+        unused = tf.zeros([0])
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=images,
+            scale=self.gamma,
+            offset=self.beta,
+            mean=unused if training else self.moving_mean,
+            variance=unused if training else self.moving_variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        return outputs if images is inputs else tf.reshape(outputs, tf.shape(inputs)), mean, variance
+
+    def _composed(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns outputs, mean [C] and unbiased variance [C], of all replicas when synchronised."""
+        x = tf.cast(inputs, self.statistics_dtype)
+        mean, variance, unbiased = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance), None
+        if training:
+            mean, variance, unbiased = self._moments(x)
+        scale = tf.math.rsqrt(variance + self.epsilon) * self.gamma
+        return tf.cast((x - mean) * scale + self.beta, inputs.dtype), mean, unbiased
+
+    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns mean, variance and unbiased variance, each [C], from sums shifted by the moving mean.
+
+        The shift keeps E[x^2] - E[x]^2 from cancelling; one reduction serves all the sums.
+        """
+        shift = tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
+        axes = list(range(x.shape.rank - 1))
+        shifted = x - shift
+        num_rows = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
+        sums = [tf.reduce_sum(shifted, axes), tf.reduce_sum(tf.square(shifted), axes), num_rows[None]]
+        totals = tf.concat(sums, axis=0)  # [2C + 1]
+        if self.synchronized:
+            totals = distribution.all_reduce(totals)
+        channels = x.shape[-1]
+        n = totals[-1]
+        shifted_mean = totals[:channels] / n
+        variance = tf.maximum(totals[channels:-1] / n - tf.square(shifted_mean), 0.0)
+        return shift + shifted_mean, variance, variance * (n / tf.maximum(n - 1.0, 1.0))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns the shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        own = {name: getattr(self, name) for name in ("momentum", "epsilon", "synchronized")}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="seer_tf")
+class SqueezeExcitation(keras.layers.Layer):
+    """Gates each channel by a small network of the pooled channels (Hu et al. 2018).
+
+    The two 1 x 1 convolutions of ClassyVision's `SqueezeAndExcitationLayer`, as matrix products. They keep PyTorch's
+    initialisation for the biases, U(±1 / sqrt(fan in)), and the trunk's for the kernels.
+    """
+
+    def __init__(self, squeeze_width: int, **kwargs: Any) -> None:
+        """Makes the layer.
+
+        Args:
+            squeeze_width: channels in the middle.
+            **kwargs: of `keras.layers.Layer`.
+        """
+        super().__init__(**kwargs)
+        self.squeeze_width = squeeze_width
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes reduce_kernel [1, 1, C, s], reduce_bias [s], expand_kernel [1, 1, s, C] and expand_bias [C]."""
+        channels = input_shape[-1]
+        self.reduce_kernel, self.reduce_bias = self._add_pair("reduce", channels, self.squeeze_width)
+        self.expand_kernel, self.expand_bias = self._add_pair("expand", self.squeeze_width, channels)
+
+    def _add_pair(self, name: str, width_in: int, width_out: int) -> tuple[keras.Variable, keras.Variable]:
+        kernel = self.add_weight(
+            name=f"{name}_kernel",
+            shape=(1, 1, width_in, width_out),
+            initializer=keras.initializers.RandomNormal(stddev=(2.0 / width_out) ** 0.5),
+        )
+        limit = width_in**-0.5
+        bias = self.add_weight(
+            name=f"{name}_bias", shape=(width_out,), initializer=keras.initializers.RandomUniform(-limit, limit)
+        )
+        return kernel, bias
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Scales the channels of [B, h, w, C]."""
+        pooled = tf.reduce_mean(inputs, axis=[1, 2])  # [B, C]
+        squeezed = tf.nn.relu(tf.matmul(pooled, self.reduce_kernel[0, 0]) + self.reduce_bias)  # [B, s]
+        gates = tf.sigmoid(tf.matmul(squeezed, self.expand_kernel[0, 0]) + self.expand_bias)  # [B, C]
+        return inputs * gates[:, None, None, :]
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns the shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "squeeze_width": self.squeeze_width}

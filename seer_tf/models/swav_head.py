@@ -1,0 +1,135 @@
+"""The head of SwAV: a projection on the unit sphere, and prototypes that score it.
+
+After VISSL's `models/heads/swav_prototypes_head.py`; the initialisation is PyTorch's for a linear layer, which that
+code keeps. In one thing we differ: the prototypes are of unit norm from the beginning, not from the first step on.
+
+Shapes: N rows, C features, D embedding dimensions, K prototypes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seer_tf.models.layers import BatchNormalization
+
+# Variance 1 / (3 fan_in), uniform, is U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)).
+_LINEAR_INITIALIZER = {"scale": 1.0 / 3.0, "mode": "fan_in", "distribution": "uniform"}
+
+
+@keras.saving.register_keras_serializable(package="seer_tf")
+class SwavHead(keras.layers.Layer):
+    """Linear, batch normalisation, ReLU for each hidden layer; a linear layer; unit norm; scores.
+
+    Attributes:
+        prototypes: [K, D], rows of unit norm, float32 at least.
+    """
+
+    def __init__(
+        self,
+        hidden_dims: Sequence[int],
+        embedding_dim: int,
+        num_prototypes: int,
+        *,
+        batch_norm: bool = True,
+        synchronized: bool = False,
+        name: str = "head",
+        **kwargs: Any,
+    ) -> None:
+        """Makes the layer.
+
+        Args:
+            hidden_dims: widths of the hidden layers.
+            embedding_dim: D.
+            num_prototypes: K.
+            batch_norm: whether hidden layers are normalised.
+            synchronized: whether that is over all replicas.
+            name: of the layer, the beginning of its variables' paths.
+            **kwargs: of `keras.layers.Layer`.
+        """
+        super().__init__(name=name, **kwargs)
+        self.hidden_dims, self.embedding_dim, self.num_prototypes = tuple(hidden_dims), embedding_dim, num_prototypes
+        self.batch_norm, self.synchronized = batch_norm, synchronized
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the layers and the prototypes."""
+        self.scores_dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        widths = (input_shape[-1], *self.hidden_dims, self.embedding_dim)
+        # Tuples: what a layer keeps in a list is lost from checkpoints (docs of tf.train.Checkpoint do not say so).
+        self.linears = tuple(
+            self._linear(width_in, width_out, f"linear{number}")
+            for number, (width_in, width_out) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1)
+        )
+        self.norms = tuple(
+            BatchNormalization(synchronized=self.synchronized, name=f"bn{number}", dtype=self.dtype_policy)
+            for number in range(1, len(self.hidden_dims) + 1)
+            if self.batch_norm
+        )
+        for norm, width in zip(self.norms, self.hidden_dims, strict=bool(self.norms)):
+            norm.build((None, width))
+        self.prototypes = self.add_weight(
+            name="prototypes",
+            shape=(self.num_prototypes, self.embedding_dim),
+            initializer=_unit_rows,
+            dtype=self.scores_dtype,
+            autocast=False,
+            # Every replica normalises its own copy: nothing is to be reduced in an assignment.
+            aggregation="none",
+        )
+
+    def _linear(self, width_in: int, width_out: int, name: str) -> keras.layers.Dense:
+        limit = width_in**-0.5
+        linear = keras.layers.Dense(
+            width_out,
+            kernel_initializer=keras.initializers.VarianceScaling(**_LINEAR_INITIALIZER),
+            bias_initializer=keras.initializers.RandomUniform(-limit, limit),
+            name=name,
+            dtype=self.dtype_policy,
+        )
+        linear.build((None, width_in))
+        return linear
+
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Projects and scores.
+
+        Args:
+            features: [N, C], pooled.
+            training: whether batch normalisation takes the statistics of these rows.
+
+        Returns:
+            Embeddings [N, D] of unit norm and scores [N, K], both float32 at least.
+        """
+        x = features
+        for index in range(len(self.hidden_dims)):
+            x = self.linears[index](x)
+            if self.batch_norm:
+                x = self.norms[index](x, training=training)
+            x = tf.nn.relu(x)
+        x = tf.cast(self.linears[-1](x), self.scores_dtype)
+        embeddings = _unit_norm(x)  # [N, D]
+        return embeddings, tf.matmul(embeddings, self.prototypes, transpose_b=True)  # [N, K]
+
+    def normalize_prototypes(self) -> None:
+        """Gives every prototype unit norm, in place, on this replica."""
+        self.prototypes.assign(_unit_norm(tf.convert_to_tensor(self.prototypes)))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[tuple[int | None, ...], ...]:
+        """Returns the shapes of embeddings and scores."""
+        return (input_shape[0], self.embedding_dim), (input_shape[0], self.num_prototypes)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        names = ("hidden_dims", "embedding_dim", "num_prototypes", "batch_norm", "synchronized")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _unit_norm(x: tf.Tensor) -> tf.Tensor:
+    """Divides each row by its norm, at least 1e-12, as PyTorch's `normalize` does."""
+    return tf.math.l2_normalize(x, axis=-1, epsilon=1e-24)
+
+
+def _unit_rows(shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
+    """Draws a linear layer [K, D] as PyTorch does, and normalises its rows."""
+    limit = shape[-1] ** -0.5
+    return _unit_norm(keras.initializers.RandomUniform(-limit, limit)(shape, dtype))

@@ -1,0 +1,275 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf import distribution
+from seer_tf.models import layers
+from seer_tf.models.layers import BatchNormalization, Conv2D, SqueezeExcitation
+from tests.references.regnet import convolve
+
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 3e-2, "float16": 3e-3}
+
+
+def _gradients(layer: keras.layers.Layer, x: np.ndarray, upstream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the gradients of sum(layer(x) * upstream) by x and by the kernel, computed in a graph, in float64."""
+
+    @tf.function
+    def gradients(x: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(y * tf.cast(upstream, y.dtype))
+        return tape.gradient(loss, [x, layer.kernel.value])
+
+    by_x, by_kernel = gradients(tf.constant(x, layer.compute_dtype))
+    return tf.cast(by_x, tf.float64).numpy(), tf.cast(by_kernel, tf.float64).numpy()
+
+
+def _oracle_gradients(
+    x: np.ndarray, kernel: np.ndarray, upstream: np.ndarray, *, strides: int, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Differentiates the oracle: a convolution is linear in each argument, so unit vectors give the gradient."""
+    by_kernel = np.zeros_like(kernel)
+    for index in np.ndindex(kernel.shape):
+        unit = np.zeros_like(kernel)
+        unit[index] = 1
+        by_kernel[index] = np.sum(convolve(x, unit, strides=strides, groups=groups) * upstream)
+    by_x = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        unit = np.zeros_like(x)
+        unit[index] = 1
+        by_x[index] = np.sum(convolve(unit, kernel, strides=strides, groups=groups) * upstream)
+    return by_x, by_kernel
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("strides", [1, 2])
+def test_grouped_convolution_trains_in_every_dtype(dtype: str, strides: int) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2, 4, 5, 6))
+    layer = Conv2D(6, 3, strides=strides, groups=3, dtype=dtype)
+    layer.build(x.shape)
+    kernel = random.normal(size=layer.kernel.shape)
+    layer.kernel.assign(kernel)
+    outputs = convolve(x, kernel, strides=strides, groups=3)
+    upstream = random.normal(size=outputs.shape)
+    tolerance = {"rtol": TOLERANCES[dtype], "atol": 3 * TOLERANCES[dtype]}
+    np.testing.assert_allclose(tf.cast(layer(x), tf.float64), outputs, **tolerance)
+    assert layer.compute_output_shape(x.shape) == outputs.shape
+    theirs = _oracle_gradients(x, kernel, upstream, strides=strides, groups=3)
+    for gradient, expected in zip(_gradients(layer, x, upstream), theirs, strict=True):
+        np.testing.assert_allclose(gradient, expected, rtol=tolerance["rtol"], atol=tolerance["atol"] * 4)
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_ungrouped_convolution_equals_the_oracle(kernel_size: int, strides: int) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 5, 4, 3))
+    layer = Conv2D(7, kernel_size, strides=strides, dtype="float64")
+    outputs = layer(x)
+    np.testing.assert_allclose(outputs, convolve(x, layer.kernel.numpy(), strides=strides), rtol=1e-12)
+    assert outputs.shape == layer.compute_output_shape(x.shape)
+
+
+def _num_convolutions(dtype: str) -> int:
+    layer = Conv2D(6, 3, groups=3, dtype=dtype)
+    layer.build((None, None, None, 6))
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec([2, 4, 4, 6], dtype)).graph
+    return sum(operation.type == "Conv2D" for operation in graph.get_operations())
+
+
+def test_the_direct_op_is_taken_where_it_has_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "_has_grouped_gradient_on_cpu", lambda dtype: dtype == tf.float32)
+    assert (_num_convolutions("float32"), _num_convolutions("float64")) == (1, 3)
+
+
+def test_another_device_takes_the_direct_op(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "_has_grouped_gradient_on_cpu", lambda dtype: False)
+    with tf.Graph().as_default(), tf.device("GPU:0"):
+        assert layers._has_grouped_gradient(tf.zeros([1]))
+    with tf.Graph().as_default(), tf.device("CPU:0"):
+        assert not layers._has_grouped_gradient(tf.zeros([1]))
+
+
+def test_one_line_says_how_grouped_convolutions_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(layers.logging, "info", lambda line, *args: lines.append(line % args))
+    layers._has_grouped_gradient_on_cpu.cache_clear()
+    for _ in range(2):
+        _num_convolutions("float64")
+    assert lines == [
+        "Grouped convolutions in float64 on the CPU: split by group, because the direct op has no gradient here."
+    ]
+
+
+_TRAIN_EVERY_DTYPE = """
+import tensorflow as tf
+from seer_tf.models.layers import Conv2D
+
+for dtype in ("float32", "bfloat16", "float16", "float64"):
+    layers = [Conv2D(8, 3, groups=4, dtype=dtype), Conv2D(8, 3, strides=2, groups=4, dtype=dtype)]
+
+    @tf.function
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            y = layers[1](layers[0](x))
+        return tape.gradient(y, [layer.kernel.value for layer in layers])
+
+    assert all(bool(tf.reduce_any(gradient != 0)) for gradient in gradients(tf.ones([2, 6, 6, 8], dtype)))
+    print(dtype)
+"""
+
+
+def test_grouped_convolution_trains_in_every_dtype_without_one_dnn() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _TRAIN_EVERY_DTYPE],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == ["float32", "bfloat16", "float16", "float64"], done.stderr
+
+
+def _normalize(x: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    axes = tuple(range(x.ndim - 1))
+    return (x - x.mean(axes)) / np.sqrt(x.var(axes) + 1e-5) * weights[0] + weights[1]
+
+
+BATCH_NORM_CASES = {
+    "fused": ({"dtype": "float32"}, (4, 3, 5, 6)),
+    "fused on vectors": ({"dtype": "float32"}, (40, 6)),
+    "half precision": ({"dtype": "mixed_bfloat16"}, (4, 3, 5, 6)),
+    "synchronised": ({"dtype": "float32", "synchronized": True}, (4, 3, 5, 6)),
+    "synchronised vectors": ({"dtype": "float32", "synchronized": True}, (40, 6)),
+    "synchronised half precision": ({"dtype": "mixed_float16", "synchronized": True}, (4, 3, 5, 6)),
+    "double": ({"dtype": "float64"}, (4, 3, 5, 6)),
+}
+
+
+@pytest.mark.parametrize("case", BATCH_NORM_CASES)
+def test_batch_normalization_equals_its_definition(case: str) -> None:
+    kwargs, shape = BATCH_NORM_CASES[case]
+    random = np.random.default_rng(1)
+    x = random.normal(loc=random.normal(size=6), scale=2.0, size=shape)
+    gamma, beta = random.normal(size=(2, 6))
+    layer = BatchNormalization(momentum=0.7, **kwargs)
+    layer.build(shape)
+    layer.gamma.assign(gamma)
+    layer.beta.assign(beta)
+    tolerance = 3 * TOLERANCES[layer.compute_dtype]
+    outputs = tf.function(layer)(tf.constant(x, layer.compute_dtype), training=True)
+    assert outputs.dtype == layer.compute_dtype
+    np.testing.assert_allclose(tf.cast(outputs, tf.float64), _normalize(x, (gamma, beta)), rtol=tolerance, atol=tolerance)
+    axes = tuple(range(x.ndim - 1))
+    mean, variance = 0.3 * x.mean(axes), 0.7 + 0.3 * x.var(axes, ddof=1)
+    np.testing.assert_allclose(layer.moving_mean, mean, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(layer.moving_variance, variance, rtol=min(tolerance, 5e-3))
+    inference = (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+    np.testing.assert_allclose(tf.cast(layer(x), tf.float64), inference, rtol=tolerance, atol=tolerance)
+
+
+def test_the_paths_of_batch_normalization_have_equal_gradients() -> None:
+    x = np.random.default_rng(2).normal(loc=3.0, size=(4, 3, 5, 6)).astype(np.float32)
+    gradients = []
+    for kwargs in ({"dtype": "float32"}, {"dtype": "float32", "synchronized": True}, {"dtype": "float64"}):
+        layer = BatchNormalization(**kwargs)
+        with tf.GradientTape() as tape:
+            inputs = tf.constant(x, layer.compute_dtype)
+            tape.watch(inputs)
+            loss = tf.reduce_sum(tf.square(layer(inputs, training=True)) * inputs)
+        gradients.append([tf.cast(g, tf.float64) for g in tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])])
+    for path in gradients[:2]:
+        for gradient, expected in zip(path, gradients[2], strict=True):
+            np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_frozen_batch_normalization_keeps_its_statistics() -> None:
+    layer = BatchNormalization(trainable=False)
+    x = tf.random.stateless_normal([4, 3, 3, 2], seed=(0, 0)) + 1.0
+    np.testing.assert_allclose(layer(x, training=True), x / np.sqrt(1 + 1e-5), rtol=1e-6)
+    np.testing.assert_array_equal(layer.moving_mean, [0.0, 0.0])
+
+
+def test_shifted_sums_do_not_cancel() -> None:
+    random = np.random.default_rng(3)
+    x = random.normal(loc=10.0, scale=0.01, size=(64, 4, 4, 2)).astype(np.float32)
+    layer = BatchNormalization(synchronized=True, momentum=0.0)
+    layer.build(x.shape)
+    layer.moving_mean.assign([10.0, 10.0])
+    layer(x, training=True)
+    np.testing.assert_allclose(layer.moving_variance, x.astype(np.float64).var(axis=(0, 1, 2), ddof=1), rtol=1e-3)
+
+
+@pytest.mark.multi_replica
+@pytest.mark.parametrize("shape", [(4, 3, 5, 6), (4, 6)])
+def test_synchronised_replicas_equal_one_replica_of_the_whole_batch(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(4)
+    batches, upstreams = random.normal(loc=1.0, size=(2, 2, *shape))
+    reductions = []
+    all_reduce = distribution.all_reduce
+    monkeypatch.setattr(distribution, "all_reduce", lambda x: reductions.append(x.shape) or all_reduce(x))
+
+    def run(layer: BatchNormalization, x: tf.Tensor, upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x, training=True)
+            loss = tf.reduce_sum(tf.sin(outputs) * upstream)
+        return outputs, tape.gradient(loss, x)
+
+    whole = BatchNormalization(synchronized=True, dtype="float64")
+    expected = run(whole, tf.constant(np.concatenate(batches)), tf.constant(np.concatenate(upstreams)))
+    assert reductions == [(2 * 6 + 1,)]
+
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        layer = BatchNormalization(synchronized=True, dtype="float64")
+        layer.build(shape)
+
+    @tf.function
+    def step() -> tuple[tf.Tensor, tf.Tensor]:
+        own = distribution.replica_id()
+        return run(layer, tf.gather(tf.constant(batches), own), tf.gather(tf.constant(upstreams), own))
+
+    for ours, theirs in zip(strategy.run(step), expected, strict=True):
+        np.testing.assert_allclose(np.concatenate(strategy.experimental_local_results(ours)), theirs, rtol=1e-9)
+    assert reductions == [(2 * 6 + 1,)] * 3
+    for ours, theirs in ((layer.moving_mean, whole.moving_mean), (layer.moving_variance, whole.moving_variance)):
+        for copy in strategy.experimental_local_results(ours.value):
+            np.testing.assert_allclose(copy, theirs, rtol=1e-12)
+
+
+@pytest.mark.multi_replica
+def test_replicas_that_are_not_synchronised_keep_to_themselves() -> None:
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        layer = BatchNormalization(momentum=0.0)
+        layer.build((4, 2))
+
+    @tf.function
+    def step() -> tf.Tensor:
+        return layer(tf.fill([4, 2], tf.cast(distribution.replica_id(), tf.float32)), training=True)
+
+    strategy.run(step)
+    copies = strategy.experimental_local_results(layer.moving_mean.value)
+    np.testing.assert_array_equal(copies, [[0.0, 0.0], [1.0, 1.0]])
+
+
+def test_squeeze_excitation_gates_every_channel() -> None:
+    layer = SqueezeExcitation(2)
+    x = tf.random.stateless_normal([3, 4, 5, 6], seed=(0, 0))
+    layer.build(x.shape)
+    for variable in (layer.expand_kernel, layer.expand_bias):
+        variable.assign(tf.zeros(variable.shape))
+    np.testing.assert_allclose(layer(x), x / 2)
+    layer.expand_bias.assign([100.0, -100.0, 0.0, 100.0, 100.0, 100.0])
+    np.testing.assert_allclose(layer(x), x * [1.0, 0.0, 0.5, 1.0, 1.0, 1.0], atol=1e-6)

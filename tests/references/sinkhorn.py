@@ -1,0 +1,15 @@
+"""Sinkhorn-Knopp in NumPy, from equations 3 and 5 of SwAV (arXiv 2006.09882)."""
+
+import numpy as np
+
+
+def sinkhorn(scores: np.ndarray, *, epsilon: float, num_iterations: int) -> np.ndarray:
+    """Returns codes [B, K] of scores [B, K], by turns giving Q, K x B as in the paper, marginals of 1 / K and 1 / B."""
+    q = np.exp((scores.astype(np.float64).T - scores.max()) / epsilon)  # [K, B]
+    num_prototypes, num_images = q.shape
+    for _ in range(num_iterations):
+        u = (1 / num_prototypes) / q.sum(axis=1)  # [K]
+        q = np.diag(u) @ q
+        v = (1 / num_images) / q.sum(axis=0)  # [B]
+        q = q @ np.diag(v)
+    return (num_images * q).T
