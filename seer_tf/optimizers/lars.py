@@ -1,0 +1,198 @@
+"""LARS (arXiv 1708.03888) as SEER used it: apex's `LARC` without clipping around PyTorch's SGD.
+
+Neither Keras nor tensorflow-addons has it, and Keras's SGD does not do as the base: it keeps the learning rate inside
+the velocity, and its weight decay outside the gradient. No variable is left out, batch norm and biases included, unless
+`exclude` says so; one whose own or whose gradient's norm is exactly zero takes the plain step without decay.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seer_tf.errors import InputError
+
+
+@keras.saving.register_keras_serializable(package="seer_tf")
+class LARS(keras.optimizers.Optimizer):
+    """Layer-wise adaptive rate scaling with momentum.
+
+    ```
+    for variable, gradient, velocity:
+        if not excluded and norm(variable) > 0 and norm(gradient) > 0:
+            rate = trust_coefficient * norm(variable) / (norm(gradient) + weight_decay * norm(variable) + epsilon)
+            if clip:
+                rate = min(rate / learning_rate, 1)
+            gradient = rate * (gradient + weight_decay * variable)
+        velocity = momentum * velocity + gradient
+        variable = variable - learning_rate * velocity
+    ```
+
+    In `Model.fit` and through `apply` it sums gradients over the replicas as every Keras optimizer does. A step that
+    has reduced them itself calls `apply_reduced`. Velocities are at least float32.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust_coefficient: float = 0.001,
+        epsilon: float = 1e-8,
+        clip: bool = False,
+        exclude: Sequence[str] = (),
+        name: str = "lars",
+    ) -> None:
+        """Makes the optimizer; its variables come with `build`.
+
+        Args:
+            learning_rate: for the whole batch, or a schedule of the step.
+            momentum: share of the velocity that stays.
+            weight_decay: added to the gradient before it is scaled.
+            trust_coefficient: length of a step at learning rate 1, relative to the variable's norm.
+            epsilon: added to the denominator.
+            clip: scale the gradient down only (apex's LARC with clip=True); the released recipes do not.
+            exclude: regular expressions; a variable whose path one of them matches somewhere takes the plain step.
+            name: of the optimizer.
+        """
+        super().__init__(learning_rate=learning_rate, name=name)
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.trust_coefficient = trust_coefficient
+        self.epsilon = epsilon
+        self.clip = clip
+        self.exclude = tuple(exclude)
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Creates a velocity of zeros for each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._excluded = [any(re.search(pattern, v.path) for pattern in self.exclude) for v in variables]
+        self._velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def add_variable_from_reference(
+        self, reference_variable: keras.Variable, name: str | None = None, initializer: Any = "zeros"
+    ) -> keras.Variable:
+        """Creates a slot beside a variable, in the precision the arithmetic is done in."""
+        with self._distribution_strategy.extended.colocate_vars_with(reference_variable.value):
+            return self.add_variable(
+                shape=reference_variable.shape,
+                initializer=initializer,
+                dtype=_precision(reference_variable.value).name,
+                name=f"{reference_variable.path.replace('/', '_')}_{name}",
+            )
+
+    def velocity(self, variable: keras.Variable) -> keras.Variable:
+        """Returns the velocity that belongs to a variable the optimizer was built with."""
+        return self._velocities[self._get_variable_index(variable)]
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """Updates one variable and its velocity; the base class calls it with the gradient summed over replicas."""
+        [(new_value, new_velocity)] = self._steps([(gradient, variable)], learning_rate)
+        self.assign(self.velocity(variable), new_velocity)
+        self.assign(variable, new_value)
+
+    def apply_reduced(
+        self,
+        gradients: Sequence[tf.Tensor | None],
+        variables: Sequence[keras.Variable],
+        *,
+        finite: tf.Tensor,
+        frozen: Mapping[str, tf.Tensor] | None = None,
+    ) -> None:
+        """Takes one step with gradients that are already reduced over the replicas; reduces nothing.
+
+        Works in a replica's step, in a `tf.function`, and eagerly. All replicas must give the same arguments. Nothing
+        is under a condition, since `tf.cond` around an update raises under `MirroredStrategy`: what stays is written
+        back.
+
+        Args:
+            gradients: one for each variable; where it is None, variable and velocity stay.
+            variables: those the optimizer was built with, or will be now.
+            finite: bool scalar; where false, variables, velocities and the count of iterations stay bit for bit.
+            frozen: bool scalars by the path of a variable; where true, that variable and its velocity stay.
+
+        Raises:
+            InputError: `frozen` names a variable that is not among `variables`.
+        """
+        self.build(list(variables))
+        frozen = dict(frozen or {})
+        unknown = set(frozen) - {v.path for v in variables}
+        if unknown:
+            raise InputError.unknown("variable to freeze", min(unknown), [v.path for v in variables])
+        given = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+        skip = tf.logical_not(finite)
+        updates = []
+        for (_, variable), new_values in zip(given, self._steps(given, self.learning_rate), strict=True):
+            keep = tf.logical_or(skip, frozen[variable.path]) if variable.path in frozen else skip
+            for target, new in zip((variable.value, self.velocity(variable).value), new_values, strict=True):
+                updates.append((target, tf.where(keep, target, tf.cast(new, target.dtype))))
+        # One visit to the cross-replica context for all updates: each synchronises the replicas' threads.
+        tf.__internal__.distribute.interim.maybe_merge_call(_assign_all, self._distribution_strategy, updates)
+        self._iterations.assign_add(tf.cast(finite, self._iterations.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        base = super().get_config()
+        return {
+            "learning_rate": base["learning_rate"],
+            "momentum": self.momentum,
+            "weight_decay": self.weight_decay,
+            "trust_coefficient": self.trust_coefficient,
+            "epsilon": self.epsilon,
+            "clip": self.clip,
+            "exclude": list(self.exclude),
+            "name": self.name,
+        }
+
+    def _apply_weight_decay(self, variables: Iterable[tf.Variable]) -> None:
+        """Does nothing: the base class would decay a second time, outside the gradient, since `weight_decay` is set."""
+
+    def _steps(
+        self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Returns the new value and the new velocity of each variable, in the velocity's precision; assigns nothing."""
+        steps = []
+        scales, decays = self._scales_and_decays(given, learning_rate)
+        for (gradient, variable), scale, decay in zip(given, scales, decays, strict=True):
+            velocity = self.velocity(variable).value
+            dtype = velocity.dtype
+            value = tf.cast(variable, dtype)
+            step = tf.cast(scale, dtype) * tf.cast(gradient, dtype) + tf.cast(decay, dtype) * value
+            new_velocity = self.momentum * velocity + step
+            steps.append((value - tf.cast(learning_rate, dtype) * new_velocity, new_velocity))
+        return steps
+
+    def _scales_and_decays(
+        self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Returns what each gradient, and what each variable, is multiplied by before they are added."""
+        # As vectors over the variables: a dozen scalar operations for each of hundreds would be most of the graph.
+        variable_norms = _norms([variable for _, variable in given])
+        gradient_norms = _norms([gradient for gradient, _ in given])
+        rates = self.trust_coefficient * variable_norms
+        rates /= gradient_norms + self.weight_decay * variable_norms + self.epsilon
+        if self.clip:
+            rates = tf.minimum(rates / tf.cast(learning_rate, rates.dtype), 1)
+        excluded = tf.constant([self._excluded[self._get_variable_index(variable)] for _, variable in given])
+        plain = excluded | (variable_norms == 0) | (gradient_norms == 0)
+        scales = tf.where(plain, tf.ones_like(rates), rates)
+        decays = tf.where(plain, tf.zeros_like(rates), rates * self.weight_decay)
+        return tf.unstack(scales), tf.unstack(decays)
+
+
+def _precision(tensor: tf.Tensor | tf.Variable) -> tf.DType:
+    return tf.float64 if tensor.dtype == tf.float64 else tf.float32
+
+
+def _norms(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
+    # tf.nn.l2_loss is half the sum of squares, in one operation and without a temporary.
+    return tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, _precision(tensor))) for tensor in tensors]))
+
+
+def _assign_all(strategy: Any, updates: Iterable[tuple[tf.Variable, tf.Tensor]]) -> None:
+    for variable, value in updates:
+        strategy.extended.update(variable, lambda v, new: v.assign(new), args=(value,), group=False)

@@ -1,0 +1,48 @@
+"""The loss of SwAV: predict the code of one crop from another crop of the same image (SwAV, section 3.2, equation 2).
+
+Legend: V crops of an image, of which the first A assign codes; B images on this replica; K prototypes.
+
+As in the released code (vissl/losses/swav_loss.py), crops of all sizes predict, and none predicts its own code.
+"""
+
+import tensorflow as tf
+
+from seer_tf.errors import InputError
+
+
+def swapped_prediction(scores: tf.Tensor, codes: tf.Tensor, *, temperature: float) -> tf.Tensor:
+    """Returns the mean cross-entropy between codes and the predictions of the other crops.
+
+    ```
+    for a in the A assigning crops:
+        for v in the V crops other than a:
+            loss[a, v] = mean over images of -sum(codes[a] * log_softmax(scores[v] / temperature))
+    loss = mean over a of the mean over v
+    ```
+
+    Args:
+        scores: [V, B, K], of the crops in order, assigning ones first.
+        codes: [A, B, K] with 1 <= A <= V; constants for the gradient.
+        temperature: of the softmax over the prototypes, above zero.
+
+    Returns:
+        A scalar, at least float32: the mean over the images of this replica only.
+
+    Raises:
+        InputError: there is no other crop to predict from, more codes than crops, or no temperature.
+    """
+    num_crops, num_assigning = scores.shape[0], codes.shape[0]
+    if num_crops < 2 or not 1 <= num_assigning <= num_crops:
+        raise InputError(
+            f"swapped prediction needs two or more crops, the first of which assign; got {num_crops} crops, "
+            f"{num_assigning} with codes"
+        )
+    if temperature <= 0:
+        raise InputError(f"the temperature of swapped prediction must be above zero, but is {temperature}")
+    dtype = tf.float64 if scores.dtype == tf.float64 else tf.float32
+    codes = tf.cast(tf.stop_gradient(codes), dtype)  # [A, B, K]
+    log_predictions = tf.nn.log_softmax(tf.cast(scores, dtype) / temperature)  # [V, B, K]
+    cross_entropies = -tf.einsum("abk,vbk->av", codes, log_predictions)  # [A, V], summed over images
+    others = 1 - tf.eye(num_assigning, num_crops, dtype=dtype)  # [A, V]
+    num_terms = tf.cast(num_assigning * (num_crops - 1) * tf.shape(scores)[1], dtype)
+    return tf.reduce_sum(others * cross_entropies) / num_terms
