@@ -1,0 +1,1 @@
+"""From a data flag to batches: sources, decoding, shards, multi-crop, evaluation sets."""

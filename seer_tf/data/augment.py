@@ -1,0 +1,134 @@
+"""SwAV's image operations, with Pillow's meanings, on many crops at once.
+
+Every operation is a pure function of crops and of given factors, one per crop; nothing here draws random numbers.
+Pixels are float32 from 0 to 255, channel planes first, because colours mix whole planes:
+
+    N crops, 3 channels, S side in px, P = S * S pixels
+
+Pillow rounds to whole levels after each operation, these only at the end of all: they agree within a level or two.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import tensorflow as tf
+
+_GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601-2, as Pillow's conversion to "L".
+_BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
+_ORDERS = np.array(list(itertools.permutations(range(4))), np.int32)
+_BLEND_ORDERS = np.array([[op for op in order if op != _HUE] for order in _ORDERS], np.int32)
+_HUE_POSITIONS = np.argmax(_ORDERS == _HUE, axis=1).astype(np.int32)
+NUM_ORDERS = len(_ORDERS)
+_NUM_BOX_PASSES = 3
+
+
+def flip(crops: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
+    """Mirrors `[N, S, S, 3]` left to right where `flipped`, bool `[N]`, is true."""
+    # Select takes whole rows by a vector, several times as fast as `tf.where` by a broadcast condition.
+    return tf.raw_ops.Select(condition=flipped, x=tf.reverse(crops, [2]), y=crops)
+
+
+def grey(planes: tf.Tensor) -> tf.Tensor:
+    """Returns the grey levels `[N, 1, P]` of `[N, 3, P]`."""
+    red, green, blue = tf.split(planes, 3, axis=1)
+    return _GREY_WEIGHTS[0] * red + _GREY_WEIGHTS[1] * green + _GREY_WEIGHTS[2] * blue
+
+
+def grayscale(planes: tf.Tensor, greyed: tf.Tensor) -> tf.Tensor:
+    """Replaces the colours of `[N, 3, P]` by grey where `greyed`, bool `[N]`, is true."""
+    levels = tf.tile(grey(planes), [1, 3, 1])
+    return tf.raw_ops.Select(condition=greyed, x=levels, y=planes)
+
+
+def color_jitter(planes: tf.Tensor, factors: tf.Tensor, hue_shift: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+    """Brightness, contrast, saturation and hue in an order of each crop's own (torchvision's `ColorJitter`).
+
+    Brightness blends with black, contrast with the mean grey of the crop, saturation with the grey of each pixel:
+    `other + factor * (pixel - other)`, clipped to 0..255 after each.
+
+    Args:
+        planes: float32 `[N, 3, P]`.
+        factors: float32 `[N, 3]`, of brightness, contrast and saturation; 1 changes nothing.
+        hue_shift: float32 `[N]`, in turns of the colour circle; 0 changes nothing.
+        order: int32 `[N]`, 0 to NUM_ORDERS - 1: which permutation of the four operations.
+
+    Returns:
+        float32 `[N, 3, P]`.
+    """
+    blends = tf.gather(_BLEND_ORDERS, order)  # [N, 3]
+    hue_position = tf.gather(_HUE_POSITIONS, order)  # [N]
+    for position in range(4):
+        planes = _shift_hue_where(planes, hue_shift, hue_position == position)
+        if position < 3:
+            planes = _blend(planes, blends[:, position], tf.gather(factors, blends[:, position], batch_dims=1))
+    return planes
+
+
+def _blend(planes: tf.Tensor, operation: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    levels = grey(planes)  # [N, 1, P]
+    is_contrast = tf.cast(operation == _CONTRAST, planes.dtype)[:, None, None]
+    is_saturation = tf.cast(operation == _SATURATION, planes.dtype)[:, None, None]
+    other = is_contrast * tf.reduce_mean(levels, axis=2, keepdims=True) + is_saturation * levels  # [N, 1, P]
+    return tf.clip_by_value(other + factor[:, None, None] * (planes - other), 0.0, 255.0)
+
+
+def _shift_hue_where(planes: tf.Tensor, shift: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    rows = tf.where(chosen)  # [n, 1]
+    shifted = shift_hue(tf.gather_nd(planes, rows), tf.gather_nd(shift, rows))
+    return tf.tensor_scatter_nd_update(planes, rows, shifted)
+
+
+def shift_hue(planes: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """Turns the hue (HSV) of `[N, 3, P]` by `shift` `[N]` of a full circle; value and saturation stay."""
+    red, green, blue = tf.unstack(planes, axis=1)  # [N, P]
+    value, least = tf.maximum(tf.maximum(red, green), blue), tf.minimum(tf.minimum(red, green), blue)
+    chroma = value - least
+    scale = 1.0 / tf.maximum(chroma, 1e-3)  # Where chroma is 0, so is what it scales.
+    sextant = tf.where(
+        value == red,
+        (green - blue) * scale,
+        tf.where(value == green, 2.0 + (blue - red) * scale, 4.0 + (red - green) * scale),
+    )
+    sextant += 6.0 * shift[:, None]
+    sextant -= 6.0 * tf.floor(sextant * (1.0 / 6.0))  # 0 to 6 from red over green (2) and blue (4) back to red
+    parts = (tf.abs(sextant - 3.0) - 1.0, 2.0 - tf.abs(sextant - 2.0), 2.0 - tf.abs(sextant - 4.0))
+    return tf.stack([least + chroma * tf.clip_by_value(part, 0.0, 1.0) for part in parts], axis=1)
+
+
+def gaussian_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float) -> tf.Tensor:
+    """Blurs `[N, 3, S, S]` as Pillow's `GaussianBlur(sigma)`: three box blurs, edge pixels repeated beyond the edge.
+
+    Args:
+        planes: float32 `[N, 3, S, S]`.
+        sigma_px: float32 `[N]`; 0 changes nothing.
+        max_sigma_px: no sigma is larger.
+
+    Returns:
+        float32 `[N, 3, S, S]`.
+    """
+    box = _box_matrices(_box_radius(sigma_px), math.ceil(max_sigma_px) + 1, planes.shape[-1])  # [N, S, S]
+    blur = tf.matmul(box, tf.matmul(box, box))[:, None]
+    return tf.matmul(tf.matmul(blur, planes), blur, transpose_b=True)
+
+
+def _box_radius(sigma_px: tf.Tensor) -> tf.Tensor:
+    """Returns the radius `[N]`, a whole and a fractional part, of the box that makes a Gaussian when applied three times.
+
+    Gwosdek et al., "Theoretical foundations of Gaussian convolution by extended box filtering" (2011), as Pillow's
+    `src/libImaging/BoxBlur.c`.
+    """
+    variance = tf.square(sigma_px) / _NUM_BOX_PASSES
+    whole = tf.floor((tf.sqrt(12.0 * variance + 1.0) - 1.0) / 2.0)
+    fraction = (2.0 * whole + 1.0) * (whole * (whole + 1.0) - 3.0 * variance)
+    return whole + fraction / (6.0 * (variance - tf.square(whole + 1.0)))
+
+
+def _box_matrices(radius_px: tf.Tensor, reach_px: int, side: int) -> tf.Tensor:
+    """Returns `[N, S, S]`: row i holds what each pixel of a line gives to pixel i; `reach_px` exceeds every radius."""
+    taps = tf.abs(tf.range(-reach_px, reach_px + 1, dtype=tf.float32))  # [2 * reach + 1]
+    # A pixel at distance d lies inside the box by radius + 1 - d, at most entirely.
+    weights = tf.clip_by_value(radius_px[:, None] + 1.0 - taps, 0.0, 1.0) / (2.0 * radius_px[:, None] + 1.0)
+    sources = np.clip(np.arange(side)[:, None] + np.arange(-reach_px, reach_px + 1), 0, side - 1)  # [S, taps]
+    routes = np.eye(side, dtype=np.float32)[sources]  # [S, taps, S], constant
+    return tf.reshape(tf.matmul(weights, np.moveaxis(routes, 1, 0).reshape(len(taps), -1)), [-1, side, side])

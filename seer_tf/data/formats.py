@@ -1,0 +1,134 @@
+"""What a file is, judged by its first bytes, and how large it claims to be: nothing here decodes.
+
+Offsets are those of the formats' specifications. TensorFlow decodes JPEG, PNG, GIF, BMP and WebP for us.
+"""
+
+import dataclasses
+import struct
+
+DECODED_BYTES_LIMIT = 300_000_000
+
+_MAGICS = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+)
+_UNSUPPORTED_MAGICS = (
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"8BPS", "Photoshop"),
+    (b"\x00\x00\x01\x00", "ICO"),
+    (b"%PDF", "PDF"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+)
+_JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """Format and claimed size of an encoded image."""
+
+    format: str
+    height_px: int
+    width_px: int
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of the decoded image with four channels, the most that decoding it allocates at once."""
+        return 4 * self.height_px * self.width_px
+
+
+class UnusableImageError(ValueError):
+    """Why an encoded image cannot be used, in a few words."""
+
+
+def image_format(encoded: bytes) -> str:
+    """Returns "JPEG", "PNG", "GIF", "BMP" or "WebP".
+
+    Raises:
+        UnusableImageError: the bytes are none of these.
+    """
+    if not encoded:
+        raise UnusableImageError("empty file")
+    for magic, name in _MAGICS:
+        if encoded.startswith(magic):
+            return name
+    if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
+        return "WebP"
+    for magic, name in _UNSUPPORTED_MAGICS:
+        if encoded.startswith(magic):
+            raise UnusableImageError(f"{name} is not a supported format")
+    if encoded[4:8] == b"ftyp":
+        raise UnusableImageError("HEIC, AVIF and video files are not supported")
+    raise UnusableImageError("not an image")
+
+
+def read_header(encoded: bytes) -> Header:
+    """Reads format and size; `encoded` may be the beginning of the file, for JPEG as far as its frame header.
+
+    Raises:
+        UnusableImageError: not a supported image, or its header is broken, or of a kind TensorFlow decodes wrongly.
+    """
+    kind = image_format(encoded)
+    try:
+        height, width = _SIZE_READERS[kind](encoded)
+    except struct.error:
+        raise UnusableImageError(f"broken {kind} header") from None
+    if height < 1 or width < 1:
+        raise UnusableImageError(f"broken {kind} header")
+    return Header(kind, height, width)
+
+
+def _jpeg_size(encoded: bytes) -> tuple[int, int]:
+    """Goes from segment to segment to the frame header, as ITU-T T.81, annex B orders them."""
+    place = 2
+    while True:
+        start, marker, length = struct.unpack_from(">BBH", encoded, place)
+        if start != 0xFF:
+            raise UnusableImageError("broken JPEG header")
+        if marker in _JPEG_FRAME_MARKERS:
+            height, width = struct.unpack_from(">HH", encoded, place + 5)
+            return height, width
+        # A marker may be preceded by any number of fill bytes, each 0xFF.
+        place += 1 if marker == 0xFF else 2 + length
+
+
+def _png_size(encoded: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">II", encoded, 16)
+    return height, width
+
+
+def _gif_size(encoded: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", encoded, 6)
+    return height, width
+
+
+def _bmp_size(encoded: bytes) -> tuple[int, int]:
+    """Refuses what TensorFlow reads as something else: palettes (as grey) and compressed rows."""
+    header_bytes, width, height, _, bits, compression = struct.unpack_from("<IiiHHI", encoded, 14)
+    if header_bytes < 40 or bits not in (24, 32) or compression not in (0, 3):
+        raise UnusableImageError("BMP with a palette or compression is not supported")
+    return abs(height), width
+
+
+def _webp_size(encoded: bytes) -> tuple[int, int]:
+    chunk = encoded[12:16]
+    if chunk == b"VP8X":
+        low, high = struct.unpack_from("<HB", encoded, 24)
+        width = 1 + low + (high << 16)
+        low, high = struct.unpack_from("<HB", encoded, 27)
+        return 1 + low + (high << 16), width
+    if chunk == b"VP8L":
+        (bits,) = struct.unpack_from("<I", encoded, 21)
+        return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
+    width, height = struct.unpack_from("<HH", encoded, 26)
+    return height & 0x3FFF, width & 0x3FFF
+
+
+_SIZE_READERS = {"JPEG": _jpeg_size, "PNG": _png_size, "GIF": _gif_size, "BMP": _bmp_size, "WebP": _webp_size}

@@ -1,0 +1,39 @@
+"""From image numbers to pixels: the one path that pretraining and evaluation read by."""
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data import decode
+from seer_tf.data.source import Source
+
+#: Several images to a call, because a call into Python costs as much as reading a small file.
+IMAGES_PER_READ = 16
+
+
+def read_encoded(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
+    """Reads encoded images, in order.
+
+    Args:
+        chunks: tuples whose first component are numbers of images, int64 `[n]`; the other components go along.
+        source: what to read from.
+
+    Returns:
+        One element per image: (encoded string, EXIF orientation int32, then the components of `chunks`).
+    """
+
+    def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        encoded = [source.read(int(number)) for number in numbers]
+        return np.array(encoded, object), np.array([decode.exif_orientation(image) for image in encoded], np.int32)
+
+    def read_chunk(numbers: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        encoded, orientations = tf.numpy_function(read, [numbers], (tf.string, tf.int32))
+        return tf.ensure_shape(encoded, [None]), tf.ensure_shape(orientations, [None]), numbers, *rest
+
+    return chunks.map(read_chunk, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).unbatch()
+
+
+def options() -> tf.data.Options:
+    """Several images at once, each on one thread: to cut one image's work into pieces costs more than it brings."""
+    options = tf.data.Options()
+    options.threading.max_intra_op_parallelism = 1
+    return options

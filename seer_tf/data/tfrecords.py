@@ -1,0 +1,62 @@
+"""Single records of TFRecord files: where they lie, and their data.
+
+The format (`tensorflow/core/lib/io/record_writer.h`): length, a CRC of the length, the data, a CRC of the data.
+"""
+
+import os
+import struct
+
+import numpy as np
+
+from seer_tf.errors import InputError
+
+_LENGTH = struct.Struct("<Q")
+_HEADER_BYTES = _LENGTH.size + 4
+_FOOTER_BYTES = 4
+
+
+def framed_bytes(length: int) -> int:
+    """Returns how many bytes of a file a record with `length` bytes of data takes."""
+    return _HEADER_BYTES + length + _FOOTER_BYTES
+
+
+def read_record(path: str | os.PathLike, offset: int, length: int) -> bytes:
+    """Returns the data of the record that begins at `offset` and holds `length` bytes.
+
+    Raises:
+        InputError: the file cannot be read there, or no such record begins there.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            record = os.pread(file.fileno(), _HEADER_BYTES + length, offset)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if len(record) < _HEADER_BYTES + length or _LENGTH.unpack_from(record) != (length,):
+        raise InputError(f"{path}: the shard is broken at byte {offset}; prepare it again.")
+    return record[_HEADER_BYTES:]
+
+
+def find_records(path: str | os.PathLike) -> np.ndarray:
+    """Returns offset and length of every record of a file, int64 `[records, 2]`, by going from length to length.
+
+    Raises:
+        InputError: the file cannot be read or ends within a record.
+    """
+    found, offset = [], 0
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            while offset < size:
+                file.seek(offset)
+                (length,) = _LENGTH.unpack(file.read(_LENGTH.size).ljust(_LENGTH.size, b"\xff"))
+                found.append((offset, length))
+                offset += framed_bytes(length)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if offset != size:
+        raise InputError(f"{path}: the shard is broken at byte {found[-1][0]}; prepare it again.")
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
+def _unreadable(path: str | os.PathLike, error: OSError) -> InputError:
+    return InputError(f"{path}: the shard cannot be read ({error.strerror}); put it back or prepare it again.")
