@@ -1,0 +1,1 @@
+"""Training: the state of a run, one step of it, and the loop around it."""
