@@ -1,0 +1,27 @@
+"""The one exception that a person who typed a command is meant to read."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Self
+
+
+class InputError(ValueError):
+    """Something that was given is wrong: a path, a flag, a file, a size.
+
+    Its text is one sentence that names the thing, says what is wrong with it and what to do. The binaries in
+    `experiments/` print that sentence alone and end with exit status 2; a library user gets an ordinary exception.
+    """
+
+    @classmethod
+    def unknown(cls, kind: str, name: str, valid: Iterable[str]) -> Self:
+        """Returns the error for a name that is not one of the valid ones.
+
+        Args:
+            kind: what is named, e.g. "recipe".
+            name: what was given.
+            valid: the names that exist; the nearest is suggested, all are listed.
+        """
+        names = list(valid)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return cls(f"there is no {kind} {name!r}: {hint}the valid ones are {', '.join(names)}")
