@@ -20,9 +20,7 @@ class Conv2D(keras.layers.Layer):
     Initialised as ClassyVision's `init_weights`: normal with variance 2 / (k * k * filters), not divided by groups.
     """
 
-    def __init__(
-        self, filters: int, kernel_size: int, *, strides: int = 1, groups: int = 1, **kwargs: Any
-    ) -> None:
+    def __init__(self, filters: int, kernel_size: int, *, strides: int = 1, groups: int = 1, **kwargs: Any) -> None:
         """Makes the layer.
 
         Args:
@@ -34,10 +32,8 @@ class Conv2D(keras.layers.Layer):
         """
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.strides, self.groups = filters, kernel_size, strides, groups
-        # XLA's gradient in groups runs on naive loops on the CPU: `fit` shall not choose it by itself.
-        self.supports_jit = groups == 1
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the kernel [k, k, C in / groups, filters]."""
         stddev = (2.0 / (self.kernel_size**2 * self.filters)) ** 0.5
         self.kernel = self.add_weight(
@@ -73,7 +69,7 @@ class Conv2D(keras.layers.Layer):
 def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolves with a 1 x 1 kernel as one matrix product, which is faster on CPUs."""
     channels, filters = kernel.shape[2:]
-    outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), kernel[0, 0])
+    outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), tf.reshape(kernel, [channels, filters]))
     outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [filters]], axis=0))
     return tf.ensure_shape(outputs, inputs.shape[:-1] + [filters])
 
@@ -139,16 +135,14 @@ class BatchNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         self.momentum, self.epsilon, self.synchronized = momentum, epsilon, synchronized
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes gamma, beta, moving_mean and moving_variance, each [C]."""
         self.statistics_dtype = "float64" if self.variable_dtype == "float64" else "float32"
-        add = functools.partial(
-            self.add_weight, shape=(input_shape[-1],), dtype=self.statistics_dtype, autocast=False
-        )
+        add = functools.partial(self.add_weight, shape=(input_shape[-1],), dtype=self.statistics_dtype, autocast=False)
         self.gamma = add(name="gamma", initializer="ones")
         self.beta = add(name="beta", initializer="zeros")
-        # Every replica assigns its own copy: nothing is to be reduced here.
-        add = functools.partial(add, trainable=False, aggregation="none")
+        # Without aggregation, which is the default, every replica assigns its own copy.
+        add = functools.partial(add, trainable=False)
         self.moving_mean = add(name="moving_mean", initializer="zeros")
         self.moving_variance = add(name="moving_variance", initializer="ones")
 
@@ -184,18 +178,20 @@ class BatchNormalization(keras.layers.Layer):
         return outputs if images is inputs else tf.reshape(outputs, tf.shape(inputs)), mean, variance
 
     def _composed(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns outputs, mean [C] and unbiased variance [C], of all replicas when synchronised."""
+        """Returns outputs, mean [C] and unbiased variance [C]."""
         x = tf.cast(inputs, self.statistics_dtype)
-        mean, variance, unbiased = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance), None
         if training:
             mean, variance, unbiased = self._moments(x)
+        else:
+            mean = tf.convert_to_tensor(self.moving_mean)
+            variance = unbiased = tf.convert_to_tensor(self.moving_variance)
         scale = tf.math.rsqrt(variance + self.epsilon) * self.gamma
         return tf.cast((x - mean) * scale + self.beta, inputs.dtype), mean, unbiased
 
     def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns mean, variance and unbiased variance, each [C], from sums shifted by the moving mean.
+        """Returns mean, variance and unbiased variance, each [C], of all replicas when synchronised.
 
-        The shift keeps E[x^2] - E[x]^2 from cancelling; one reduction serves all the sums.
+        The sums are shifted by the moving mean, which keeps E[x^2] - E[x]^2 from cancelling; one reduction serves all.
         """
         shift = tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
         axes = list(range(x.shape.rank - 1))
@@ -239,7 +235,7 @@ class SqueezeExcitation(keras.layers.Layer):
         super().__init__(**kwargs)
         self.squeeze_width = squeeze_width
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes reduce_kernel [1, 1, C, s], reduce_bias [s], expand_kernel [1, 1, s, C] and expand_bias [C]."""
         channels = input_shape[-1]
         self.reduce_kernel, self.reduce_bias = self._add_pair("reduce", channels, self.squeeze_width)
@@ -260,8 +256,10 @@ class SqueezeExcitation(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Scales the channels of [B, h, w, C]."""
         pooled = tf.reduce_mean(inputs, axis=[1, 2])  # [B, C]
-        squeezed = tf.nn.relu(tf.matmul(pooled, self.reduce_kernel[0, 0]) + self.reduce_bias)  # [B, s]
-        gates = tf.sigmoid(tf.matmul(squeezed, self.expand_kernel[0, 0]) + self.expand_bias)  # [B, C]
+        reduce_kernel = tf.reshape(self.reduce_kernel, self.reduce_kernel.shape[2:])
+        expand_kernel = tf.reshape(self.expand_kernel, self.expand_kernel.shape[2:])
+        squeezed = tf.nn.relu(tf.matmul(pooled, reduce_kernel) + self.reduce_bias)  # [B, s]
+        gates = tf.sigmoid(tf.matmul(squeezed, expand_kernel) + self.expand_bias)  # [B, C]
         return inputs * gates[:, None, None, :]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -35,7 +35,7 @@ class Stem(keras.layers.Layer):
         self.conv = Conv2D(width, 3, strides=strides, name="conv", dtype=self.dtype_policy)
         self.bn = BatchNormalization(synchronized=synchronized, name="bn", dtype=self.dtype_policy)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Builds convolution and batch normalisation."""
         self.conv.build(input_shape)
         self.bn.build(self.compute_output_shape(input_shape))
@@ -89,7 +89,7 @@ class BottleneckBlock(keras.layers.Layer):
     def _bn(self, name: str) -> BatchNormalization:
         return BatchNormalization(synchronized=self.synchronized, name=name, dtype=self.dtype_policy)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Builds all layers; input width decides on the squeeze-and-excitation and on the shortcut."""
         squeeze_width = regnet_design.squeeze_width(input_shape[-1])
         self.se = SqueezeExcitation(squeeze_width, name="se", dtype=self.dtype_policy)

@@ -52,11 +52,11 @@ class SwavHead(keras.layers.Layer):
         self.hidden_dims, self.embedding_dim, self.num_prototypes = tuple(hidden_dims), embedding_dim, num_prototypes
         self.batch_norm, self.synchronized = batch_norm, synchronized
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the layers and the prototypes."""
         self.scores_dtype = "float64" if self.compute_dtype == "float64" else "float32"
         widths = (input_shape[-1], *self.hidden_dims, self.embedding_dim)
-        # Tuples: what a layer keeps in a list is lost from checkpoints (docs of tf.train.Checkpoint do not say so).
+        # Tuples: what a Keras layer keeps in a list is silently left out of a tf.train.Checkpoint.
         self.linears = tuple(
             self._linear(width_in, width_out, f"linear{number}")
             for number, (width_in, width_out) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1)
@@ -74,8 +74,6 @@ class SwavHead(keras.layers.Layer):
             initializer=_unit_rows,
             dtype=self.scores_dtype,
             autocast=False,
-            # Every replica normalises its own copy: nothing is to be reduced in an assignment.
-            aggregation="none",
         )
 
     def _linear(self, width_in: int, width_out: int, name: str) -> keras.layers.Dense:

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -107,6 +108,6 @@ def test_unknown_variant_is_refused_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     "changed", [{"depth": 0}, {"w_0": 20}, {"w_0": 0}, {"w_a": -1.0}, {"w_m": 1.0}, {"group_width": 0}]
 )
-def test_numbers_that_describe_no_network_are_refused(changed: dict[str, float]) -> None:
+def test_numbers_that_describe_no_network_are_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="is no RegNet"):
         dataclasses.replace(RegNetDesign(4, 32, 50.0, 2.0, 16), **changed)

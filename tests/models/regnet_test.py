@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -37,7 +38,9 @@ def test_block_equals_the_oracle(width_in: int, strides: int, training: bool) ->
     assert block.compute_output_shape(x.shape) == expected.shape
 
 
-@pytest.mark.parametrize(("size", "stem_stride", "sides"), [((32, 32), 2, (1, 1)), ((45, 70), 2, (2, 3)), ((9, 16), 1, (1, 1))])
+@pytest.mark.parametrize(
+    ("size", "stem_stride", "sides"), [((32, 32), 2, (1, 1)), ((45, 70), 2, (2, 3)), ((9, 16), 1, (1, 1))]
+)
 def test_any_size_goes_in(size: tuple[int, int], stem_stride: int, sides: tuple[int, int]) -> None:
     network = models.RegNetY("90MF", stem_stride=stem_stride)
     assert network(tf.zeros([2, *size, 3])).shape == (2, *sides, 256)
@@ -156,10 +159,10 @@ def network_fan_in(network: keras.Model, path: str) -> int:
 def test_a_keras_user_can_fit_a_classifier_on_it() -> None:
     network = models.pooled(models.RegNetY(design=TINY))
     classifier = keras.Model(network.input, keras.layers.Dense(2)(network.output))
-    classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    classifier.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     labels = np.arange(16) % 2
     images = np.random.default_rng(8).normal(size=(16, 32, 32, 3)) + labels[:, None, None, None]
-    losses = classifier.fit(images, labels, epochs=5, batch_size=8, verbose=0).history["loss"]
+    losses = classifier.fit(images, labels, epochs=3, batch_size=8, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
 
 
@@ -176,6 +179,6 @@ def test_backbone_of_a_config() -> None:
 
 
 @pytest.mark.parametrize("kwargs", [{"stem_stride": 3}, {"variant": "401MF"}])
-def test_wrong_arguments_are_refused(kwargs: dict[str, int | str]) -> None:
+def test_wrong_arguments_are_refused(kwargs: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="stem_stride is 3|'401MF'"):
         models.RegNetY(**kwargs)

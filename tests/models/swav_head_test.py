@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -6,10 +7,11 @@ import pytest
 import tensorflow as tf
 
 from seer_tf import distribution, models
+from tests.models.replicas import two_replicas
 
 
-def _head(**kwargs: object) -> models.SwavHead:
-    head = models.SwavHead(**{"hidden_dims": (6, 5), "embedding_dim": 4, "num_prototypes": 7, **kwargs})
+def _head(hidden_dims: tuple[int, ...] = (6, 5), **kwargs: Any) -> models.SwavHead:
+    head = models.SwavHead(hidden_dims, embedding_dim=4, num_prototypes=7, **kwargs)
     head.build((None, 8))
     return head
 
@@ -89,7 +91,7 @@ def test_prototypes_are_normalised_in_place(in_graph: bool) -> None:
 
 @pytest.mark.multi_replica
 def test_replicas_normalise_prototypes_and_share_the_statistics() -> None:
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_replicas()
     with strategy.scope():
         head = _head(synchronized=True, dtype="float64")
         expected = _unnormalized(head)

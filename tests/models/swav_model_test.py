@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -61,11 +62,18 @@ def test_every_crop_gets_the_row_of_its_own() -> None:
 def test_one_pass_for_each_resolution_and_one_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
     model = models.build_swav_model(_config())
     seen: list[tuple[int, ...]] = []
-    for part in (models.RegNetY, models.SwavHead):
+
+    def note_shapes(part: type[keras.layers.Layer]) -> None:
         call = part.call
-        monkeypatch.setattr(
-            part, "call", lambda self, x, *a, _call=call, **k: seen.append(tuple(x.shape)) or _call(self, x, *a, **k)
-        )
+
+        def noted_call(self: keras.layers.Layer, x: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
+            seen.append(tuple(x.shape))
+            return call(self, x, *args, **kwargs)
+
+        monkeypatch.setattr(part, "call", noted_call)
+
+    note_shapes(models.RegNetY)
+    note_shapes(models.SwavHead)
     model(_crops(), training=True)
     assert seen == [(2 * NUM_IMAGES, 32, 32, 3), (4 * NUM_IMAGES, 16, 16, 3), (6 * NUM_IMAGES, 256)]
 
