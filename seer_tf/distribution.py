@@ -39,3 +39,19 @@ def all_reduce_together(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     joined = all_reduce(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0))
     parts = tf.split(joined, [tensor.shape.num_elements() for tensor in tensors])
     return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def assign(updates: Sequence[tuple[tf.Variable, tf.Tensor]]) -> None:
+    """Assigns values, equal on every replica, to variables that all replicas share.
+
+    One visit to the cross-replica context serves all of them, since each makes the replicas wait for one another.
+    """
+    strategy = tf.distribute.get_strategy()
+    tf.__internal__.distribute.interim.maybe_merge_call(_assign_on_every_replica, strategy, list(updates))
+
+
+def _assign_on_every_replica(
+    strategy: tf.distribute.Strategy, updates: Sequence[tuple[tf.Variable, tf.Tensor]]
+) -> None:
+    for variable, value in updates:
+        strategy.extended.update(variable, lambda v, new: v.assign(new), args=(value,), group=False)

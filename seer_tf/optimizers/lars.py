@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from seer_tf import distribution
 from seer_tf.errors import InputError
 
 
@@ -130,8 +131,7 @@ class LARS(keras.optimizers.Optimizer):
             keep = tf.logical_or(skip, frozen[variable.path]) if variable.path in frozen else skip
             for target, new in zip((variable.value, self.velocity(variable).value), new_values, strict=True):
                 updates.append((target, tf.where(keep, target, tf.cast(new, target.dtype))))
-        # One visit to the cross-replica context for all updates: each synchronises the replicas' threads.
-        tf.__internal__.distribute.interim.maybe_merge_call(_assign_all, self._distribution_strategy, updates)
+        distribution.assign(updates)
         self._iterations.assign_add(tf.cast(finite, self._iterations.dtype))
 
     def get_config(self) -> dict[str, Any]:
@@ -191,8 +191,3 @@ def _precision(tensor: tf.Tensor | tf.Variable) -> tf.DType:
 def _norms(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
     # tf.nn.l2_loss is half the sum of squares, in one operation and without a temporary.
     return tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, _precision(tensor))) for tensor in tensors]))
-
-
-def _assign_all(strategy: Any, updates: Iterable[tuple[tf.Variable, tf.Tensor]]) -> None:
-    for variable, value in updates:
-        strategy.extended.update(variable, lambda v, new: v.assign(new), args=(value,), group=False)

@@ -32,11 +32,11 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int) -> tf.Te
 
     Args:
         scores: [..., B, K], any floating dtype; cosines when features and prototypes are of unit norm.
-        epsilon: weight of the entropy, above zero; smaller codes are sharper.
+        epsilon: weight of the entropy, above zero; the smaller, the sharper the codes.
         num_iterations: at least one.
 
     Returns:
-        Codes [..., B, K], at least float32, whose rows sum to one; finite for all finite scores.
+        Codes [..., B, K], at least float32, whose rows sum to one; finite for scores of ±1e4 and far beyond.
 
     Raises:
         InputError: `epsilon` or `num_iterations` is too small.
