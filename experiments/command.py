@@ -11,7 +11,6 @@ from absl import app, logging
 
 from seer_tf.errors import InputError
 
-
 _INFO = 20  # of the standard library's levels: TensorFlow's own remarks at this level are for its developers
 _SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -19,8 +18,8 @@ _SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
 def run(main: Callable[[], None]) -> None:
     """Parses the flags and calls `main`.
 
-    An `InputError` becomes one line on standard error and exit status 2; Ctrl-C exit status 130. Anything else keeps its
-    traceback, since it is our fault and not the user's.
+    An `InputError` becomes one line on standard error and exit status 2; Ctrl-C exit status 130. Anything else keeps
+    its traceback, since it is our fault and not the user's.
     """
 
     def guarded(arguments: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ the names (`_px`, `_steps`, `_fractions`); what is global says so. Values and th
 """
 
 import dataclasses
-import json
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,7 +22,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CropsConfig:
-    """Multi-crop (SwAV, section 3.4): one entry per group of crops of one size, the largest and assigning group first."""
+    """Multi-crop (SwAV, section 3.4): one entry per group of crops of one size, the assigning and largest first."""
 
     num: tuple[int, ...] = (2, 4)
     sizes_px: tuple[int, ...] = (224, 96)
@@ -126,8 +125,8 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
 
     Args:
         config: where to start.
-        assignments: texts `section.field=value`, e.g. `head.num_prototypes=100` or `crops.num=2,4`; the value is read by
-            the type of the field.
+        assignments: texts `section.field=value`, e.g. `head.num_prototypes=100` or `crops.num=2,4`; the value is read
+            by the type of the field.
 
     Raises:
         InputError: the section or field does not exist, or the value is not of its type.
@@ -163,10 +162,13 @@ def validate(config: Config) -> Config:
         )
     for low, high in zip(crops.min_area_fractions, crops.max_area_fractions, strict=True):
         if not 0 < low <= high <= 1:
-            raise InputError(f"a crop takes between 0 and 1 of the image's area, smaller first, but got {low} to {high}")
+            raise InputError(
+                f"a crop takes between 0 and 1 of the image's area, smaller first, but got {low} to {high}"
+            )
     if not 1 <= swav.num_assigning_crops <= crops.num[0]:
         raise InputError(
-            f"swav.num_assigning_crops={swav.num_assigning_crops} must be between 1 and crops.num's first, {crops.num[0]}"
+            f"swav.num_assigning_crops={swav.num_assigning_crops} must be between 1 and crops.num's first, "
+            f"{crops.num[0]}"
         )
     if sum(crops.num) < 2:
         raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
@@ -195,7 +197,9 @@ def from_json(values: Mapping[str, Any]) -> Config:
         sections = {name: _section(kind, values[name]) for name, kind in _SECTIONS.items()}
         return Config(recipe=values["recipe"], **sections)
     except (KeyError, TypeError) as error:
-        raise InputError(f"the saved config is not of this version of seer_tf ({error}); use the version that wrote it")
+        raise InputError(
+            f"the saved config is not of this version of seer_tf ({error}); use the one that wrote it"
+        ) from None
 
 
 def to_text(config: Config) -> str:

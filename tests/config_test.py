@@ -14,7 +14,13 @@ from seer_tf.recipes import RECIPES, recipe
 def test_override_reads_by_type() -> None:
     changed = configs.override(
         Config(),
-        ["head.num_prototypes=7", "swav.epsilon=3e-2", "head.batch_norm=false", "crops.sizes_px=32, 16", "data.source=folder:/a=b"],
+        [
+            "head.num_prototypes=7",
+            "swav.epsilon=3e-2",
+            "head.batch_norm=false",
+            "crops.sizes_px=32, 16",
+            "data.source=folder:/a=b",
+        ],
     )
     assert changed.head.num_prototypes == 7
     assert changed.swav.epsilon == 0.03

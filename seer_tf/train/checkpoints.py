@@ -1,12 +1,13 @@
 """Checkpoints: a flat map from variable name to tensor, written atomically, and models read back from them.
 
-`tf.train.Checkpoint` writes to a temporary name and renames; every tensor carries a checksum that is verified when it is
-read. It is given the variables themselves, by name: handed Keras objects it silently leaves out layers held in lists.
+`tf.train.Checkpoint` writes to a temporary name and renames; every tensor carries a checksum that is verified when it
+is read. It is given variables, by name: handed Keras objects it silently leaves out layers held in lists.
 """
 
 import dataclasses
 import os
 import pathlib
+import shutil
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -37,8 +38,20 @@ class Checkpoints:
         )
 
     def save(self) -> str:
-        """Writes the state under its step, removes what is too old, and returns the new checkpoint's path."""
-        return self._manager.save(checkpoint_number=int(self._state.step.numpy()))
+        """Writes the state under its step, removes what is too old, and returns the new checkpoint's path.
+
+        Raises:
+            InputError: it cannot be written; those before it are as they were.
+        """
+        try:
+            return self._manager.save(checkpoint_number=int(self._state.step.numpy()))
+        except tf.errors.OpError as error:
+            self._remove_unfinished()
+            reason = error.message.rpartition("; ")[2].partition(" [Op:")[0]
+            raise InputError(
+                f"no checkpoint can be written to {self._manager.directory} ({reason}); make room, then the same "
+                "command continues from the newest one"
+            ) from None
 
     def restore_latest(self) -> int:
         """Restores the newest checkpoint, if there is one, and returns the step that the state is at.
@@ -46,9 +59,15 @@ class Checkpoints:
         Raises:
             InputError: the newest checkpoint is damaged, or belongs to another network.
         """
+        self._remove_unfinished()
         if self._manager.latest_checkpoint:
             _restore(self._state.named_variables(), self._manager.latest_checkpoint)
         return int(self._state.step.numpy())
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a process that died while it wrote a checkpoint has left."""
+        for unfinished in pathlib.Path(self._manager.directory).glob("*_temp"):
+            shutil.rmtree(unfinished)
 
 
 def load_model(run_dir: str | os.PathLike[str], *, untrained: bool = False) -> tuple[Config, SwavModel]:
@@ -86,7 +105,8 @@ def _restore(variables: Mapping[str, tf.Variable], path: str) -> None:
         tensors = {name: reader.get_tensor(_key(name)) for name in variables}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:  # TensorFlow raises any of these
         raise InputError(
-            f"the checkpoint {path} cannot be read ({str(error).splitlines()[0]}); remove its files to use the one before"
+            f"the checkpoint {path} cannot be read ({str(error).splitlines()[0]}); remove its files to use the "
+            "one before"
         ) from None
     for name, variable in variables.items():
         if tensors[name].shape != variable.shape:

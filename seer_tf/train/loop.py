@@ -42,7 +42,8 @@ def pretrain(config: Config, source: Source, directory: RunDirectory) -> Outcome
         directory: of the run.
 
     Raises:
-        InputError: the data is too small for the config, the directory belongs to another run, or a number is not finite.
+        InputError: the data is too small for the config, the directory belongs to another run, or a number is not
+            finite.
     """
     _check_size(config, source)
     directory.claim(config)

@@ -71,8 +71,8 @@ class RunDirectory:
             ]
             if changed:
                 raise InputError(
-                    f"{self.path} holds a run of another config ({'; '.join(changed)}): give the same flags to continue "
-                    "it, or another --run_dir"
+                    f"{self.path} holds a run of another config ({'; '.join(changed)}): give the same flags to "
+                    "continue it, or another --run_dir"
                 )
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):

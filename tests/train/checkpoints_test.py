@@ -1,6 +1,9 @@
 """Checkpoints hold every variable, by name, and a model comes back from them."""
 
+import os
 import pathlib
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -91,3 +94,27 @@ def test_only_the_last_are_kept(run: tuple[RunDirectory, TrainState, Checkpoints
         checkpoints.save()
     assert sorted(file.stem for file in directory.checkpoints.glob("*.index")) == ["step-4", "step-5"]
     assert tf.train.latest_checkpoint(str(directory.checkpoints)).endswith("step-5")
+
+
+def test_what_a_dead_writer_left_is_removed(run: tuple[RunDirectory, TrainState, Checkpoints]) -> None:
+    directory, _, checkpoints = run
+    (directory.checkpoints / "step-4_temp").mkdir()
+    (directory.checkpoints / "step-4_temp" / "part-00000").write_bytes(b"half")
+    assert checkpoints.restore_latest() == 3
+    assert not (directory.checkpoints / "step-4_temp").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: pathlib.Path) -> None:
+    state = TrainState(recipe("debug_tiny"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3M", "tmpfs", tmp_path], check=True)
+    try:
+        checkpoints = Checkpoints(tmp_path, state)
+        checkpoints.save()
+        state.step.assign(7)
+        with pytest.raises(InputError, match="No space left on device.*the same command continues"):
+            checkpoints.save()
+        assert not list(tmp_path.glob("*_temp"))
+        assert checkpoints.restore_latest() == 0
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

@@ -55,7 +55,9 @@ def final_tensors(run_dir: pathlib.Path) -> dict[str, np.ndarray]:
 
 def interrupt(images: pathlib.Path, run_dir: pathlib.Path, number: signal.Signals) -> tuple[int, str]:
     """Starts the run, sends it a signal when its first checkpoint is there, and returns exit status and output."""
-    with subprocess.Popen(command(images, run_dir), cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command(images, run_dir), cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         deadline = time.monotonic() + 240
         while not (run_dir / "checkpoints" / "checkpoint").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -111,7 +113,12 @@ def test_a_run_writes_numbers_and_crops(images: pathlib.Path, tmp_path: pathlib.
 def test_a_number_that_is_not_finite_stops_the_run_before_it_is_saved(
     images: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    settings = [*_SETTINGS, "schedule.peak_learning_rate=1e38", "schedule.warmup_steps=0", f"data.source=folder:{images}"]
+    settings = [
+        *_SETTINGS,
+        "schedule.peak_learning_rate=1e38",
+        "schedule.warmup_steps=0",
+        f"data.source=folder:{images}",
+    ]
     config = configs.override(recipe("debug_tiny"), settings)
     with pytest.raises(InputError, match=r"at step \d+ the .* not finite"):
         pretrain(config, open_source(config.data.source), RunDirectory(tmp_path / "run"))

@@ -85,9 +85,7 @@ def test_statistics_move_once_per_step() -> None:
 def test_two_replicas_equal_one() -> None:
     config = tiny("run.precision=float64", "swav.freeze_prototypes_steps=1", "head.num_prototypes=7")
     one = TrainState(config)
-    strategy = tf.distribute.MirroredStrategy(
-        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
-    )
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice())
     with strategy.scope():
         two = TrainState(config)
     for number in range(3):
