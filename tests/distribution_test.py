@@ -30,7 +30,8 @@ def test_outside_a_replica_context_there_is_one_replica() -> None:
 
 @pytest.mark.multi_replica
 def test_replicas_of_one_process_get_the_sum() -> None:
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    one_device = tf.distribute.ReductionToOneDevice()  # collectives allow one size of a group per process
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=one_device)
 
     @tf.function
     def step() -> tuple[tf.Tensor, tf.Tensor, int]:

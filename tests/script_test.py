@@ -1,0 +1,130 @@
+"""The set-up of script/demo and script/test, with an interpreter that only notes what it is asked to install."""
+
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).parent.parent
+
+# Answers `-c ...` (am I supported?), `-m venv DIR` and `-m pip ...`; of anything else it prints the arguments.
+_INTERPRETER = """#!/usr/bin/env bash
+notes="{notes}"
+case "$*" in
+  -c*) exit {unsupported} ;;
+  "-m venv"*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >>"$notes" ;;
+  "-m pip"*) sleep 0.2; echo pip >>"$notes"; [[ ! -e "{notes}.broken" ]] ;;
+  *) echo "$(pwd): $*" ;;
+esac
+"""
+
+
+class _Checkout:
+    """A copy of what the set-up needs, in a folder with a space in its name."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.root = folder / "a checkout"
+        self.notes = folder / "notes"
+        self.interpreter = folder / "python3.12"
+        self.root.mkdir()
+        shutil.copytree(_ROOT / "script", self.root / "script")
+        for name in ("pyproject.toml", "setup.cfg", "constraints.txt"):
+            shutil.copy(_ROOT / name, self.root)
+        self.make_interpreter()
+
+    def make_interpreter(self, unsupported: int = 0) -> None:
+        self.interpreter.write_text(_INTERPRETER.format(notes=self.notes, unsupported=unsupported))
+        self.interpreter.chmod(0o755)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self.root / "script" / "demo", *arguments],
+            cwd=self.notes.parent,
+            env={"PATH": "/usr/bin:/bin", "PYTHON": str(self.interpreter)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def demo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=30)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def work(self) -> list[str]:
+        """Returns what was done since the last call."""
+        notes = self.notes.read_text().split() if self.notes.exists() else []
+        self.notes.unlink(missing_ok=True)
+        return notes
+
+
+@pytest.fixture
+def checkout(tmp_path: pathlib.Path) -> _Checkout:
+    return _Checkout(tmp_path)
+
+
+def test_the_environment_is_made_once(checkout: _Checkout) -> None:
+    first = checkout.demo("my images", "--flag")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == f"{checkout.notes.parent}: {checkout.root}/experiments/demo.py my images --flag\n"
+    assert checkout.work() == ["venv", "pip"]
+    assert checkout.demo().returncode == 0
+    assert checkout.work() == []
+
+
+@pytest.mark.parametrize("name", ["setup.cfg", "constraints.txt"])
+def test_changed_pins_are_installed_into_it(checkout: _Checkout, name: str) -> None:
+    checkout.demo()
+    checkout.work()
+    (checkout.root / name).write_text("changed")
+    assert checkout.demo().returncode == 0
+    assert checkout.work() == ["pip"]
+
+
+def test_an_environment_made_by_hand_is_kept(checkout: _Checkout) -> None:
+    checkout.demo()
+    (checkout.root / ".venv/seer_tf.stamp").unlink()
+    (checkout.root / ".venv/mine").touch()
+    checkout.work()
+    checkout.demo()
+    assert (checkout.root / ".venv/mine").exists()
+    assert checkout.work() == ["pip"]
+
+
+def test_a_failed_set_up_is_begun_anew(checkout: _Checkout) -> None:
+    broken = checkout.notes.with_name("notes.broken")
+    broken.touch()
+    failed = checkout.demo()
+    assert failed.returncode == 1
+    assert "error: pip could not install" in failed.stderr
+    broken.unlink()
+    checkout.work()
+    assert checkout.demo().returncode == 0
+    assert checkout.work() == ["venv", "pip"]
+
+
+def test_a_moved_checkout_is_set_up_anew(checkout: _Checkout) -> None:
+    checkout.demo()
+    checkout.work()
+    checkout.root = checkout.root.rename(checkout.root.with_name("elsewhere"))
+    assert checkout.demo().returncode == 0
+    assert checkout.work() == ["venv", "pip"]
+
+
+@pytest.mark.skipif(not shutil.which("flock"), reason="set-ups wait for each other where there is flock")
+def test_two_first_runs_set_up_once(checkout: _Checkout) -> None:
+    processes = [checkout.start() for _ in range(2)]
+    for process in processes:
+        process.communicate(timeout=30)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert checkout.work() == ["venv", "pip"]
+
+
+def test_another_version_of_python_gets_one_sentence(checkout: _Checkout) -> None:
+    checkout.make_interpreter(unsupported=1)
+    refused = checkout.demo()
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "is not a Python 3.11, 3.12 or 3.13" in refused.stderr
+    assert not (checkout.root / ".venv").exists()
