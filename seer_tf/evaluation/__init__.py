@@ -1,0 +1,1 @@
+"""What the features are worth: k-NN and a linear probe, beside the plainest features of pixels."""

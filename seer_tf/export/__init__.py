@@ -1,0 +1,1 @@
+"""The trained backbone as files that need TensorFlow alone."""

@@ -1,0 +1,116 @@
+"""The demo's page: whole, self-contained, and showing what it was given."""
+
+import html.parser
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seer_tf.reports.demo_report import (
+    Accuracy,
+    DemoReport,
+    Neighbours,
+    Prototype,
+    render_demo_report,
+    write_demo_report,
+)
+
+
+def _images(num_images: int, side_px: int = 16) -> list[np.ndarray]:
+    return list(np.random.default_rng(num_images).integers(0, 256, [num_images, side_px, side_px, 3], np.uint8))
+
+
+def _report(*, labelled: bool) -> DemoReport:
+    query, *others = _images(7)
+    labels = ("<cat> & dog", [True, False, True], [True, True, False]) if labelled else ()
+    return DemoReport(
+        title="A title",
+        summary="What was done.",
+        figures=[("loss / ln K", "0.912")],
+        learning_curve=[(10, 1.0), (20, 0.9), (30, 0.85)],
+        crops=[_images(5), _images(5)],
+        neighbours=[Neighbours(query, others[:3], others[3:], *labels)] * 2,
+        prototypes=[Prototype(17, 0.125, _images(4))],
+        accuracies=[Accuracy("ours", 0.512, 0.6), Accuracy("theirs", 0.25, 0.333)] if labelled else [],
+        accuracy_note="How.",
+        places=[("Report", "/some where/report.html")],
+    )
+
+
+class _Reader(html.parser.HTMLParser):
+    """Checks that elements nest, and collects sources and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.links: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """Notes what an element fetches."""
+        named = dict(attributes)
+        if tag == "img":
+            self.images.append(named)
+        self.links += [value for name, value in attributes if value and (name == "src" or name.endswith("href"))]
+        assert tag not in ("script", "link", "iframe", "object")
+        if tag not in ("img", "meta"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """An element of the chart; it refers to parts of the chart at most."""
+        self.links += [value for name, value in attributes if value and name.endswith("href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        """Closes the element that was opened last."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Collects text."""
+        self.text += data
+
+
+def _read(page: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(page)
+    reader.close()
+    assert not reader.open
+    return reader
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_page_is_whole_and_fetches_nothing(labelled):
+    """Every element is closed, every source lies in the page itself."""
+    page = render_demo_report(_report(labelled=labelled))
+    reader = _read(page)
+    assert all(link.startswith(("data:image/jpeg;base64,", "#")) for link in reader.links)
+    assert not re.search(r"url\((?!#)|@import", page)
+    assert len(reader.images) == 2 * 5 + 2 * (1 + 3 + 3) + 4
+
+
+def test_labels_show_in_table_and_outlines():
+    """Names of classes are text, not markup; each neighbour is outlined as it deserves."""
+    reader = _read(render_demo_report(_report(labelled=True)))
+    assert "51.2 %" in reader.text and "33.3 %" in reader.text and "<cat> & dog" in reader.text
+    outlines = [str(image["class"]).split()[0] for image in reader.images if image["class"] != " small"]
+    assert outlines[:6] == ["right", "wrong", "right", "right", "right", "wrong"]
+
+
+def test_without_labels_there_is_no_table():
+    """And no outline, and no word of classes."""
+    page = render_demo_report(_report(labelled=False))
+    assert 'id="accuracy"' not in page and 'class="right' not in page and "query's class" not in page
+    assert "0.912" in page and "12.5 % of the images" in page
+
+
+def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
+    """A report that cannot be rendered leaves the old one, and nothing beside it."""
+    path = tmp_path / "report.html"
+    write_demo_report(_report(labelled=True), path)
+    first = path.read_text("utf-8")
+    assert first == render_demo_report(_report(labelled=True))
+    with pytest.raises(AttributeError):
+        write_demo_report(None, path)  # type: ignore[arg-type]
+    assert path.read_text("utf-8") == first
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

@@ -1,0 +1,48 @@
+"""The learning curve: read as a run writes it, drawn in the page's colours."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from seer_tf.recipes import recipe
+from seer_tf.reports.learning_curve import RELATIVE_LOSS, learning_curve, read_scalars
+from seer_tf.train.summaries import Summaries
+
+
+def test_a_run_that_was_continued_reads_as_one_curve(tmp_path: Path) -> None:
+    """Two event files; a step that was made twice counts as it was made last."""
+    for number, values in enumerate([{10: 4.0, 20: 3.0, 30: 9.0}, {30: 2.5, 40: 2.0}]):
+        with tf.summary.create_file_writer(str(tmp_path), filename_suffix=f".{number}").as_default():
+            for step, value in values.items():
+                tf.summary.scalar("loss", value, step=step)
+                tf.summary.scalar("other", -1.0, step=step)
+    assert read_scalars(tmp_path, "loss") == [(10, 4.0), (20, 3.0), (30, 2.5), (40, 2.0)]
+    assert read_scalars(tmp_path, "absent") == []
+
+
+def test_every_step_of_a_long_run_is_read(tmp_path: Path) -> None:
+    """TensorBoard's reader keeps a sample of ten or a thousand unless told otherwise."""
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        for step in range(1500):
+            tf.summary.scalar("loss", step / 7, step=step)
+    assert len(read_scalars(tmp_path, "loss")) == 1500
+
+
+def test_the_tag_is_the_one_that_runs_write(tmp_path: Path) -> None:
+    """Fails if training renames it."""
+    names = ("learning_rate", "gradient_norm", "update_norm", "prototype_usage", "images_per_second", "data_wait_share")
+    metrics = dict.fromkeys(names, 0.0) | {"loss": 1.0397}
+    Summaries(tmp_path, recipe("debug_tiny")).scalars(5, metrics)
+    assert read_scalars(tmp_path, RELATIVE_LOSS) == [(5, pytest.approx(0.5, abs=1e-4))]  # 1.0397 / ln 8
+
+
+def test_the_chart_is_svg_in_the_pages_colours():
+    """Well-formed, with labels as text, the same every time."""
+    points = [(0, 1.0), (50, 0.8), (100, 0.7)]
+    svg = learning_curve(points, x_label="step", y_label="loss / ln K")
+    ElementTree.fromstring(svg)
+    assert "loss / ln K</text>" in svg and "var(--accent)" in svg
+    assert "#010203" not in svg and "#040506" not in svg and "#070809" not in svg
+    assert svg == learning_curve(points, x_label="step", y_label="loss / ln K")
