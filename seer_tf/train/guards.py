@@ -3,7 +3,7 @@
 import signal
 import types
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class StopSignals:
     def __init__(self) -> None:
         """Starts with no signal seen."""
         self.received: str | None = None
-        self._before: dict[signal.Signals, signal.Handlers | object] = {}
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         """Takes the signals over."""

@@ -13,6 +13,7 @@ from seer_tf.swav.swapped_prediction import swapped_prediction
 from seer_tf.train.state import TrainState
 
 
+@tf.autograph.experimental.do_not_convert  # nothing here branches on a tensor, and converting doubles the tracing
 def train_step(state: TrainState, crops: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
     """Makes one update of the state, or none where a number is not finite.
 

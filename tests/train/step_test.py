@@ -85,17 +85,19 @@ def test_statistics_move_once_per_step() -> None:
 def test_two_replicas_equal_one() -> None:
     config = tiny("run.precision=float64", "swav.freeze_prototypes_steps=1", "head.num_prototypes=7")
     one = TrainState(config)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice())
+    # The one test with collectives, as training has them; other strategies of this process must not use them too.
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         two = TrainState(config)
+    single = tf.function(lambda crops: train_step(one, crops))
+    mirrored = tf.function(lambda crops: strategy.run(train_step, args=(two, crops)))
     for number in range(3):
         crops = crops_of(config, 8, number)
         halves = [tuple(tf.split(group, 2)[replica] for group in crops) for replica in (0, 1)]
         shared = strategy.experimental_distribute_values_from_function(
             lambda context, halves=halves: halves[context.replica_id_in_sync_group]
         )
-        expected = tf.function(train_step)(one, crops)
-        actual = strategy.run(tf.function(train_step), args=(two, shared))
+        expected, actual = single(crops), mirrored(shared)
         for name, value in expected.items():
             for replica in strategy.experimental_local_results(actual[name]):
                 np.testing.assert_allclose(replica, value, rtol=1e-6, err_msg=name)
