@@ -16,7 +16,7 @@ DATA = flags.DEFINE_string("data", None, "Images: folder:DIR, builtin, shards:DI
 OUTPUT = flags.DEFINE_string("output", None, "Directory of the shards: new, empty or begun.", required=True)
 SHARD_MB = flags.DEFINE_float("shard_mb", 128, "About how large a shard becomes, in MB.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the global shuffle.")
-WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Threads that read and decode.")
+WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Threads that read and decode.")
 
 
 def main() -> None:

@@ -113,7 +113,7 @@ def gaussian_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float
 
 
 def _box_radius(sigma_px: tf.Tensor) -> tf.Tensor:
-    """Returns the radius `[N]`, a whole and a fractional part, of the box that makes a Gaussian when applied three times.
+    """Returns the radius `[N]`, not whole, of the box that comes near a Gaussian when applied three times.
 
     Gwosdek et al., "Theoretical foundations of Gaussian convolution by extended box filtering" (2011), as Pillow's
     `src/libImaging/BoxBlur.c`.
@@ -131,4 +131,4 @@ def _box_matrices(radius_px: tf.Tensor, reach_px: int, side: int) -> tf.Tensor:
     weights = tf.clip_by_value(radius_px[:, None] + 1.0 - taps, 0.0, 1.0) / (2.0 * radius_px[:, None] + 1.0)
     sources = np.clip(np.arange(side)[:, None] + np.arange(-reach_px, reach_px + 1), 0, side - 1)  # [S, taps]
     routes = np.eye(side, dtype=np.float32)[sources]  # [S, taps, S], constant
-    return tf.reshape(tf.matmul(weights, np.moveaxis(routes, 1, 0).reshape(len(taps), -1)), [-1, side, side])
+    return tf.reshape(tf.matmul(weights, np.moveaxis(routes, 1, 0).reshape(2 * reach_px + 1, -1)), [-1, side, side])

@@ -4,8 +4,8 @@ Pixels equal Pillow's `convert("RGB")`; where there is transparency, the image i
 camera noted in EXIF, which TensorFlow ignores, is applied.
 """
 
-import functools
 import io
+import re
 
 import tensorflow as tf
 from PIL import Image
@@ -13,6 +13,8 @@ from PIL import Image
 from seer_tf.data import formats
 
 _EXIF_ORIENTATION = 0x0112
+# How TensorFlow says which operation failed, before and after what was wrong.
+_OPERATION = re.compile(r"\{\{.*?\}\}|\[Op:.*")
 _JPEG_START = b"\xff\xd8\xff"
 
 
@@ -51,13 +53,21 @@ def _decode_any(encoded: tf.Tensor, orientation: tf.Tensor | int | None) -> tf.T
     image = tf.case(
         [
             (tf.strings.substr(start, 0, 3) == _JPEG_START, lambda: _decode_jpeg(encoded)),
-            (start == b"\x89PNG", lambda: _over_white(tf.io.decode_png(encoded, channels=4))),
+            (start == b"\x89PNG", lambda: _decode_png(encoded)),
             (start == b"RIFF", lambda: _decode_webp(encoded)),
             (tf.strings.substr(start, 0, 2) == b"BM", lambda: _decode_bmp(encoded)),
         ],
         default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
     )
     return image if orientation is None else _rotate(image, tf.convert_to_tensor(orientation))
+
+
+def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
+    """Adds the alpha that TensorFlow gets wrong: with b < 8 bits it fills in 2 ** b - 1 where it should 255."""
+    image = tf.io.decode_png(encoded, channels=4)
+    bits = tf.io.decode_raw(tf.strings.substr(encoded, 24, 1), tf.uint8, fixed_length=1)[0]
+    filled = (bits < 8) & tf.reduce_all(image[..., 3] == tf.bitwise.left_shift(tf.ones_like(bits), bits) - 1)
+    return tf.cond(filled, lambda: image[..., :3], lambda: _over_white(image))
 
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
@@ -119,11 +129,6 @@ def exif_orientation(encoded: bytes) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-@functools.cache
-def _compiled_decode() -> tf.types.experimental.PolymorphicFunction:
-    return tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)])
-
-
 def reject_reason(encoded: bytes) -> str | None:
     """Returns why an encoded image cannot be used, in a few words; None for a good one, which was then fully decoded.
 
@@ -132,10 +137,12 @@ def reject_reason(encoded: bytes) -> str | None:
     reason = header_reject_reason(encoded)
     if reason is not None:
         return reason
+    # Straight to the one operation where it is known: eagerly, finding the format anew takes longer than decoding.
+    decoder = _decode_jpeg if formats.image_format(encoded) == "JPEG" else decode_image
     try:
-        _compiled_decode()(tf.constant(encoded))
+        decoder(tf.constant(encoded))
     except tf.errors.OpError as error:
-        return f"does not decode: {error.message.splitlines()[0][:120]}"
+        return f"does not decode: {_OPERATION.sub('', error.message).strip()}"
     return None
 
 

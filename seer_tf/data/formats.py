@@ -27,6 +27,8 @@ _UNSUPPORTED_MAGICS = (
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
 )
+_WEBP_ANIMATION = 0x02
+_BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
 _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -78,7 +80,7 @@ def read_header(encoded: bytes) -> Header:
     kind = image_format(encoded)
     try:
         height, width = _SIZE_READERS[kind](encoded)
-    except struct.error:
+    except (struct.error, IndexError):
         raise UnusableImageError(f"broken {kind} header") from None
     if height < 1 or width < 1:
         raise UnusableImageError(f"broken {kind} header")
@@ -89,9 +91,10 @@ def _jpeg_size(encoded: bytes) -> tuple[int, int]:
     """Goes from segment to segment to the frame header, as ITU-T T.81, annex B orders them."""
     place = 2
     while True:
-        start, marker, length = struct.unpack_from(">BBH", encoded, place)
-        if start != 0xFF:
+        place = encoded.find(b"\xff", place)  # As decoders do, forgive stray bytes between segments.
+        if place < 0:
             raise UnusableImageError("broken JPEG header")
+        _, marker, length = struct.unpack_from(">BBH", encoded, place)
         if marker in _JPEG_FRAME_MARKERS:
             height, width = struct.unpack_from(">HH", encoded, place + 5)
             return height, width
@@ -110,16 +113,20 @@ def _gif_size(encoded: bytes) -> tuple[int, int]:
 
 
 def _bmp_size(encoded: bytes) -> tuple[int, int]:
-    """Refuses what TensorFlow reads as something else: palettes (as grey) and compressed rows."""
+    """Refuses what TensorFlow reads as something else: palettes (as grey), compressed rows, odd channels."""
     header_bytes, width, height, _, bits, compression = struct.unpack_from("<IiiHHI", encoded, 14)
     if header_bytes < 40 or bits not in (24, 32) or compression not in (0, 3):
         raise UnusableImageError("BMP with a palette or compression is not supported")
+    if compression == 3 and struct.unpack_from("<III", encoded, 54) != _BMP_MASKS:
+        raise UnusableImageError("BMP with channels in another order is not supported")
     return abs(height), width
 
 
 def _webp_size(encoded: bytes) -> tuple[int, int]:
     chunk = encoded[12:16]
     if chunk == b"VP8X":
+        if encoded[20] & _WEBP_ANIMATION:
+            raise UnusableImageError("an animated WebP is not supported")
         low, high = struct.unpack_from("<HB", encoded, 24)
         width = 1 + low + (high << 16)
         low, high = struct.unpack_from("<HB", encoded, 27)

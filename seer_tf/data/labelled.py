@@ -27,6 +27,7 @@ def images_dataset(source: Source, *, size_px: int, batch_size: int) -> tf.data.
 
 
 def _images(source: Source, size_px: int) -> tf.data.Dataset:
+    @tf.autograph.experimental.do_not_convert
     def prepare(encoded: tf.Tensor, orientation: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
         return resize_and_crop(decode.decode_image(encoded, orientation), size_px)
 

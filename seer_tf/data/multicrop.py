@@ -20,8 +20,8 @@ from seer_tf.data import augment
 _NUM_TRIES = 10
 _LONGEST_ASPECT = 4.0 / 3.0
 _LOG_ASPECTS = (-math.log(_LONGEST_ASPECT), math.log(_LONGEST_ASPECT))
-_NUM_BOX_DRAWS = 2 * _NUM_TRIES + 2
-_NUM_DISTORTION_DRAWS = 10
+NUM_BOX_DRAWS = 2 * _NUM_TRIES + 2
+NUM_DISTORTION_DRAWS = 10
 
 
 def multicrop(image: tf.Tensor, crops: CropsConfig, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -45,13 +45,13 @@ def cut(image: tf.Tensor, crops: CropsConfig, seed: tf.Tensor) -> tuple[tuple[tf
         seed: integer `[2]`.
 
     Returns:
-        Per group: crops, uint8 `[num, side, side, 3]`; uniform numbers, float32 `[num, _NUM_DISTORTION_DRAWS]`.
+        Per group: crops, uint8 `[num, side, side, 3]`; uniform numbers, float32 `[num, NUM_DISTORTION_DRAWS]`.
     """
-    uniform = tf.random.stateless_uniform([sum(crops.num), _NUM_BOX_DRAWS + _NUM_DISTORTION_DRAWS], seed)
+    uniform = tf.random.stateless_uniform([sum(crops.num), NUM_BOX_DRAWS + NUM_DISTORTION_DRAWS], seed)
     least, largest = (_per_crop(values, crops) for values in (crops.min_area_fractions, crops.max_area_fractions))
-    boxes = random_boxes(tf.shape(image)[:2], least, largest, uniform[:, :_NUM_BOX_DRAWS])
+    boxes = random_boxes(tf.shape(image)[:2], least, largest, uniform[:, :NUM_BOX_DRAWS])
     groups = _resized_boxes(image, *boxes, crops)
-    chances = tf.split(uniform[:, _NUM_BOX_DRAWS:], crops.num)
+    chances = tf.split(uniform[:, NUM_BOX_DRAWS:], crops.num)
     return groups, tuple(chances)
 
 
@@ -69,7 +69,7 @@ def random_boxes(
         image_size: int32 `[2]`, height and width in px.
         min_area_fractions: float32 `[N]`, least areas of a box, as fractions of the image's area.
         max_area_fractions: float32 `[N]`, largest.
-        uniform: float32 `[N, _NUM_BOX_DRAWS]` in [0, 1): areas, aspect ratios, and the place.
+        uniform: float32 `[N, NUM_BOX_DRAWS]` in [0, 1): areas, aspect ratios, and the place.
 
     Returns:
         int32 `[N, 2]` twice: top and left, height and width in px.
@@ -121,7 +121,7 @@ def distort(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Ten
 
     Args:
         crops: uint8 `[N, S, S, 3]`.
-        uniform: float32 `[N, _NUM_DISTORTION_DRAWS]` in [0, 1).
+        uniform: float32 `[N, NUM_DISTORTION_DRAWS]` in [0, 1).
         config: probabilities and strengths.
 
     Returns:

@@ -40,13 +40,17 @@ def pretraining_dataset(
         Tuples, one component per group of crops: uint8 `[local_batch_size, num, side, side, 3]`.
     """
 
+    # None of these has Python control flow to convert, and looking for it takes seconds.
+    @tf.autograph.experimental.do_not_convert
     def order(local: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, image = local // local_batch_size, local % local_batch_size
         return images_at(step * global_batch_size + first_image_in_batch + image, source.num_images, seed)
 
+    @tf.autograph.experimental.do_not_convert
     def crop(encoded: tf.Tensor, orientation: tf.Tensor, image: tf.Tensor, key: tf.Tensor) -> tuple:
         return multicrop.cut(decode.decode_image(encoded, orientation), crops, tf.stack([key, image]))
 
+    @tf.autograph.experimental.do_not_convert
     def distort(groups: tuple[tf.Tensor, ...], chances: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         return tuple(_distort_batch(group, chance, crops) for group, chance in zip(groups, chances, strict=True))
 

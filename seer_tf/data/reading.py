@@ -25,6 +25,7 @@ def read_encoded(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
         encoded = [source.read(int(number)) for number in numbers]
         return np.array(encoded, object), np.array([decode.exif_orientation(image) for image in encoded], np.int32)
 
+    @tf.autograph.experimental.do_not_convert
     def read_chunk(numbers: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         encoded, orientations = tf.numpy_function(read, [numbers], (tf.string, tf.int32))
         return tf.ensure_shape(encoded, [None]), tf.ensure_shape(orientations, [None]), numbers, *rest

@@ -1,6 +1,6 @@
 """`shards:DIR`: TFRecord shards in globally shuffled order, a manifest, and the ledger of rejected files.
 
-    DIR/images-00000-of-00128.tfrecord    records, see `_example`
+    DIR/images-00000-of-00128.tfrecord    records, see `example.py`
     DIR/images-00000-of-00128.index.npy   int64 [images, 3]: offset of the record, its length, label or -1
     DIR/manifest.json                     images, bytes and SHA-256 of each shard, classes; written last
     DIR/rejected.tsv                      file and reason, one line each below a header
@@ -19,13 +19,13 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.data import decode, formats, tfrecords
+from seer_tf.data import decode, example, ledger, tfrecords
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
 from seer_tf.progress import Progress
@@ -115,7 +115,7 @@ class _RecordIds(Sequence):
     def __len__(self) -> int:
         return self._source.num_images
 
-    def __getitem__(self, index):  # noqa: ANN001, ANN204
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
@@ -162,7 +162,7 @@ def write_shards(source: Source, output_dir: str, *, shard_bytes: int, seed: int
     root = pathlib.Path(output_dir)
     order = np.random.default_rng(seed).permutation(source.num_images)
     sample = order[:_SAMPLE_IMAGES]
-    mean_bytes = sum(len(source.read(int(index))) for index in sample) / len(sample)
+    mean_bytes = sum(len(_read(source, int(index))[0]) for index in sample) / len(sample)
     num_shards = max(1, round(source.num_images * mean_bytes / shard_bytes))
     plan = _plan(source, num_shards, seed)
     try:
@@ -196,9 +196,9 @@ def _claim(root: pathlib.Path, plan: dict[str, Any]) -> bool:
     """Makes the directory, or finds the beginning of the same shards there; returns whether they are finished."""
     root.mkdir(parents=True, exist_ok=True)
     if (root / MANIFEST).exists():
-        found = json.loads((root / MANIFEST).read_text()).get("plan")
+        found = _load(root / MANIFEST).get("plan")
     elif (root / _PLAN).exists():
-        found = json.loads((root / _PLAN).read_text())
+        found = _load(root / _PLAN)
     else:
         found = None if any(root.iterdir()) else plan
     if found != plan:
@@ -207,6 +207,13 @@ def _claim(root: pathlib.Path, plan: dict[str, Any]) -> bool:
         return True
     _replace(root / _PLAN, json.dumps(plan))
     return False
+
+
+def _load(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise InputError(f"{path}: the file is broken; give another output, or remove what is there.") from None
 
 
 def _write_shard(
@@ -219,16 +226,16 @@ def _write_shard(
     with tf.io.TFRecordWriter(str(unfinished)) as writer:
         for start in range(0, len(indices), _CHUNK_IMAGES):
             chunk = [int(index) for index in indices[start : start + _CHUNK_IMAGES]]
-            for index, (encoded, reason) in zip(chunk, pool.map(lambda i: _read(source, i), chunk), strict=True):
+            for index, (encoded, reason) in zip(chunk, pool.map(lambda i: _judged(source, i), chunk), strict=True):
                 if reason is not None:
                     rejected.append((source.ids[index], reason))
                     continue
-                label = _NO_LABEL if labels is None else int(labels[index])
-                record = _example(encoded, source.ids[index], label).SerializeToString(deterministic=True)
+                label = None if labels is None else int(labels[index])
+                record = example.serialized(encoded, source.ids[index], label)
                 writer.write(record)
-                entries.append((offset, len(record), label))
+                entries.append((offset, len(record), _NO_LABEL if label is None else label))
                 offset += tfrecords.framed_bytes(len(record))
-    _replace(ledger_path(path), _ledger(rejected))
+    _replace(ledger_path(path), ledger.lines(rejected))
     temporary = path.with_suffix(".unfinished.npy")
     np.save(temporary, np.array(entries, np.int64).reshape(-1, 3))
     os.replace(temporary, index_path(path))
@@ -236,40 +243,30 @@ def _write_shard(
 
 
 def _read(source: Source, index: int) -> tuple[bytes, str | None]:
+    """Returns the bytes of an image, and why they cannot be read, or None."""
     try:
-        encoded = source.read(index)
+        return source.read(index), None
     except OSError as error:
         return b"", f"cannot be read: {error.strerror}"
-    return encoded, decode.reject_reason(encoded)
 
 
-def _example(encoded: bytes, name: str, label: int) -> tf.train.Example:
-    """The record: the bytes as they were, height and width as stored, the rotation still to be applied, the label."""
-    header = formats.read_header(encoded)
-    numbers = {
-        "image/height": header.height_px,
-        "image/width": header.width_px,
-        "image/orientation": decode.exif_orientation(encoded),
-    }
-    if label != _NO_LABEL:
-        numbers["label"] = label
-    texts = {"image/encoded": encoded, "image/id": name.encode("utf-8", "surrogateescape")}
-    features = {key: tf.train.Feature(int64_list=tf.train.Int64List(value=[value])) for key, value in numbers.items()}
-    features |= {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
-    return tf.train.Example(features=tf.train.Features(feature=features))
+def _judged(source: Source, index: int) -> tuple[bytes, str | None]:
+    """Returns the bytes of an image, and why they are of no use, or None."""
+    encoded, reason = _read(source, index)
+    return encoded, reason or decode.reject_reason(encoded)
 
 
 def _finish(root: pathlib.Path, source: Source, plan: dict[str, Any]) -> None:
     """Writes ledger and manifest over all shards, and removes what was needed to take the work up again."""
     paths = sorted(root.glob("images-*.tfrecord"))
     parts = [ledger_path(path) for path in paths]
-    rejected = sorted([*source.rejected, *itertools.chain.from_iterable(map(_read_ledger, parts))])
+    rejected = sorted([*source.rejected, *itertools.chain.from_iterable(map(ledger.read, parts))])
     shards = []
     for path in paths:
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         shards.append(_Shard(path.name, len(np.load(index_path(path))), path.stat().st_size, sha256))
-    _replace(root / REJECTED, "file\treason\n" + _ledger(rejected))
+    _replace(root / REJECTED, ledger.HEADER + ledger.lines(rejected))
     if not any(shard.num_images for shard in shards):
         raise InputError(f"{root}: none of {len(rejected)} images was usable; see {root / REJECTED} for the reasons.")
     manifest = {"plan": plan, "classes": source.class_names, "shards": list(map(dataclasses.asdict, shards))}
@@ -280,7 +277,7 @@ def _finish(root: pathlib.Path, source: Source, plan: dict[str, Any]) -> None:
 
 def _report(root: pathlib.Path) -> ShardsReport:
     shards = json.loads((root / MANIFEST).read_text())["shards"]
-    rejected = _read_ledger(root / REJECTED)[1:]
+    rejected = ledger.read(root / REJECTED)
     reasons = collections.Counter(reason.partition(":")[0] for _, reason in rejected)
     return ShardsReport(
         num_images=sum(shard["num_images"] for shard in shards),
@@ -288,20 +285,6 @@ def _report(root: pathlib.Path) -> ShardsReport:
         num_bytes=sum(shard["num_bytes"] for shard in shards),
         rejected_by_reason=dict(reasons.most_common()),
     )
-
-
-def _ledger(rejected: Iterable[tuple[str, str]]) -> str:
-    """Lines of file and reason; tabs, line ends and bytes that are no UTF-8 in a name are escaped."""
-    return "".join(f"{_escaped(name)}\t{_escaped(reason)}\n" for name, reason in rejected)
-
-
-def _escaped(text: str) -> str:
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def _read_ledger(path: pathlib.Path) -> list[tuple[str, str]]:
-    lines = path.read_text("utf-8").splitlines()
-    return [(name, reason) for name, _, reason in (line.partition("\t") for line in lines)]
 
 
 def _replace(path: pathlib.Path, text: str) -> None:

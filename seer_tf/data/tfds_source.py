@@ -4,6 +4,7 @@ Nothing is ever downloaded. Records are found by number, and images stay the enc
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -41,7 +42,7 @@ class TfdsSource(Source):
         """Returns the encoded bytes of image `index`."""
         return self._features(index)[self._image_key].bytes_list.value[0]
 
-    def _features(self, index: int):  # noqa: ANN202
+    def _features(self, index: int) -> Any:
         file, offset, length = (int(number) for number in self._places[index])
         return tf.train.Example.FromString(tfrecords.read_record(self._paths[file], offset, length)).features.feature
 

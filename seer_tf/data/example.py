@@ -1,0 +1,30 @@
+"""The record of a shard: a `tf.train.Example`.
+
+    image/encoded        the bytes of the file, as they were
+    image/id             its name
+    image/height, width  in px, as stored
+    image/orientation    EXIF orientation, 1 to 8, still to be applied
+    label                number of the class, where there are classes
+
+All are of length one: the first two bytes, the others int64.
+"""
+
+import tensorflow as tf
+
+from seer_tf.data import decode, formats
+
+
+def serialized(encoded: bytes, name: str, label: int | None) -> bytes:
+    """Returns the record of an image that has been found usable."""
+    header = formats.read_header(encoded)
+    numbers = {
+        "image/height": header.height_px,
+        "image/width": header.width_px,
+        "image/orientation": decode.exif_orientation(encoded),
+    }
+    if label is not None:
+        numbers["label"] = label
+    texts = {"image/encoded": encoded, "image/id": name.encode("utf-8", "surrogateescape")}
+    features = {key: tf.train.Feature(int64_list=tf.train.Int64List(value=[value])) for key, value in numbers.items()}
+    features |= {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

@@ -1,0 +1,197 @@
+"""Decoding beside Pillow's, by content, and what is refused with which reason."""
+
+import io
+import pathlib
+import struct
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from seer_tf.data import decode, formats
+
+_IMAGES = pathlib.Path(__file__).parents[2].parent / "shared" / "images"
+
+
+def _picture(mode: str = "RGB", size: tuple[int, int] = (37, 25)) -> Image.Image:
+    coarse = Image.fromarray(np.random.default_rng(1).integers(0, 256, (4, 5, 4), np.uint8), "RGBA")
+    return coarse.resize(size, Image.Resampling.BICUBIC).convert(mode)
+
+
+def _encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    encoded = io.BytesIO()
+    image.save(encoded, kind, **options)
+    return encoded.getvalue()
+
+
+def _pillow(encoded: bytes) -> np.ndarray:
+    """Upright, over white, RGB."""
+    with Image.open(io.BytesIO(encoded)) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGBA")
+    white = Image.new("RGBA", upright.size, "white")
+    return np.asarray(Image.alpha_composite(white, upright).convert("RGB")).astype(int)
+
+
+def _ours(encoded: bytes) -> np.ndarray:
+    return decode.decode_image(tf.constant(encoded), decode.exif_orientation(encoded)).numpy().astype(int)
+
+
+_EXACT = {
+    "jpeg": lambda: _encode(_picture(), "JPEG", quality=90),
+    "progressive jpeg": lambda: _encode(_picture(), "JPEG", progressive=True),
+    "grey jpeg": lambda: _encode(_picture("L"), "JPEG"),
+    "png": lambda: _encode(_picture(), "PNG"),
+    "grey png": lambda: _encode(_picture("L"), "PNG"),
+    "1-bit png": lambda: _encode(_picture("1"), "PNG"),
+    "2-bit palette png": lambda: _encode(_picture().quantize(4), "PNG"),
+    "4-bit palette png with a transparent colour": lambda: _encode(_picture().quantize(16), "PNG", transparency=3),
+    "palette png": lambda: _encode(_picture("P"), "PNG"),
+    "palette png with a transparent colour": lambda: _encode(_picture("P"), "PNG", transparency=3),
+    "gif": lambda: _encode(_picture("P"), "GIF"),
+    "bmp": lambda: _encode(_picture(), "BMP"),
+    "32-bit bmp": lambda: _encode(_picture("RGBA"), "BMP"),
+    "lossless webp": lambda: _encode(_picture(), "WEBP", lossless=True),
+}
+_NEAR = {
+    "png with alpha": lambda: _encode(_picture("RGBA"), "PNG"),
+    "grey png with alpha": lambda: _encode(_picture("LA"), "PNG"),
+    "lossless webp with alpha": lambda: _encode(_picture("RGBA"), "WEBP", lossless=True),
+    "lossy webp": lambda: _encode(_picture(), "WEBP"),
+    "lossy webp with alpha": lambda: _encode(_picture("RGBA"), "WEBP"),
+    "cmyk jpeg": lambda: _encode(_picture("CMYK"), "JPEG"),
+}
+
+
+@pytest.mark.parametrize("kind", _EXACT)
+def test_pixels_equal_pillows(kind):
+    encoded = _EXACT[kind]()
+    expected = _pillow(encoded)
+    if kind == "32-bit bmp":
+        expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
+    assert (_ours(encoded) == expected).all()
+    assert decode.reject_reason(encoded) is None
+
+
+@pytest.mark.parametrize("kind", _NEAR)
+def test_pixels_equal_pillows_within_two_levels(kind):
+    encoded = _NEAR[kind]()
+    assert np.abs(_ours(encoded) - _pillow(encoded)).max() <= 2
+    assert decode.reject_reason(encoded) is None
+
+
+def test_16_bit_png_keeps_its_high_byte():
+    levels = np.arange(0, 65536, 256).astype(np.uint16).reshape(16, 16)
+    assert (_ours(_encode(Image.fromarray(levels), "PNG"))[..., 0] == levels >> 8).all()
+
+
+def test_of_an_animated_gif_the_first_frame():
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    encoded = _encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert (_ours(encoded) == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied(kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    encoded = _encode(_picture(), kind, exif=exif, **options)
+    assert decode.exif_orientation(encoded) == orientation
+    assert (_ours(encoded) == _pillow(encoded)).all()
+
+
+def test_broken_metadata_cost_no_image():
+    encoded = _encode(_picture(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert decode.exif_orientation(encoded) == 1
+    assert decode.reject_reason(encoded) is None
+
+
+def _png_claiming(width: int, height: int) -> bytes:
+    encoded = bytearray(_encode(_picture(), "PNG"))
+    encoded[16:24] = struct.pack(">II", width, height)
+    return bytes(encoded)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "reason"),
+    [
+        (b"", "empty file"),
+        (b"hello, this is text", "not an image"),
+        (_encode(_picture(), "TIFF"), "TIFF is not a supported format"),
+        (b"\0\0\0\x18ftypheic" + bytes(50), "HEIC, AVIF and video files are not supported"),
+        (_encode(_picture(), "JPEG")[:100], "broken JPEG header"),
+        (_encode(_picture(), "JPEG")[:-300], "does not decode: jpeg::Uncompress failed"),
+        (_encode(_picture(), "PNG")[:20], "broken PNG header"),
+        (_encode(_picture(), "PNG")[:-200], "does not decode: Invalid PNG data"),
+        (_encode(_picture("P"), "BMP"), "BMP with a palette or compression is not supported"),
+        (_png_claiming(20_000, 20_000), "20000 x 20000 pixels are more than 300 MB decoded"),
+        (_png_claiming(0, 5), "broken PNG header"),
+    ],
+)
+def test_unusable_images_are_rejected_with_the_reason(encoded, reason):
+    assert str(decode.reject_reason(encoded)).startswith(reason)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+@pytest.mark.parametrize("options", [{}, {"lossless": True}], ids=["", "lossless"])
+def test_the_header_tells_format_and_size(kind, options):
+    header = formats.read_header(_encode(_picture(), kind, **options))
+    assert (header.format.upper(), header.height_px, header.width_px) == (kind, 25, 37)
+
+
+def test_an_animated_webp_is_rejected_and_harms_nothing():
+    program = """
+import io, sys
+from PIL import Image
+from seer_tf.data import decode
+for mode in ("RGB", "RGBA"):
+    frames = [Image.new(mode, (64, 64), color) for color in ("red", "blue")]
+    encoded = io.BytesIO()
+    frames[0].save(encoded, "WEBP", save_all=True, append_images=frames[1:])
+    print(decode.reject_reason(encoded.getvalue()))
+    try:
+        print(decode.decode_image(encoded.getvalue()).shape)
+    except Exception as error:
+        print(type(error))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[::2] == ["an animated WebP is not supported"] * 2
+
+
+@pytest.mark.skipif(not _IMAGES.exists(), reason="needs the development images in ../shared/images")
+def test_photos_from_the_wild_equal_pillows():
+    """All but two in a hundred pixels to the bit, and no pixel off by more than two levels."""
+    paths = sorted((_IMAGES / "wild_photos").iterdir(), key=lambda path: path.stat().st_size)[:40:4]
+    rotated = [path for path in sorted((_IMAGES / "wild_photos").iterdir()) if "iPhone 4" in path.name]
+    for path in [*paths, *rotated]:
+        encoded = path.read_bytes()
+        difference = np.abs(_ours(encoded) - _pillow(encoded))
+        assert difference.max() <= 2 and (difference > 0).mean() < 0.02, path.name
+
+
+@pytest.mark.skipif(not _IMAGES.exists(), reason="needs the development images in ../shared/images")
+def test_a_messy_folder_crashes_nothing_and_what_is_accepted_decodes():
+    program = f"""
+import collections, pathlib
+import tensorflow as tf
+from seer_tf.data import decode
+reasons = collections.Counter()
+for path in sorted(pathlib.Path({str(_IMAGES / "messy")!r}).iterdir()):
+    encoded = path.read_bytes()
+    reason = decode.reject_reason(encoded)
+    reasons[reason is None] += 1
+    if reason is None:
+        decode.decode_image(tf.constant(encoded), decode.exif_orientation(encoded))
+print(reasons[True], reasons[False])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    accepted, rejected = map(int, done.stdout.split())
+    assert accepted + rejected == len(list((_IMAGES / "messy").iterdir()))
+    assert accepted > 80 and rejected > 20

@@ -1,0 +1,110 @@
+"""The grammar of a data flag, folders, and the built-in set."""
+
+import concurrent.futures
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seer_tf.data import sources, synthetic
+from seer_tf.errors import InputError
+
+
+def _save(path, color=(1, 2, 3)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (6, 5), color).save(path, "PNG")
+
+
+@pytest.mark.parametrize("flag", ["", "photos", "folder:", "shards", "builtin:other", "s3:bucket", "tfds:"])
+def test_what_is_not_of_the_grammar_is_refused_with_the_grammar(flag):
+    with pytest.raises(InputError, match="write folder:DIR, shards:DIR, builtin"):
+        sources.open_source(flag)
+
+
+def test_a_folder_holds_every_image_below_it_in_order_whatever_its_name(tmp_path):
+    for name in ("b/two.dat", "a.png", "b/c/one", "ümlaut.jpg", ".hidden.png", ".git/x.png"):
+        _save(tmp_path / name)
+    source = sources.open_source(f"folder:{tmp_path}")
+    assert list(source.ids) == ["a.png", "b/c/one", "b/two.dat", "ümlaut.jpg"]
+    assert source.num_images == 4
+    assert source.read(2) == (tmp_path / "b/two.dat").read_bytes()
+
+
+def test_files_that_are_no_images_are_left_out_counted_and_named(tmp_path, caplog):
+    _save(tmp_path / "good.png")
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "empty.jpg").touch()
+    os.mkfifo(tmp_path / "pipe.png")  # opening it would wait for ever
+    source = sources.open_source(f"folder:{tmp_path}")
+    assert list(source.ids) == ["good.png"]
+    assert list(source.rejected) == [("empty.jpg", "empty file"), ("notes.txt", "not an image")]
+    assert "2 of 3 files left out" in caplog.text
+    assert "notes.txt: not an image" in caplog.text
+
+
+def test_the_frame_header_of_a_jpeg_may_lie_behind_much_metadata(tmp_path):
+    Image.new("RGB", (6, 5)).save(tmp_path / "a.jpg", icc_profile=bytes(500_000))
+    assert sources.open_source(f"folder:{tmp_path}").num_images == 1
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    _save(tmp_path / "elsewhere" / "a.png")
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+    (tmp_path / "folder" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "folder" / "sub" / "up").symlink_to(tmp_path / "folder")
+    assert list(sources.open_source(f"folder:{tmp_path / 'folder'}").ids) == ["link/a.png"]
+
+
+def test_top_folders_are_classes(tmp_path):
+    for name in ("cat/1.png", "dog/x/2.png", "cat/3.png", "dog/4.png"):
+        _save(tmp_path / name)
+    source = sources.open_source(f"folder:{tmp_path}")
+    assert source.class_names == ("cat", "dog")
+    assert source.labels is not None and source.labels.dtype == np.int64
+    assert [("cat", "dog")[label] for label in source.labels] == [name.split("/")[0] for name in source.ids]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("cat/1.png", "cat/2.png"), ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "3.png"), ("a/1.png", "b/1.png")],
+    ids=["one folder", "an image outside", "one image each"],
+)
+def test_other_trees_have_no_classes(tmp_path, names):
+    for name in names:
+        _save(tmp_path / name)
+    source = sources.open_source(f"folder:{tmp_path}")
+    assert source.class_names is None and source.labels is None
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(InputError, match="there is no such directory"):
+        sources.open_source(f"folder:{tmp_path / 'missing'}")
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(InputError, match="holds no file"):
+        sources.open_source(f"folder:{tmp_path}")
+
+
+def test_a_folder_without_one_readable_image(tmp_path):
+    (tmp_path / "a.jpg").write_text("hello")
+    with pytest.raises(InputError, match=r"none of its 1 files is a readable image \(a.jpg: not an image\)"):
+        sources.open_source(f"folder:{tmp_path}")
+
+
+def test_the_builtin_set_reads_what_is_rendered():
+    for flag, split in [("builtin", "train"), ("builtin:train", "train"), ("builtin:test", "test")]:
+        source = sources.open_source(flag)
+        assert source.num_images == len(source.ids) == synthetic.num_images(split)
+        assert source.class_names == tuple(synthetic.class_names)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            images = list(pool.map(source.read, [5, 5, 0, 5]))
+        assert images == [synthetic.render_image(split, index)[0] for index in (5, 5, 0, 5)]
+
+
+def test_the_labels_of_the_builtin_set(monkeypatch):
+    monkeypatch.setattr(synthetic, "num_images", lambda split: 7)
+    labels = sources.open_source("builtin:test").labels
+    assert labels is not None
+    assert labels.tolist() == [synthetic.render_image("test", index)[1] for index in range(7)]
