@@ -8,6 +8,7 @@ from typing import Self
 import tqdm
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_WORTH_A_LINE = 2.0
 
 
 class Progress:
@@ -28,6 +29,7 @@ class Progress:
         self._total, self._unit, self._label = total, unit, label
         self._done = done
         self._already = done
+        self._shown = -1
         self._note = ""
         self._started = self._last_line = time.monotonic()
         self._bar = tqdm.tqdm(total=total, initial=done, unit=unit, desc=label) if sys.stderr.isatty() else None
@@ -39,10 +41,10 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the bar, or prints the last line."""
+        """Ends the bar, or prints the last line where the work was not a matter of moments."""
         if self._bar is not None:
             self._bar.close()
-        else:
+        elif self._shown != self._done and time.monotonic() - self._started > _SECONDS_WORTH_A_LINE:
             self._line()
 
     def advance(self, pieces: int = 1, note: str = "") -> None:
@@ -57,7 +59,7 @@ class Progress:
 
     def _line(self) -> None:
         now = time.monotonic()
-        self._last_line = now
+        self._last_line, self._shown = now, self._done
         rate = (self._done - self._already) / max(now - self._started, 1e-9)
         left = f", {(self._total - self._done) / rate:.0f} s left" if rate and self._done < self._total else ""
         note = f", {self._note}" if self._note else ""

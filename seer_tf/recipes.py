@@ -59,7 +59,7 @@ def cifar10_small() -> Config:
     return dataclasses.replace(
         base,
         head=dataclasses.replace(base.head, num_prototypes=100),
-        run=RunConfig(num_steps=3000, checkpoint_every_steps=1000),
+        run=RunConfig(num_steps=2000),
     )
 
 

@@ -1,6 +1,7 @@
 """The loop: what a run leaves behind, how it ends, and that interruptions do not show in its result."""
 
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,17 @@ def test_a_number_that_is_not_finite_stops_the_run_before_it_is_saved(
     ]
     config = configs.override(recipe("debug_tiny"), settings)
     with pytest.raises(InputError, match=r"at step \d+ the .* not finite"):
+        pretrain(config, open_source(config.data.source), RunDirectory(tmp_path / "run"))
+
+
+def test_an_image_with_broken_pixels_is_one_sentence(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(images, folder)
+    whole = tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).numpy()
+    (folder / "broken.png").write_bytes(whole[: len(whole) // 2])
+    settings = [*_SETTINGS, "data.global_batch_size=25", f"data.source=folder:{folder}"]
+    config = configs.override(recipe("debug_tiny"), settings)
+    with pytest.raises(InputError, match=r"cannot be decoded \(Invalid PNG data.*prepare_shards"):
         pretrain(config, open_source(config.data.source), RunDirectory(tmp_path / "run"))
 
 

@@ -1,0 +1,27 @@
+"""Progress on something that is not a terminal: plain lines, and few of them."""
+
+import pytest
+
+from seer_tf import progress
+from seer_tf.progress import Progress
+
+
+def test_lines_say_how_far_how_fast_and_how_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 20.0, 25.0, 40.0, 60.0, 60.0, 60.0, 60.0, 60.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Progress(100, "step", "pretraining", done=20) as bar:  # the clock says 0
+        bar.advance(20)  # 20, and 25 in the line
+        bar.advance(40, note="loss 3")  # 40, and 60 in the line
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "pretraining: 40 of 100 steps, 0.8/s, 75 s left",
+        "pretraining: 80 of 100 steps, 1.0/s, 20 s left, loss 3",
+    ]
+
+
+def test_what_takes_moments_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(2, "image", "writing") as bar:
+        bar.advance(2)
+    assert capsys.readouterr().err == ""
