@@ -6,13 +6,15 @@ The format (`tensorflow/core/lib/io/record_writer.h`): length, a CRC of the leng
 import os
 import struct
 
+import google_crc32c
 import numpy as np
 
 from seer_tf.errors import InputError
 
 _LENGTH = struct.Struct("<Q")
 _HEADER_BYTES = _LENGTH.size + 4
-_FOOTER_BYTES = 4
+_CRC = struct.Struct("<I")
+_FOOTER_BYTES = _CRC.size
 
 
 def framed_bytes(length: int) -> int:
@@ -24,16 +26,18 @@ def read_record(path: str | os.PathLike, offset: int, length: int) -> bytes:
     """Returns the data of the record that begins at `offset` and holds `length` bytes.
 
     Raises:
-        InputError: the file cannot be read there, or no such record begins there.
+        InputError: the file cannot be read there, no such record begins there, or its data are not what was written.
     """
     try:
         with open(path, "rb", buffering=0) as file:
-            record = os.pread(file.fileno(), _HEADER_BYTES + length, offset)
+            record = os.pread(file.fileno(), framed_bytes(length), offset)
     except OSError as error:
         raise _unreadable(path, error) from None
-    if len(record) < _HEADER_BYTES + length or _LENGTH.unpack_from(record) != (length,):
+    data, footer = record[_HEADER_BYTES:-_FOOTER_BYTES], record[-_FOOTER_BYTES:]
+    whole = len(record) == framed_bytes(length) and _LENGTH.unpack_from(record) == (length,)
+    if not whole or _CRC.unpack(footer) != (_masked_crc(data),):
         raise InputError(f"{path}: the shard is broken at byte {offset}; prepare it again.")
-    return record[_HEADER_BYTES:]
+    return data
 
 
 def find_records(path: str | os.PathLike) -> np.ndarray:
@@ -56,6 +60,12 @@ def find_records(path: str | os.PathLike) -> np.ndarray:
     if offset != size:
         raise InputError(f"{path}: the shard is broken at byte {found[-1][0]}; prepare it again.")
     return np.array(found, np.int64).reshape(-1, 2)
+
+
+def _masked_crc(data: bytes) -> int:
+    """Returns the CRC-32C of data, turned and shifted as the format wants it (tsl/lib/hash/crc32c.h)."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _unreadable(path: str | os.PathLike, error: OSError) -> InputError:

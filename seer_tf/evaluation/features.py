@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from seer_tf.data.reading import unreadable_images_named
 from seer_tf.errors import InputError
 from seer_tf.models import SwavModel
 from seer_tf.progress import Progress
@@ -42,11 +43,12 @@ def extract(
         float32 [N, C], in the data set's order.
 
     Raises:
-        InputError: there are more or fewer images than `num_images`, or a feature is not a finite number.
+        InputError: an image cannot be read, there are more or fewer images than `num_images`, or a feature is not a
+            finite number.
     """
     compiled = tf.function(features, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
     chunks = []
-    with Progress(num_images, "image", label) as progress:
+    with Progress(num_images, "image", label) as progress, unreadable_images_named():
         for batch in images:
             chunks.append(tf.cast(compiled(batch), tf.float32).numpy())  # [b, C]
             progress.advance(len(batch))

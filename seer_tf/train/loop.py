@@ -1,6 +1,5 @@
 """The loop around the step: data in, several steps per call, numbers out, checkpoints, a clean end."""
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from seer_tf.config import Config
 from seer_tf.data.pretraining import pretraining_dataset
+from seer_tf.data.reading import unreadable_images_named
 from seer_tf.data.sources import Source
 from seer_tf.errors import InputError
 from seer_tf.progress import Progress
@@ -56,7 +56,7 @@ def pretrain(config: Config, source: Source, directory: RunDirectory) -> Outcome
     summaries = Summaries(directory.tensorboard, config)
     dataset = _dataset(config, source, first_step, strategy)
     if first_step < config.run.num_steps:
-        with _undecodable_images_named(config):
+        with unreadable_images_named():
             summaries.crops(first_step, next(iter(_dataset(config, source, first_step, tf.distribute.get_strategy()))))
     advance = _steps_function(state, strategy)
     with (
@@ -68,7 +68,7 @@ def pretrain(config: Config, source: Source, directory: RunDirectory) -> Outcome
         log = _Log(config, summaries, progress, watched(state))
         while step < config.run.num_steps and stop.received is None:
             count = _steps_until_next_event(config, step)
-            with _undecodable_images_named(config):
+            with unreadable_images_named():
                 metrics = advance(batches, tf.constant(count))
             log.add(step, count, metrics)
             step += count
@@ -108,21 +108,6 @@ def _dataset(config: Config, source: Source, first_step: int, strategy: tf.distr
         )
 
     return strategy.distribute_datasets_from_function(of_worker)
-
-
-@contextlib.contextmanager
-def _undecodable_images_named(config: Config) -> Iterator[None]:
-    """Turns what TensorFlow says of an image that it cannot decode into one sentence."""
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        if "IteratorGetNext" not in str(error):
-            raise
-        reason = error.message.splitlines()[0].rpartition("}} ")[2]
-        raise InputError(
-            f"an image of {config.data.source} has a good header and cannot be decoded ({reason}); make shards of the "
-            "images with experiments/prepare_shards.py, which leaves such files out and lists them"
-        ) from None
 
 
 def _steps_function(state: TrainState, strategy: tf.distribute.Strategy) -> tf.types.experimental.PolymorphicFunction:

@@ -10,6 +10,8 @@ import tensorflow as tf
 from PIL import Image
 
 from seer_tf.data import shards
+from seer_tf.data.labelled import images_dataset
+from seer_tf.data.reading import unreadable_images_named
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
 
@@ -241,6 +243,24 @@ def test_a_broken_shard_is_found_when_opened(tmp_path, harm):
         shards.index_path(path).unlink()
     with pytest.raises(InputError, match=f"{path.name}: the shard or its index is missing or broken"):
         shards.open_shards(str(tmp_path))
+
+
+def test_a_flipped_byte_is_named_and_costs_no_other_image(tmp_path):
+    _write(tmp_path)
+    source = shards.open_shards(str(tmp_path))
+    path = sorted(tmp_path.glob("*.tfrecord"))[0]
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{path.name}: the shard is broken at byte 0"):
+        source.read(0)
+    assert source.read(1)
+    batches = images_dataset(source, size_px=8, batch_size=4)
+    with (
+        pytest.raises(InputError, match=f"{path.name}: the shard is broken at byte 0; prepare it again.$"),
+        unreadable_images_named(),
+    ):
+        list(batches)
 
 
 def test_a_shard_that_breaks_later_is_named(tmp_path):
