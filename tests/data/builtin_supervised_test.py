@@ -55,7 +55,8 @@ def test_a_supervised_run_of_the_same_network_reaches_95_percent() -> None:
         metrics=["accuracy"],
         jit_compile=False,
     )
-    network.fit(training_batches(open_source("builtin")), epochs=1, steps_per_epoch=_STEPS, verbose=2)
+    batches = training_batches(open_source("builtin"))
+    network.fit(batches, epochs=1, steps_per_epoch=_STEPS, shuffle=False, verbose=2)
     test = labelled_dataset(open_source("builtin:test"), size_px=_SIDE_PX, batch_size=200)
     _, accuracy = network.evaluate(test, verbose=2)
     print(f"supervised accuracy on the test images: {accuracy:.3f}")
