@@ -57,7 +57,10 @@ def test_a_supervised_run_of_the_same_network_reaches_95_percent() -> None:
     )
     batches = training_batches(open_source("builtin"))
     network.fit(batches, epochs=1, steps_per_epoch=_STEPS, shuffle=False, verbose=2)
-    test = labelled_dataset(open_source("builtin:test"), size_px=_SIDE_PX, batch_size=200)
-    _, accuracy = network.evaluate(test, verbose=2)
+    right = [
+        np.argmax(network.predict_on_batch(images), axis=1) == labels
+        for images, labels in labelled_dataset(open_source("builtin:test"), size_px=_SIDE_PX, batch_size=200)
+    ]
+    accuracy = np.mean(right)
     print(f"supervised accuracy on the test images: {accuracy:.3f}")
     assert accuracy >= 0.95
