@@ -14,7 +14,7 @@ from seer_tf.data.sources import open_source
 from seer_tf.models import RegNetY, pooled
 
 _SIDE_PX = 40
-_STEPS = 1800
+_STEPS = 2600
 _BATCH = 64
 _CROP = CropsConfig(
     num=(1,),
