@@ -12,8 +12,8 @@ import tensorflow as tf
 from seer_tf import distribution
 from seer_tf.models import layers
 from seer_tf.models.layers import BatchNormalization, Conv2D, SqueezeExcitation
-from tests.models.replicas import two_replicas
 from tests.references.regnet import convolve
+from tests.replicas import two_replicas
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 3e-2, "float16": 3e-3}
 

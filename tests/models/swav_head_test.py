@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from seer_tf import distribution, models
-from tests.models.replicas import two_replicas
+from tests.replicas import two_replicas
 
 
 def _head(hidden_dims: tuple[int, ...] = (6, 5), **kwargs: Any) -> models.SwavHead:

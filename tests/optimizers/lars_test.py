@@ -14,6 +14,7 @@ from seer_tf.errors import InputError
 from seer_tf.optimizers.lars import LARS
 from seer_tf.optimizers.schedules import learning_rate_schedule
 from tests.references import lars as oracle
+from tests.replicas import two_replicas
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "lars.npz")
 SHAPES = ((3, 3, 2, 4), (4,), (5, 3))
@@ -198,10 +199,6 @@ def test_fits_saves_and_loads_with_its_velocities(tmp_path: Path) -> None:
     right = state_of(loaded.optimizer, loaded.trainable_variables)
     assert all(same_bits(*pair) for pair in zip(left, right, strict=True))
     assert all(np.any(model.optimizer.velocity(variable)) for variable in model.trainable_variables)
-
-
-def two_replicas() -> tf.distribute.MirroredStrategy:
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 @pytest.mark.multi_replica

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from seer_tf.swav import diagnostics
+from tests.replicas import two_replicas
 
 
 def one_hot(indices: list[int], num_prototypes: int) -> tf.Tensor:
@@ -18,7 +19,7 @@ def test_prototype_usage_counts_first_choices_over_images_and_crops() -> None:
 
 @pytest.mark.multi_replica
 def test_prototype_usage_is_of_the_whole_batch() -> None:
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice())
+    strategy = two_replicas()
     codes = strategy.experimental_distribute_values_from_function(
         lambda context: one_hot([context.replica_id_in_sync_group, 2], 4)
     )
