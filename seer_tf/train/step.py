@@ -30,7 +30,7 @@ def train_step(state: TrainState, crops: tuple[tf.Tensor, ...]) -> dict[str, tf.
     prototypes = model.head.prototypes
     before = {v.path: tf.identity(v) for v in (*model.non_trainable_variables, prototypes)}
     with tf.GradientTape() as tape:
-        embeddings, scores = model(crops, training=True)  # [V * B, D], [V * B, K]
+        _, scores = model(crops, training=True)  # [V * B, K]
         scores = unflatten(scores, sum(config.crops.num))  # [V, B, K]
         codes = sinkhorn(
             scores[: config.swav.num_assigning_crops],
