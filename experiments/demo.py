@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import tensorflow as tf
 from absl import flags
 
 from experiments import command
@@ -23,14 +22,17 @@ from experiments.demo_findings import Findings, findings
 from experiments.demo_images import demo_images
 from seer_tf import config as configs
 from seer_tf.config import Config
-from seer_tf.data.shards import write_shards
+from seer_tf.data.preparation import write_shards
+from seer_tf.data.shard_writing import ShardOptions
 from seer_tf.data.sources import Source, open_source
+from seer_tf.data.workers import LocalRunner
 from seer_tf.errors import InputError
-from seer_tf.export.saved_model import export_saved_model, run_metadata
+from seer_tf.export.delivery import export
+from seer_tf.export.opening import open_network
 from seer_tf.recipes import recipe
 from seer_tf.reports.demo_report import write_demo_report
-from seer_tf.train.checkpoints import load_model
 from seer_tf.train.run_directory import RunDirectory
+from seer_tf.whole_file import write_whole
 
 IMAGES = flags.DEFINE_string("images", None, "Any tree of images; class folders serve the evaluation. [built-in set]")
 OUTPUT = flags.DEFINE_string("output", "demo_output", "Directory of everything that the demo makes.")
@@ -70,9 +72,7 @@ def _write_outcome(output: Path, directory: RunDirectory, found: Findings) -> No
         ("Curves", f"tensorboard --logdir {shlex.quote(str(directory.tensorboard))}"),
     ]
     write_demo_report(found.report(places), output / "report.html")
-    temporary = output / "results.json.tmp"
-    temporary.write_text(json.dumps(found.numbers(), indent=2) + "\n")
-    os.replace(temporary, output / "results.json")
+    write_whole(output / "results.json", json.dumps(found.numbers(), indent=2) + "\n")
     print()
     for what, place in places:
         print(f"{what + ':':12}{place}")
@@ -100,7 +100,8 @@ def _prepare(output: Path) -> tuple[Source, Source | None]:
 
 
 def _sharded(source: Source, directory: Path) -> Source:
-    write_shards(source, str(directory), shard_bytes=_SHARD_BYTES, seed=0, num_workers=os.cpu_count() or 1)
+    run = LocalRunner(os.cpu_count() or 1)
+    write_shards(source, str(directory), ShardOptions(), run=run, shard_bytes=_SHARD_BYTES)
     return open_source(f"shards:{directory}")
 
 
@@ -145,23 +146,22 @@ def _pretrain(config: Config, directory: RunDirectory) -> None:
         process.wait()
         print("the same command continues from where the pretraining was saved", file=sys.stderr)
         raise
+    if status == command.TRY_AGAIN:
+        raise KeyboardInterrupt
     if status:
         sys.exit(status)
-    if not _is_finished(config, directory):
-        raise KeyboardInterrupt
 
 
 def _is_finished(config: Config, directory: RunDirectory) -> bool:
-    latest = tf.train.latest_checkpoint(str(directory.checkpoints))
-    return latest is not None and latest.endswith(f"-{config.run.num_steps}")
+    return config.run.num_steps in directory.checkpoint_steps()
 
 
 def _export(directory: RunDirectory) -> float:
     """Exports the run's model in place of an earlier export, and returns the difference found in a fresh process."""
-    config, model = load_model(directory.path)
+    network = open_network(directory.path).selected("backbone")
     shutil.rmtree(directory.export, ignore_errors=True)
-    size_px = config.crops.sizes_px[0]
-    return export_saved_model(model, size_px=size_px, output_dir=directory.export, metadata=run_metadata(config))
+    (saved_model,) = export(network, directory.export, source=open_source(network.data))
+    return saved_model.largest_difference
 
 
 @contextlib.contextmanager

@@ -1,87 +1,138 @@
-"""What the evaluations on frozen features share: which features, of which images, and how a result is printed."""
+"""What the evaluations on frozen features share: of which images, and how a result is printed and kept."""
 
-import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from experiments import feature_flags
 from seer_tf.data.sources import open_source
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features import ImageFeatures, image_features
+from seer_tf.evaluation.feature_set import FeatureSet
 from seer_tf.evaluation.labelled_features import LabelledFeatures, labelled_features
-from seer_tf.evaluation.pixel_features import PIXEL_FEATURES, pixel_features
-from seer_tf.train.checkpoints import load_model
+from seer_tf.evaluation.outcome import Outcome, add_to_file
+from seer_tf.evaluation.stored_features import open_features
 
-RUN_DIR = flags.DEFINE_string("run_dir", None, "Directory of the run whose newest checkpoint is evaluated.")
-UNTRAINED = flags.DEFINE_bool("untrained", False, "Takes the run's network with its initial weights instead.")
-PIXELS = flags.DEFINE_string("pixels", None, f"Takes features of pixels instead of a run: {', '.join(PIXEL_FEATURES)}.")
-TRAIN_DATA = flags.DEFINE_string("train_data", None, "Labelled images to fit on, e.g. folder:DIR.", required=True)
-TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to read the accuracy on.", required=True)
-SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the centre crop. [the run's largest crop]", lower_bound=1)
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
+TRAIN_DATA = flags.DEFINE_string(
+    "train_data", None, "Labelled images to fit on, e.g. folder:DIR; or features:DIR of extract_features.py."
+)
+TEST_DATA = flags.DEFINE_string("test_data", None, "Images or features to read the result on.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of all chance.")
+RESULTS = flags.DEFINE_string("results", None, "File that gets the result as a line. [RUN/evaluations.jsonl of a run]")
 
-_PIXELS_SIZE_PX = 64
-
-
-def extracted_features() -> LabelledFeatures:
-    """Returns the features that the flags ask for.
-
-    Raises:
-        InputError: neither or both of --run_dir and --pixels are given, or what they name cannot be used.
-    """
-    train, test = open_source(TRAIN_DATA.value), open_source(TEST_DATA.value)
-    features, size_px = _features()
-    return labelled_features(features, train, test, size_px=SIZE_PX.value or size_px, batch_size=BATCH_SIZE.value)
+_STORED = "features:"
 
 
-def print_result(
-    evaluation: str,
-    features: LabelledFeatures,
-    *,
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    summary: str,
-    result: Mapping[str, Any],
-) -> None:
-    """Prints a table for people and, as the last line, one JSON object.
+def feature_sets(*flags_and_labels: tuple[str, str]) -> list[FeatureSet]:
+    """Returns the features of several data flags, all extracted by the model that is given, or all stored.
 
     Args:
-        evaluation: its name.
-        features: what was evaluated.
+        *flags_and_labels: data flags, each with what the progress line says.
+
+    Raises:
+        InputError: some are stored and others not, or they cannot be opened.
+    """
+    are_stored = {flag.startswith(_STORED) for flag, _ in flags_and_labels}
+    if are_stored == {True}:
+        if feature_flags.is_given():
+            raise InputError("stored features need no model; leave out --model and --pixels")
+        return [_stored(flag) for flag, _ in flags_and_labels]
+    if are_stored == {True, False}:
+        raise InputError("give features:DIR for all of the data or for none of it")
+    sources = [open_source(flag) for flag, _ in flags_and_labels]
+    extractor = feature_flags.extractor()
+    return [
+        extractor.extract(source, flag, label=label)
+        for source, (flag, label) in zip(sources, flags_and_labels, strict=True)
+    ]
+
+
+def train_and_test() -> tuple[FeatureSet, FeatureSet]:
+    """Returns the training and test features that the flags ask for.
+
+    Raises:
+        InputError: the flags do not go together.
+    """
+    if TRAIN_DATA.value is None or TEST_DATA.value is None:
+        raise InputError("give labelled images to fit on, --train_data, and others to read the result on, --test_data")
+    train, test = feature_sets((TRAIN_DATA.value, "training images"), (TEST_DATA.value, "test images"))
+    return train, test
+
+
+def labelled() -> LabelledFeatures:
+    """Returns the same with one class of each image.
+
+    Raises:
+        InputError: the flags do not go together, or the two sets do not.
+    """
+    return labelled_features(*train_and_test())
+
+
+def outcome(
+    train: FeatureSet,
+    test: FeatureSet,
+    *,
+    num_classes: int,
+    evaluation: str,
+    protocol: str,
+    metric: str,
+    value: float,
+    interval: tuple[float, float],
+    details: Mapping[str, Any],
+) -> Outcome:
+    """Returns the outcome of an evaluation on frozen features; the other arguments are fields of it."""
+    return Outcome(
+        evaluation=evaluation,
+        protocol=protocol,
+        metric=metric,
+        value=value,
+        interval=interval,
+        model=train.origin.model,
+        train_data=train.origin.data,
+        test_data=test.origin.data,
+        num_train_images=train.num_images,
+        num_test_images=test.num_images,
+        num_classes=num_classes,
+        seed=SEED.value,
+        details=details,
+    )
+
+
+def finish(outcome: Outcome, *, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table for people, then the outcome as a row in Markdown and, last, as a line of JSON; and keeps it.
+
+    Args:
+        outcome: of the evaluation.
         header: of the table.
         rows: of the table.
-        summary: one line below the table.
-        result: what the JSON object says beside where the features and images are from.
     """
-    num_train, num_test, num_classes = len(features.train), len(features.test), len(features.class_names)
-    source = (
-        f"{RUN_DIR.value}{', untrained' if UNTRAINED.value else ''}" if RUN_DIR.value else f"pixels, {PIXELS.value}"
-    )
-    print(f"{evaluation} of {source}: {num_train} training and {num_test} test images, {num_classes} classes")
+    fitted = f"{outcome.num_train_images:,} training and " if outcome.train_data else ""
+    print(f"{outcome.evaluation} of {outcome.model}: {fitted}{outcome.num_test_images:,} test images, ", end="")
+    print(f"{outcome.num_classes:,} classes; {outcome.protocol}")
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-    print(summary)
-    origin = {
-        "run_dir": RUN_DIR.value,
-        "untrained": UNTRAINED.value,
-        "pixels": PIXELS.value,
-        "train_data": TRAIN_DATA.value,
-        "test_data": TEST_DATA.value,
-        "num_train_images": num_train,
-        "num_test_images": num_test,
-        "num_classes": num_classes,
-        "feature_dim": features.train.shape[1],
-    }
-    print(json.dumps({"evaluation": evaluation, **origin, **result}), flush=True)
+    results = RESULTS.value
+    if results is None and feature_flags.MODEL.value and (Path(feature_flags.MODEL.value) / "config.json").is_file():
+        results = str(Path(feature_flags.MODEL.value) / "evaluations.jsonl")
+    if results is not None:
+        add_to_file(outcome, results)
+    print(outcome.to_markdown())
+    print(outcome.to_json(), flush=True)
 
 
-def _features() -> tuple[ImageFeatures, int]:
-    """Returns the function from images to features and the size of images that it is meant for."""
-    if PIXELS.value is not None and RUN_DIR.value is None:
-        return pixel_features(PIXELS.value), _PIXELS_SIZE_PX
-    if PIXELS.value is not None or RUN_DIR.value is None:
-        raise InputError("give either --run_dir for a run's features or --pixels for those of pixels")
-    config, model = load_model(RUN_DIR.value, untrained=UNTRAINED.value)
-    return image_features(model), config.crops.sizes_px[0]
+def percent(value: float, interval: tuple[float, float]) -> tuple[str, str]:
+    """Returns two cells of a table, a fraction and its interval in percent."""
+    return f"{100 * value:.2f}", f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"
+
+
+def described(features: FeatureSet, stage: str) -> str:
+    """Returns in words of which features of which images a number is."""
+    rows = features.rows[stage]
+    return f"{stage} of {rows.shape[1]:,} numbers, {rows[:1].dtype}; {features.origin.transform}"
+
+
+def _stored(flag: str) -> FeatureSet:
+    features = open_features(flag.removeprefix(_STORED))
+    return features if feature_flags.STAGES.value is None else features.of_stages(feature_flags.STAGES.value)

@@ -1,28 +1,62 @@
-"""Writes the backbone of a run as a SavedModel that needs TensorFlow alone, and checks it in a fresh process."""
+"""Writes a network in formats for use elsewhere; each file is loaded again in a fresh process and compared."""
+
+import dataclasses
+from pathlib import Path
 
 from absl import flags
 
 from experiments import command
-from seer_tf.export.saved_model import export_saved_model, run_metadata
-from seer_tf.train.checkpoints import load_model
-from seer_tf.train.run_directory import RunDirectory
+from seer_tf.data.sources import open_source
+from seer_tf.data.transform import Transform
+from seer_tf.errors import InputError
+from seer_tf.export.card import read_metrics
+from seer_tf.export.delivery import export
+from seer_tf.export.formats import FORMATS
+from seer_tf.export.network import PARTS, Network
+from seer_tf.export.opening import open_network
 
-RUN_DIR = flags.DEFINE_string("run_dir", None, "Directory of the run.", required=True)
-OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist. [RUN_DIR/export]")
+MODEL = flags.DEFINE_string(
+    "model",
+    None,
+    "A run, one of its checkpoints (RUN/checkpoints/step-500), what convert_checkpoint.py wrote, or a .keras file.",
+    required=True,
+)
+OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist.", required=True)
+PART = flags.DEFINE_string("part", "backbone", f"What stands on the backbone: {', '.join(PARTS)}.")
+FORMATS_ = flags.DEFINE_list("formats", ["saved_model"], f"Some of {', '.join(FORMATS)}.")
+IMAGES = flags.DEFINE_string(
+    "images", None, "Images to compare on and to calibrate int8 with. [what it was trained on]"
+)
 SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the centre crop. [the run's largest crop]", lower_bound=1)
+CLASS_NAMES = flags.DEFINE_string("class_names", None, "File with a class a line. [those that the classifier knows]")
+METRICS = flags.DEFINE_multi_string("metrics", [], "File with what an evaluation printed, for the card.")
+LICENCE = flags.DEFINE_string("licence", None, "Of the weights, for the card. [not stated]")
 
 
 def main() -> None:
     """Runs the command."""
-    config, model = load_model(RUN_DIR.value)
-    output = OUTPUT.value or RunDirectory(RUN_DIR.value).export
-    difference = export_saved_model(
-        model,
-        size_px=SIZE_PX.value or config.crops.sizes_px[0],
-        output_dir=output,
-        metadata=run_metadata(config),
-    )
-    print(f"{output}: loaded in a fresh process, largest difference {difference:.1e}")
+    if Path(OUTPUT.value).exists():
+        raise InputError(f"{OUTPUT.value} exists already; name another output directory or remove it")
+    metrics = [result for file in METRICS.value for result in read_metrics(Path(file))]
+    network = _network().selected(PART.value)
+    source = open_source(IMAGES.value or network.data)
+    for file in export(network, OUTPUT.value, source=source, formats=FORMATS_.value, metrics=metrics):
+        print(
+            f"{file.format}: {Path(OUTPUT.value, file.file)}, {file.num_bytes / 1e6:.1f} MB, largest difference in a "
+            f"fresh process {file.largest_difference:.1e} of the largest value ({file.tolerance:.0e} allowed)"
+        )
+
+
+def _network() -> Network:
+    """Returns the network of --model with what the other flags say of it."""
+    network = open_network(MODEL.value)
+    if SIZE_PX.value:
+        network = dataclasses.replace(network, transform=Transform(SIZE_PX.value))
+    if LICENCE.value:
+        network = dataclasses.replace(network, metadata={**network.metadata, "licence": LICENCE.value})
+    if CLASS_NAMES.value:
+        network = network.with_class_names(Path(CLASS_NAMES.value))
+    return network
 
 
 if __name__ == "__main__":

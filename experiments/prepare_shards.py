@@ -1,4 +1,4 @@
-"""Makes shards of any images: globally shuffled, checked, with a manifest and the list of rejected files.
+"""Makes shards of any images: globally shuffled, checked, with a manifest, the list of rejected files and an audit.
 
 python experiments/prepare_shards.py --data=folder:photos --output=shards
 """
@@ -8,31 +8,45 @@ import os
 from absl import flags
 
 from experiments import command
-from seer_tf.data import shards
-from seer_tf.data.sources import open_source
+from seer_tf.data.beam_shards import BeamRunner
+from seer_tf.data.preparation import write_shards
+from seer_tf.data.shard_writing import ShardOptions
+from seer_tf.data.sources import GRAMMAR, open_source
+from seer_tf.data.workers import LocalRunner
 from seer_tf.errors import InputError
+from seer_tf.reports.audit import write_audit
 
-DATA = flags.DEFINE_string("data", None, "Images: folder:DIR, builtin, shards:DIR or tfds:NAME@SPLIT.", required=True)
+DATA = flags.DEFINE_string("data", None, f"Images: {GRAMMAR}.", required=True)
 OUTPUT = flags.DEFINE_string("output", None, "Directory of the shards: new, empty or begun.", required=True)
-SHARD_MB = flags.DEFINE_float("shard_mb", 128, "About how large a shard becomes, in MB.")
+SHARD_MB = flags.DEFINE_float("shard_mb", 150, "About how large a shard becomes, in MB.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the global shuffle.")
-WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Threads that read and decode.")
+LONGEST_SIDE_PX = flags.DEFINE_integer("longest_side_px", 0, "Makes larger images so small. [keeps their bytes]", 0)
+KEEP_TRUNCATED = flags.DEFINE_bool("keep_truncated", False, "Takes JPEG files that end early, grey where they ended.")
+DROP_DUPLICATES = flags.DEFINE_bool("drop_duplicates", False, "Of images that look alike takes the first alone.")
+WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "How many images are worked on at once.", 1)
+RUNNER = flags.DEFINE_enum("runner", "local", ["local", "beam"], "Who does the work: this machine or Apache Beam.")
+BEAM_OPTION = flags.DEFINE_multi_string(
+    "beam_option", [], "Of the Beam pipeline, e.g. --runner=FlinkRunner. Repeatable."
+)
 
 
 def main() -> None:
     """Writes the shards and prints what came of it."""
-    if SHARD_MB.value <= 0 or WORKERS.value < 1:
-        raise InputError("--shard_mb must be more than 0 and --workers at least 1.")
-    report = shards.write_shards(
-        open_source(DATA.value),
+    if SHARD_MB.value <= 0:
+        raise InputError("--shard_mb must be more than 0.")
+    source = open_source(DATA.value)
+    audit = write_shards(
+        source,
         OUTPUT.value,
+        ShardOptions(longest_side_px=LONGEST_SIDE_PX.value, keep_truncated=KEEP_TRUNCATED.value),
+        run=BeamRunner(BEAM_OPTION.value) if RUNNER.value == "beam" else LocalRunner(WORKERS.value),
         shard_bytes=round(SHARD_MB.value * 1e6),
         seed=SEED.value,
-        num_workers=WORKERS.value,
+        drop_duplicates=DROP_DUPLICATES.value,
     )
-    print(f"{report.num_images} images in {report.num_shards} shards, {report.num_bytes / 1e6:.1f} MB: {OUTPUT.value}")
-    for reason, count in report.rejected_by_reason.items():
-        print(f"{count} rejected: {reason}")
+    page = os.path.join(OUTPUT.value, "audit.html")
+    write_audit(audit, OUTPUT.value, page)
+    print(f"{OUTPUT.value}: {audit.text()}\n{page} shows it with pictures")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,10 @@
-"""SEER in TensorFlow: SwAV pretraining of RegNetY networks on uncurated images."""
+"""SEER in TensorFlow: SwAV pretraining of RegNetY networks on uncurated images.
+
+Importing it tells Keras of its layers, models and optimizer, so that `keras.saving.load_model` can read them.
+"""
+
+from seer_tf.models import classifier, outputs, swav_model
+from seer_tf.optimizers import lars
 
 __version__ = "0.1.0"
+__all__ = ["classifier", "lars", "outputs", "swav_model"]

@@ -14,10 +14,15 @@ from seer_tf.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Which images, and how many in a step over all replicas."""
+    """Which images, how many in a step over all replicas, and how many of them may be bad.
+
+    `augment_on` is where crops are flipped, coloured and blurred: "host" or "accelerator".
+    """
 
     source: str = "builtin"
     global_batch_size: int = 256
+    max_bad_fraction: float = 0.01
+    augment_on: str = "host"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +53,7 @@ class BackboneConfig:
 
     variant: str = "400MF"
     stem_stride: int = 2
+    activation_checkpointing: str = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +75,8 @@ class SwavConfig:
     sinkhorn_iterations: int = 3
     num_assigning_crops: int = 2
     freeze_prototypes_steps: int = 313
+    queue_length: int = 0
+    queue_start_step: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,26 +91,48 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleConfig:
-    """Linear warm-up, then the curve named by `kind`, over the whole of the run."""
+    """Linear warm-up, then the curve named by `kind`, over the whole of the run.
+
+    The learning rates are for `reference_batch_size` images in a step, and are scaled by the batch there is.
+    """
 
     kind: str = "swav_cosine"
     warmup_steps: int = 0
     warmup_start_learning_rate: float = 0.0
     peak_learning_rate: float = 0.3
     final_learning_rate: float = 0.0003
+    reference_batch_size: int = 256
+    halving_window_steps: int = 0
+    head_only_steps: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Length, seed, arithmetic, and how often something is written."""
+    """Length, seed, arithmetic, where to start, how often something is written, and what to do in trouble.
+
+    `init_from` is another run or a converted model, of which the parts in `reset` are not taken. `keep_every_steps`
+    keeps the checkpoints of its multiples beside the last ones; 0 keeps none. `examine_every_steps` is for what is dear
+    to look at: the probe, pictures and histograms. `deterministic` gives the same bits on every run of one machine,
+    more slowly.
+    """
 
     num_steps: int = 1000
     seed: int = 0
     precision: str = "float32"
+    reduce_precision: str = "float32"
+    accumulation_steps: int = 1
+    batch_norm_group_replicas: int = 0
+    xla: bool = False
+    init_from: str = ""
+    reset: tuple[str, ...] = ()
     log_every_steps: int = 50
+    examine_every_steps: int = 500
     checkpoint_every_steps: int = 500
     keep_checkpoints: int = 2
+    keep_every_steps: int = 0
+    on_trouble: str = "warn"
     steps_per_call: int = 10
+    deterministic: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,8 +202,37 @@ def validate(config: Config) -> Config:
         )
     if sum(crops.num) < 2:
         raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
+    if config.data.augment_on not in PLACES:
+        raise InputError.unknown("data.augment_on", config.data.augment_on, PLACES)
+    if not 0 <= config.data.max_bad_fraction < 1:
+        raise InputError(f"data.max_bad_fraction={config.data.max_bad_fraction} must be from 0 to below 1")
     if config.run.precision not in PRECISIONS:
         raise InputError.unknown("run.precision", config.run.precision, PRECISIONS)
+    for part in config.run.reset:
+        if part not in PARTS_TO_RESET:
+            raise InputError.unknown("part to reset", part, PARTS_TO_RESET)
+    if config.run.on_trouble not in ON_TROUBLE:
+        raise InputError.unknown("run.on_trouble", config.run.on_trouble, ON_TROUBLE)
+    if config.run.reduce_precision not in REDUCE_PRECISIONS:
+        raise InputError.unknown("run.reduce_precision", config.run.reduce_precision, REDUCE_PRECISIONS)
+    if config.backbone.activation_checkpointing not in ACTIVATION_CHECKPOINTING:
+        kind = config.backbone.activation_checkpointing
+        raise InputError.unknown("backbone.activation_checkpointing", kind, ACTIVATION_CHECKPOINTING)
+    if config.run.batch_norm_group_replicas < 0:
+        raise InputError(
+            f"run.batch_norm_group_replicas={config.run.batch_norm_group_replicas} must be a number of replicas, or 0 "
+            "for all of them"
+        )
+    if config.data.global_batch_size % max(1, config.run.accumulation_steps):
+        raise InputError(
+            f"data.global_batch_size={config.data.global_batch_size} must be a multiple of "
+            f"run.accumulation_steps={config.run.accumulation_steps}; change one of them"
+        )
+    if swav.queue_length < 0 or swav.queue_length % config.data.global_batch_size:
+        raise InputError(
+            f"swav.queue_length={swav.queue_length} must be a multiple of "
+            f"data.global_batch_size={config.data.global_batch_size}, or 0 for no queue"
+        )
     for path in _POSITIVE:
         section, field = path.split(".")
         value = getattr(getattr(config, section), field)
@@ -223,7 +282,13 @@ def differences(one: Config, other: Config) -> list[str]:
     return texts
 
 
+#: Where crops are coloured and blurred.
+PLACES = ("host", "accelerator")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
+PARTS_TO_RESET = ("head", "prototypes", "optimizer", "schedule")
+ON_TROUBLE = ("warn", "stop")
+REDUCE_PRECISIONS = ("float32", "bfloat16", "float16")
+ACTIVATION_CHECKPOINTING = ("none", "block", "stage")
 
 _SECTIONS = {name: kind for name, kind in typing.get_type_hints(Config).items() if name != "recipe"}
 
@@ -237,8 +302,11 @@ _POSITIVE = (
     "swav.temperature",
     "swav.epsilon",
     "swav.sinkhorn_iterations",
+    "schedule.reference_batch_size",
     "run.num_steps",
+    "run.accumulation_steps",
     "run.log_every_steps",
+    "run.examine_every_steps",
     "run.checkpoint_every_steps",
     "run.keep_checkpoints",
     "run.steps_per_call",

@@ -4,9 +4,14 @@ Outside a replica context (one device, eager code, tests) a reduction is the ide
 everywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+
+from seer_tf.errors import InputError
+
+#: Bytes of gradients that are reduced together: enough that latency does not count, and little beside the gradients.
+BUCKET_BYTES = 128 * 2**20
 
 
 def num_replicas() -> int:
@@ -22,10 +27,106 @@ def replica_id() -> tf.Tensor:
 
 
 def all_reduce(x: tf.Tensor) -> tf.Tensor:
-    """Returns the sum of `x` over the replicas, of the same shape and dtype; `x` itself where there is only one."""
+    """Returns the sum of `x` over the replicas, of the same shape and dtype; `x` itself where there is only one.
+
+    Its gradient is the sum of the gradients over the replicas.
+    """
+    return x if num_replicas() == 1 else _sum(x)
+
+
+@tf.custom_gradient
+def _sum(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    # TensorFlow's own reduction has this gradient too. But to find out what it depends on it walks back through the
+    # graphs of all other replicas, and doubles to triples the time that tracing takes; it stops at a stopped gradient.
+    def total(value: tf.Tensor) -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(value))
+
+    return total(x), total
+
+
+def num_groups(replicas: int, *, group_replicas: int) -> int:
+    """Returns into how many groups the replicas divide, at least one.
+
+    Args:
+        replicas: number of them.
+        group_replicas: replicas in a group; 0, or more than there are, for one group of all.
+
+    Raises:
+        InputError: the replicas do not divide by it.
+    """
+    if not 0 < group_replicas < replicas:
+        return 1
+    if replicas % group_replicas:
+        raise InputError(
+            f"run.batch_norm_group_replicas={group_replicas} does not divide the {replicas} replicas; give a divisor "
+            "of their number, or 0 for all of them together"
+        )
+    return replicas // group_replicas
+
+
+def group_id(*, group_replicas: int) -> tf.Tensor:
+    """Returns the number of this replica's group, an int32 scalar; replicas with neighbouring numbers are a group.
+
+    Args:
+        group_replicas: as in `num_groups`.
+
+    Raises:
+        InputError: the replicas do not divide by it.
+    """
+    replicas = num_replicas()
+    return replica_id() // (replicas // num_groups(replicas, group_replicas=group_replicas))
+
+
+def all_reduce_in_groups(x: tf.Tensor, *, group_replicas: int) -> tf.Tensor:
+    """Returns the sums of `x` over each group of replicas, [groups, ...], by one reduction over all replicas.
+
+    Each replica adds `x` into its group's row of a tensor that is zero elsewhere.
+
+    Args:
+        x: of any shape.
+        group_replicas: as in `num_groups`.
+
+    Raises:
+        InputError: the replicas do not divide by it.
+    """
+    return all_reduce(_in_own_row(x, group_replicas))
+
+
+def all_reduce_in_groups_again(x: tf.Tensor, sums: tf.Tensor, *, group_replicas: int) -> tf.Tensor:
+    """Returns what `all_reduce_in_groups` has given before, with its gradient, and reduces nothing but gradients.
+
+    Args:
+        x: as before.
+        sums: what it has given, [groups, ...].
+        group_replicas: as before.
+    """
+    rows = _in_own_row(x, group_replicas)
+
+    @tf.custom_gradient
+    def known(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        return tf.stop_gradient(sums), all_reduce
+
+    return known(rows)
+
+
+def _in_own_row(x: tf.Tensor, group_replicas: int) -> tf.Tensor:
+    """Returns [groups, ...], zero but in the row of this replica's group. Not by a product: zero times inf is NaN."""
+    groups = tf.range(num_groups(num_replicas(), group_replicas=group_replicas))
+    own = groups == group_id(group_replicas=group_replicas)
+    return tf.where(tf.reshape(own, [-1] + [1] * x.shape.rank), x[tf.newaxis], tf.zeros([], x.dtype))
+
+
+def all_gather(x: tf.Tensor, *, axis: int) -> tf.Tensor:
+    """Returns the replicas' tensors joined along an axis in the order of the replicas; `x` itself for a single one.
+
+    Args:
+        x: of one shape on all replicas.
+        axis: along which they are joined.
+    """
     if num_replicas() == 1:
         return x
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, x)
+    joined = tf.distribute.get_replica_context().all_gather(x, axis=axis)
+    return tf.ensure_shape(joined, [num_replicas() * size if i == axis else size for i, size in enumerate(x.shape)])
 
 
 def all_reduce_together(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -39,6 +140,60 @@ def all_reduce_together(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     joined = all_reduce(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0))
     parts = tf.split(joined, [tensor.shape.num_elements() for tensor in tensors])
     return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def all_reduce_in_buckets(
+    tensors: Sequence[tf.Tensor], *, wire_dtype: tf.DType | None = None, bucket_bytes: int = BUCKET_BYTES
+) -> list[tf.Tensor]:
+    """Returns the sums of many tensors over the replicas, by one reduction for each of a few large buckets.
+
+    The last tensors go first: they are the gradients that a backward pass has first, and can travel during the rest.
+
+    Args:
+        tensors: of any shapes and one dtype.
+        wire_dtype: dtype in which they travel and are added, e.g. float16 for half the bytes; None for their own. The
+            sums come back in their own dtype. A single replica's tensors are not rounded.
+        bucket_bytes: of a bucket on the wire.
+    """
+    if num_replicas() == 1:
+        return list(tensors)
+    wire_dtype = wire_dtype or tensors[0].dtype
+    sums: dict[int, tf.Tensor] = {}
+    sizes_bytes = [tensor.shape.num_elements() * wire_dtype.size for tensor in tensors]
+    for bucket in buckets(sizes_bytes, bucket_bytes):
+        reduced = all_reduce_together([tf.cast(tensors[index], wire_dtype) for index in bucket])
+        sums |= {index: tf.cast(value, tensors[index].dtype) for index, value in zip(bucket, reduced, strict=True)}
+    return [sums[index] for index in range(len(tensors))]
+
+
+def buckets(sizes_bytes: Sequence[int], bucket_bytes: int = BUCKET_BYTES) -> list[list[int]]:
+    """Returns which tensors are reduced together: lists of their indices, the last tensor first.
+
+    Args:
+        sizes_bytes: of the tensors. One that is larger than a bucket is alone in it.
+        bucket_bytes: of a bucket.
+    """
+    shared: list[list[int]] = []
+    room = 0
+    for index in reversed(range(len(sizes_bytes))):
+        if not shared or sizes_bytes[index] > room:
+            shared.append([])
+            room = bucket_bytes
+        shared[-1].append(index)
+        room -= sizes_bytes[index]
+    return shared
+
+
+def shared_variable(value: tf.Tensor | float, dtype: tf.DType, name: str) -> tf.Variable:
+    """Returns a variable that is not trained and has one value on all replicas, for `assign`.
+
+    Args:
+        value: to begin with.
+        dtype: of the variable.
+        name: of the variable.
+    """
+    aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return tf.Variable(value, dtype=dtype, trainable=False, name=name, aggregation=aggregation)
 
 
 def assign(updates: Sequence[tuple[tf.Variable, tf.Tensor]]) -> None:

@@ -1,4 +1,4 @@
-"""The one exception that a person who typed a command is meant to read."""
+"""The exceptions that a person who typed a command is meant to read."""
 
 import difflib
 from collections.abc import Iterable
@@ -25,3 +25,11 @@ class InputError(ValueError):
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return cls(f"there is no {kind} {name!r}: {hint}the valid ones are {', '.join(names)}")
+
+
+class LostWorkerError(RuntimeError):
+    """Another worker of the run has died or no longer answers; this one is in order and can be started again.
+
+    Its text is one sentence. The binaries in `experiments/` print it and end with exit status 75, which asks for
+    another try.
+    """

@@ -1,7 +1,10 @@
 """Progress of long work: a bar on a terminal, a plain line every few seconds elsewhere; both on standard error."""
 
+import contextlib
+import contextvars
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -9,6 +12,25 @@ import tqdm
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_WORTH_A_LINE = 2.0
+_is_silent = contextvars.ContextVar("_is_silent", default=False)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Shows no progress of what begins inside: it is part of work that has its own."""
+    token = _is_silent.set(True)
+    try:
+        yield
+    finally:
+        _is_silent.reset(token)
+
+
+def duration(seconds: float) -> str:
+    """Returns a time span as a person would say it: `42 s`, `3 min 20 s`, `5 h 7 min` or `2 d 4 h`."""
+    for size, unit, part, part_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} {seconds % size // part:.0f} {part_unit}"
+    return f"{seconds:.0f} s"
 
 
 class Progress:
@@ -32,7 +54,9 @@ class Progress:
         self._shown = -1
         self._note = ""
         self._started = self._last_line = time.monotonic()
-        self._bar = tqdm.tqdm(total=total, initial=done, unit=unit, desc=label) if sys.stderr.isatty() else None
+        self._silent = _is_silent.get()
+        on_terminal = sys.stderr.isatty() and not self._silent
+        self._bar = tqdm.tqdm(total=total, initial=done, unit=unit, desc=label) if on_terminal else None
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -58,10 +82,12 @@ class Progress:
             self._line()
 
     def _line(self) -> None:
+        if self._silent:
+            return
         now = time.monotonic()
         self._last_line, self._shown = now, self._done
         rate = (self._done - self._already) / max(now - self._started, 1e-9)
-        left = f", {(self._total - self._done) / rate:.0f} s left" if rate and self._done < self._total else ""
+        left = f", {duration((self._total - self._done) / rate)} left" if rate and self._done < self._total else ""
         note = f", {self._note}" if self._note else ""
         print(
             f"{self._label}: {self._done} of {self._total} {self._unit}s, {rate:.1f}/s{left}{note}",

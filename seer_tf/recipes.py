@@ -9,6 +9,7 @@ from seer_tf.config import (
     CropsConfig,
     DataConfig,
     HeadConfig,
+    OptimizerConfig,
     RunConfig,
     ScheduleConfig,
     SwavConfig,
@@ -27,7 +28,9 @@ def debug_tiny() -> Config:
         backbone=BackboneConfig(variant=_SMALL, stem_stride=1),
         head=HeadConfig(hidden_dims=(32,), embedding_dim=16, num_prototypes=8),
         swav=SwavConfig(freeze_prototypes_steps=4),
-        schedule=ScheduleConfig(warmup_steps=4, peak_learning_rate=0.6, final_learning_rate=0.0006),
+        schedule=ScheduleConfig(
+            warmup_steps=4, peak_learning_rate=0.6, final_learning_rate=0.0006, reference_batch_size=16
+        ),
         run=RunConfig(num_steps=20, log_every_steps=5, checkpoint_every_steps=10, steps_per_call=5),
     )
 
@@ -37,7 +40,7 @@ def demo() -> Config:
 
     Command: `script/demo`. Its epsilon is 0.02, not the 0.05 of SwAV, and its colour jitter half as strong: at the
     start scores grow only where crops of an image have more than epsilon / temperature of their variance in common.
-    Expect k-NN (k = 20) to rise from 25 to between 53 and 59 %. `docs/results.md` has what was tried.
+    Expect k-NN (k = 20) to rise from 25 to between 47 and 59 %. `docs/results.md` has what was tried.
     """
     return Config(
         data=DataConfig(global_batch_size=64),
@@ -45,7 +48,9 @@ def demo() -> Config:
         backbone=BackboneConfig(variant=_SMALL, stem_stride=1),
         head=HeadConfig(hidden_dims=(512,), embedding_dim=64, num_prototypes=60),
         swav=SwavConfig(epsilon=0.02, freeze_prototypes_steps=50),
-        schedule=ScheduleConfig(warmup_steps=50, peak_learning_rate=3.0, final_learning_rate=0.003),
+        schedule=ScheduleConfig(
+            warmup_steps=50, peak_learning_rate=3.0, final_learning_rate=0.003, reference_batch_size=64
+        ),
         run=RunConfig(num_steps=600, log_every_steps=20, checkpoint_every_steps=200),
     )
 
@@ -67,21 +72,170 @@ def cifar10_small() -> Config:
 def swav_imagenet_400mf() -> Config:
     """SwAV's small-batch setting (batch 256, K = 3,000, epsilon 0.05; SwAV, appendix A) on RegNetY-400MF.
 
-    The learning rate is 0.3 per 256 images of the global batch, there is no warm-up, and prototypes are frozen for
-    5,005 steps (the released script for batch 256). Not run here: it wants ImageNet and days of a GPU.
+    The learning rate goes from 0.6 to 0.0006 without a warm-up, prototypes are frozen for 5,005 steps, and a queue of
+    3,840 embeddings joins the batch after 15 epochs (the released script for batch 256). Not run here: it wants
+    ImageNet and days of a GPU.
     """
     return Config(
         backbone=BackboneConfig(variant="400MF"),
         head=HeadConfig(hidden_dims=(2048,), embedding_dim=128, num_prototypes=3000),
         crops=CropsConfig(num=(2, 6)),
-        swav=SwavConfig(freeze_prototypes_steps=5005),
+        swav=SwavConfig(freeze_prototypes_steps=5005, queue_length=3840, queue_start_step=15 * 5005),
         schedule=ScheduleConfig(peak_learning_rate=0.6, final_learning_rate=0.0006),
         run=RunConfig(num_steps=200 * 5005, checkpoint_every_steps=5005),
     )
 
 
+def swav_imagenet_16gf() -> Config:
+    """SwAV on ImageNet with RegNetY-16GF as VISSL released it: 800 epochs, batch 4,096 on 64 GPUs, 2 x 224 + 6 x 96.
+
+    Head 3024-3024-128 without batch norm and 3,000 prototypes (VISSL's `swav/models/regnet16Gf.yaml`); the rest is its
+    `swav_8node_resnet.yaml`: 313 steps are an epoch, ten of them warm up. Expect 76.15 % by a linear probe (VISSL's
+    model zoo). Not run here.
+    """
+    epoch_steps = 313
+    return Config(
+        data=DataConfig(global_batch_size=4096),
+        backbone=BackboneConfig(variant="16GF"),
+        head=HeadConfig(hidden_dims=(3024,), embedding_dim=128, batch_norm=False, num_prototypes=3000),
+        crops=CropsConfig(num=(2, 6)),
+        swav=SwavConfig(freeze_prototypes_steps=epoch_steps),
+        schedule=_vissl_schedule(4096, warmup_steps=10 * epoch_steps, warmup_start=0.3),
+        run=RunConfig(
+            num_steps=800 * epoch_steps,
+            precision="mixed_float16",
+            batch_norm_group_replicas=8,
+            checkpoint_every_steps=epoch_steps,
+        ),
+    )
+
+
+def seer_regnety_8gf() -> Config:
+    """SEER on RegNetY-8GF: the smallest of the paper's scaling study; its weights were not released.
+
+    The head is released (VISSL's `nearest_neighbor/models/seer/regnet8gf.yaml`); batch, schedule and groups of batch
+    norm are not, and are those of the 16GF.
+    """
+    return _seer("8GF", global_batch_size=4096, batch_norm_group_replicas=32)
+
+
+def seer_regnety_16gf() -> Config:
+    """SEER on RegNetY-16GF: batch 4,096 on 128 GPUs, one epoch of a billion images.
+
+    From the checkpoint's name in VISSL's `nearest_neighbor/models/seer/regnet16gf.yaml`; it says "warmup2x" without
+    saying of what, so the warm-up is the paper's 8,000 steps.
+    """
+    return _seer("16GF", global_batch_size=4096, batch_norm_group_replicas=32)
+
+
+def seer_regnety_32gf() -> Config:
+    """SEER on RegNetY-32GF, as the 16GF: its checkpoint of 244,000 iterations is a billion images by batch 4,096.
+
+    Expect 74.0 % on ImageNet by a linear probe on res5, 83.4 % fine-tuned at 384 px (VISSL's model zoo). Not run here.
+    """
+    return _seer("32GF", global_batch_size=4096, batch_norm_group_replicas=32)
+
+
+def seer_regnety_64gf() -> Config:
+    """SEER on RegNetY-64GF: a wider head without batch norm, from here on (VISSL's `regnet64gf_3.yaml`).
+
+    Batch and schedule are those that VISSL's documentation states for the whole family. Expect 75.3 % on ImageNet by a
+    linear probe, 84.0 % fine-tuned at 384 px (VISSL's model zoo). Not run here.
+    """
+    return _seer("64GF", global_batch_size=8192, batch_norm_group_replicas=64)
+
+
+def seer_regnety_128gf() -> Config:
+    """SEER on RegNetY-128GF: batch 4,096 on 128 GPUs at a constant learning rate, as the checkpoint's name says.
+
+    Expect 83.8 % on ImageNet fine-tuned (the paper, table 1), 76.0 % by a linear probe (VISSL's model zoo). Not run
+    here but for single steps.
+    """
+    config = _seer("128GF", global_batch_size=4096, batch_norm_group_replicas=64)
+    return dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, kind="constant"))
+
+
+def seer_regnety_256gf() -> Config:
+    """The paper's largest network: 1.3 billion parameters, batch 8,192 on 512 GPUs of 32 GB, a billion images, 8 days.
+
+    Learning rate 0.15 to 9.6 in 8,000 steps, then a cosine to 0.0096 (the paper, section 3.2, and VISSL's
+    `MODEL_DOCUMENTATION.md`). How many checkpoints of activations it had is not published; here each block is one.
+    Expect 84.2 % on ImageNet fine-tuned (table 1), 77.9 % with a tenth of the labels (table 3). Not run here.
+    """
+    config = _seer("256GF", global_batch_size=8192, batch_norm_group_replicas=64)
+    return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, activation_checkpointing="block"))
+
+
+def seer_ablation_small_head() -> Config:
+    """The paper's head ablation: one hidden layer of 2,048, 3,000 prototypes. The network is not known; here 16GF."""
+    return dataclasses.replace(
+        seer_regnety_16gf(), head=HeadConfig(hidden_dims=(2048,), embedding_dim=256, num_prototypes=3000)
+    )
+
+
+def seer_ablation_large_head() -> Config:
+    """The other side of `seer_ablation_small_head`: 4096-4096-256 and 16,000 prototypes, as in all that follows."""
+    return seer_regnety_16gf()
+
+
+def seer_ablation_3k_prototypes() -> Config:
+    """The paper's ablation of the number of prototypes: the large head with 3,000. Here on the 16GF."""
+    config = seer_regnety_16gf()
+    return dataclasses.replace(config, head=dataclasses.replace(config.head, num_prototypes=3000))
+
+
+def seer_ablation_crops_2x224() -> Config:
+    """Two large crops alone, of 8 to 100 % of the area (VISSL's `pretrain/swav/transforms`). Here on the 16GF."""
+    crops = CropsConfig(num=(2,), sizes_px=(224,), min_area_fractions=(0.08,), max_area_fractions=(1.0,))
+    return dataclasses.replace(seer_regnety_16gf(), crops=crops)
+
+
+def seer_ablation_crops_6x160() -> Config:
+    """Six crops of one size, the first two of which assign (VISSL's `pretrain/swav/transforms`). Here on the 16GF.
+
+    The areas are not known; they are those of large crops.
+    """
+    crops = CropsConfig(num=(6,), sizes_px=(160,), min_area_fractions=(0.14,), max_area_fractions=(1.0,))
+    return dataclasses.replace(seer_regnety_16gf(), crops=crops)
+
+
+def seer_ablation_crops_2x160_4x96() -> Config:
+    """The smaller assigning crops of the 10B network (VISSL's `regnet10B.yaml`). Here on the 16GF."""
+    return dataclasses.replace(seer_regnety_16gf(), crops=CropsConfig(num=(2, 4), sizes_px=(160, 96)))
+
+
+def seer_ablation_constant_then_halve() -> Config:
+    """The paper's learning rate for a stream of unknown length: constant, halved when the loss no longer falls.
+
+    The length of the windows in which losses are compared is not published; here 2,000 steps. Here on the 16GF.
+    """
+    config = seer_regnety_16gf()
+    schedule = dataclasses.replace(config.schedule, kind="constant_then_halve", halving_window_steps=2000)
+    return dataclasses.replace(config, schedule=schedule)
+
+
 RECIPES: dict[str, Callable[[], Config]] = {
-    function.__name__: function for function in (debug_tiny, demo, cifar10_small, swav_imagenet_400mf)
+    function.__name__: function
+    for function in (
+        debug_tiny,
+        demo,
+        cifar10_small,
+        swav_imagenet_400mf,
+        swav_imagenet_16gf,
+        seer_regnety_8gf,
+        seer_regnety_16gf,
+        seer_regnety_32gf,
+        seer_regnety_64gf,
+        seer_regnety_128gf,
+        seer_regnety_256gf,
+        seer_ablation_small_head,
+        seer_ablation_large_head,
+        seer_ablation_3k_prototypes,
+        seer_ablation_crops_2x224,
+        seer_ablation_crops_6x160,
+        seer_ablation_crops_2x160_4x96,
+        seer_ablation_constant_then_halve,
+    )
 }
 
 
@@ -110,4 +264,47 @@ def _small_crops() -> CropsConfig:
         contrast=0.4,
         saturation=0.4,
         blur_probability=0.0,
+    )
+
+
+def _seer(variant: str, *, global_batch_size: int, batch_norm_group_replicas: int) -> Config:
+    """What the SEER networks have in common: one epoch of a billion images that nobody chose.
+
+    Two assigning crops of 224 px and four of 96 px, 16,000 prototypes, 10 Sinkhorn iterations, weight decay 1e-5, 8,000
+    steps of warm-up, float16. Temperature 0.1, epsilon 0.05 and 313 frozen steps are SwAV's, which no released
+    configuration up to 256GF replaces. Heads: VISSL's `nearest_neighbor/models/seer`.
+    """
+    wide = variant in ("64GF", "128GF", "256GF")
+    images_per_node = 8 * (16 if global_batch_size == 8192 else 32)  # the warm-up begins at the rate of one node
+    return Config(
+        data=DataConfig(source="shards:DIR", global_batch_size=global_batch_size),
+        backbone=BackboneConfig(variant=variant),
+        head=HeadConfig(
+            hidden_dims=(8192, 8192) if wide else (4096, 4096),
+            embedding_dim=256,
+            batch_norm=not wide,
+            num_prototypes=16_000,
+        ),
+        swav=SwavConfig(sinkhorn_iterations=10),
+        optimizer=OptimizerConfig(weight_decay=1e-5),
+        schedule=_vissl_schedule(global_batch_size, warmup_steps=8000, warmup_start=0.3 * images_per_node / 256),
+        run=RunConfig(
+            num_steps=1_000_000_000 // global_batch_size,
+            precision="mixed_float16",
+            batch_norm_group_replicas=batch_norm_group_replicas,
+            checkpoint_every_steps=1000,
+        ),
+    )
+
+
+def _vissl_schedule(global_batch_size: int, *, warmup_steps: int, warmup_start: float) -> ScheduleConfig:
+    """VISSL's rule: 0.3 for every 256 images, and a cosine to a thousandth of it."""
+    peak = 0.3 * global_batch_size / 256
+    return ScheduleConfig(
+        kind="vissl_cosine",
+        warmup_steps=warmup_steps,
+        warmup_start_learning_rate=warmup_start,
+        peak_learning_rate=peak,
+        final_learning_rate=peak / 1000,
+        reference_batch_size=global_batch_size,
     )

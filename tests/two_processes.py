@@ -7,12 +7,13 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -32,7 +33,7 @@ def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_secon
     Raises:
         AssertionError: a worker failed or the time was over; the text has the end of its standard error.
     """
-    addresses = [f"localhost:{port}" for port in _free_ports(2)]
+    addresses = [f"localhost:{port}" for port in free_ports(2)]
     deadline = time.monotonic() + timeout_seconds
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         outputs = [stack.enter_context(open(f"{folder}/{i}.out", "w+")) for i in range(2)]
@@ -62,12 +63,49 @@ def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_secon
         return [_text(file).strip() for file in outputs]
 
 
+@contextlib.contextmanager
+def two_commands(
+    command: Sequence[str], folder: pathlib.Path, *, of_second: Sequence[str] = ()
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Starts a binary of `experiments/` as both workers of a cluster, and kills what is left of them at the end.
+
+    Args:
+        command: the binary and its flags, without those that name the workers.
+        folder: gets `0.txt` and `1.txt` with all that the workers print.
+        of_second: more flags for worker 1.
+    """
+    workers = ",".join(f"localhost:{port}" for port in free_ports(2))
+    with contextlib.ExitStack() as stack:
+        started = []
+        for index, more in enumerate(((), of_second)):
+            flags = [f"--workers={workers}", f"--worker_index={index}", "--meeting_seconds=60", *more]
+            worker = subprocess.Popen(
+                [sys.executable, *command, *flags],
+                cwd=_ROOT,
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+                stdout=stack.enter_context(open(folder / f"{index}.txt", "w")),
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+            stack.callback(worker.wait)  # runs after the kill below
+            stack.callback(_kill_all, worker)
+            started.append(worker)
+        yield started
+
+
+def _kill_all(worker: subprocess.Popen[str]) -> None:
+    """Kills a worker and the processes that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker.pid, signal.SIGKILL)
+
+
 def _text(file: TextIO) -> str:
     file.seek(0)
     return file.read()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Returns ports that nobody listens on; all are held until the last is found, so that they differ."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

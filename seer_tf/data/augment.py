@@ -59,7 +59,7 @@ def color_jitter(planes: tf.Tensor, factors: tf.Tensor, hue_shift: tf.Tensor, or
     blends = tf.gather(_BLEND_ORDERS, order)  # [N, 3]
     hue_position = tf.gather(_HUE_POSITIONS, order)  # [N]
     for position in range(4):
-        planes = _shift_hue_where(planes, hue_shift, hue_position == position)
+        planes = tf.where((hue_position == position)[:, None, None], shift_hue(planes, hue_shift), planes)
         if position < 3:
             planes = _blend(planes, blends[:, position], tf.gather(factors, blends[:, position], batch_dims=1))
     return planes
@@ -71,12 +71,6 @@ def _blend(planes: tf.Tensor, operation: tf.Tensor, factor: tf.Tensor) -> tf.Ten
     is_saturation = tf.cast(operation == _SATURATION, planes.dtype)[:, None, None]
     other = is_contrast * tf.reduce_mean(levels, axis=2, keepdims=True) + is_saturation * levels  # [N, 1, P]
     return tf.clip_by_value(other + factor[:, None, None] * (planes - other), 0.0, 255.0)
-
-
-def _shift_hue_where(planes: tf.Tensor, shift: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-    rows = tf.where(chosen)  # [n, 1]
-    shifted = shift_hue(tf.gather_nd(planes, rows), tf.gather_nd(shift, rows))
-    return tf.tensor_scatter_nd_update(planes, rows, shifted)
 
 
 def shift_hue(planes: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
@@ -110,6 +104,31 @@ def gaussian_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float
     box = _box_matrices(_box_radius(sigma_px), math.ceil(max_sigma_px) + 1, planes.shape[-1])  # [N, S, S]
     blur = tf.matmul(box, tf.matmul(box, box))[:, None]
     return tf.matmul(tf.matmul(blur, planes), blur, transpose_b=True)
+
+
+def sliding_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float) -> tf.Tensor:
+    """As `gaussian_blur`, but the edge is repeated once and not before each of the three box blurs.
+
+    That changes the outermost two pixels alone; XLA makes one loop of each direction.
+    """
+    reach = math.floor((math.sqrt(4.0 * max_sigma_px**2 + 1.0) - 1.0) / 2.0) + 1  # of one box, as in `_box_radius`
+    taps = np.abs(np.arange(-reach, reach + 1)).astype(np.float32)
+    radius = _box_radius(sigma_px)[:, None]
+    box = tf.clip_by_value(radius + 1.0 - taps, 0.0, 1.0) / (2.0 * radius + 1.0)  # [N, taps]
+    kernel = _convolved(_convolved(box, box), box)[:, :, None, None, None]  # [N, 3 * (taps - 1) + 1, 1, 1, 1]
+    side, margin = planes.shape[-1], _NUM_BOX_PASSES * reach
+    for axis in (2, 3):
+        first, last = (tf.gather(planes, [place], axis=axis) for place in (0, side - 1))
+        wide = tf.concat([tf.repeat(first, margin, axis), planes, tf.repeat(last, margin, axis)], axis)
+        along = [slice(None)] * axis
+        planes = tf.add_n([kernel[:, tap] * wide[*along, tap : tap + side] for tap in range(2 * margin + 1)])
+    return planes
+
+
+def _convolved(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Returns the convolution of each row with a row of others: `[N, a]` and `[N, b]` give `[N, a + b - 1]`."""
+    last = others.shape[1] - 1
+    return tf.add_n([tf.pad(rows, [[0, 0], [tap, last - tap]]) * others[:, tap, None] for tap in range(last + 1)])
 
 
 def _box_radius(sigma_px: tf.Tensor) -> tf.Tensor:

@@ -4,27 +4,29 @@
     image/id             its name
     image/height, width  in px, as stored
     image/orientation    EXIF orientation, 1 to 8, still to be applied
-    label                number of the class, where there are classes
+    label                numbers of the classes, where there are any
 
-All are of length one: the first two bytes, the others int64.
+All but the label are of length one: the first two bytes, the others int64.
 """
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from seer_tf.data import decode, formats
+from seer_tf.data import decode
+from seer_tf.data.formats import Header
 
 
-def serialized(encoded: bytes, name: str, label: int | None) -> bytes:
-    """Returns the record of an image that has been found usable."""
-    header = formats.read_header(encoded)
+def serialized(encoded: bytes, header: Header, name: str, classes: Sequence[int]) -> bytes:
+    """Returns the record of an image that has been found usable, with the numbers of its classes."""
     numbers = {
-        "image/height": header.height_px,
-        "image/width": header.width_px,
-        "image/orientation": decode.exif_orientation(encoded),
+        "image/height": [header.height_px],
+        "image/width": [header.width_px],
+        "image/orientation": [decode.exif_orientation(encoded)],
     }
-    if label is not None:
-        numbers["label"] = label
+    if classes:
+        numbers["label"] = list(classes)
     texts = {"image/encoded": encoded, "image/id": name.encode("utf-8", "surrogateescape")}
-    features = {key: tf.train.Feature(int64_list=tf.train.Int64List(value=[value])) for key, value in numbers.items()}
+    features = {key: tf.train.Feature(int64_list=tf.train.Int64List(value=values)) for key, values in numbers.items()}
     features |= {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

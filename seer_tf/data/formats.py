@@ -1,49 +1,64 @@
 """What a file is, judged by its first bytes, and how large it claims to be: nothing here decodes.
 
-Offsets are those of the formats' specifications. TensorFlow decodes JPEG, PNG, GIF, BMP and WebP for us.
+Offsets are those of the formats' specifications. TensorFlow decodes JPEG, PNG, GIF, BMP, WebP and JPEG XL for us.
 """
 
 import dataclasses
 import struct
 
+from seer_tf.data import jpeg_xl
+
 DECODED_BYTES_LIMIT = 300_000_000
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WebP", "JPEG XL")
 
 _MAGICS = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"GIF8", "GIF"),
     (b"BM", "BMP"),
+    (jpeg_xl.CODESTREAM, "JPEG XL"),
+    (jpeg_xl.CONTAINER, "JPEG XL"),
 )
 _UNSUPPORTED_MAGICS = (
     (b"II*\x00", "TIFF"),
     (b"MM\x00*", "TIFF"),
     (b"II+\x00", "TIFF"),
     (b"MM\x00+", "TIFF"),
+    (b"IIRO", "RAW"),
+    (b"IIU\x00", "RAW"),
+    (b"FUJIFILMCCD-RAW", "RAW"),
     (b"8BPS", "Photoshop"),
     (b"\x00\x00\x01\x00", "ICO"),
     (b"%PDF", "PDF"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
 )
 _WEBP_ANIMATION = 0x02
+_GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
 _BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
 _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """Format and claimed size of an encoded image."""
+    """Format and claimed size of an encoded image.
+
+    Attributes:
+        format: its name, as by `image_format`.
+        height_px: as stored, before a rotation noted in EXIF.
+        width_px: the same.
+        other_frames_bytes: what TensorFlow decodes besides, though the first frame is all that is used.
+    """
 
     format: str
     height_px: int
     width_px: int
+    other_frames_bytes: int = 0
 
     @property
     def decoded_bytes(self) -> int:
-        """Bytes of the decoded image with four channels, the most that decoding it allocates at once."""
-        return 4 * self.height_px * self.width_px
+        """Bytes of the decoded image with four channels and, of an animation, of its other frames."""
+        return 4 * self.height_px * self.width_px + self.other_frames_bytes
 
 
 class UnusableImageError(ValueError):
@@ -51,7 +66,7 @@ class UnusableImageError(ValueError):
 
 
 def image_format(encoded: bytes) -> str:
-    """Returns "JPEG", "PNG", "GIF", "BMP" or "WebP".
+    """Returns "JPEG", "PNG", "GIF", "BMP", "WebP" or "JPEG XL".
 
     Raises:
         UnusableImageError: the bytes are none of these.
@@ -66,7 +81,9 @@ def image_format(encoded: bytes) -> str:
     for magic, name in _UNSUPPORTED_MAGICS:
         if encoded.startswith(magic):
             raise UnusableImageError(f"{name} is not a supported format")
-    if encoded[4:8] == b"ftyp":
+    if encoded[4:8] == b"ftyp" or encoded.startswith((b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba")):
+        raise UnusableImageError("HEIC, AVIF and video files are not supported")
+    if encoded[:4] == b"RIFF" and encoded[8:12] == b"AVI ":
         raise UnusableImageError("HEIC, AVIF and video files are not supported")
     raise UnusableImageError("not an image")
 
@@ -84,7 +101,7 @@ def read_header(encoded: bytes) -> Header:
         raise UnusableImageError(f"broken {kind} header") from None
     if height < 1 or width < 1:
         raise UnusableImageError(f"broken {kind} header")
-    return Header(kind, height, width)
+    return Header(kind, height, width, _gif_frames_bytes(encoded) if kind == "GIF" else 0)
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int]:
@@ -110,6 +127,29 @@ def _png_size(encoded: bytes) -> tuple[int, int]:
 def _gif_size(encoded: bytes) -> tuple[int, int]:
     width, height = struct.unpack_from("<HH", encoded, 6)
     return height, width
+
+
+def _gif_frames_bytes(encoded: bytes) -> int:
+    """Adds up the frames of a GIF, a byte per pixel, as far as it can be read (GIF89a specification, section 11)."""
+    try:
+        place, total = 13 + _gif_palette_bytes(encoded[10]), 0
+        while encoded[place] in (_GIF_EXTENSION, _GIF_FRAME):
+            if encoded[place] == _GIF_FRAME:
+                width, height = struct.unpack_from("<HH", encoded, place + 5)
+                total += width * height
+                place += 11 + _gif_palette_bytes(encoded[place + 9])
+            else:
+                place += 2
+            while encoded[place]:  # blocks of data, each behind its length, the last of length 0
+                place += 1 + encoded[place]
+            place += 1
+    except (struct.error, IndexError):
+        pass
+    return total
+
+
+def _gif_palette_bytes(flags: int) -> int:
+    return 3 << (flags & 0x07) + 1 if flags & 0x80 else 0
 
 
 def _bmp_size(encoded: bytes) -> tuple[int, int]:
@@ -138,4 +178,18 @@ def _webp_size(encoded: bytes) -> tuple[int, int]:
     return height & 0x3FFF, width & 0x3FFF
 
 
-_SIZE_READERS = {"JPEG": _jpeg_size, "PNG": _png_size, "GIF": _gif_size, "BMP": _bmp_size, "WebP": _webp_size}
+def _jpeg_xl_size(encoded: bytes) -> tuple[int, int]:
+    height, width, is_animated = jpeg_xl.read_size(encoded)
+    if is_animated:
+        raise UnusableImageError("an animated JPEG XL, or one with a preview, is not supported")
+    return height, width
+
+
+_SIZE_READERS = {
+    "JPEG": _jpeg_size,
+    "PNG": _png_size,
+    "GIF": _gif_size,
+    "BMP": _bmp_size,
+    "WebP": _webp_size,
+    "JPEG XL": _jpeg_xl_size,
+}

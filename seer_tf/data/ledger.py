@@ -1,20 +1,19 @@
-"""The ledger of rejected files: a line each, name and reason between them a tab, fit for a spreadsheet."""
+"""Ledgers of files: two texts a line, between them a tab, fit for a spreadsheet."""
 
-import pathlib
 from collections.abc import Iterable
 
-HEADER = "file\treason\n"
+REJECTED_HEADER = "file\treason\n"
+DUPLICATES_HEADER = "group\tfile\n"
 
 
-def lines(rejected: Iterable[tuple[str, str]]) -> str:
-    """Returns the lines of pairs of name and reason; what does not print, tabs and line ends too, is escaped."""
-    return "".join(f"{_escaped(name)}\t{_escaped(reason)}\n" for name, reason in rejected)
+def lines(pairs: Iterable[tuple[str, str]]) -> str:
+    """Returns the lines of pairs of texts; what does not print, tabs and line ends too, is escaped."""
+    return "".join(f"{_escaped(one)}\t{_escaped(other)}\n" for one, other in pairs)
 
 
-def read(path: pathlib.Path) -> list[tuple[str, str]]:
-    """Returns the pairs of name and reason of a ledger, with or without its header."""
-    pairs = path.read_text("utf-8").removeprefix(HEADER).splitlines()
-    return [(name, reason) for name, _, reason in (pair.partition("\t") for pair in pairs)]
+def parse(text: str) -> list[tuple[str, str]]:
+    """Returns the pairs of the lines of a ledger, escaped as they are."""
+    return [(one, other) for one, _, other in (line.partition("\t") for line in text.splitlines())]
 
 
 def _escaped(text: str) -> str:

@@ -2,14 +2,18 @@
 
 Order and parameters are those of VISSL's `multicrop_2x224_4x96` transforms: `RandomResizedCrop`, flip, colour jitter
 and greyscale, Gaussian blur. All chance of a crop is one row of uniform numbers, so that a crop is a function of (seed,
-image, row) whether it is made alone, in a batch, eagerly or in a graph. `cut` works on one image, because images differ
-in size; `distort` works on any number of crops of one size at once.
+image, row) whether it is made alone, in a batch, eagerly or in a graph. It is made in three parts: `draw` for some
+images at once, before any is decoded; `cut` for one image, because images differ in size; `distort` for any number of
+crops of one size.
 
-    N crops of one size, S side in px, B images
+    N crops of one size, V crops of an image in all, S side in px, n images
 """
 
+import functools
 import itertools
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +26,30 @@ _LONGEST_ASPECT = 4.0 / 3.0
 _LOG_ASPECTS = (-math.log(_LONGEST_ASPECT), math.log(_LONGEST_ASPECT))
 NUM_BOX_DRAWS = 2 * _NUM_TRIES + 2
 NUM_DISTORTION_DRAWS = 10
+#: By how much a JPEG may be shrunk while it is decoded.
+RATIOS = (1, 2, 4, 8)
+# A crop is then still made from at least so many times its own pixels in each direction, as Pillow's `thumbnail` does.
+_LEAST_GAP = 2.0
+# Measured: for large crops two resizings, one for each direction, take half as long, for small ones longer.
+_TWO_PASSES_FROM_PX = 128
+# Measured: XLA makes large crops several times as fast, and takes a second or two to compile.
+_COMPILED_FROM_PX = 64
+
+
+class Draws(NamedTuple):
+    """The chance of the crops of some images.
+
+    Attributes:
+        corners: top and left of each box, int32 `[n, V, 2]`, in px of the upright image.
+        boxes: height and width of each box, int32 `[n, V, 2]`.
+        chances: what `distort` needs, float32 `[n, V, NUM_DISTORTION_DRAWS]`.
+        shrink: which of RATIOS the image may be shrunk by while it is decoded, int32 `[n]`.
+    """
+
+    corners: tf.Tensor
+    boxes: tf.Tensor
+    chances: tf.Tensor
+    shrink: tf.Tensor
 
 
 def multicrop(image: tf.Tensor, crops: CropsConfig, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -32,27 +60,27 @@ def multicrop(image: tf.Tensor, crops: CropsConfig, seed: tf.Tensor) -> tuple[tf
         crops: which crops, and how they are distorted.
         seed: integer `[2]`; the same seed gives the same crops.
     """
-    groups, chances = cut(image, crops, seed)
-    return tuple(distort(group, chance, crops) for group, chance in zip(groups, chances, strict=True))
+    drawn = draw(tf.shape(image)[None, :2], crops, seed[None])
+    groups = cut(image, crops, drawn.corners[0], drawn.boxes[0])
+    return distort_groups(groups, drawn.chances[0], crops)
 
 
-def cut(image: tf.Tensor, crops: CropsConfig, seed: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
-    """Cuts and resizes the crops of an image, and draws the numbers that `distort` needs.
+def draw(image_sizes: tf.Tensor, crops: CropsConfig, seeds: tf.Tensor) -> Draws:
+    """Draws where the crops of some images lie, and the numbers that `distort` needs.
 
     Args:
-        image: uint8 `[h, w, 3]`.
+        image_sizes: int32 `[n, 2]`, height and width in px, upright.
         crops: which crops.
-        seed: integer `[2]`.
-
-    Returns:
-        Per group: crops, uint8 `[num, side, side, 3]`; uniform numbers, float32 `[num, NUM_DISTORTION_DRAWS]`.
+        seeds: integer `[n, 2]`, n known when the graph is built.
     """
-    uniform = tf.random.stateless_uniform([sum(crops.num), NUM_BOX_DRAWS + NUM_DISTORTION_DRAWS], seed)
+    num_draws = NUM_BOX_DRAWS + NUM_DISTORTION_DRAWS
+    uniform = tf.stack([tf.random.stateless_uniform([sum(crops.num), num_draws], seed) for seed in tf.unstack(seeds)])
     least, largest = (_per_crop(values, crops) for values in (crops.min_area_fractions, crops.max_area_fractions))
-    boxes = random_boxes(tf.shape(image)[:2], least, largest, uniform[:, :NUM_BOX_DRAWS])
-    groups = _resized_boxes(image, *boxes, crops)
-    chances = tf.split(uniform[:, NUM_BOX_DRAWS:], crops.num)
-    return groups, tuple(chances)
+    corners, boxes = random_boxes(image_sizes[:, None], least, largest, uniform[..., :NUM_BOX_DRAWS])
+    sides = np.repeat(np.array(crops.sizes_px, np.float32), crops.num)[:, None]
+    gap = tf.reduce_min(tf.cast(boxes, tf.float32) / sides, axis=[1, 2]) / _LEAST_GAP  # [n]
+    shrink = tf.reduce_sum(tf.cast(gap[:, None] >= tf.constant(RATIOS[1:], tf.float32), tf.int32), axis=1)
+    return Draws(corners, boxes, uniform[..., NUM_BOX_DRAWS:], shrink)
 
 
 def _per_crop(values: tuple[float, ...], crops: CropsConfig) -> np.ndarray:
@@ -66,54 +94,106 @@ def random_boxes(
     """Draws boxes as torchvision's `RandomResizedCrop`: ten tries, then the largest central box of allowed aspect.
 
     Args:
-        image_size: int32 `[2]`, height and width in px.
-        min_area_fractions: float32 `[N]`, least areas of a box, as fractions of the image's area.
-        max_area_fractions: float32 `[N]`, largest.
-        uniform: float32 `[N, NUM_BOX_DRAWS]` in [0, 1): areas, aspect ratios, and the place.
+        image_size: int32 `[..., 2]`, height and width in px; its leading axes are those of the result, or 1.
+        min_area_fractions: float32 `[V]`, least areas of a box, as fractions of the image's area.
+        max_area_fractions: float32 `[V]`, largest.
+        uniform: float32 `[..., V, NUM_BOX_DRAWS]` in [0, 1): areas, aspect ratios, and the place.
 
     Returns:
-        int32 `[N, 2]` twice: top and left, height and width in px.
+        int32 `[..., V, 2]` twice: top and left, height and width in px.
     """
-    size = tf.cast(image_size, tf.float32)  # [2]
+    size = tf.cast(image_size, tf.float32)  # [..., 2]
     spread = (max_area_fractions - min_area_fractions)[:, None]
-    fractions = min_area_fractions[:, None] + uniform[:, :_NUM_TRIES] * spread  # [N, tries]
-    log_aspects = _LOG_ASPECTS[0] + uniform[:, _NUM_TRIES : 2 * _NUM_TRIES] * (_LOG_ASPECTS[1] - _LOG_ASPECTS[0])
+    fractions = min_area_fractions[:, None] + uniform[..., :_NUM_TRIES] * spread  # [..., V, tries]
+    log_aspects = _LOG_ASPECTS[0] + uniform[..., _NUM_TRIES : 2 * _NUM_TRIES] * (_LOG_ASPECTS[1] - _LOG_ASPECTS[0])
     # Height and width are sqrt(area / aspect) and sqrt(area * aspect), in logarithms of the square roots.
-    halves = log_aspects[:, :, None] * np.array([-0.5, 0.5], np.float32)  # [N, tries, 2]
-    sides = tf.round(tf.sqrt(fractions * tf.reduce_prod(size))[:, :, None] * tf.exp(halves))
-    fits = tf.reduce_all((sides >= 1.0) & (sides <= size), axis=2)  # [N, tries]
-    tried = tf.gather(sides, tf.argmax(fits, axis=1), batch_dims=1)  # [N, 2]
-    none_fits = ~tf.reduce_any(fits, axis=1, keepdims=True)  # [N, 1]
-    box = tf.where(none_fits, tf.minimum(size, tf.round(size[::-1] * _LONGEST_ASPECT)), tried)
+    halves = log_aspects[..., None] * np.array([-0.5, 0.5], np.float32)  # [..., V, tries, 2]
+    area = tf.reduce_prod(size, axis=-1, keepdims=True)  # [..., 1]
+    sides = tf.round(tf.sqrt(fractions * area)[..., None] * tf.exp(halves))
+    fits = tf.reduce_all((sides >= 1.0) & (sides <= size[..., None, :]), axis=-1)  # [..., V, tries]
+    tried = tf.gather(sides, tf.argmax(fits, axis=-1), batch_dims=fits.shape.rank - 1)  # [..., V, 2]
+    none_fits = ~tf.reduce_any(fits, axis=-1, keepdims=True)  # [..., V, 1]
+    box = tf.where(none_fits, tf.minimum(size, tf.round(tf.reverse(size, [-1]) * _LONGEST_ASPECT)), tried)
     space = size - box
-    place = tf.where(none_fits, space / 2.0, uniform[:, 2 * _NUM_TRIES :] * (space + 1.0))
+    place = tf.where(none_fits, space / 2.0, uniform[..., 2 * _NUM_TRIES :] * (space + 1.0))
     corner = tf.minimum(tf.floor(place), space)  # A draw next to one can round up to one.
     return tf.cast(corner, tf.int32), tf.cast(box, tf.int32)
 
 
-def _resized_boxes(image: tf.Tensor, corner: tf.Tensor, box: tf.Tensor, crops: CropsConfig) -> tuple[tf.Tensor, ...]:
-    """Cuts boxes out and resizes them, bilinear with antialias as Pillow: per group, uint8 `[num, side, side, 3]`."""
-    batch, sides = image[None], np.repeat(crops.sizes_px, crops.num)
-    begins = tf.unstack(tf.pad(corner, [[0, 0], [1, 1]]))  # [1, h, w, 3] begins at 0, top, left, 0
-    sizes = tf.unstack(tf.concat([tf.ones_like(box[:, :1]), box, tf.fill([len(sides), 1], 3)], axis=1))
-    scales = tf.unstack(sides.astype(np.float32)[:, None] / tf.cast(box, tf.float32))
-    resized = [
-        tf.raw_ops.ScaleAndTranslate(
-            images=tf.slice(batch, begin, size),
-            size=[side, side],
-            scale=scale,
-            translation=[0.0, 0.0],
-            kernel_type="triangle",
-            antialias=True,
-        )
-        for begin, size, scale, side in zip(begins, sizes, scales, sides, strict=True)
-    ]
-    ends = itertools.accumulate(crops.num, initial=0)
-    groups = [tf.concat(resized[first:last], axis=0) for first, last in itertools.pairwise(ends)]
-    shapes = [(num, side, side, 3) for num, side in zip(crops.num, crops.sizes_px, strict=True)]
-    return tuple(
-        tf.cast(tf.round(tf.ensure_shape(group, shape)), tf.uint8) for group, shape in zip(groups, shapes, strict=True)
+def cut(
+    image: tf.Tensor, crops: CropsConfig, corners: tf.Tensor, boxes: tf.Tensor, ratio: tf.Tensor | int = 1
+) -> tuple[tf.Tensor, ...]:
+    """Cuts boxes out and resizes them, bilinear with antialias as Pillow: per group, uint8 `[num, side, side, 3]`.
+
+    Args:
+        image: uint8 `[h, w, 3]`.
+        crops: which crops.
+        corners: int32 `[V, 2]`, as by `draw`.
+        boxes: int32 `[V, 2]`.
+        ratio: int32 scalar, by how much the image was shrunk when it was decoded; corners and boxes are from before.
+    """
+    sides = np.repeat(crops.sizes_px, crops.num)
+    factor = tf.cast(ratio, tf.float32)
+    corner, box = tf.cast(corners, tf.float32) / factor, tf.cast(boxes, tf.float32) / factor  # [V, 2]
+    begins = tf.floor(corner)
+    ends = tf.minimum(tf.math.ceil(corner + box), tf.cast(tf.shape(image)[:2], tf.float32))
+    scales = sides.astype(np.float32)[:, None] / box
+    parts = zip(
+        tf.unstack(tf.pad(tf.cast(begins, tf.int32), [[0, 0], [0, 1]])),
+        tf.unstack(tf.pad(tf.cast(ends - begins, tf.int32), [[0, 0], [0, 1]], constant_values=3)),
+        tf.unstack(scales),
+        tf.unstack((begins - corner) * scales),
+        sides.tolist(),
+        strict=True,
     )
+    resized = [_resized(tf.slice(image, begin, size), scale, move, side) for begin, size, scale, move, side in parts]
+    bounds = itertools.accumulate(crops.num, initial=0)
+    groups = [tf.stack(resized[first:last]) for first, last in itertools.pairwise(bounds)]
+    return tuple(tf.cast(tf.round(group), tf.uint8) for group in groups)
+
+
+def _resized(part: tf.Tensor, scale: tf.Tensor, move: tf.Tensor, side: int) -> tf.Tensor:
+    """Resizes uint8 `[h, w, 3]` by `scale` and moves it by `move` px, both `[2]`: float32 `[side, side, 3]`."""
+    if side < _TWO_PASSES_FROM_PX:
+        return tf.ensure_shape(_scaled(part[None], [side, side], scale, move)[0], [side, side, 3])
+    # What the operation does across is slow for three channels and fast for many: make columns channels, in turn.
+    one, zero = tf.constant([1.0]), tf.constant([0.0])
+    for axis in range(2):
+        length = tf.shape(part)[1]
+        rows = tf.reshape(part, [1, -1, 1, 3 * length])
+        along = slice(axis, axis + 1)
+        rows = _scaled(rows, [side, 1], tf.concat([scale[along], one], 0), tf.concat([move[along], zero], 0))
+        part = tf.transpose(tf.reshape(rows, [side, length, 3]), [1, 0, 2])
+    return tf.ensure_shape(part, [side, side, 3])
+
+
+def _scaled(images: tf.Tensor, size: list[int], scale: tf.Tensor, move: tf.Tensor) -> tf.Tensor:
+    return tf.raw_ops.ScaleAndTranslate(
+        images=images, size=size, scale=scale, translation=move, kernel_type="triangle", antialias=True
+    )
+
+
+def distort_groups(groups: tuple[tf.Tensor, ...], chances: tf.Tensor, crops: CropsConfig) -> tuple[tf.Tensor, ...]:
+    """Distorts the crops of an image or of a batch.
+
+    Args:
+        groups: one uint8 tensor `[..., num, side, side, 3]` for each group of crops.
+        chances: uniform numbers, float32 `[..., V, NUM_DISTORTION_DRAWS]`.
+        crops: how they are distorted.
+
+    Returns:
+        The same shapes and types as `groups`.
+    """
+    results = []
+    for group, chance in zip(groups, tf.split(chances, crops.num, axis=-2), strict=True):
+        rows = distort(tf.reshape(group, [-1, *group.shape[-3:]]), tf.reshape(chance, [-1, chance.shape[-1]]), crops)
+        results.append(tf.reshape(rows, tf.shape(group)))
+    return tuple(tf.ensure_shape(result, group.shape) for result, group in zip(results, groups, strict=True))
+
+
+def is_compiled(crops: CropsConfig) -> bool:
+    """Returns whether XLA compiles the distortion of the largest crops."""
+    return max(crops.sizes_px) >= _COMPILED_FROM_PX
 
 
 def distort(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
@@ -127,9 +207,31 @@ def distort(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Ten
     Returns:
         uint8 `[N, S, S, 3]`.
     """
+    compiled = crops.shape[1] >= _COMPILED_FROM_PX
+    flip, color_and_blur = _functions(config, compiled)
+    return color_and_blur(flip(crops, uniform), uniform)
+
+
+@functools.cache
+def _functions(config: CropsConfig, compiled: bool) -> tuple[Callable[..., tf.Tensor], Callable[..., tf.Tensor]]:
+    """Returns flip and all else as two functions, the same each time, so that they are compiled once for each shape.
+
+    In one function XLA would mirror the crops anew for each operation, which takes twice as long.
+    """
+    functions = functools.partial(_flip, config=config), functools.partial(_color_and_blur, config=config)
+    if not compiled:
+        return functions
+    flip, color_and_blur = (tf.function(function, jit_compile=True, autograph=False) for function in functions)
+    return flip, color_and_blur
+
+
+def _flip(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
+    return augment.flip(crops, uniform[:, 0] < config.flip_probability)
+
+
+def _color_and_blur(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
     side = crops.shape[1]
-    flipped, jittered, order, hue, greyed, blurred, sigma = tf.unstack(uniform[:, :7], axis=1)  # [N]
-    crops = augment.flip(crops, flipped < config.flip_probability)
+    jittered, order, hue, greyed, blurred, sigma = tf.unstack(uniform[:, 1:7], axis=1)  # [N]
     planes = tf.reshape(tf.transpose(tf.cast(crops, tf.float32), [0, 3, 1, 2]), [-1, 3, side * side])  # [N, 3, P]
 
     is_jittered = jittered < config.color_jitter_probability
@@ -143,7 +245,9 @@ def distort(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Ten
 
     low, high = config.blur_min_sigma_px, config.blur_max_sigma_px
     sigma_px = tf.where(blurred < config.blur_probability, low + (high - low) * sigma, 0.0)
-    planes = augment.gaussian_blur(tf.reshape(planes, [-1, 3, side, side]), sigma_px, max_sigma_px=high)
+    # Small crops by a matrix each, large ones by sliding over them: that is the fastest for either.
+    blur = augment.sliding_blur if side >= _COMPILED_FROM_PX else augment.gaussian_blur
+    planes = blur(tf.reshape(planes, [-1, 3, side, side]), sigma_px, max_sigma_px=high)
     return tf.transpose(tf.cast(tf.round(planes), tf.uint8), [0, 2, 3, 1])
 
 

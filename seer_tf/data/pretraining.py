@@ -6,17 +6,37 @@ batch, each worker its slice. Everything about an element follows from p alone, 
 once.
 """
 
+import os
+from typing import Any, NamedTuple, TypeAlias
+
 import tensorflow as tf
+from absl import logging
 
 from seer_tf.config import CropsConfig
-from seer_tf.data import decode, multicrop, reading
-from seer_tf.data.source import Source
+from seer_tf.data import decode, formats, multicrop, reading
+from seer_tf.data.replacing import ReplacingSource
 
 _SHUFFLE_ROUNDS = 8
+# Numbers and not AUTOTUNE, which may take half of the memory for what is made ahead.
+_NUM_CORES = os.cpu_count() or 1
+_IN_PARALLEL: dict[str, Any] = {"num_parallel_calls": _NUM_CORES, "deterministic": True}
+_BATCHES_AHEAD = 2
+
+
+class Crops(NamedTuple):
+    """Crops that are not distorted yet, of one image or, with an axis in front, of a batch.
+
+    Attributes:
+        groups: uint8 `[num, side, side, 3]` for each group of crops.
+        chances: uniform numbers, float32 `[V, multicrop.NUM_DISTORTION_DRAWS]` for the V crops of all groups.
+    """
+
+    groups: tuple[tf.Tensor, ...]
+    chances: tf.Tensor
 
 
 def pretraining_dataset(
-    source: Source,
+    source: ReplacingSource,
     crops: CropsConfig,
     *,
     local_batch_size: int,
@@ -24,21 +44,26 @@ def pretraining_dataset(
     first_image_in_batch: int,
     seed: int,
     first_step: int,
+    distort_here: bool = True,
 ) -> tf.data.Dataset:
     """Returns the endless dataset of one worker's batches, from `first_step` on.
 
     Args:
-        source: the images.
+        source: the images; what stands in for a bad one gets the bad one's place and chance.
         crops: which crops, and how they are distorted.
         local_batch_size: images in a batch of this worker.
         global_batch_size: images in a batch of all workers together.
         first_image_in_batch: where this worker's slice of the global batch begins.
         seed: of the order and of the crops.
         first_step: the step whose batch comes first.
+        distort_here: whether flip, colours and blur are done here, or left to the step.
 
     Returns:
-        Tuples, one component per group of crops: uint8 `[local_batch_size, num, side, side, 3]`.
+        Tuples, one component per group of crops: uint8 `[local_batch_size, num, side, side, 3]`; or where they are not
+        distorted here, `Crops` of these and of the chances that `multicrop.distort_groups` needs.
     """
+    made, decoding = (num_bytes / 1e6 for num_bytes in max_bytes(crops, local_batch_size))
+    logging.info("Input pipeline: at most %.0f MB of crops and %.0f MB of images being decoded", made, decoding)
 
     # None of these has Python control flow to convert, and looking for it takes seconds.
     @tf.autograph.experimental.do_not_convert
@@ -47,20 +72,80 @@ def pretraining_dataset(
         return images_at(step * global_batch_size + first_image_in_batch + image, source.num_images, seed)
 
     @tf.autograph.experimental.do_not_convert
-    def crop(encoded: tf.Tensor, orientation: tf.Tensor, image: tf.Tensor, key: tf.Tensor) -> tuple:
-        return multicrop.cut(decode.decode_image(encoded, orientation), crops, tf.stack([key, image]))
+    def draw(files: reading.Files, images: tf.Tensor, keys: tf.Tensor) -> tuple:
+        seeds = tf.stack([keys, images], axis=1)
+        return files, images, keys, multicrop.draw(files.sizes, crops, seeds)
 
     @tf.autograph.experimental.do_not_convert
-    def distort(groups: tuple[tf.Tensor, ...], chances: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-        return tuple(_distort_batch(group, chance, crops) for group, chance in zip(groups, chances, strict=True))
+    def cut(file: reading.Files, image: tf.Tensor, key: tf.Tensor, drawn: multicrop.Draws) -> Crops:
+        return Crops(_cut(file, image, key, drawn, source, crops), drawn.chances)
+
+    @tf.autograph.experimental.do_not_convert
+    def distort(cuts: Crops) -> tuple[tf.Tensor, ...]:
+        return multicrop.distort_groups(cuts.groups, cuts.chances, crops)
 
     elements = tf.data.Dataset.range(first_step * local_batch_size, tf.int64.max)
     chunks = elements.batch(reading.IMAGES_PER_READ, drop_remainder=True).map(order)
-    encoded = reading.read_encoded(chunks, source)
-    cuts = encoded.map(crop, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    batches = cuts.batch(local_batch_size, drop_remainder=True)
-    distorted = batches.map(distort, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return distorted.prefetch(tf.data.AUTOTUNE).with_options(reading.options())
+    files = reading.read_files(chunks, source)
+    batches = files.map(draw).unbatch().map(cut, **_IN_PARALLEL)
+    # Large crops are distorted image by image, so that all stays in the cache, small ones by the batch.
+    if distort_here and multicrop.is_compiled(crops):
+        batches = batches.map(distort, **_IN_PARALLEL)
+    batches = batches.batch(local_batch_size, drop_remainder=True)
+    if distort_here and not multicrop.is_compiled(crops):
+        batches = batches.map(distort, **_IN_PARALLEL)
+    return batches.prefetch(_BATCHES_AHEAD).with_options(reading.options())
+
+
+def max_bytes(crops: CropsConfig, local_batch_size: int) -> tuple[int, int]:
+    """Returns what the pipeline of one worker holds at most, whatever the number of images.
+
+    Args:
+        crops: which crops.
+        local_batch_size: images in a batch of this worker.
+
+    Returns:
+        Bytes of finished crops, those of the batches made ahead, put together, distorted and taken; and bytes of images
+        being decoded, one for each core, at the limit of `formats.DECODED_BYTES_LIMIT`.
+    """
+    of_image = sum(3 * num * side**2 for num, side in zip(crops.num, crops.sizes_px, strict=True))
+    num_batches = _BATCHES_AHEAD + 2 + (0 if multicrop.is_compiled(crops) else _NUM_CORES)
+    return num_batches * local_batch_size * of_image, _NUM_CORES * formats.DECODED_BYTES_LIMIT
+
+
+#: What a step gets: crops as the network sees them, or crops that it is to distort itself.
+Batch: TypeAlias = tuple[tf.Tensor, ...] | Crops
+
+
+def distorted(batch: Batch, crops: CropsConfig) -> tuple[tf.Tensor, ...]:
+    """Returns the crops of a batch as the network sees them: uint8 `[B, num, side, side, 3]` for each group."""
+    if isinstance(batch, Crops):
+        return multicrop.distort_groups(batch.groups, batch.chances, crops)
+    return batch
+
+
+def _cut(
+    file: reading.Files,
+    image: tf.Tensor,
+    key: tf.Tensor,
+    drawn: multicrop.Draws,
+    source: ReplacingSource,
+    crops: CropsConfig,
+) -> tuple[tf.Tensor, ...]:
+    """Decodes one image and cuts its crops; of what stands in for it, by the same chance, where it does not decode."""
+
+    def cut_decoded(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return multicrop.cut(pixels, crops, drawn.corners, drawn.boxes, tf.gather(multicrop.RATIOS, drawn.shrink))
+
+    def cut_other() -> tuple[tf.Tensor, ...]:
+        other = reading.decode_stand_in(image, source)
+        again = multicrop.draw(tf.shape(other)[None, :2], crops, tf.stack([key, image])[None])
+        return multicrop.cut(other, crops, again.corners[0], again.boxes[0])
+
+    if source.is_verified:
+        return cut_decoded(decode.decode_image(file.encoded, file.orientations, drawn.shrink))
+    pixels = reading.decode_or_nothing(file.encoded, file.orientations, drawn.shrink)
+    return tf.cond(tf.size(pixels) > 0, lambda: cut_decoded(pixels), cut_other)
 
 
 def images_at(positions: tf.Tensor, num_images: int, seed: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -88,9 +173,3 @@ def images_at(positions: tf.Tensor, num_images: int, seed: int) -> tuple[tf.Tens
         rounds=_SHUFFLE_ROUNDS,
     )
     return images, hashed[:, 3]
-
-
-def _distort_batch(group: tf.Tensor, chance: tf.Tensor, crops: CropsConfig) -> tf.Tensor:
-    """Distorts uint8 `[B, num, S, S, 3]` by uniform numbers `[B, num, draws]`, all crops at once."""
-    crop, row = tf.reshape(group, [-1, *group.shape[2:]]), tf.reshape(chance, [-1, chance.shape[-1]])
-    return tf.reshape(multicrop.distort(crop, row, crops), group.shape)

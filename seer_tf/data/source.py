@@ -15,6 +15,8 @@ class Source(abc.ABC):
     class_names: tuple[str, ...] | None = None
     #: Name and reason of what was found but left out when the source was opened.
     rejected: Sequence[tuple[str, str]] = ()
+    #: Whether each image was decoded once when the source was made, so that it will decode again.
+    is_verified = False
 
     @property
     def num_images(self) -> int:
@@ -23,9 +25,28 @@ class Source(abc.ABC):
 
     @property
     def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 `[num_images]`, for evaluation only; None without classes."""
+        """Class of each image, int64 `[num_images]`, for evaluation only; None unless each image has exactly one."""
         return None
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """Returns the classes of image `index`, any number of them."""
+        return () if self.labels is None else (int(self.labels[index]),)
+
+    @property
+    def label_matrix(self) -> np.ndarray | None:
+        """Which classes each image has, bool `[num_images, num_classes]`; None without classes."""
+        if self.class_names is None:
+            return None
+        matrix = np.zeros((self.num_images, len(self.class_names)), bool)
+        for index in range(self.num_images):
+            matrix[index, list(self.classes_of(index))] = True
+        return matrix
 
     @abc.abstractmethod
     def read(self, index: int) -> bytes:
-        """Returns the encoded bytes of image `index`."""
+        """Returns the encoded bytes of image `index`.
+
+        Raises:
+            UnusableImageError: this one image cannot be read, or is not what was written.
+            InputError: the place that it lies in has vanished.
+        """

@@ -1,18 +1,29 @@
-"""The grammar of a data flag, in one place: `folder:DIR`, `shards:DIR`, `builtin[:SPLIT]`, `tfds:NAME...@SPLIT`."""
+"""The grammar of a data flag, in one place."""
 
 import functools
 
 import numpy as np
 
-from seer_tf.data import folder, shards, synthetic
+from seer_tf.data import csv_source, folder, list_source, shards, synthetic, tar_source
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
 
-_GRAMMAR = "folder:DIR, shards:DIR, builtin, builtin:test or tfds:NAME[/CONFIG][:VERSION]@SPLIT"
+GRAMMAR = (
+    "folder:DIR, tar:FILE, list:FILE, csv:FILE, shards:DIR, builtin, builtin:test or tfds:NAME[/CONFIG][:VERSION]@SPLIT"
+)
+_OPENERS = {
+    "folder": folder.open_folder,
+    "tar": tar_source.open_tar,
+    "list": list_source.open_list,
+    "csv": csv_source.open_csv,
+    "shards": shards.open_shards,
+}
 
 
 class BuiltinSource(Source):
     """The rendered image set; an image is rendered when it is first read, and kept, being a few kilobytes."""
+
+    is_verified = True
 
     def __init__(self, split: str) -> None:
         """`split` is "train" or "test"."""
@@ -20,6 +31,10 @@ class BuiltinSource(Source):
         self.ids = [f"{split}/{index:06d}.jpg" for index in range(synthetic.num_images(split))]
         self.class_names = tuple(synthetic.class_names)
         self._render = functools.cache(functools.partial(synthetic.render_image, split))
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        """Goes to another process by its name, without what was rendered."""
+        return BuiltinSource, (self._split,)
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
@@ -35,8 +50,8 @@ def open_source(flag: str) -> Source:
     """Opens what a data flag names.
 
     Args:
-        flag: `folder:DIR`, `shards:DIR`, `builtin` (its training images), `builtin:test`, or
-            `tfds:NAME[/CONFIG][:VERSION]@SPLIT`.
+        flag: `folder:DIR`, `tar:FILE`, `list:FILE` (a path on each line), `csv:FILE` (paths and labels), `shards:DIR`,
+            `builtin` (its training images), `builtin:test`, or `tfds:NAME[/CONFIG][:VERSION]@SPLIT`.
 
     Raises:
         InputError: the flag is not of this grammar, or what it names is missing, empty or broken.
@@ -44,12 +59,10 @@ def open_source(flag: str) -> Source:
     kind, _, rest = flag.partition(":")
     if kind == "builtin" and rest in ("", "train", "test"):
         return BuiltinSource(rest or "train")
-    if kind == "folder" and rest:
-        return folder.open_folder(rest)
-    if kind == "shards" and rest:
-        return shards.open_shards(rest)
+    if kind in _OPENERS and rest:
+        return _OPENERS[kind](rest)
     if kind == "tfds" and rest:
         from seer_tf.data import tfds_source  # only here: TensorFlow Datasets takes a while to import
 
         return tfds_source.open_tfds(rest)
-    raise InputError(f"data {flag!r} is not understood; write {_GRAMMAR}.")
+    raise InputError(f"data {flag!r} is not understood; write {GRAMMAR}.")

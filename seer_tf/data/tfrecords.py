@@ -9,6 +9,8 @@ import struct
 import google_crc32c
 import numpy as np
 
+from seer_tf.data import storage
+from seer_tf.data.formats import UnusableImageError
 from seer_tf.errors import InputError
 
 _LENGTH = struct.Struct("<Q")
@@ -26,17 +28,17 @@ def read_record(path: str | os.PathLike, offset: int, length: int) -> bytes:
     """Returns the data of the record that begins at `offset` and holds `length` bytes.
 
     Raises:
-        InputError: the file cannot be read there, no such record begins there, or its data are not what was written.
+        UnusableImageError: no such record begins there, or its data are not what was written.
+        InputError: the file cannot be read at all.
     """
     try:
-        with open(path, "rb", buffering=0) as file:
-            record = os.pread(file.fileno(), framed_bytes(length), offset)
+        record = storage.read(path, offset, framed_bytes(length))
     except OSError as error:
         raise _unreadable(path, error) from None
     data, footer = record[_HEADER_BYTES:-_FOOTER_BYTES], record[-_FOOTER_BYTES:]
     whole = len(record) == framed_bytes(length) and _LENGTH.unpack_from(record) == (length,)
     if not whole or _CRC.unpack(footer) != (_masked_crc(data),):
-        raise InputError(f"{path}: the shard is broken at byte {offset}; prepare it again.")
+        raise UnusableImageError(f"{path} is broken at byte {offset}")
     return data
 
 

@@ -1,21 +1,24 @@
-"""Features once: every image of a data set through one function, in order, into one array."""
+"""Features once: every image of a data set through one function, in order."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from seer_tf.data.reading import unreadable_images_named
 from seer_tf.errors import InputError
-from seer_tf.models import SwavModel
+from seer_tf.evaluation.stages import AVGPOOL, StageFeatures
+from seer_tf.models import Encoder, SwavModel
 from seer_tf.progress import Progress
+from seer_tf.train.devices import Devices
 
 # B images, h x w pixels, C feature channels
 ImageFeatures = Callable[[tf.Tensor], tf.Tensor]
 """From uint8 [B, h, w, 3] to float32 [B, C]."""
 
 
-def image_features(model: SwavModel) -> ImageFeatures:
+def image_features(model: Encoder) -> ImageFeatures:
     """Returns the function from images to the pooled last stage of the backbone, batch norm in inference.
 
     The projection head and the prototypes serve pretraining and are left out (SwAV, section 4.1 evaluates the trunk).
@@ -43,21 +46,63 @@ def extract(
         float32 [N, C], in the data set's order.
 
     Raises:
-        InputError: an image cannot be read, there are more or fewer images than `num_images`, or a feature is not a
-            finite number.
+        InputError: as `feature_batches`.
     """
-    compiled = tf.function(features, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
-    chunks = []
-    with Progress(num_images, "image", label) as progress, unreadable_images_named():
+    numbers = [f"image {number}" for number in range(num_images)]
+    batches = feature_batches(lambda batch: {AVGPOOL: features(batch)}, images, numbers, label=label)
+    return np.concatenate([batch[AVGPOOL] for batch in batches])
+
+
+def feature_batches(
+    features: StageFeatures,
+    images: tf.data.Dataset,
+    ids: Sequence[str],
+    *,
+    devices: Devices | None = None,
+    label: str = "features",
+) -> Iterator[dict[str, np.ndarray]]:
+    """Runs every image of a data set through `features`, batch by batch.
+
+    Args:
+        features: from uint8 [B, h, w, 3] to float [B, D] by stage.
+        images: batches of uint8 [b, h, w, 3], each image once.
+        ids: names of the images, in the data set's order.
+        devices: those that compute; None for one.
+        label: what the progress line says.
+
+    Yields:
+        float32 [b, D] by stage, for each batch.
+
+    Raises:
+        InputError: an image cannot be read, there are more or fewer images than names, or a feature is not a finite
+            number.
+    """
+    compiled = (devices or Devices()).spread(features, images.element_spec)
+    num_read = 0
+    with Progress(len(ids), "image", label) as progress, unreadable_images_named():
         for batch in images:
-            chunks.append(tf.cast(compiled(batch), tf.float32).numpy())  # [b, C]
+            found = {stage: tf.cast(values, tf.float32).numpy() for stage, values in compiled(batch).items()}
+            for stage, values in found.items():
+                _check_finite(stage, values, ids[num_read:])
+            yield found
+            num_read += len(batch)
             progress.advance(len(batch))
-    num_read = sum(len(chunk) for chunk in chunks)
-    if num_read != num_images or not num_images:
-        raise InputError(f"the data has {num_read} readable images where {num_images} were announced; prepare it again")
-    extracted = np.concatenate(chunks)  # [N, C]
-    if not np.isfinite(extracted).all():
+    if num_read != len(ids) or not num_read:
+        raise InputError(f"the data has {num_read} readable images where {len(ids)} were announced; prepare it again")
+
+
+def model_digest(encoder: Encoder) -> str:
+    """Returns a name for weights and normalisation: equal for equal ones, and another for any others."""
+    digest = hashlib.blake2b(repr((tuple(encoder.mean), tuple(encoder.std))).encode(), digest_size=8)
+    for variable in encoder.backbone.variables:
+        digest.update(variable.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_finite(stage: str, values: np.ndarray, ids: Sequence[str]) -> None:
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if bad.size:
         raise InputError(
-            "some features are not finite numbers, so the checkpoint is of no use; evaluate an earlier one or a new run"
+            f"the {stage} features of {ids[bad[0]]} are not finite numbers, so the checkpoint is of no use; evaluate "
+            "an earlier one or a new run"
         )
-    return extracted

@@ -2,8 +2,8 @@
 
 Multinomial logistic regression on standardised features, fitted to its optimum by scikit-learn's L-BFGS rather than by
 SGD: the problem is convex, so there is one answer, the same on every run and without learning rate, epochs or batch
-size to tune, and at the sizes of a laptop it is found in seconds. This is not VISSL's protocol (SGD with
-Nesterov momentum for 28 epochs over augmented crops), whose numbers it should not be set beside.
+size to tune, and at the sizes of a laptop it is found in seconds. VISSL's protocol, and a grid of it, is
+`probe_grid.py`; the numbers of one should not be set beside those of the other.
 """
 
 import dataclasses
@@ -27,19 +27,24 @@ _HELD_OUT_FRACTION = 0.2
 _MAX_ITERATIONS = 300
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LinearProbe:
     """What the probe found.
 
     Attributes:
-        top1: accuracy on the test set, a fraction.
+        correct: which test images are classified right, bool [M].
         weight_decay: the one chosen.
         held_out_top1: accuracy of every weight decay on the held-out slice of the training set.
     """
 
-    top1: float
+    correct: np.ndarray
     weight_decay: float
     held_out_top1: dict[float, float]
+
+    @property
+    def top1(self) -> float:
+        """Returns the accuracy on the test set, a fraction."""
+        return float(np.mean(self.correct))
 
 
 def linear_probe(
@@ -87,7 +92,7 @@ def linear_probe(
         chosen = max(held_out_top1, key=lambda weight_decay: held_out_top1[weight_decay])
         probe = _fit(train, train_labels, chosen)
         progress.advance()
-    return LinearProbe(float(np.mean(probe.predict(test) == test_labels)), chosen, held_out_top1)
+    return LinearProbe(probe.predict(test) == test_labels, chosen, held_out_top1)
 
 
 def _fit(features: np.ndarray, labels: np.ndarray, weight_decay: float) -> LogisticRegression:

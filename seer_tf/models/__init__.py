@@ -1,10 +1,56 @@
 """Networks: the RegNetY backbone, SwAV's head, and both as one model.
 
-Start here: `RegNetY("400MF")` is a Keras model of feature maps, `pooled(backbone)` one of feature vectors.
+Start here: `backbone("400MF")` is a Keras model of feature maps with fresh weights, `load_backbone("model.keras")` one
+with the weights of a converted checkpoint, and `pooled(backbone)` one of feature vectors.
 """
 
+import os
+
+import keras
+
+from seer_tf.errors import InputError
+from seer_tf.models.encoder import Encoder
 from seer_tf.models.regnet import RegNetY, build_backbone, pooled
 from seer_tf.models.swav_head import SwavHead
 from seer_tf.models.swav_model import SwavModel, build_swav_model, unflatten
 
-__all__ = ["RegNetY", "SwavHead", "SwavModel", "build_backbone", "build_swav_model", "pooled", "unflatten"]
+__all__ = [
+    "Encoder",
+    "RegNetY",
+    "SwavHead",
+    "SwavModel",
+    "backbone",
+    "build_backbone",
+    "build_swav_model",
+    "load_backbone",
+    "pooled",
+    "unflatten",
+]
+
+
+def backbone(variant: str) -> RegNetY:
+    """Returns a backbone with fresh weights.
+
+    Args:
+        variant: a name of `regnet_design.VARIANTS`, e.g. "32GF".
+
+    Raises:
+        InputError: there is no such variant.
+    """
+    return RegNetY(variant)
+
+
+def load_backbone(file: str | os.PathLike[str]) -> RegNetY:
+    """Returns the backbone in a `.keras` file, such as the `model.keras` of a converted checkpoint.
+
+    Raises:
+        InputError: the file cannot be read, or holds something else.
+    """
+    try:
+        model = keras.saving.load_model(file, compile=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{file}: {reason}; give model.keras of a converted checkpoint") from None
+    if not isinstance(model, RegNetY):
+        raise InputError(f"{file}: this is no backbone; give model.keras of a converted checkpoint")
+    return model

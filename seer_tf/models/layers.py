@@ -11,6 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from seer_tf import distribution
+from seer_tf.models.remat import BatchStatistics
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
@@ -122,18 +123,26 @@ class BatchNormalization(keras.layers.Layer):
     """
 
     def __init__(
-        self, *, momentum: float = 0.9, epsilon: float = 1e-5, synchronized: bool = False, **kwargs: Any
+        self,
+        *,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        synchronized: bool = False,
+        group_replicas: int = 0,
+        **kwargs: Any,
     ) -> None:
         """Makes the layer.
 
         Args:
             momentum: share of the old value that a moving statistic keeps in a step.
             epsilon: added to the variance.
-            synchronized: whether the statistics are those of all replicas' images together.
+            synchronized: whether the statistics are those of several replicas' images together.
+            group_replicas: of how many neighbouring replicas, when synchronised; 0 for all.
             **kwargs: of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
-        self.momentum, self.epsilon, self.synchronized = momentum, epsilon, synchronized
+        self.momentum, self.epsilon = momentum, epsilon
+        self.synchronized, self.group_replicas = synchronized, group_replicas
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes gamma, beta, moving_mean and moving_variance, each [C]."""
@@ -146,15 +155,26 @@ class BatchNormalization(keras.layers.Layer):
         self.moving_mean = add(name="moving_mean", initializer="zeros")
         self.moving_variance = add(name="moving_variance", initializer="ones")
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Normalises [..., C]; in training by the statistics of the batch, which move the moving ones."""
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, statistics: BatchStatistics | None = None
+    ) -> tf.Tensor:
+        """Normalises [..., C]; in training by the statistics of the batch, which move the moving ones.
+
+        Args:
+            inputs: [..., C].
+            training: whether the statistics are those of the batch.
+            statistics: where a pass that will be repeated leaves its own, and the repetition finds them.
+
+        Raises:
+            InputError: the replicas do not divide into groups.
+        """
         training = bool(training) and self.trainable
         fused = self.statistics_dtype == "float32" and not (training and self.synchronized)
         if fused:
             outputs, mean, variance = self._fused(inputs, training)
         else:
-            outputs, mean, variance = self._composed(inputs, training)
-        if training:
+            outputs, mean, variance = self._composed(inputs, training, statistics)
+        if training and not (statistics and statistics.repeated):
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance)
         return outputs
@@ -177,35 +197,51 @@ class BatchNormalization(keras.layers.Layer):
         )
         return outputs if images is inputs else tf.reshape(outputs, tf.shape(inputs)), mean, variance
 
-    def _composed(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns outputs, mean [C] and unbiased variance [C]."""
+    def _composed(
+        self, inputs: tf.Tensor, training: bool, statistics: BatchStatistics | None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns outputs, mean [C] and unbiased variance [C]; those two are means over the groups of replicas."""
         x = tf.cast(inputs, self.statistics_dtype)
         if training:
-            mean, variance, unbiased = self._moments(x)
+            means, variances, unbiased = self._moments(*self._sums(x, statistics))
+            own = distribution.group_id(group_replicas=self.group_replicas) if self.synchronized else 0
+            mean, variance = means[own], variances[own]
+            moved_by = tf.reduce_mean(means, axis=0), tf.reduce_mean(unbiased, axis=0)
         else:
-            mean = tf.convert_to_tensor(self.moving_mean)
-            variance = unbiased = tf.convert_to_tensor(self.moving_variance)
+            mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
+            moved_by = mean, variance
         scale = tf.math.rsqrt(variance + self.epsilon) * self.gamma
-        return tf.cast((x - mean) * scale + self.beta, inputs.dtype), mean, unbiased
+        return tf.cast((x - mean) * scale + self.beta, inputs.dtype), *moved_by
 
-    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns mean, variance and unbiased variance, each [C], of all replicas when synchronised.
+    def _sums(self, x: tf.Tensor, statistics: BatchStatistics | None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the shift [C] and, for each group of replicas, the sums [groups, 2C + 1] of x, x^2 and 1.
 
-        The sums are shifted by the moving mean, which keeps E[x^2] - E[x]^2 from cancelling; one reduction serves all.
+        Shifted by the moving mean, the sums keep E[x^2] - E[x]^2 from cancelling; one reduction serves all.
         """
-        shift = tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
+        known = statistics.of.get(self.path) if statistics else None
+        shift = known[0] if known else tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
         axes = list(range(x.shape.rank - 1))
         shifted = x - shift
         num_rows = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
-        sums = [tf.reduce_sum(shifted, axes), tf.reduce_sum(tf.square(shifted), axes), num_rows[None]]
-        totals = tf.concat(sums, axis=0)  # [2C + 1]
-        if self.synchronized:
-            totals = distribution.all_reduce(totals)
-        channels = x.shape[-1]
-        n = totals[-1]
-        shifted_mean = totals[:channels] / n
-        variance = tf.maximum(totals[channels:-1] / n - tf.square(shifted_mean), 0.0)
-        return shift + shifted_mean, variance, variance * (n / tf.maximum(n - 1.0, 1.0))
+        parts = [tf.reduce_sum(shifted, axes), tf.reduce_sum(tf.square(shifted), axes), num_rows[None]]
+        sums = tf.concat(parts, axis=0)  # [2C + 1]
+        if not self.synchronized:
+            sums = sums[None]
+        elif known:
+            sums = distribution.all_reduce_in_groups_again(sums, known[1], group_replicas=self.group_replicas)
+        else:
+            sums = distribution.all_reduce_in_groups(sums, group_replicas=self.group_replicas)
+        if statistics:
+            statistics.of[self.path] = shift, sums
+        return shift, sums
+
+    def _moments(self, shift: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns mean, variance and unbiased variance, each [groups, C]."""
+        channels = shift.shape[0]
+        n = sums[:, -1:]
+        shifted_means = sums[:, :channels] / n
+        variances = tf.maximum(sums[:, channels:-1] / n - tf.square(shifted_means), 0.0)
+        return shift + shifted_means, variances, variances * (n / tf.maximum(n - 1.0, 1.0))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the input."""
@@ -213,7 +249,7 @@ class BatchNormalization(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        own = {name: getattr(self, name) for name in ("momentum", "epsilon", "synchronized")}
+        own = {name: getattr(self, name) for name in ("momentum", "epsilon", "synchronized", "group_replicas")}
         return {**super().get_config(), **own}
 
 

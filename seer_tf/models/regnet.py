@@ -12,28 +12,35 @@ import tensorflow as tf
 
 from seer_tf.config import BackboneConfig
 from seer_tf.errors import InputError
-from seer_tf.models import regnet_design
+from seer_tf.models import regnet_design, remat
 from seer_tf.models.layers import BatchNormalization, Conv2D, SqueezeExcitation
 from seer_tf.models.regnet_design import RegNetDesign
+from seer_tf.models.remat import BatchStatistics
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class Stem(keras.layers.Layer):
     """A 3 x 3 convolution, batch normalisation and ReLU."""
 
-    def __init__(self, width: int, *, strides: int = 2, synchronized: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, width: int, *, strides: int = 2, synchronized: bool = False, group_replicas: int = 0, **kwargs: Any
+    ) -> None:
         """Makes the layer.
 
         Args:
             width: channels that come out.
             strides: stride of the convolution.
-            synchronized: whether batch normalisation is over all replicas.
+            synchronized: of `BatchNormalization`.
+            group_replicas: of `BatchNormalization`.
             **kwargs: of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
-        self.width, self.strides, self.synchronized = width, strides, synchronized
+        self.width, self.strides = width, strides
+        self.synchronized, self.group_replicas = synchronized, group_replicas
         self.conv = Conv2D(width, 3, strides=strides, name="conv", dtype=self.dtype_policy)
-        self.bn = BatchNormalization(synchronized=synchronized, name="bn", dtype=self.dtype_policy)
+        self.bn = BatchNormalization(
+            synchronized=synchronized, group_replicas=group_replicas, name="bn", dtype=self.dtype_policy
+        )
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Builds convolution and batch normalisation."""
@@ -50,7 +57,7 @@ class Stem(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        own = {name: getattr(self, name) for name in ("width", "strides", "synchronized")}
+        own = {name: getattr(self, name) for name in ("width", "strides", "synchronized", "group_replicas")}
         return {**super().get_config(), **own}
 
 
@@ -63,7 +70,14 @@ class BottleneckBlock(keras.layers.Layer):
     """
 
     def __init__(
-        self, width: int, *, group_width: int, strides: int = 1, synchronized: bool = False, **kwargs: Any
+        self,
+        width: int,
+        *,
+        group_width: int,
+        strides: int = 1,
+        synchronized: bool = False,
+        group_replicas: int = 0,
+        **kwargs: Any,
     ) -> None:
         """Makes the layer.
 
@@ -71,11 +85,13 @@ class BottleneckBlock(keras.layers.Layer):
             width: channels that come out, and inside.
             group_width: channels in a group of the 3 x 3 convolution; divides the width.
             strides: stride of the 3 x 3 convolution and of the shortcut.
-            synchronized: whether batch normalisation is over all replicas.
+            synchronized: of `BatchNormalization`.
+            group_replicas: of `BatchNormalization`.
             **kwargs: of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
-        self.width, self.group_width, self.strides, self.synchronized = width, group_width, strides, synchronized
+        self.width, self.group_width, self.strides = width, group_width, strides
+        self.synchronized, self.group_replicas = synchronized, group_replicas
         self.a = self._conv("a", 1)
         self.a_bn = self._bn("a_bn")
         self.b = self._conv("b", 3, strides=strides, groups=width // group_width)
@@ -87,7 +103,9 @@ class BottleneckBlock(keras.layers.Layer):
         return Conv2D(self.width, kernel_size, name=name, dtype=self.dtype_policy, **kwargs)
 
     def _bn(self, name: str) -> BatchNormalization:
-        return BatchNormalization(synchronized=self.synchronized, name=name, dtype=self.dtype_policy)
+        return BatchNormalization(
+            synchronized=self.synchronized, group_replicas=self.group_replicas, name=name, dtype=self.dtype_policy
+        )
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Builds all layers; input width decides on the squeeze-and-excitation and on the shortcut."""
@@ -104,14 +122,17 @@ class BottleneckBlock(keras.layers.Layer):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Returns [B, h, w, width]."""
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, statistics: BatchStatistics | None = None
+    ) -> tf.Tensor:
+        """Returns [B, h, w, width]; `training` and `statistics` are those of `BatchNormalization`."""
+        how = {"training": training, "statistics": statistics}
         shortcut = inputs
         if self.shortcut is not None and self.shortcut_bn is not None:
-            shortcut = self.shortcut_bn(self.shortcut(inputs), training=training)
-        x = tf.nn.relu(self.a_bn(self.a(inputs), training=training))
-        x = tf.nn.relu(self.b_bn(self.b(x), training=training))
-        x = self.c_bn(self.c(self.se(x)), training=training)
+            shortcut = self.shortcut_bn(self.shortcut(inputs), **how)
+        x = tf.nn.relu(self.a_bn(self.a(inputs), **how))
+        x = tf.nn.relu(self.b_bn(self.b(x), **how))
+        x = self.c_bn(self.c(self.se(x)), **how)
         return tf.nn.relu(shortcut + x)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -120,7 +141,9 @@ class BottleneckBlock(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        own = {name: getattr(self, name) for name in ("width", "group_width", "strides", "synchronized")}
+        own = {
+            name: getattr(self, name) for name in ("width", "group_width", "strides", "synchronized", "group_replicas")
+        }
         return {**super().get_config(), **own}
 
 
@@ -140,6 +163,8 @@ class RegNetY(keras.Model):
         stem_width: int = regnet_design.STEM_WIDTH,
         stem_stride: int = 2,
         synchronized: bool = False,
+        group_replicas: int = 0,
+        activation_checkpointing: str = "none",
         name: str = "regnety",
         dtype: Any = None,
         **kwargs: Any,
@@ -151,47 +176,54 @@ class RegNetY(keras.Model):
             design: a design of one's own, in place of the variant's.
             stem_width: channels after the stem.
             stem_stride: 2 as released, 1 for small images.
-            synchronized: whether batch normalisation is over all replicas.
+            synchronized: of `BatchNormalization`.
+            group_replicas: of `BatchNormalization`.
+            activation_checkpointing: what the backward pass computes again from what the forward pass has kept: "none",
+                each "block" from its input, or each "stage" from its own. Blocks are then inside of other layers; the
+                paths of variables stay.
             name: of the model.
             dtype: dtype or dtype policy of every layer; None for Keras's global policy.
             **kwargs: of `keras.Model`.
 
         Raises:
-            InputError: there is no such variant, or the stem's stride is neither 1 nor 2.
+            InputError: there is no such variant or kind of checkpointing, or the stem's stride is neither 1 nor 2.
         """
         if stem_stride not in (1, 2):
             raise InputError(f"stem_stride is {stem_stride}; it must be 1 or 2.")
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         image = keras.Input((None, None, 3), name="image", dtype=policy.variable_dtype)
-        layer_kwargs = {"synchronized": synchronized, "dtype": policy}
+        layer_kwargs = {"synchronized": synchronized, "group_replicas": group_replicas, "dtype": policy}
         x = Stem(stem_width, strides=stem_stride, name="stem", **layer_kwargs)(image)
         pyramid = {"P1": x}
         for number, stage in enumerate((design or regnet_design.design(variant)).stages(), start=1):
-            for block in range(stage.depth):
-                x = BottleneckBlock(
+            blocks = [
+                BottleneckBlock(
                     stage.width,
                     group_width=stage.group_width,
-                    strides=2 if block == 0 else 1,
-                    name=f"stage{number}_block{block + 1}",
+                    strides=2 if block == 1 else 1,
+                    name=f"stage{number}_block{block}",
                     **layer_kwargs,
-                )(x)
+                )
+                for block in range(1, stage.depth + 1)
+            ]
+            for layer in remat.checkpointed(
+                blocks, activation_checkpointing, stage_name=f"stage{number}", input_shape=x.shape
+            ):
+                x = layer(x)
             pyramid[f"P{number + 1}"] = x
         super().__init__(inputs=image, outputs=x, name=name, **kwargs)
         self.dtype_policy = policy  # a functional model does not take it as an argument
         self.pyramid_outputs = pyramid
         self.variant, self.design, self.stem_width = variant, design, stem_width
-        self.stem_stride, self.synchronized = stem_stride, synchronized
+        self.stem_stride, self.synchronized, self.group_replicas = stem_stride, synchronized, group_replicas
+        self.activation_checkpointing = activation_checkpointing
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, in JSON's types."""
+        names = ("variant", "stem_width", "stem_stride", "synchronized", "group_replicas", "activation_checkpointing")
         return {
-            "variant": self.variant,
+            **{name: getattr(self, name) for name in (*names, "name", "trainable")},
             "design": dataclasses.asdict(self.design) if self.design else None,
-            "stem_width": self.stem_width,
-            "stem_stride": self.stem_stride,
-            "synchronized": self.synchronized,
-            "name": self.name,
-            "trainable": self.trainable,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
         }
 
@@ -211,15 +243,25 @@ def pooled(backbone: keras.Model) -> keras.Model:
     return keras.Model(backbone.input, features, name=f"{backbone.name}_pooled")
 
 
-def build_backbone(config: BackboneConfig, *, synchronized: bool = False, dtype: Any = None) -> RegNetY:
+def build_backbone(
+    config: BackboneConfig, *, synchronized: bool = False, group_replicas: int = 0, dtype: Any = None
+) -> RegNetY:
     """Returns the backbone of a run, with fresh weights.
 
     Args:
         config: which.
-        synchronized: whether batch normalisation is over all replicas.
+        synchronized: of `BatchNormalization`.
+        group_replicas: of `BatchNormalization`.
         dtype: dtype policy of every layer; None for Keras's global policy.
 
     Raises:
         InputError: there is no such network.
     """
-    return RegNetY(config.variant, stem_stride=config.stem_stride, synchronized=synchronized, dtype=dtype)
+    return RegNetY(
+        config.variant,
+        stem_stride=config.stem_stride,
+        synchronized=synchronized,
+        group_replicas=group_replicas,
+        activation_checkpointing=config.activation_checkpointing,
+        dtype=dtype,
+    )

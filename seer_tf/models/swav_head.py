@@ -34,6 +34,7 @@ class SwavHead(keras.layers.Layer):
         *,
         batch_norm: bool = True,
         synchronized: bool = False,
+        group_replicas: int = 0,
         name: str = "head",
         **kwargs: Any,
     ) -> None:
@@ -44,13 +45,14 @@ class SwavHead(keras.layers.Layer):
             embedding_dim: D.
             num_prototypes: K.
             batch_norm: whether hidden layers are normalised.
-            synchronized: whether that is over all replicas.
+            synchronized: of `BatchNormalization`.
+            group_replicas: of `BatchNormalization`.
             name: of the layer, the beginning of its variables' paths.
             **kwargs: of `keras.layers.Layer`.
         """
         super().__init__(name=name, **kwargs)
         self.hidden_dims, self.embedding_dim, self.num_prototypes = tuple(hidden_dims), embedding_dim, num_prototypes
-        self.batch_norm, self.synchronized = batch_norm, synchronized
+        self.batch_norm, self.synchronized, self.group_replicas = batch_norm, synchronized, group_replicas
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the layers and the prototypes."""
@@ -62,7 +64,12 @@ class SwavHead(keras.layers.Layer):
             for number, (width_in, width_out) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1)
         )
         self.norms = tuple(
-            BatchNormalization(synchronized=self.synchronized, name=f"bn{number}", dtype=self.dtype_policy)
+            BatchNormalization(
+                synchronized=self.synchronized,
+                group_replicas=self.group_replicas,
+                name=f"bn{number}",
+                dtype=self.dtype_policy,
+            )
             for number in range(1, len(self.hidden_dims) + 1)
             if self.batch_norm
         )
@@ -105,12 +112,8 @@ class SwavHead(keras.layers.Layer):
                 x = self.norms[index](x, training=training)
             x = tf.nn.relu(x)
         x = tf.cast(self.linears[-1](x), self.scores_dtype)
-        embeddings = _unit_norm(x)  # [N, D]
+        embeddings = unit_norm(x)  # [N, D]
         return embeddings, tf.matmul(embeddings, self.prototypes, transpose_b=True)  # [N, K]
-
-    def normalize_prototypes(self) -> None:
-        """Gives every prototype unit norm, in place, on this replica."""
-        self.prototypes.assign(_unit_norm(tf.convert_to_tensor(self.prototypes)))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[tuple[int | None, ...], ...]:
         """Returns the shapes of embeddings and scores."""
@@ -118,11 +121,11 @@ class SwavHead(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        names = ("hidden_dims", "embedding_dim", "num_prototypes", "batch_norm", "synchronized")
+        names = ("hidden_dims", "embedding_dim", "num_prototypes", "batch_norm", "synchronized", "group_replicas")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _unit_norm(x: tf.Tensor) -> tf.Tensor:
+def unit_norm(x: tf.Tensor) -> tf.Tensor:
     """Divides each row by its norm, at least 1e-12, as PyTorch's `normalize` does."""
     return tf.math.l2_normalize(x, axis=-1, epsilon=1e-24)
 
@@ -130,4 +133,4 @@ def _unit_norm(x: tf.Tensor) -> tf.Tensor:
 def _unit_rows(shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
     """Draws a linear layer [K, D] as PyTorch does, and normalises its rows."""
     limit = shape[-1] ** -0.5
-    return _unit_norm(keras.initializers.RandomUniform(-limit, limit)(shape, dtype))
+    return unit_norm(keras.initializers.RandomUniform(-limit, limit)(shape, dtype))

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from seer_tf.config import Config
+from seer_tf.models.encoder import Encoder
 from seer_tf.models.regnet import build_backbone
 from seer_tf.models.swav_head import SwavHead
 
@@ -43,7 +44,7 @@ def unflatten(rows: tf.Tensor, num_crops: int) -> tf.Tensor:
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
-class SwavModel(keras.Model):
+class SwavModel(Encoder, keras.Model):
     """From uint8 crops to embeddings and prototype scores."""
 
     def __init__(
@@ -86,17 +87,6 @@ class SwavModel(keras.Model):
         features = [self.features(self.normalize(flatten_crops(group)), training=training) for group in crops]
         return self.head(tf.concat(features, axis=0), training=training)
 
-    def normalize(self, images: tf.Tensor) -> tf.Tensor:
-        """Returns (images / 255 - mean) / std of uint8 [..., 3], float32 at least."""
-        dtype = "float64" if self.backbone.compute_dtype == "float64" else "float32"
-        scale = tf.constant([1.0 / (255.0 * std) for std in self.std], dtype)
-        offset = tf.constant([mean / std for mean, std in zip(self.mean, self.std, strict=True)], dtype)
-        return tf.cast(images, dtype) * scale - offset
-
-    def features(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Returns the pooled features [B, C] of normalised images [B, h, w, 3]."""
-        return tf.reduce_mean(self.backbone(images, training=training), axis=[1, 2])
-
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {
@@ -119,18 +109,22 @@ def build_swav_model(config: Config, *, synchronized: bool = False) -> SwavModel
 
     Args:
         config: the run.
-        synchronized: whether batch normalisation is over all replicas.
+        synchronized: whether batch normalisation is over several replicas, in the groups of the config.
 
     Raises:
         InputError: the config names no network.
     """
-    backbone = build_backbone(config.backbone, synchronized=synchronized, dtype=config.run.precision)
+    layer_kwargs: dict[str, Any] = {
+        "synchronized": synchronized,
+        "group_replicas": config.run.batch_norm_group_replicas,
+        "dtype": config.run.precision,
+    }
+    backbone = build_backbone(config.backbone, **layer_kwargs)
     head = SwavHead(
         config.head.hidden_dims,
         config.head.embedding_dim,
         config.head.num_prototypes,
         batch_norm=config.head.batch_norm,
-        synchronized=synchronized,
-        dtype=config.run.precision,
+        **layer_kwargs,
     )
     return SwavModel(backbone, head, config.crops.mean, config.crops.std, dtype=config.run.precision)

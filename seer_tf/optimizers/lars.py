@@ -6,7 +6,7 @@ the velocity, and its weight decay outside the gradient. No variable is left out
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -103,6 +103,7 @@ class LARS(keras.optimizers.Optimizer):
         *,
         finite: tf.Tensor,
         frozen: Mapping[str, tf.Tensor] | None = None,
+        constraints: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] | None = None,
     ) -> None:
         """Takes one step with gradients that are already reduced over the replicas; reduces nothing.
 
@@ -115,24 +116,38 @@ class LARS(keras.optimizers.Optimizer):
             variables: those the optimizer was built with, or will be now.
             finite: bool scalar; where false, variables, velocities and the count of iterations stay bit for bit.
             frozen: bool scalars by the path of a variable; where true, that variable and its velocity stay.
+            constraints: by the path of a variable, what makes its new value out of the one that the step gives, e.g.
+                the projection on unit norm.
 
         Raises:
-            InputError: `frozen` names a variable that is not among `variables`.
+            InputError: `frozen` or `constraints` names a variable that is not among `variables`.
         """
         self.build(list(variables))
-        frozen = dict(frozen or {})
-        unknown = set(frozen) - {v.path for v in variables}
+        frozen, constraints = dict(frozen or {}), dict(constraints or {})
+        unknown = {*frozen, *constraints} - {v.path for v in variables}
         if unknown:
-            raise InputError.unknown("variable to freeze", min(unknown), [v.path for v in variables])
+            raise InputError.unknown("variable", min(unknown), [v.path for v in variables])
         given = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         skip = tf.logical_not(finite)
         updates = []
-        for (_, variable), new_values in zip(given, self._steps(given, self.learning_rate), strict=True):
+        for (_, variable), (value, velocity) in zip(given, self._steps(given, self.learning_rate), strict=True):
             keep = tf.logical_or(skip, frozen[variable.path]) if variable.path in frozen else skip
-            for target, new in zip((variable.value, self.velocity(variable).value), new_values, strict=True):
+            if variable.path in constraints:
+                value = constraints[variable.path](value)
+            for target, new in ((variable.value, value), (self.velocity(variable).value, velocity)):
                 updates.append((target, tf.where(keep, target, tf.cast(new, target.dtype))))
         distribution.assign(updates)
         self._iterations.assign_add(tf.cast(finite, self._iterations.dtype))
+
+    def trust_ratios(self, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable]) -> tf.Tensor:
+        """Returns what each gradient is multiplied by in a step now, float [variables]; one for the plain step.
+
+        Args:
+            gradients: reduced over the replicas, one for each variable.
+            variables: those the optimizer was built with.
+        """
+        scales, _ = self._scales_and_decays(list(zip(gradients, variables, strict=True)), self.learning_rate)
+        return tf.stack(scales)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""

@@ -5,37 +5,58 @@
 cosine counts from the first step of the run, so the rate drops at the end of the warm-up, from 9.6 to 9.499 for
 RegNetY-256GF.
 `constant` stays at the peak, as the checkpoint's name says of SEER's RegNetY-128GF.
+`constant_then_halve` is the paper's "fixed learning rate" for a stream of unknown length (section 3.2): constant until
+the loss no longer decreases, then divided by two, and so on. The paper does not say how that is found out.
 """
 
-import dataclasses
 import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from seer_tf import distribution
 from seer_tf.config import ScheduleConfig
 from seer_tf.errors import InputError
 
-KINDS = ("swav_cosine", "vissl_cosine", "constant")
+_CURVES = ("swav_cosine", "vissl_cosine", "constant")
+KINDS = (*_CURVES, "constant_then_halve")
 
 
-def learning_rate_schedule(config: ScheduleConfig, num_steps: int) -> "WarmupSchedule":
+def scaled_learning_rate(learning_rate: float, global_batch_size: int, reference_batch_size: int = 256) -> float:
+    """Returns a learning rate for another size of batch by the linear rule (Goyal et al., arXiv 1706.02677).
+
+    Args:
+        learning_rate: for `reference_batch_size` images in a step; SwAV and SEER take 0.3 for 256.
+        global_batch_size: images in a step over all replicas.
+        reference_batch_size: images in a step that the learning rate is for.
+    """
+    return learning_rate * global_batch_size / reference_batch_size
+
+
+def learning_rate_schedule(config: ScheduleConfig, num_steps: int, global_batch_size: int) -> "WarmupSchedule":
     """Returns the learning rate as a function of the step.
 
     Args:
-        config: kind, warm-up and learning rates; these are for the whole batch, already scaled by its size.
+        config: kind, warm-up and learning rates; these scale with the batch (VISSL's linear rule).
         num_steps: length of the run, warm-up included.
+        global_batch_size: images in a step over all replicas.
 
     Raises:
         InputError: the kind is unknown, or the warm-up is longer than the run.
     """
-    return WarmupSchedule(num_steps=num_steps, **dataclasses.asdict(config))
+    rates = [
+        scaled_learning_rate(rate, global_batch_size, config.reference_batch_size)
+        for rate in (config.warmup_start_learning_rate, config.peak_learning_rate, config.final_learning_rate)
+    ]
+    if config.kind == "constant_then_halve":
+        return ConstantThenHalve(config.halving_window_steps, num_steps, config.warmup_steps, *rates)
+    return WarmupSchedule(config.kind, num_steps, config.warmup_steps, *rates)
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up, then one of `KINDS`; after the last step it stays as it is."""
+    """Linear warm-up, then one of the curves; after the last step it stays as it is."""
 
     def __init__(
         self,
@@ -48,7 +69,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     ) -> None:
         """Arguments: see `learning_rate_schedule` and `ScheduleConfig`."""
         super().__init__()
-        if kind not in KINDS:
+        if kind not in _CURVES:
             raise InputError.unknown("learning-rate schedule", kind, KINDS)
         if not 0 <= warmup_steps <= num_steps:
             raise InputError(
@@ -68,6 +89,20 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         rise = self.peak_learning_rate - self.warmup_start_learning_rate
         warmup = self.warmup_start_learning_rate + rise * step / self._warmup_length()
         return tf.cast(tf.where(step < self.warmup_steps, warmup, self._after_warmup(step)), tf.float32)
+
+    @property
+    def variables(self) -> dict[str, tf.Variable]:
+        """Returns what a checkpoint must hold of the schedule, by name: nothing, where it is a function of the step."""
+        return {}
+
+    def observed(self, step: tf.Tensor, loss: tf.Tensor) -> list[tuple[tf.Variable, tf.Tensor]]:
+        """Returns the variables with their values after a step that was made.
+
+        Args:
+            step: its number.
+            loss: scalar, of the whole batch.
+        """
+        return []
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
@@ -92,3 +127,85 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         progress = tf.clip_by_value((step - start) / max(self.num_steps - start, 1), 0, 1)
         fall = self.peak_learning_rate - self.final_learning_rate
         return self.final_learning_rate + fall * (1 + tf.cos(math.pi * progress)) / 2
+
+
+@keras.saving.register_keras_serializable(package="seer_tf")
+class ConstantThenHalve(WarmupSchedule):
+    """Linear warm-up, then constant; half of that each time the mean loss of a window is no new minimum.
+
+    Windows follow one another without gaps from the end of the warm-up. It never falls below the final learning rate.
+    """
+
+    def __init__(
+        self,
+        window_steps: int,
+        num_steps: int,
+        warmup_steps: int,
+        warmup_start_learning_rate: float,
+        peak_learning_rate: float,
+        final_learning_rate: float,
+    ) -> None:
+        """Makes its variables; call it inside the scope of the strategy.
+
+        Args:
+            window_steps: steps whose losses are averaged.
+            num_steps: see `learning_rate_schedule`, as the others.
+            warmup_steps: of the linear warm-up.
+            warmup_start_learning_rate: of its first step.
+            peak_learning_rate: after it.
+            final_learning_rate: the lowest.
+        """
+        super().__init__(
+            "constant", num_steps, warmup_steps, warmup_start_learning_rate, peak_learning_rate, final_learning_rate
+        )
+        if window_steps < 1:
+            raise InputError(
+                f"schedule.halving_window_steps={window_steps} must be above zero: the learning rate is halved when "
+                "the mean loss of so many steps no longer decreases; take e.g. 2000"
+            )
+        self.window_steps = window_steps
+        self._factor = distribution.shared_variable(1.0, tf.float64, "factor")
+        self._lowest_mean = distribution.shared_variable(math.inf, tf.float64, "lowest_mean")
+        self._sum = distribution.shared_variable(0.0, tf.float64, "sum")
+        self._count = distribution.shared_variable(0.0, tf.float64, "count")
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the learning rate of a step, counted from zero, as a float32 scalar."""
+        unhalved = super().__call__(step)
+        halved = tf.maximum(tf.cast(self._factor, unhalved.dtype) * unhalved, self.final_learning_rate)
+        return tf.where(step < self.warmup_steps, unhalved, halved)
+
+    @property
+    def variables(self) -> dict[str, tf.Variable]:
+        """Returns the factor, the lowest mean of a window, and sum and number of the losses in this one."""
+        return {
+            "factor": self._factor,
+            "lowest_mean": self._lowest_mean,
+            "sum": self._sum,
+            "count": self._count,
+        }
+
+    def observed(self, step: tf.Tensor, loss: tf.Tensor) -> list[tuple[tf.Variable, tf.Tensor]]:
+        """Returns the variables with their values after a step that was made.
+
+        Args:
+            step: its number.
+            loss: scalar, of the whole batch.
+        """
+        counts = tf.cast(step >= self.warmup_steps, tf.float64)
+        total, count = self._sum + counts * tf.cast(loss, tf.float64), self._count + counts
+        complete = count >= self.window_steps
+        mean = total / tf.maximum(count, 1.0)
+        halve = complete & (mean >= self._lowest_mean)
+        return [
+            (self._factor, tf.where(halve, self._factor / 2, self._factor)),
+            (self._lowest_mean, tf.where(complete, tf.minimum(mean, self._lowest_mean), self._lowest_mean)),
+            (self._sum, tf.where(complete, tf.zeros_like(total), total)),
+            (self._count, tf.where(complete, tf.zeros_like(count), count)),
+        ]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        config = super().get_config()
+        del config["kind"]
+        return {"window_steps": self.window_steps, **config}

@@ -3,13 +3,13 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import jinja2
 import numpy as np
 
 from seer_tf.reports.learning_curve import learning_curve
 from seer_tf.reports.pictures import data_uri
+from seer_tf.whole_file import write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,10 +93,7 @@ def write_demo_report(report: DemoReport, path: str | os.PathLike[str]) -> None:
         report: what to show.
         path: of the HTML file; one that is there is replaced.
     """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(render_demo_report(report), "utf-8")
-    os.replace(temporary, path)
+    write_whole(path, render_demo_report(report))
 
 
 def render_demo_report(report: DemoReport) -> str:

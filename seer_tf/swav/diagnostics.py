@@ -9,6 +9,17 @@ import tensorflow as tf
 from seer_tf import distribution
 
 
+def first_choices(scores: tf.Tensor) -> tf.Tensor:
+    """Returns of how many rows of this replica each prototype is the first choice, float32 [K].
+
+    Args:
+        scores: [..., K], scores or codes.
+    """
+    num_prototypes = scores.shape[-1]
+    chosen = tf.one_hot(tf.argmax(scores, axis=-1), num_prototypes)  # [..., K]
+    return tf.reduce_sum(tf.reshape(chosen, [-1, num_prototypes]), axis=0)
+
+
 def prototype_usage(codes: tf.Tensor) -> tf.Tensor:
     """Returns the share of prototypes that are the first choice of some image of the batch over all replicas.
 
@@ -18,10 +29,7 @@ def prototype_usage(codes: tf.Tensor) -> tf.Tensor:
     Returns:
         A float32 scalar from 1 / K, when all images have one prototype, to 1.
     """
-    num_prototypes = codes.shape[-1]
-    first_choices = tf.one_hot(tf.argmax(codes, axis=-1), num_prototypes)  # [..., B, K]
-    num_images = tf.reduce_sum(tf.reshape(first_choices, [-1, num_prototypes]), axis=0)  # [K]
-    return tf.reduce_mean(tf.cast(distribution.all_reduce(num_images) > 0, tf.float32))
+    return tf.reduce_mean(tf.cast(distribution.all_reduce(first_choices(codes)) > 0, tf.float32))
 
 
 def entropy(probabilities: tf.Tensor) -> tf.Tensor:
@@ -65,10 +73,10 @@ def rank_me(features: tf.Tensor) -> tf.Tensor:
         features: [N, D], embeddings or pooled features, not centred; N should be several times D.
 
     Returns:
-        A scalar from 1, when all rows are multiples of one, to min(N, D).
+        A scalar from 1, when all rows are multiples of one or nought, to min(N, D).
     """
     singular_values = tf.linalg.svd(features, compute_uv=False)  # [min(N, D)]
-    return tf.exp(entropy(singular_values / tf.reduce_sum(singular_values)))
+    return tf.exp(entropy(tf.math.divide_no_nan(singular_values, tf.reduce_sum(singular_values))))
 
 
 def feature_std(features: tf.Tensor) -> tf.Tensor:

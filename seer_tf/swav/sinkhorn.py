@@ -17,7 +17,7 @@ from seer_tf import distribution
 from seer_tf.errors import InputError
 
 
-def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int) -> tf.Tensor:
+def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted: tf.Tensor | None = None) -> tf.Tensor:
     """Returns the codes of a batch that lies over all replicas.
 
     ```
@@ -34,9 +34,11 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int) -> tf.Te
         scores: [..., B, K], any floating dtype; cosines when features and prototypes are of unit norm.
         epsilon: weight of the entropy, above zero; the smaller, the sharper the codes.
         num_iterations: at least one.
+        counted: bool [B], the images that take part, at least one on every replica; None for all.
 
     Returns:
-        Codes [..., B, K], at least float32, whose rows sum to one; finite for scores of ±1e4 and far beyond.
+        Codes [..., B, K], at least float32, whose rows sum to one; finite for scores of ±1e4 and far beyond. Those of
+        images that do not take part are zero.
 
     Raises:
         InputError: `epsilon` or `num_iterations` is too small.
@@ -48,15 +50,20 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int) -> tf.Te
     scores = tf.stop_gradient(scores)
     if scores.dtype.size < tf.float32.size:
         scores = tf.cast(scores, tf.float32)
-    log_q = (scores - _largest(scores)) / epsilon  # [..., B, K]
+    log_q = (scores - _largest(_counted(scores, counted, otherwise=scores.dtype.min))) / epsilon  # [..., B, K]
     log_sums = tf.zeros_like(log_q[..., :1, :])  # [..., 1, K]
-    q = tf.exp(log_q)  # [..., B, K]
+    q = _counted(tf.exp(log_q), counted)  # [..., B, K]
     smallest = np.finfo(q.dtype.as_numpy_dtype).tiny
     for _ in range(num_iterations):
         prototype_sums = distribution.all_reduce(tf.reduce_sum(q, axis=-2, keepdims=True))  # [..., 1, K]
         log_sums += tf.math.log(tf.maximum(prototype_sums, smallest))
-        q = tf.nn.softmax(log_q - log_sums, axis=-1)  # [..., B, K]
+        q = _counted(tf.nn.softmax(log_q - log_sums, axis=-1), counted)  # [..., B, K]
     return q
+
+
+def _counted(x: tf.Tensor, counted: tf.Tensor | None, *, otherwise: float = 0.0) -> tf.Tensor:
+    """Returns [..., B, K] with another value in the rows that do not take part."""
+    return x if counted is None else tf.where(counted[:, tf.newaxis], x, tf.constant(otherwise, x.dtype))
 
 
 def _largest(scores: tf.Tensor) -> tf.Tensor:

@@ -1,9 +1,10 @@
-"""Checkpoints: a flat map from variable name to tensor, written atomically, and models read back from them.
+"""The checkpoints of a run: written in the background, read back whole or not at all, and models read from them.
 
-`tf.train.Checkpoint` writes to a temporary name and renames; every tensor carries a checksum that is verified when it
-is read. It is given variables, by name: handed Keras objects it silently leaves out layers held in lists.
+A checkpoint is a flat map from variable name to tensor in the directory `step-<number>`; `saved_tensors.py` says how it
+lies there. It is given variables, by name: handed Keras objects, TensorFlow silently leaves out layers held in lists.
 """
 
+import concurrent.futures
 import dataclasses
 import os
 import pathlib
@@ -11,71 +12,180 @@ import shutil
 from collections.abc import Mapping
 
 import tensorflow as tf
+from absl import logging
 
 from seer_tf.config import Config
 from seer_tf.errors import InputError
 from seer_tf.models.swav_model import SwavModel
+from seer_tf.train import saved_tensors
 from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.state import TrainState, initial_model, model_variables
 
 
-class Checkpoints:
-    """The checkpoints of one run, the last few of which are kept."""
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """What the best checkpoint is chosen by.
 
-    def __init__(self, directory: pathlib.Path, state: TrainState) -> None:
-        """Looks at what is there.
+    Attributes:
+        measure: name of the number; only checkpoints with the same measure are compared.
+        value: the higher, the better.
+    """
+
+    measure: str
+    value: float
+
+
+class Checkpoints:
+    """The checkpoints of one run: the last few, one every so many steps, and the best."""
+
+    def __init__(self, directory: RunDirectory, state: TrainState) -> None:
+        """Names them.
 
         Args:
-            directory: of the checkpoints; made when the first is written.
+            directory: of the run.
             state: what is saved and restored.
         """
-        self._state = state
-        self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**{_ROOT: state.named_variables()}),
-            str(directory),
-            max_to_keep=state.config.run.keep_checkpoints,
-            checkpoint_name="step",
-        )
+        self._directory, self._state = directory, state
+        self._writer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: concurrent.futures.Future | None = None
 
-    def save(self) -> str:
-        """Writes the state under its step, removes what is too old, and returns the new checkpoint's path.
+    def save(self, quality: Quality | None = None) -> None:
+        """Copies the state, and has the copy written under its step while the next steps are made.
+
+        Of several workers one does this alone: they all hold the same values. Where the one before is still being
+        written, it waits for that: there is one copy at a time.
+
+        Args:
+            quality: of the features, where it is known.
 
         Raises:
-            InputError: it cannot be written; those before it are as they were.
+            InputError: the one before could not be written.
         """
-        try:
-            return self._manager.save(checkpoint_number=int(self._state.step.numpy()))
-        except tf.errors.OpError as error:
-            self._remove_unfinished()
-            reason = error.message.rpartition("; ")[2].partition(" [Op:")[0]
-            raise InputError(
-                f"no checkpoint can be written to {self._manager.directory} ({reason}); make room, then the same "
-                "command continues from the newest one"
-            ) from None
+        self.wait()
+        step, tensors = int(self._state.step.numpy()), saved_tensors.host_copies(self._state.named_variables())
+        self._writing = self._writer.submit(self._write, step, tensors, quality)
+
+    def check(self) -> None:
+        """Raises, without waiting, where a checkpoint could not be written.
+
+        Raises:
+            InputError: so it is; those before it are as they were.
+        """
+        if self._writing is not None and self._writing.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits until all that was saved is on the disk.
+
+        Raises:
+            InputError: it could not be written; those before it are as they were.
+        """
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
 
     def restore_latest(self) -> int:
-        """Restores the newest checkpoint, if there is one, and returns the step that the state is at.
+        """Restores the newest checkpoint that is whole, if there is one, and returns the step that the state is at.
 
         Raises:
-            InputError: the newest checkpoint is damaged, or belongs to another network.
+            InputError: none of them is whole, or the newest that is does not go with the config.
         """
-        self._remove_unfinished()
-        if self._manager.latest_checkpoint:
-            _restore(self._state.named_variables(), self._manager.latest_checkpoint)
+        for unfinished in self._directory.checkpoints.glob(f"*{saved_tensors.UNFINISHED}"):
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a process that died; several workers may look at it
+        restore_newest(self._state.named_variables(), self._directory, all_of_it=True)
         return int(self._state.step.numpy())
 
-    def _remove_unfinished(self) -> None:
-        """Removes what a process that died while it wrote a checkpoint has left."""
-        for unfinished in pathlib.Path(self._manager.directory).glob("*_temp"):
-            shutil.rmtree(unfinished)
+    def _write(self, step: int, tensors: Mapping[str, tf.Tensor], quality: Quality | None) -> None:
+        about = {"step": step, "quality": quality and dataclasses.asdict(quality)}
+        try:
+            saved_tensors.write(self._directory.checkpoint(step), tensors, about)
+            self._remove_unwanted()
+        except (tf.errors.OpError, OSError) as error:
+            raise InputError(
+                f"no checkpoint can be written to {self._directory.checkpoints} ({_reason(error)}); make room or give "
+                "permission, then the same command continues from the newest one"
+            ) from None
+
+    def _remove_unwanted(self) -> None:
+        run = self._state.config.run
+        qualities = {step: _quality(self._directory.checkpoint(step)) for step in self._directory.checkpoint_steps()}
+        for step in qualities.keys() - kept(qualities, run.keep_checkpoints, run.keep_every_steps):
+            saved_tensors.remove(self._directory.checkpoint(step))
 
 
-def load_model(run_dir: str | os.PathLike[str], *, untrained: bool = False) -> tuple[Config, SwavModel]:
+def kept(qualities: Mapping[int, Quality | None], num_last: int, every_steps: int) -> set[int]:
+    """Returns the steps whose checkpoints are kept.
+
+    Args:
+        qualities: by step, of all checkpoints there are.
+        num_last: how many of the newest are kept.
+        every_steps: of the others, those whose step is a multiple of this; 0 for none.
+
+    Returns:
+        These, and the step of the best by the newest measure; of two equals the newer is the best.
+    """
+    steps = sorted(qualities)
+    chosen = set(steps[-num_last:]) | {step for step in steps if every_steps and step % every_steps == 0}
+    rated = [(step, quality) for step in steps if (quality := qualities[step]) is not None]
+    if rated:
+        alike = [(quality.value, step) for step, quality in rated if quality.measure == rated[-1][1].measure]
+        chosen.add(max(alike)[1])
+    return chosen
+
+
+def restore_newest(variables: Mapping[str, tf.Variable], directory: RunDirectory, *, all_of_it: bool) -> bool:
+    """Does as `restore` with the newest checkpoint that is whole; says which are not.
+
+    Args:
+        variables: by name.
+        directory: of the run.
+        all_of_it: whether a checkpoint that holds more than the variables is refused.
+
+    Returns:
+        Whether there is a checkpoint.
+
+    Raises:
+        InputError: none of them is whole, or the newest that is has other names or shapes than the variables.
+    """
+    steps = directory.checkpoint_steps()
+    for step in reversed(steps):
+        path = directory.checkpoint(step)
+        try:
+            _restore(variables, path, all_of_it=all_of_it)
+            return True
+        except saved_tensors.DamagedError as error:
+            logging.warning("the checkpoint %s is damaged (%s); the one before it is used", path, error)
+    if steps:
+        raise InputError(f"every checkpoint in {directory.checkpoints} is damaged; start again in another --run_dir")
+    return False
+
+
+def restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_it: bool) -> None:
+    """Assigns every variable its tensor of a checkpoint, or none of them one.
+
+    Args:
+        variables: by name.
+        path: of the checkpoint.
+        all_of_it: whether a checkpoint that holds more than the variables is refused.
+
+    Raises:
+        InputError: the checkpoint is damaged, or has other names or shapes than the variables.
+    """
+    try:
+        _restore(variables, path, all_of_it=all_of_it)
+    except saved_tensors.DamagedError as error:
+        raise InputError(f"the checkpoint {path} is damaged ({error}); give another one") from None
+
+
+def load_model(
+    run_dir: str | os.PathLike[str], *, untrained: bool = False, checkpoint: str | os.PathLike[str] | None = None
+) -> tuple[Config, SwavModel]:
     """Returns the config and the model of a run, in float32 on one device.
 
     Args:
         run_dir: directory of the run.
-        untrained: whether to return the initial weights of the run's seed instead of the newest checkpoint.
+        untrained: whether to return the initial weights of the run's seed instead of those of a checkpoint.
+        checkpoint: of the run, e.g. `RUN/checkpoints/step-500`; None for the newest.
 
     Raises:
         InputError: the directory is not one of a run, or has no readable checkpoint.
@@ -83,41 +193,41 @@ def load_model(run_dir: str | os.PathLike[str], *, untrained: bool = False) -> t
     directory = RunDirectory(run_dir)
     config = directory.read_config()
     model = initial_model(_in_float32(config))
-    if not untrained:
-        latest = tf.train.latest_checkpoint(str(directory.checkpoints))
-        if latest is None:
-            raise InputError(f"{directory.path} has no checkpoint yet; let experiments/pretrain.py write one")
-        _restore(model_variables(model), latest)
+    if untrained:
+        return config, model
+    if checkpoint is not None:
+        restore(model_variables(model), pathlib.Path(checkpoint), all_of_it=False)
+    elif not restore_newest(model_variables(model), directory, all_of_it=False):
+        raise InputError(f"{directory.path} has no checkpoint yet; let experiments/pretrain.py write one")
     return config, model
-
-
-_ROOT = "state"
 
 
 def _in_float32(config: Config) -> Config:
     return dataclasses.replace(config, run=dataclasses.replace(config.run, precision="float32"))
 
 
-def _restore(variables: Mapping[str, tf.Variable], path: str) -> None:
-    """Assigns every variable its tensor of a checkpoint, or none of them one."""
-    try:
-        reader = tf.train.load_checkpoint(path)
-        tensors = {name: reader.get_tensor(_key(name)) for name in variables}
-    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:  # TensorFlow raises any of these
-        raise InputError(
-            f"the checkpoint {path} cannot be read ({str(error).splitlines()[0]}); remove its files to use the "
-            "one before"
-        ) from None
+def _restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_it: bool) -> None:
+    shapes = saved_tensors.shapes(path)
+    for name in sorted(variables.keys() ^ shapes.keys()):
+        if name in variables or all_of_it:
+            where = "lacks" if name in variables else "has"
+            raise InputError(f"the checkpoint {path} is of another config than this run: it {where} {name}")
     for name, variable in variables.items():
-        if tensors[name].shape != variable.shape:
+        if shapes[name] != tuple(variable.shape):
             raise InputError(
-                f"the checkpoint {path} is of another network: {name} has shape {tensors[name].shape} there and "
+                f"the checkpoint {path} is of another network: {name} has shape {shapes[name]} there and "
                 f"{tuple(variable.shape)} here"
             )
-    for name, variable in variables.items():
-        variable.assign(tensors[name])
+    for name, tensor in saved_tensors.read(path, variables).items():
+        variables[name].assign(tf.cast(tensor, variables[name].dtype))
 
 
-def _key(name: str) -> str:
-    """Returns the key under which `tf.train.Checkpoint` keeps a variable of the map."""
-    return f"{_ROOT}/{name.replace('.', '..').replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE"
+def _quality(path: pathlib.Path) -> Quality | None:
+    saved = saved_tensors.read_about(path).get("quality")
+    return Quality(**saved) if saved else None
+
+
+def _reason(error: tf.errors.OpError | OSError) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    return error.message.rpartition("; ")[2].partition(" [Op:")[0]

@@ -1,13 +1,18 @@
-"""What ends a run early: a signal, which is a wish, and a number that is not finite, which is a fault."""
+"""What ends a run early: a signal, which is a wish, and a worker that is lost."""
 
+import contextlib
+import re
 import signal
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any, Self
 
-import numpy as np
+import tensorflow as tf
 
-from seer_tf.errors import InputError
+from seer_tf.cluster import Cluster
+from seer_tf.errors import LostWorkerError
+
+_CLUSTER_BROKEN = ("Collective ops is aborted", "CoordinationService")
 
 
 class StopSignals:
@@ -41,21 +46,27 @@ class StopSignals:
             signal.signal(number, handler)
 
 
-def check_finite(first_bad: np.ndarray, first_step: int, names: Sequence[str]) -> None:
-    """Raises where a step met a number that is not finite.
+@contextlib.contextmanager
+def lost_workers_named(cluster: Cluster | None) -> Iterator[None]:
+    """Turns what TensorFlow says when the others wait for a worker in vain into one sentence.
+
+    The workers send heartbeats to TensorFlow's coordination service, which runs in the chief and tells of one that has
+    sent none for ten seconds; a connection that breaks is noticed at once. Either ends the collectives under way.
 
     Args:
-        first_bad: float [steps], the index of the first such tensor of each step, -1 for none.
-        first_step: number of the first of these steps.
-        names: of the tensors.
+        cluster: the workers; with None nothing happens.
 
     Raises:
-        InputError: naming step and tensor.
+        LostWorkerError: in place of TensorFlow's error.
     """
-    bad = np.flatnonzero(first_bad >= 0)
-    if bad.size:
-        step, name = first_step + int(bad[0]), names[int(first_bad[bad[0]])]
-        raise InputError(
-            f"at step {step} {name} is not finite; that update was left out and nothing after it is saved: lower "
-            "schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon, and start again"
-        )
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if cluster is None or not any(mark in str(error) for mark in _CLUSTER_BROKEN):
+            raise
+        named = {int(number) for number in re.findall(r"/task:(\d+)", str(error))} - {cluster.index}
+        lost = [cluster.name(index) for index in sorted(named or {0} - {cluster.index})]  # unnamed it is the chief
+        raise LostWorkerError(
+            f"{' and '.join(lost) or 'another worker'} no longer answers, so {cluster.name(cluster.index)} stops too; "
+            "start all workers again, and they continue from the newest checkpoint"
+        ) from None

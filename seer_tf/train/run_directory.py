@@ -1,10 +1,14 @@
 """The directory of a run: `config.json`, `checkpoints/`, `tensorboard/`, `export/`."""
 
+import contextlib
+import fcntl
+import hashlib
 import json
 import os
 import pathlib
 import platform
-import tempfile
+import re
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
@@ -12,9 +16,20 @@ import tensorflow as tf
 import seer_tf
 from seer_tf import config as configs
 from seer_tf.config import Config
+from seer_tf.data.source import Source
 from seer_tf.errors import InputError
+from seer_tf.whole_file import write_whole
 
-_MAY_CHANGE = ("run.log_every_steps", "run.checkpoint_every_steps", "run.keep_checkpoints", "run.steps_per_call")
+_MAY_CHANGE = (
+    "run.log_every_steps",
+    "run.examine_every_steps",
+    "run.checkpoint_every_steps",
+    "run.keep_checkpoints",
+    "run.keep_every_steps",
+    "run.on_trouble",
+    "run.steps_per_call",
+)
+_CHECKPOINT = "step-"
 
 
 class RunDirectory:
@@ -43,6 +58,20 @@ class RunDirectory:
         """Returns where the exported model lies."""
         return self.path / "export"
 
+    def checkpoint(self, step: int) -> pathlib.Path:
+        """Returns where the checkpoint of a step lies."""
+        return self.checkpoints / f"{_CHECKPOINT}{step}"
+
+    def checkpoint_steps(self) -> list[int]:
+        """Returns the steps of which there are checkpoints, the earliest first."""
+        names = (path.name.removeprefix(_CHECKPOINT) for path in self.checkpoints.glob(f"{_CHECKPOINT}*"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def newest_checkpoint(self) -> pathlib.Path | None:
+        """Returns where the checkpoint of the latest step lies, or None where there is none."""
+        steps = self.checkpoint_steps()
+        return self.checkpoint(steps[-1]) if steps else None
+
     def read_config(self) -> Config:
         """Returns the config that the run was started with.
 
@@ -51,14 +80,21 @@ class RunDirectory:
         """
         file = self.path / "config.json"
         try:
-            return configs.from_json(json.loads(file.read_text())["config"])
+            content = json.loads(file.read_text())
+            written_by = content["versions"]["seer_tf"]
+            if _numbers(written_by) > _numbers(seer_tf.__version__):
+                raise InputError(
+                    f"{self.path} was made by seer_tf {written_by}, which is newer than this {seer_tf.__version__}: "
+                    "install that one to go on with it"
+                )
+            return configs.from_json(content["config"])
         except FileNotFoundError:
             raise InputError(f"{self.path} is not the directory of a run: it has no config.json") from None
         except (json.JSONDecodeError, KeyError):
             raise InputError(f"{file} is damaged; restore it or start a new run in another directory") from None
 
-    def claim(self, config: Config) -> None:
-        """Makes the directory belong to a run of this config: writes config.json, or checks the one that is there.
+    def check(self, config: Config) -> None:
+        """Raises where `claim` would, and writes nothing.
 
         Raises:
             InputError: the directory belongs to another run, or is something else that is not empty.
@@ -74,21 +110,69 @@ class RunDirectory:
                     f"{self.path} holds a run of another config ({'; '.join(changed)}): give the same flags to "
                     "continue it, or another --run_dir"
                 )
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(f"{self.path} is not empty and not the directory of a run; give another --run_dir")
-        self.path.mkdir(parents=True, exist_ok=True)
-        versions = {
-            "seer_tf": seer_tf.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "python": platform.python_version(),
+
+    @contextlib.contextmanager
+    def claimed(self, config: Config) -> Iterator[None]:
+        """Claims the directory, and keeps other processes from doing so until the context ends or this process dies.
+
+        Raises:
+            InputError: as `claim` does, or another process is writing to the directory.
+        """
+        self.claim(config)
+        with open(self.path / "lock", "a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"another process is writing to {self.path}: wait until it ends, or give another --run_dir"
+                ) from None
+            yield
+
+    def claim(self, config: Config) -> None:
+        """Makes the directory belong to a run of this config: writes config.json, or checks the one that is there.
+
+        Raises:
+            InputError: the directory belongs to another run, is something else that is not empty, or cannot be written.
+        """
+        self.check(config)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not (self.path / "config.json").exists():
+                content = {"config": configs.to_json(config), "versions": versions()}
+                write_whole(self.path / "config.json", json.dumps(content, indent=2) + "\n")
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written ({error.strerror}); give another --run_dir") from None
+
+    def facts(self, config: Config, source: Source) -> dict[str, str]:
+        """Returns what must be the same on every worker of a run that continues in this directory."""
+        return {
+            **versions(),
+            **dict(line.split("=", 1) for line in configs.to_text(config).splitlines()),
+            "the number of images": str(source.num_images),
+            f"the newest checkpoint in {self.checkpoints}": str(self.newest_checkpoint()),
         }
-        _write_json(self.path / "config.json", {"config": configs.to_json(config), "versions": versions})
 
 
-def _write_json(file: pathlib.Path, values: object) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", delete=False) as temporary:
-        json.dump(values, temporary, indent=2)
-        temporary.write("\n")
-    os.replace(temporary.name, file)
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def versions() -> dict[str, str]:
+    """Returns what the numbers of a run depend on besides its config; `code` is a hash of this package's files."""
+    return {
+        "seer_tf": seer_tf.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+        "code": _digest_of_code(),
+    }
+
+
+def _digest_of_code() -> str:
+    package = pathlib.Path(seer_tf.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]

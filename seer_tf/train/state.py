@@ -1,12 +1,16 @@
-"""Everything that a training step changes: model, optimizer and counters, by stable names."""
+"""Everything that a training step changes: model, optimizer, loss scale, queue and counters, by stable names."""
 
 import keras
 import tensorflow as tf
 
+from seer_tf import distribution
 from seer_tf.config import Config
 from seer_tf.models.swav_model import SwavModel, build_swav_model
 from seer_tf.optimizers.lars import LARS
+from seer_tf.optimizers.loss_scale import LossScale
 from seer_tf.optimizers.schedules import learning_rate_schedule
+from seer_tf.swav.queue import Queue
+from seer_tf.train.skipped_steps import SkippedSteps
 
 
 class TrainState:
@@ -15,7 +19,11 @@ class TrainState:
     Attributes:
         config: the run's config.
         model: backbone, head and prototypes.
+        schedule: of the learning rate.
         optimizer: LARS; its `iterations` counts the updates that were made and drives the schedule.
+        loss_scale: for gradients that are float16 in the network or on the wire; one otherwise.
+        queue: of small batches, or None where the config has none.
+        skipped: counters of the steps that were left out.
         step: int64 scalar, the number of batches consumed (also those whose update was skipped): the data position.
     """
 
@@ -29,24 +37,46 @@ class TrainState:
         self.config = config
         synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
         self.model = model if model is not None else initial_model(config, synchronized=synchronized)
+        self.schedule = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
         self.optimizer = LARS(
-            learning_rate_schedule(config.schedule, config.run.num_steps),
+            self.schedule,
             momentum=config.optimizer.momentum,
             weight_decay=config.optimizer.weight_decay,
             trust_coefficient=config.optimizer.trust_coefficient,
             epsilon=config.optimizer.epsilon,
         )
         self.optimizer.build(self.model.trainable_variables)
-        self.step = tf.Variable(
-            0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
-        )
+        self.loss_scale = LossScale(dynamic=_uses_float16(config))
+        self.queue = _queue(config, self.model) if config.swav.queue_length else None
+        self.skipped = SkippedSteps()
+        self.step = distribution.shared_variable(0, tf.int64, "step")
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Returns every variable under the name that it has in a checkpoint."""
         named = model_variables(self.model)
         for variable in self.model.trainable_variables:
             named[f"lars/velocity/{variable.path}"] = self.optimizer.velocity(variable).value
-        return named | {"lars/iterations": self.optimizer.iterations.value, "step": self.step}
+        named |= {"lars/iterations": self.optimizer.iterations.value, "step": self.step}
+        named |= {f"schedule/{name}": variable for name, variable in self.schedule.variables.items()}
+        named |= {"loss_scale/value": self.loss_scale.value, "loss_scale/good_steps": self.loss_scale.good_steps}
+        named |= {"skipped_steps/total": self.skipped.total, "skipped_steps/in_a_row": self.skipped.in_a_row}
+        if self.queue is not None:
+            named |= {"queue/embeddings": self.queue.embeddings, "queue/num_pushed": self.queue.num_pushed}
+        return named
+
+
+def _uses_float16(config: Config) -> bool:
+    return config.run.precision == "mixed_float16" or config.run.reduce_precision == "float16"
+
+
+def _queue(config: Config, model: SwavModel) -> Queue:
+    return Queue(
+        config.swav.queue_length,
+        num_assigning_crops=config.swav.num_assigning_crops,
+        embedding_dim=config.head.embedding_dim,
+        start_step=config.swav.queue_start_step,
+        dtype=model.head.prototypes.value.dtype,
+    )
 
 
 def initial_model(config: Config, *, synchronized: bool = False) -> SwavModel:

@@ -1,23 +1,17 @@
-"""What a run writes for TensorBoard: scalars in groups, and the crops as the network sees them."""
+"""What a run writes for TensorBoard: its config, numbers in groups, pictures and histograms."""
 
-import math
+import contextlib
 import pathlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 
+from seer_tf import config as configs
 from seer_tf.config import Config
+from seer_tf.errors import InputError
 
-_GROUPS = {
-    "loss": "loss/loss",
-    "relative_loss": "loss/relative_to_ln_K",
-    "learning_rate": "optimization/learning_rate",
-    "gradient_norm": "optimization/gradient_norm",
-    "update_norm": "optimization/update_norm",
-    "prototype_usage": "prototypes/share_in_use",
-    "images_per_second": "speed/images_per_second",
-    "data_wait_share": "speed/share_of_time_waiting_for_data",
-}
 _SHEET_IMAGES = 8
 
 
@@ -25,29 +19,53 @@ class Summaries:
     """TensorBoard's events of one run."""
 
     def __init__(self, directory: pathlib.Path, config: Config) -> None:
-        """Opens a new event file in `directory`."""
-        self._writer = tf.summary.create_file_writer(str(directory))
-        self._ln_k = math.log(config.head.num_prototypes)
+        """Opens a new event file in `directory`, and writes the config as text and as hyperparameters.
 
-    def scalars(self, step: int, metrics: dict[str, float]) -> dict[str, float]:
-        """Writes the metrics of an interval that ends at `step`, and returns them with loss / ln K added."""
-        metrics = metrics | {"relative_loss": metrics["loss"] / self._ln_k if self._ln_k else math.nan}
-        with self._writer.as_default(step=step):
-            for name, tag in _GROUPS.items():
-                tf.summary.scalar(tag, metrics[name])
-        self._writer.flush()
-        return metrics
-
-    def crops(self, step: int, crops: tuple[tf.Tensor, ...]) -> None:
-        """Writes the crops of the first images of a batch, one image per row.
-
-        Args:
-            step: number of the step that sees them.
-            crops: one uint8 tensor [B, crops, side, side, 3] for each crop size.
+        Raises:
+            InputError: nothing can be written there.
         """
-        with self._writer.as_default(step=step):
-            tf.summary.image("crops", crop_sheet(crops)[None])
-        self._writer.flush()
+        self._directory = directory
+        with self._surroundings_named():
+            self._writer = tf.summary.create_file_writer(str(directory))
+        fields = dict(line.split("=", 1) for line in configs.to_text(config).splitlines())
+        table = "\n".join(f"| {name} | {value} |" for name, value in {"recipe": config.recipe, **fields}.items())
+        with self._writing(step=0):
+            tf.summary.text("config", f"| field | value |\n|---|---|\n{table}")
+            hparams.hparams({"recipe": config.recipe, **{name: _typed(value) for name, value in fields.items()}})
+
+    def numbers(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Writes the numbers of an interval that ends at `step`; the part of a name before the slash is its group."""
+        with self._writing(step):
+            for name, value in numbers.items():
+                tf.summary.scalar(name, value)
+
+    def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Writes pictures, uint8 [height, width, 3], by name."""
+        with self._writing(step):
+            for name, picture in pictures.items():
+                tf.summary.image(name, picture[np.newaxis])
+
+    def histograms(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        """Writes how values, float of any shape, are distributed, by name."""
+        with self._writing(step):
+            for name, value in values.items():
+                tf.summary.histogram(name, value)
+
+    @contextlib.contextmanager
+    def _writing(self, step: int) -> Iterator[None]:
+        with self._surroundings_named(), self._writer.as_default(step=step):
+            yield
+            self._writer.flush()
+
+    @contextlib.contextmanager
+    def _surroundings_named(self) -> Iterator[None]:
+        try:
+            yield
+        except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.UnknownError) as error:
+            raise InputError(
+                f"nothing can be written to {self._directory} ({error.message.splitlines()[0].rpartition('; ')[2]}); "
+                "make room or give permission, then the same command continues from the newest checkpoint"
+            ) from None
 
 
 def crop_sheet(crops: tuple[tf.Tensor, ...]) -> np.ndarray:
@@ -66,3 +84,11 @@ def crop_sheet(crops: tuple[tf.Tensor, ...]) -> np.ndarray:
 
 def _pad(tile: np.ndarray, height: int) -> np.ndarray:
     return np.pad(tile, ((0, height - tile.shape[0] + 2), (0, 2), (0, 0)), constant_values=255)
+
+
+def _typed(text: str) -> float | str:
+    """Returns a number where the text is one: TensorBoard can sort and filter by it."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

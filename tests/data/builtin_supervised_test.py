@@ -11,6 +11,7 @@ from seer_tf.data.labelled import labelled_dataset
 from seer_tf.data.multicrop import multicrop
 from seer_tf.data.source import Source
 from seer_tf.data.sources import open_source
+from seer_tf.data.transform import Transform
 from seer_tf.models import RegNetY, pooled
 
 _SIDE_PX = 40
@@ -59,7 +60,7 @@ def test_a_supervised_run_of_the_same_network_reaches_95_percent() -> None:
     network.fit(batches, epochs=1, steps_per_epoch=_STEPS, shuffle=False, verbose=2)
     right = [
         np.argmax(network.predict_on_batch(images), axis=1) == labels
-        for images, labels in labelled_dataset(open_source("builtin:test"), size_px=_SIDE_PX, batch_size=200)
+        for images, labels in labelled_dataset(open_source("builtin:test"), Transform(_SIDE_PX), batch_size=200)
     ]
     accuracy = np.mean(right)
     print(f"supervised accuracy on the test images: {accuracy:.3f}")

@@ -83,6 +83,34 @@ def test_pixels_equal_pillows_within_two_levels(kind):
     assert decode.reject_reason(encoded) is None
 
 
+# Five by three pixels, lossless, by libjxl 0.11.
+_JPEG_XL = bytes.fromhex(
+    "ff0a10501009080001002c014b188b15525cd39adcef108d31f96ad1e27fa58cb4b8403c0079dcb0c6fdfebadcc754ff2d5ef48dd864eb86e9"
+    "5ed9589e2a67771e4dd33e1996c9541c2e257493464a80d759d356341208"
+)
+_JPEG_XL_PIXELS = [
+    [[71, 44, 0], [64, 50, 64], [69, 74, 200], [176, 161, 191], [245, 216, 169]],
+    [[112, 124, 85], [102, 109, 121], [88, 99, 189], [101, 179, 208], [115, 234, 212]],
+    [[152, 204, 181], [139, 167, 178], [106, 123, 178], [26, 197, 224], [0, 251, 255]],
+]
+
+
+def _boxed(codestream: bytes) -> bytes:
+    """The same in a container, split into two boxes."""
+    boxes = [(b"ftyp", b"jxl \0\0\0\0jxl "), (b"jxlp", bytes(4) + codestream[:30])]
+    boxes.append((b"jxlp", b"\x80\0\0\1" + codestream[30:]))
+    joined = b"".join(struct.pack(">I4s", 8 + len(data), kind) + data for kind, data in boxes)
+    return b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a" + joined
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "boxed"])
+def test_jpeg_xl(wrapped):
+    encoded = _boxed(_JPEG_XL) if wrapped else _JPEG_XL
+    assert _ours(encoded).tolist() == _JPEG_XL_PIXELS
+    assert decode.reject_reason(encoded) is None
+    assert formats.read_header(encoded) == formats.Header("JPEG XL", 3, 5)
+
+
 def test_16_bit_png_keeps_its_high_byte():
     levels = np.arange(0, 65536, 256).astype(np.uint16).reshape(16, 16)
     assert (_ours(_encode(Image.fromarray(levels), "PNG"))[..., 0] == levels >> 8).all()
@@ -137,6 +165,34 @@ def test_unusable_images_are_rejected_with_the_reason(encoded, reason):
     assert str(decode.reject_reason(encoded)).startswith(reason)
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_truncated_jpeg_is_completed_by_choice(progressive):
+    whole = _encode(_picture(size=(64, 96)), "JPEG", quality=95, progressive=progressive)
+    truncated = whole[: len(whole) * 9 // 10]
+    assert "does not decode" in str(decode.reject_reason(truncated))
+    completed = decode.completed_jpeg(truncated)
+    assert completed is not None and decode.reject_reason(completed) is None
+    assert np.abs(_ours(completed) - _ours(whole))[:40].max() <= 60
+    assert decode.completed_jpeg(whole[:100]) is None
+    assert decode.completed_jpeg(_encode(_picture(), "PNG")[:-200]) is None
+
+
+def test_the_frames_of_an_animation_count():
+    frames = [Image.effect_noise((2000, 1500), 20 + number).convert("P") for number in range(3)]
+    encoded = bytearray(_encode(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert formats.read_header(bytes(encoded)).decoded_bytes == (4 + 3) * 2000 * 1500
+    place = encoded.index(b"\x2c\0\0\0\0" + struct.pack("<HH", 2000, 1500), len(encoded) // 2)
+    encoded[place + 5 : place + 9] = b"\xff\xff\xff\xff"
+    assert "more than 300 MB decoded" in str(decode.reject_reason(bytes(encoded)))
+
+
+def test_alpha_is_laid_over_white_in_bands(monkeypatch):
+    encoded = _encode(_picture("RGBA"), "PNG")
+    whole = _ours(encoded)
+    monkeypatch.setattr(decode, "_PIXELS_AT_ONCE", 4 * 37)
+    assert (_ours(encoded) == whole).all()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
 @pytest.mark.parametrize("options", [{}, {"lossless": True}], ids=["", "lossless"])
 def test_the_header_tells_format_and_size(kind, options):
@@ -162,6 +218,66 @@ for mode in ("RGB", "RGBA"):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[::2] == ["an animated WebP is not supported"] * 2
+
+
+_MUTATIONS = """
+import resource, sys
+import numpy as np
+import tensorflow as tf
+from seer_tf.data import decode
+from tests.data.decode_test import good_files
+files, rng = good_files(), np.random.default_rng(5)
+tf.io.decode_jpeg(files[0])
+idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rejected = 0
+for number in range(int(sys.argv[1])):
+    encoded = bytearray(files[rng.integers(len(files))])
+    if number % 3 == 0:
+        del encoded[rng.integers(len(encoded)) :]
+    elif number % 3 == 1:
+        # The header is a small part of a file and the one that does most harm, so half of the bytes lie there.
+        places = rng.integers(0, np.where(rng.random(rng.integers(1, 9)) < 0.5, 64, len(encoded)))
+        for place in places:
+            encoded[place % len(encoded)] ^= 1 << rng.integers(8)
+    else:
+        other = files[rng.integers(len(files))]
+        encoded[rng.integers(len(encoded)) :] = other[rng.integers(len(other)) :]
+    encoded = bytes(encoded)
+    reason = decode.reject_reason(encoded)
+    rejected += reason is not None
+    if reason is None:
+        decode.decode_image(tf.constant(encoded), decode.exif_orientation(encoded))
+print(rejected, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) // 1024)
+"""
+
+
+def good_files() -> list[bytes]:
+    """One of each kind: what the mutations begin with."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frames = [_picture("P", size) for size in ((37, 25), (37, 25))]
+    return [
+        *(make() for make in (*_EXACT.values(), *_NEAR.values())),
+        _encode(_picture(), "JPEG", exif=exif),
+        _encode(Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20)), "PNG"),
+        _encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        _JPEG_XL,
+    ]
+
+
+@pytest.mark.parametrize("num", [400, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_mutations_crash_nothing_and_stay_within_a_gibibyte(num):
+    done = subprocess.run(
+        [sys.executable, "-c", _MUTATIONS, str(num)],
+        capture_output=True,
+        text=True,
+        timeout=num / 4,
+        cwd=pathlib.Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rejected, grown_mib = map(int, done.stdout.split())
+    assert num / 4 < rejected < num
+    assert grown_mib < 1024
 
 
 @pytest.mark.skipif(not _IMAGES.exists(), reason="needs the development images in ../shared/images")

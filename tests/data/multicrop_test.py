@@ -1,15 +1,16 @@
 """The crops: where they are cut, how they are resized, how often each distortion happens."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from seer_tf.config import CropsConfig
-from seer_tf.data import multicrop
+from seer_tf.data import decode, multicrop
 from tests.references import multicrop as reference
 
 _SMALL = CropsConfig(num=(2, 4), sizes_px=(32, 16))
@@ -67,16 +68,42 @@ def test_an_image_too_long_for_any_try_gives_its_centre(size, expected):
 
 def test_crops_are_resized_as_by_pillow_within_one_level():
     image = _photo()
-    uniform = tf.random.stateless_uniform([6, multicrop.NUM_BOX_DRAWS + multicrop.NUM_DISTORTION_DRAWS], [1, 2])
-    least, largest = np.repeat([[0.14, 0.05], [1.0, 0.14]], (2, 4), axis=1).astype(np.float32)
-    draws = uniform[:, : multicrop.NUM_BOX_DRAWS]
-    corners, sides = multicrop.random_boxes(tf.constant(image.shape[:2]), least, largest, draws)
+    drawn = multicrop.draw(tf.constant([image.shape[:2]]), _PLAIN, tf.constant([[1, 2]]))
+    corners, sides = drawn.corners[0], drawn.boxes[0]
     groups = multicrop.multicrop(tf.constant(image), _PLAIN, tf.constant([1, 2]))
     crops = [crop for group in groups for crop in group.numpy()]
     for crop, (top, left), (height, width) in zip(crops, corners.numpy(), sides.numpy(), strict=True):
         part = Image.fromarray(image[top : top + height, left : left + width])
         expected = np.asarray(part.resize(crop.shape[:2], Image.Resampling.BILINEAR), np.int32)
         assert np.abs(crop - expected).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_large_photos_are_shrunk_while_they_are_decoded(orientation):
+    """Pillow's resizing of the whole image, within two levels in the mean and twenty anywhere."""
+    photo = Image.fromarray(_photo(150, 225)).resize((1800, 1200), Image.Resampling.BICUBIC)
+    encoded = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo.save(encoded, "JPEG", quality=95, exif=exif)
+    config = dataclasses.replace(_PLAIN, sizes_px=(150, 48))
+    upright = ImageOps.exif_transpose(Image.open(encoded)).convert("RGB")
+    shrinks = set()
+    for number in range(8):
+        drawn = multicrop.draw(tf.constant([upright.size[::-1]]), config, tf.constant([[1, number]]))
+        image = decode.decode_image(encoded.getvalue(), orientation, drawn.shrink[0])
+        ratio = multicrop.RATIOS[int(drawn.shrink[0])]
+        shrinks.add(ratio)
+        assert max(image.shape) == 1800 // ratio
+        groups = multicrop.cut(image, config, drawn.corners[0], drawn.boxes[0], ratio)
+        crops = [crop.numpy() for group in groups for crop in group]
+        boxes = np.concatenate([drawn.corners[0], drawn.corners[0] + drawn.boxes[0]], axis=1)
+        for crop, (top, left, bottom, right) in zip(crops, boxes.tolist(), strict=True):
+            assert min(bottom - top, right - left) >= 2 * ratio * len(crop) or ratio == 1
+            part = upright.crop((left, top, right, bottom))
+            expected = np.asarray(part.resize(crop.shape[:2], Image.Resampling.BILINEAR), int)
+            assert np.abs(crop - expected).mean() < 2 and np.abs(crop - expected).max() <= 20
+    assert len(shrinks) > 1
 
 
 def test_groups_have_their_numbers_and_sizes():
@@ -102,15 +129,28 @@ def test_eager_equals_a_map_and_one_image_equals_a_batch():
     seeds = tf.constant([[9, number] for number in range(4)])
     eager = [multicrop.multicrop(image, _SMALL, seed) for seed in seeds]
     mapped = tf.data.Dataset.from_tensor_slices(seeds).map(lambda seed: multicrop.multicrop(image, _SMALL, seed))
-    cuts = [multicrop.cut(image, _SMALL, seed) for seed in seeds]
+    drawn = multicrop.draw(tf.tile(tf.shape(image)[None, :2], [4, 1]), _SMALL, seeds)
+    cuts = [multicrop.cut(image, _SMALL, *places) for places in zip(drawn.corners, drawn.boxes, strict=True)]
     for group in range(2):
-        crops, chances = (tf.concat([cut[part][group] for cut in cuts], axis=0) for part in (0, 1))
+        crops = tf.concat([cut[group] for cut in cuts], axis=0)
+        chances = tf.reshape(tf.split(drawn.chances, _SMALL.num, axis=1)[group], [len(crops), -1])
         batch = multicrop.distort(crops, chances, _SMALL).numpy().astype(int)
         alone = np.concatenate([groups[group] for groups in eager]).astype(int)
         graph = np.concatenate([groups[group] for groups in mapped]).astype(int)
         # Compilers may fuse a product and a sum: a level, where a value lay between two.
         assert np.abs(batch - alone).max() <= 1 and (batch != alone).mean() < 1e-3
         assert np.abs(graph - alone).max() <= 1 and (graph != alone).mean() < 1e-3
+
+
+def test_compiled_crops_equal_the_others():
+    """From 64 px on XLA compiles them and the blur slides; to the bit but for the two outermost pixels."""
+    crops = np.stack([_photo(72, 72), _photo(80, 72)[:72]] * 8)
+    chances = tf.random.stateless_uniform([16, multicrop.NUM_DISTORTION_DRAWS], [3, 1])
+    compiled = multicrop.distort(tf.constant(crops), chances, _SMALL).numpy().astype(int)
+    flip, color_and_blur = multicrop._functions(_SMALL, False)
+    flipped = flip(tf.constant(crops), chances)
+    plain = color_and_blur(flipped, chances).numpy().astype(int)
+    assert np.abs(compiled - plain).max() <= 1 and (compiled != plain).mean() < 1e-3
 
 
 def _distorted(crops: np.ndarray, config: CropsConfig, seed: int = 0) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import os
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ import tensorflow as tf
 from PIL import Image
 
 from seer_tf.config import CropsConfig
-from seer_tf.data import pretraining
+from seer_tf.data import preparation, pretraining
+from seer_tf.data.replacing import ReplacingSource
+from seer_tf.data.shard_writing import ShardOptions
+from seer_tf.data.shards import open_shards
 from seer_tf.data.source import Source
+from seer_tf.data.workers import LocalRunner
 
 _CROPS = CropsConfig(num=(2, 3), sizes_px=(16, 8))
 _PLAIN = dataclasses.replace(_CROPS, color_jitter_probability=0.0, grayscale_probability=0.0)
@@ -39,7 +44,7 @@ class _NoiseSource(_NumberedSource):
 
 def _batches(source, num_steps, *, first_step=0, seed=3, batch=12, first=0, local=None, crops=_PLAIN):
     dataset = pretraining.pretraining_dataset(
-        source,
+        ReplacingSource(source, 0.0),
         crops,
         local_batch_size=local or batch,
         global_batch_size=batch,
@@ -121,6 +126,51 @@ def test_a_resumed_stream_equals_the_uninterrupted_one_bit_for_bit(first_step):
             assert (a == b).all()
 
 
+def test_crops_distorted_in_the_step_are_those_of_the_host():
+    host = _batches(_NoiseSource(40), 2, crops=_CROPS)
+    dataset = pretraining.pretraining_dataset(
+        ReplacingSource(_NoiseSource(40), 0.0),
+        _CROPS,
+        local_batch_size=12,
+        global_batch_size=12,
+        first_image_in_batch=0,
+        seed=3,
+        first_step=0,
+        distort_here=False,
+    )
+    for expected, batch in zip(host, dataset.take(2), strict=True):
+        plain, seen = batch.groups, pretraining.distorted(batch, _CROPS)
+        for group in range(2):
+            assert seen[group].shape == expected[group].shape and seen[group].dtype == tf.uint8
+            difference = np.abs(seen[group].numpy().astype(int) - expected[group])
+            assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+            assert (plain[group].numpy() != expected[group]).mean() > 0.5
+
+
+def test_in_twenty_epochs_of_one_shard_two_images_share_a_batch_as_often_as_chance(tmp_path):
+    """How often each pair of 48 images meets in batches of 6, against 20 epochs of NumPy's permutations, 400 times."""
+    num_images, batch, epochs = 48, 6, 20
+    preparation.write_shards(
+        _NumberedSource(num_images), str(tmp_path), ShardOptions(), run=LocalRunner(1), shard_bytes=10**6
+    )
+    source = open_shards(str(tmp_path))
+    assert len(list(tmp_path.glob("*.tfrecord"))) == 1
+    # Three workers read the one shard.
+    parts = [_batches(source, epochs * 8, batch=batch, first=first, local=2) for first in (0, 2, 4)]
+    numbers = np.stack([_numbers(part).reshape(-1, 2) for part in parts], axis=1).reshape(epochs, num_images)
+    assert (np.sort(numbers, axis=1) == np.arange(num_images)).all()
+
+    def spread(orders: np.ndarray) -> float:
+        met = np.zeros((num_images, num_images))
+        for row in orders.reshape(-1, batch):
+            met[np.ix_(row, row)] += 1
+        return float(met[np.triu_indices(num_images, 1)].var())
+
+    rng = np.random.default_rng(0)
+    chance = [spread(rng.permuted(np.tile(np.arange(num_images), (epochs, 1)), axis=1)) for _ in range(400)]
+    assert min(chance) < spread(numbers) < max(chance)
+
+
 def test_the_crops_of_an_image_change_from_epoch_to_epoch():
     first, second = _batches(_NoiseSource(1), 2, batch=1, crops=_CROPS)
     assert (first[0] != second[0]).any()
@@ -147,3 +197,23 @@ def test_resuming_far_on_reads_only_what_it_yields():
 
     _batches(Counting(1000), 1, first_step=10**6)
     assert len(reads) < 500  # the batch, and what was read ahead
+
+
+def test_the_bound_on_memory_is_printed_and_does_not_depend_on_the_number_of_images(caplog):
+    caplog.set_level("INFO")
+    for num_images in (100, 1000):
+        pretraining.pretraining_dataset(
+            ReplacingSource(_NumberedSource(num_images), 0.0),
+            _PLAIN,
+            local_batch_size=10,
+            global_batch_size=10,
+            first_image_in_batch=0,
+            seed=0,
+            first_step=0,
+        )
+    first, second = [record.message for record in caplog.records if "Input pipeline: at most" in record.message]
+    assert first == second
+    made, decoding = pretraining.max_bytes(_PLAIN, 10)
+    batch = 10 * 3 * (2 * 16**2 + 3 * 8**2)
+    assert made % batch == 0 and 4 <= made // batch <= 4 + (os.cpu_count() or 1)
+    assert decoding == 300_000_000 * (os.cpu_count() or 1)

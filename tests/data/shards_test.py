@@ -3,16 +3,21 @@
 import hashlib
 import io
 import json
+import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from seer_tf.data import shards
+from seer_tf.data import preparation, shards
+from seer_tf.data.formats import UnusableImageError
 from seer_tf.data.labelled import images_dataset
 from seer_tf.data.reading import unreadable_images_named
+from seer_tf.data.shard_writing import ShardOptions
 from seer_tf.data.source import Source
+from seer_tf.data.transform import Transform
+from seer_tf.data.workers import LocalRunner
 from seer_tf.errors import InputError
 
 _NUM_IMAGES = 40
@@ -44,9 +49,15 @@ class _Source(Source):
 _GOOD = [number for number in range(_NUM_IMAGES) if number % 10 != 3]
 
 
-def _write(directory, source=None, seed=0, num_workers=2, shard_bytes=1000):
-    return shards.write_shards(
-        source or _Source(), str(directory), shard_bytes=shard_bytes, seed=seed, num_workers=num_workers
+def _write(directory, source=None, *, num_workers=2, shard_bytes=1000, seed=0, drop_duplicates=False, **options):
+    return preparation.write_shards(
+        source or _Source(),
+        str(directory),
+        ShardOptions(**options),
+        run=LocalRunner(num_workers),
+        shard_bytes=shard_bytes,
+        seed=seed,
+        drop_duplicates=drop_duplicates,
     )
 
 
@@ -197,7 +208,7 @@ def test_a_file_that_cannot_be_read_is_rejected(tmp_path):
     class Forbidden(_Source):
         def read(self, index: int) -> bytes:
             if index == 1:
-                raise PermissionError(13, "Permission denied")
+                raise UnusableImageError("cannot be read: Permission denied")
             return super().read(index)
 
     assert _write(tmp_path, Forbidden()).num_images == len(_GOOD) - 1
@@ -231,17 +242,32 @@ def test_a_broken_manifest(tmp_path):
         shards.open_shards(str(tmp_path))
 
 
-@pytest.mark.parametrize("harm", ["truncate", "remove", "remove the index"])
-def test_a_broken_shard_is_found_when_opened(tmp_path, harm):
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        ("grow", "{shard}: the shard has .* bytes where manifest.json says"),
+        ("remove", "{shard}: the shard cannot be read"),
+        ("remove the index", "index.npy: the index is missing or broken"),
+        ("break the index", "index.npy: the index is missing or broken"),
+        ("count wrongly", "manifest.json tells of 37 images and index.npy of 36"),
+    ],
+)
+def test_what_does_not_match_the_manifest_is_found_when_opened(tmp_path, harm, sentence):
     _write(tmp_path)
     path = sorted(tmp_path.glob("*.tfrecord"))[1]
-    if harm == "truncate":
-        path.write_bytes(path.read_bytes()[:-10])
+    if harm == "grow":
+        path.write_bytes(path.read_bytes() + b"x")
     elif harm == "remove":
         path.unlink()
+    elif harm == "remove the index":
+        (tmp_path / "index.npy").unlink()
+    elif harm == "break the index":
+        (tmp_path / "index.npy").write_bytes(b"hello")
     else:
-        shards.index_path(path).unlink()
-    with pytest.raises(InputError, match=f"{path.name}: the shard or its index is missing or broken"):
+        manifest = json.loads((tmp_path / "manifest.json").read_text())
+        manifest["shards"][0]["num_images"] += 1
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=sentence.format(shard=path.name)):
         shards.open_shards(str(tmp_path))
 
 
@@ -252,24 +278,48 @@ def test_a_flipped_byte_is_named_and_costs_no_other_image(tmp_path):
     content = bytearray(path.read_bytes())
     content[40] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match=f"{path.name}: the shard is broken at byte 0"):
+    with pytest.raises(UnusableImageError, match=f"{path.name} is broken at byte 0"):
         source.read(0)
     assert source.read(1)
-    batches = images_dataset(source, size_px=8, batch_size=4)
+    batches = images_dataset(source, Transform(8), batch_size=4)
     with (
-        pytest.raises(InputError, match=f"{path.name}: the shard is broken at byte 0; prepare it again.$"),
+        pytest.raises(InputError, match=f"image 0 of the data: .*{path.name} is broken at byte 0; make shards"),
         unreadable_images_named(),
     ):
         list(batches)
 
 
-def test_a_shard_that_breaks_later_is_named(tmp_path):
+def test_a_truncated_shard_costs_the_records_that_it_lost(tmp_path, caplog):
+    _write(tmp_path)
+    path = sorted(tmp_path.glob("*.tfrecord"))[0]
+    path.write_bytes(path.read_bytes()[:-150])
+    source = shards.open_shards(str(tmp_path))
+    assert f"{path.name}: the last 150 of" in caplog.text
+    lost = []
+    for index in range(source.num_images):
+        try:
+            source.read(index)
+        except UnusableImageError:
+            lost.append(index)
+    first = json.loads((tmp_path / "manifest.json").read_text())["shards"][0]["num_images"]
+    assert lost == [first - 1]
+
+
+def test_a_shard_that_vanishes_is_named(tmp_path):
     _write(tmp_path)
     source = shards.open_shards(str(tmp_path))
     path = sorted(tmp_path.glob("*.tfrecord"))[0]
-    path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(InputError, match=f"{path.name}: the shard is broken at byte 0"):
-        source.read(0)
     path.unlink()
     with pytest.raises(InputError, match=f"{path.name}: the shard cannot be read"):
         source.read(0)
+
+
+def test_many_shards_need_few_open_files(tmp_path):
+    """A process may open some hundreds of files; an ImageNet has a thousand shards."""
+    _write(tmp_path, shard_bytes=50, num_workers=1)
+    before = len(list(pathlib.Path("/proc/self/fd").iterdir()))
+    source = shards.open_shards(str(tmp_path))
+    assert source.num_images == len(_GOOD) and len(list(tmp_path.glob("*.tfrecord"))) > 30
+    for index in range(source.num_images):
+        source.read(index)
+    assert len(list(pathlib.Path("/proc/self/fd").iterdir())) <= before + 1

@@ -16,9 +16,11 @@ def _save(path, color=(1, 2, 3)):
     Image.new("RGB", (6, 5), color).save(path, "PNG")
 
 
-@pytest.mark.parametrize("flag", ["", "photos", "folder:", "shards", "builtin:other", "s3:bucket", "tfds:"])
+@pytest.mark.parametrize(
+    "flag", ["", "photos", "folder:", "shards", "tar:", "list:", "csv:", "builtin:other", "s3:bucket", "tfds:"]
+)
 def test_what_is_not_of_the_grammar_is_refused_with_the_grammar(flag):
-    with pytest.raises(InputError, match="write folder:DIR, shards:DIR, builtin"):
+    with pytest.raises(InputError, match="write folder:DIR, tar:FILE, list:FILE, csv:FILE, shards:DIR, builtin"):
         sources.open_source(flag)
 
 

@@ -81,7 +81,7 @@ def test_an_evaluation_ends_in_one_json_object(demo, command):
         assert ran.returncode == 0, ran.stderr
         result = json.loads(ran.stdout.splitlines()[-1])
         assert (result["evaluation"], result["num_train_images"], result["num_test_images"]) == (command, 64, 16)
-    assert result["top1"] == (1.0 if command == "linear_probe" else {"10": 1.0, "20": 1.0})
+    assert result["top1"] == (1.0 if command == "linear_probe" else {"histogram": {"10": 1.0, "20": 1.0}})
 
 
 @pytest.mark.slow
@@ -91,12 +91,12 @@ def test_an_evaluation_ends_in_one_json_object(demo, command):
         (
             "knn",
             ["--run_dir={images}", "--train_data={labelled}", "--test_data={labelled}"],
-            "not the directory of a run",
+            "is no network",
         ),
-        ("knn", ["--train_data={labelled}", "--test_data={labelled}"], "give either --run_dir"),
+        ("knn", ["--train_data={labelled}", "--test_data={labelled}"], "give either --model"),
         ("knn", ["--pixels=thumbnail", "--train_data={labelled}", "--test_data={bare}"], "the test data has no labels"),
         ("linear_probe", ["--pixels=hue", "--train_data={labelled}", "--test_data={labelled}"], "there is no kind"),
-        ("export", ["--run_dir={run}", "--output={images}"], "exists already"),
+        ("export", ["--model={run}", "--output={images}"], "exists already"),
         ("demo", ["--output={images}"], "not of a demo"),
         ("demo", ["{images}/nowhere", "--output={images}/new"], "nowhere"),
     ],

@@ -13,7 +13,7 @@ from seer_tf import distribution
 from seer_tf.models import layers
 from seer_tf.models.layers import BatchNormalization, Conv2D, SqueezeExcitation
 from tests.references.regnet import convolve
-from tests.replicas import two_replicas
+from tests.replicas import replicas, two_replicas
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 3e-2, "float16": 3e-3}
 
@@ -75,7 +75,7 @@ def test_ungrouped_convolution_equals_the_oracle(kernel_size: int, strides: int)
     x = np.random.default_rng(0).normal(size=(2, 5, 4, 3))
     layer = Conv2D(7, kernel_size, strides=strides, dtype="float64")
     outputs = layer(x)
-    np.testing.assert_allclose(outputs, convolve(x, layer.kernel.numpy(), strides=strides), rtol=1e-12)
+    np.testing.assert_allclose(outputs, convolve(x, layer.kernel.numpy(), strides=strides), rtol=1e-12, atol=1e-14)
     assert outputs.shape == layer.compute_output_shape(x.shape)
 
 
@@ -213,13 +213,40 @@ def test_shifted_sums_do_not_cancel() -> None:
     np.testing.assert_allclose(layer.moving_variance, x.astype(np.float64).var(axis=(0, 1, 2), ddof=1), rtol=1e-3)
 
 
+def _outputs_and_gradients(layer: BatchNormalization, x: tf.Tensor, upstream: tf.Tensor) -> list[tf.Tensor]:
+    """Returns the outputs, and the gradients by x, gamma and beta."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = layer(x, training=True)
+        loss = tf.reduce_sum(tf.sin(outputs) * upstream)
+    return [outputs, *tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])]
+
+
 @pytest.mark.multi_replica
-@pytest.mark.parametrize("shape", [(4, 3, 5, 6), (4, 6)])
-def test_synchronised_replicas_equal_one_replica_of_the_whole_batch(
-    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("shape", [(3, 3, 5, 6), (3, 6)])
+@pytest.mark.parametrize("group_replicas", [0, 1, 2])
+def test_a_group_of_replicas_equals_one_replica_of_its_batch(
+    group_replicas: int, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    num_replicas, num_groups = 4, 4 // (group_replicas or 4)
     random = np.random.default_rng(4)
-    batches, upstreams = random.normal(loc=1.0, size=(2, 2, *shape))
+    batches, upstreams = random.normal(loc=random.normal(size=(2, 4, *[1] * len(shape))), size=(2, 4, *shape))
+    moving_mean, moving_variance = random.uniform(0.5, 1.5, size=(2, 6))
+
+    def build(**kwargs: Any) -> BatchNormalization:
+        layer = BatchNormalization(synchronized=True, dtype="float64", **kwargs)
+        layer.build(shape)
+        layer.moving_mean.assign(moving_mean)
+        layer.moving_variance.assign(moving_variance)
+        return layer
+
+    expected, moved = [], []
+    for batch, upstream in zip(np.split(batches, num_groups), np.split(upstreams, num_groups), strict=True):
+        alone = build()
+        rows = (tf.constant(each.reshape(-1, *shape[1:])) for each in (batch, upstream))
+        expected.append(_outputs_and_gradients(alone, *rows))
+        moved.append((alone.moving_mean.numpy(), alone.moving_variance.numpy()))
+
     reductions = []
     all_reduce = distribution.all_reduce
 
@@ -228,34 +255,25 @@ def test_synchronised_replicas_equal_one_replica_of_the_whole_batch(
         return all_reduce(x)
 
     monkeypatch.setattr(distribution, "all_reduce", counted_all_reduce)
-
-    def run(layer: BatchNormalization, x: tf.Tensor, upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            outputs = layer(x, training=True)
-            loss = tf.reduce_sum(tf.sin(outputs) * upstream)
-        return outputs, tape.gradient(loss, x)
-
-    whole = BatchNormalization(synchronized=True, dtype="float64")
-    expected = run(whole, tf.constant(np.concatenate(batches)), tf.constant(np.concatenate(upstreams)))
-    assert reductions == [(2 * 6 + 1,)]
-
-    strategy = two_replicas()
+    strategy = replicas(num_replicas)
     with strategy.scope():
-        layer = BatchNormalization(synchronized=True, dtype="float64")
-        layer.build(shape)
+        layer = build(group_replicas=group_replicas)
 
     @tf.function
-    def step() -> tuple[tf.Tensor, tf.Tensor]:
+    def step() -> list[tf.Tensor]:
         own = distribution.replica_id()
-        return run(layer, tf.gather(tf.constant(batches), own), tf.gather(tf.constant(upstreams), own))
+        return _outputs_and_gradients(layer, tf.gather(tf.constant(batches), own), tf.gather(upstreams, own))
 
-    for ours, theirs in zip(strategy.run(step), expected, strict=True):
-        np.testing.assert_allclose(np.concatenate(strategy.experimental_local_results(ours)), theirs, rtol=1e-9)
-    assert reductions == [(2 * 6 + 1,)] * 3
-    for ours, theirs in ((layer.moving_mean, whole.moving_mean), (layer.moving_variance, whole.moving_variance)):
-        for copy in strategy.experimental_local_results(ours.value):
-            np.testing.assert_allclose(copy, theirs, rtol=1e-12)
+    by_replica = [strategy.experimental_local_results(result) for result in strategy.run(step)]
+    assert reductions == [(num_groups, 2 * 6 + 1)] * num_replicas
+    for ours, theirs in zip(by_replica[:2], zip(*expected, strict=True), strict=False):
+        np.testing.assert_allclose(np.concatenate(ours), np.concatenate(theirs), rtol=1e-9, atol=1e-12)
+    for ours, theirs in zip(by_replica[2:], list(zip(*expected, strict=True))[2:], strict=True):
+        np.testing.assert_allclose(np.sum(ours, axis=0), np.sum(theirs, axis=0), rtol=1e-9, atol=1e-12)
+    # The moving statistics move by the mean over the groups, so that every replica keeps the same.
+    for variable, values in zip((layer.moving_mean, layer.moving_variance), zip(*moved, strict=True), strict=True):
+        for copy in strategy.experimental_local_results(variable.value):
+            np.testing.assert_allclose(copy, np.mean(values, axis=0), rtol=1e-12)
 
 
 @pytest.mark.multi_replica

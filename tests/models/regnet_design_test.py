@@ -30,9 +30,19 @@ TABLE: dict[str, tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...], i
     "256GF": ((746, 1492, 4103, 10444), (2, 7, 17, 1), 373, (2, 4, 11, 28), 1_272_156_138, 254.4),
     "10B": ((2020, 4040, 11110, 28280), (2, 7, 17, 1), 1010, (2, 4, 11, 28), 9_323_934_872, 1863.0),
 }
-# Squeeze widths of the first and of the other blocks of each stage, where they are published.
-SQUEEZE_WIDTHS = {
+# Squeeze widths of the first block and, where there are others, of the others of each stage: a quarter of the block's
+# input width, rounded half to even. From 8GF on they are published.
+SQUEEZE_WIDTHS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "200MF": ((8,), (6,), (14, 38), (38, 92)),
+    "400MF": ((8,), (12, 26), (26, 52), (52, 110)),
+    "600MF": ((8,), (12, 28), (28, 64), (64, 152)),
+    "800MF": ((8,), (16, 32), (32, 80), (80, 192)),
+    "1.6GF": ((8, 12), (12, 30), (30, 84), (84, 222)),
+    "3.2GF": ((8, 18), (18, 54), (54, 144), (144,)),
+    "4GF": ((8, 32), (32, 48), (48, 128), (128, 272)),
+    "6.4GF": ((8, 36), (36, 72), (72, 144), (144, 324)),
     "8GF": ((8, 42), (42, 112), (112, 224), (224,)),
+    "12GF": ((8, 56), (56, 112), (112, 224), (224,)),
     "16GF": ((8, 56), (56, 112), (112, 308), (308,)),
     "32GF": ((8, 58), (58, 174), (174, 348), (348,)),
     "64GF": ((8, 82), (82, 246), (246, 492), (492,)),
@@ -45,6 +55,7 @@ OURS = {"90MF"}
 
 def test_every_variant_is_in_the_table() -> None:
     assert set(regnet_design.VARIANTS) == set(TABLE) | OURS
+    assert set(SQUEEZE_WIDTHS) == set(TABLE)
 
 
 @pytest.mark.parametrize("variant", TABLE)
@@ -68,11 +79,10 @@ def test_built_network_has_the_published_parameters_and_squeeze_widths(variant: 
         blocks = [f"stage{stage}_block{block}" for block in range(1, depth + 1)]
         assert [shapes[f"{block}/b/kernel"] for block in blocks] == [(3, 3, group_width, width)] * depth
         assert f"stage{stage}_block{depth + 1}/b/kernel" not in shapes
-        assert network.get_layer(blocks[0]).b.groups == num_groups[stage - 1]
-        if variant in SQUEEZE_WIDTHS:
-            found = [shapes[f"{block}/se/reduce_bias"][0] for block in blocks]
-            first, *others = SQUEEZE_WIDTHS[variant][stage - 1]
-            assert found == [first] + others * (depth - 1)
+        assert {network.get_layer(block).b.groups for block in blocks} == {num_groups[stage - 1]}
+        first, *others = SQUEEZE_WIDTHS[variant][stage - 1]
+        squeeze_widths = [shapes[f"{block}/se/reduce_bias"][0] for block in blocks]
+        assert squeeze_widths == [first] + others * (depth - 1) and len(others) == min(depth - 1, 1)
     keras.utils.clear_session()  # or the next Keras model to be built would initialise these variables too
 
 

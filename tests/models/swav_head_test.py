@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from seer_tf import distribution, models
+from seer_tf.models.swav_head import unit_norm
 from tests.replicas import two_replicas
 
 
@@ -75,42 +76,30 @@ def test_initialisation_is_that_of_pytorch_linear_layers_with_prototypes_of_unit
     assert np.abs(np.mean(head.prototypes)) < 0.01
 
 
-def _unnormalized(head: models.SwavHead) -> np.ndarray:
-    values = np.random.default_rng(2).normal(size=head.prototypes.shape)
-    head.prototypes.assign(values)
-    return values / np.linalg.norm(values, axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("in_graph", [False, True])
-def test_prototypes_are_normalised_in_place(in_graph: bool) -> None:
-    head = _head()
-    expected = _unnormalized(head)
-    (tf.function(head.normalize_prototypes) if in_graph else head.normalize_prototypes)()
-    np.testing.assert_allclose(head.prototypes, expected, rtol=1e-6)
+def test_unit_norm_leaves_directions_and_zeros() -> None:
+    rows = np.random.default_rng(2).normal(size=(4, 3))
+    rows[1] = 0
+    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    np.testing.assert_allclose(unit_norm(tf.constant(rows)), rows / lengths, rtol=1e-12)
 
 
 @pytest.mark.multi_replica
-def test_replicas_normalise_prototypes_and_share_the_statistics() -> None:
+def test_replicas_share_the_statistics() -> None:
     strategy = two_replicas()
     with strategy.scope():
         head = _head(synchronized=True, dtype="float64")
-        expected = _unnormalized(head)
     whole = _head(dtype="float64")
     for own, other in zip(whole.variables, head.variables, strict=True):
         own.assign(other)
-    whole.normalize_prototypes()
     features = np.stack([_features(3), _features(4)])
     _, theirs = whole(np.concatenate(features), training=True)
 
     @tf.function
     def step() -> tf.Tensor:
-        head.normalize_prototypes()
         return head(tf.gather(tf.constant(features), distribution.replica_id()), training=True)[1]
 
     ours = np.concatenate(strategy.experimental_local_results(strategy.run(step)))
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
-    for copy in strategy.experimental_local_results(head.prototypes.value):
-        np.testing.assert_allclose(copy, expected, rtol=1e-12)
 
 
 def test_checkpoint_has_every_variable_and_paths_are_unique(tmp_path: Path) -> None:

@@ -149,9 +149,20 @@ def test_a_frozen_variable_stays_with_its_velocity_until_released() -> None:
     assert not same_bits(before[2], variables[2].numpy())
 
 
+def test_a_constraint_makes_the_new_value_and_leaves_the_velocity() -> None:
+    constrained, free = make_variables("float64"), make_variables("float64")
+    optimizers = [LARS(0.5, weight_decay=0.1), LARS(0.5, weight_decay=0.1)]
+    gradients, finite = make_gradients(0, "float64"), tf.constant(True)
+    optimizers[0].apply_reduced(gradients, constrained, finite=finite, constraints={constrained[2].path: tf.abs})
+    optimizers[1].apply_reduced(gradients, free, finite=finite)
+    np.testing.assert_array_equal(constrained[2], np.abs(free[2]))
+    assert np.any(np.less(free[2], 0))
+    np.testing.assert_array_equal(optimizers[0].velocity(constrained[2]), optimizers[1].velocity(free[2]))
+
+
 def test_freezing_a_variable_that_is_not_there_is_refused() -> None:
     variables = make_variables()
-    with pytest.raises(InputError, match="no variable to freeze 'kernal': did you mean 'kernel'"):
+    with pytest.raises(InputError, match="no variable 'kernal': did you mean 'kernel'"):
         LARS(0.5).apply_reduced(
             make_gradients(0), variables, finite=tf.constant(True), frozen={"kernal": tf.constant(True)}
         )
@@ -167,7 +178,7 @@ def test_half_precision_variables_have_float32_velocities(update: Apply) -> None
 
 
 def test_config_round_trip() -> None:
-    schedule = learning_rate_schedule(ScheduleConfig("vissl_cosine", 10, 0.1, 4.8, 0.0048), 100)
+    schedule = learning_rate_schedule(ScheduleConfig("vissl_cosine", 10, 0.1, 4.8, 0.0048), 100, 256)
     optimizer = LARS(schedule, 0.8, 1e-5, 0.002, 1e-6, True, ("bias", "gamma"), "other")
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert isinstance(again, LARS)

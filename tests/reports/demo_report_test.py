@@ -1,6 +1,5 @@
 """The demo's page: whole, self-contained, and showing what it was given."""
 
-import html.parser
 import re
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from seer_tf.reports.demo_report import (
     render_demo_report,
     write_demo_report,
 )
+from tests.reports.page_reader import read_page
 
 
 def _images(num_images: int, side_px: int = 16) -> list[np.ndarray]:
@@ -38,52 +38,11 @@ def _report(*, labelled: bool) -> DemoReport:
     )
 
 
-class _Reader(html.parser.HTMLParser):
-    """Checks that elements nest, and collects sources and text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.images: list[dict[str, str | None]] = []
-        self.links: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Notes what an element fetches."""
-        named = dict(attributes)
-        if tag == "img":
-            self.images.append(named)
-        self.links += [value for name, value in attributes if value and (name == "src" or name.endswith("href"))]
-        assert tag not in ("script", "link", "iframe", "object")
-        if tag not in ("img", "meta"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """An element of the chart; it refers to parts of the chart at most."""
-        self.links += [value for name, value in attributes if value and name.endswith("href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        """Closes the element that was opened last."""
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Collects text."""
-        self.text += data
-
-
-def _read(page: str) -> _Reader:
-    reader = _Reader()
-    reader.feed(page)
-    reader.close()
-    assert not reader.open
-    return reader
-
-
 @pytest.mark.parametrize("labelled", [True, False])
 def test_the_page_is_whole_and_fetches_nothing(labelled):
     """Every element is closed, every source lies in the page itself."""
     page = render_demo_report(_report(labelled=labelled))
-    reader = _read(page)
+    reader = read_page(page)
     assert all(link.startswith(("data:image/jpeg;base64,", "#")) for link in reader.links)
     assert not re.search(r"url\((?!#)|@import", page)
     assert len(reader.images) == 2 * 5 + 2 * (1 + 3 + 3) + 4
@@ -91,7 +50,7 @@ def test_the_page_is_whole_and_fetches_nothing(labelled):
 
 def test_labels_show_in_table_and_outlines():
     """Names of classes are text, not markup; each neighbour is outlined as it deserves."""
-    reader = _read(render_demo_report(_report(labelled=True)))
+    reader = read_page(render_demo_report(_report(labelled=True)))
     assert "51.2 %" in reader.text and "33.3 %" in reader.text and "<cat> & dog" in reader.text
     outlines = [str(image["class"]).split()[0] for image in reader.images if image["class"] != " small"]
     assert outlines[:6] == ["right", "wrong", "right", "right", "right", "wrong"]

@@ -55,6 +55,7 @@ def test_rank_me_is_the_number_of_dimensions_spanned() -> None:
     orthogonal = np.linalg.qr(random.normal(size=(64, 6)))[0]
     np.testing.assert_allclose(diagnostics.rank_me(tf.constant(orthogonal)), 6, rtol=1e-9)
     np.testing.assert_allclose(diagnostics.rank_me(tf.constant(np.outer(random.normal(size=64), np.ones(6)))), 1)
+    assert diagnostics.rank_me(tf.zeros([9, 4])).numpy() == 1
     weighted = diagnostics.rank_me(tf.constant(orthogonal * [1.0, 1.0, 1.0, 0.1, 0.1, 0.1]))
     assert 3 < weighted.numpy() < 6
 

@@ -78,6 +78,17 @@ def test_a_prototype_out_of_reach_leaves_the_others_their_codes() -> None:
     np.testing.assert_allclose(np.delete(codes, 2, axis=1), expected, rtol=1e-4)
 
 
+def test_images_that_do_not_count_change_nothing() -> None:
+    scores = cosines(2, 9, 6)
+    counted = np.array([True, False, True, True, True, False, True, False, True])
+    scores[:, ~counted] += 40  # were they to count, they would be the largest
+    codes = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3, counted=tf.constant(counted)).numpy()
+    np.testing.assert_allclose(
+        codes[:, counted], sinkhorn(tf.constant(scores[:, counted]), epsilon=0.05, num_iterations=3), rtol=1e-12
+    )
+    assert not np.any(codes[:, ~counted])
+
+
 def test_no_gradient_flows() -> None:
     scores = tf.Variable(cosines(4, 3))
     with tf.GradientTape() as tape:

@@ -3,11 +3,12 @@
 import os
 import signal
 
-import numpy as np
 import pytest
+import tensorflow as tf
 
-from seer_tf.errors import InputError
-from seer_tf.train.guards import StopSignals, check_finite
+from seer_tf.cluster import Cluster
+from seer_tf.errors import LostWorkerError
+from seer_tf.train.guards import StopSignals, lost_workers_named
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -26,7 +27,21 @@ def test_the_first_signal_is_remembered_and_the_second_goes_through(number: sign
         signal.signal(number, before)
 
 
-def test_a_bad_number_is_named_with_its_step() -> None:
-    check_finite(np.array([-1.0, -1.0]), 10, ["the loss", "the gradient of a"])
-    with pytest.raises(InputError, match="at step 11 the gradient of a is not finite"):
-        check_finite(np.array([-1.0, 1.0, 0.0]), 10, ["the loss", "the gradient of a"])
+def test_a_lost_worker_is_named() -> None:
+    cluster = Cluster(("a:1", "b:2", "c:3"), 2)
+    for text, name in (
+        ("Collective ops is aborted by: unhealthy: /job:worker/replica:0/task:1", r"worker 1 \(b:2\)"),
+        (
+            "Collective ops is aborted by: Deadline\n\nRPC: /tensorflow.CoordinationService/Heartbeat",
+            r"worker 0 \(a:1\)",
+        ),
+    ):
+        with pytest.raises(LostWorkerError, match=rf"{name} no longer answers, so worker 2 \(c:3\) stops too"):
+            with lost_workers_named(cluster):
+                raise tf.errors.UnavailableError(None, None, text)
+
+
+def test_other_errors_are_left_alone() -> None:
+    for cluster in (None, Cluster(("a:1", "b:2"), 0)):
+        with pytest.raises(tf.errors.InvalidArgumentError), lost_workers_named(cluster):
+            raise tf.errors.InvalidArgumentError(None, None, "the shapes of /job:worker/task:1 differ")

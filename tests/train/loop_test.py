@@ -1,30 +1,37 @@
-"""The loop: what a run leaves behind, how it ends, and that interruptions do not show in its result."""
+"""The loop: what a run leaves behind, and how it ends."""
 
+import json
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seer_tf import config as configs
+from seer_tf.config import Config
+from seer_tf.data.selection import Selection
 from seer_tf.data.sources import open_source
 from seer_tf.data.synthetic import render_image
 from seer_tf.errors import InputError
+from seer_tf.evaluation.online_probe import KNN, OnlineProbe
 from seer_tf.recipes import recipe
-from seer_tf.train.loop import pretrain
+from seer_tf.train import saved_tensors
+from seer_tf.train.gallery import RANK_ME
+from seer_tf.train.log import Watching
+from seer_tf.train.loop import Outcome, batches_from, pretrain
 from seer_tf.train.run_directory import RunDirectory
+from tests.replicas import two_replicas
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _SETTINGS = (
     "data.global_batch_size=8",
     "run.num_steps=6",
     "run.log_every_steps=2",
+    "run.examine_every_steps=4",
     "run.checkpoint_every_steps=2",
     "run.steps_per_call=1",
 )
@@ -39,89 +46,118 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder
 
 
-def command(images: pathlib.Path, run_dir: pathlib.Path) -> list[str]:
-    flags = ["--recipe=debug_tiny", f"--data=folder:{images}", f"--run_dir={run_dir}"]
-    return [sys.executable, "experiments/pretrain.py", *flags, *(f"--set={setting}" for setting in _SETTINGS)]
+@pytest.fixture(scope="module")
+def config(images: pathlib.Path) -> Config:
+    return configs.override(recipe("debug_tiny"), [*_SETTINGS, f"data.source=folder:{images}"])
 
 
-def run_to_the_end(images: pathlib.Path, run_dir: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(images, run_dir), cwd=_ROOT, timeout=240, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def finished(config: Config, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """The directory of a finished run on one device."""
+    directory = RunDirectory(tmp_path_factory.mktemp("run"))
+    assert pretrain(config, open_source(config.data.source), directory) == Outcome(6, stopped_by=None)
+    return directory
 
 
-def final_tensors(run_dir: pathlib.Path) -> dict[str, np.ndarray]:
-    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints"))
-    names = [name for name in reader.get_variable_to_shape_map() if name.startswith("state/")]
-    return {name: reader.get_tensor(name) for name in names}
-
-
-def interrupt(images: pathlib.Path, run_dir: pathlib.Path, number: signal.Signals) -> tuple[int, str]:
-    """Starts the run, sends it a signal when its first checkpoint is there, and returns exit status and output."""
-    with subprocess.Popen(
-        command(images, run_dir), cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        deadline = time.monotonic() + 240
-        while not (run_dir / "checkpoints" / "checkpoint").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
-    return process.returncode, output
-
-
-def test_killed_and_interrupted_runs_equal_the_uninterrupted_one(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    whole = run_to_the_end(images, tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    assert "6 steps done" in whole.stdout
-    expected = final_tensors(tmp_path / "whole")
-    assert expected["state/step/.ATTRIBUTES/VARIABLE_VALUE"] == 6
-
-    status, _ = interrupt(images, tmp_path / "killed", signal.SIGKILL)
-    assert status == -signal.SIGKILL
-    status, output = interrupt(images, tmp_path / "interrupted", signal.SIGINT)
-    assert status == 0
-    assert "the same command continues from there" in output
-    for name in ("killed", "interrupted"):
-        assert final_tensors(tmp_path / name)["state/step/.ATTRIBUTES/VARIABLE_VALUE"] < 6
-        assert run_to_the_end(images, tmp_path / name).returncode == 0
-        actual = final_tensors(tmp_path / name)
-        for tensor, value in expected.items():
-            np.testing.assert_array_equal(actual[tensor], value, err_msg=f"{name}: {tensor}")
-
-
-def test_a_run_writes_numbers_and_crops(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    config = configs.override(recipe("debug_tiny"), [*_SETTINGS, f"data.source=folder:{images}"])
-    directory = RunDirectory(tmp_path / "run")
-    outcome = pretrain(config, open_source(config.data.source), directory)
-    assert outcome.step == 6
-    assert outcome.stopped_by is None
+def scalars(directory: RunDirectory, tag: str) -> dict[int, float]:
     events = EventAccumulator(str(directory.tensorboard)).Reload()
-    assert set(events.Tags()["tensors"]) == {
-        "loss/loss",
-        "loss/relative_to_ln_K",
-        "optimization/learning_rate",
-        "optimization/gradient_norm",
-        "optimization/update_norm",
-        "prototypes/share_in_use",
-        "speed/images_per_second",
-        "speed/share_of_time_waiting_for_data",
-        "crops",
+    return {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)}
+
+
+def test_a_run_writes_numbers_and_crops(finished: RunDirectory) -> None:
+    tags = EventAccumulator(str(finished.tensorboard)).Reload().Tags()["tensors"]
+    assert {tag.partition("/")[0] for tag in tags} - {"crops", "config", "_hparams_"} == {
+        "loss",
+        "prototypes",
+        "features",
+        "gradients",
+        "updates",
+        "trust_ratio",
+        "optimization",
+        "arithmetic",
+        "data",
+        "speed",
+        "memory",
+        "neighbours",
+        "weights",
     }
-    losses = {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("loss/loss")}
-    relative = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("loss/relative_to_ln_K")]
-    assert list(losses) == [2, 4, 6]
-    np.testing.assert_allclose(np.array(list(losses.values())) / np.log(8), relative, rtol=1e-6)
+    losses, relative = scalars(finished, "loss/loss"), scalars(finished, "loss/relative_to_ln_K")
+    assert list(losses) == list(relative) == [2, 4, 6]
+    np.testing.assert_allclose(np.array([*losses.values()]) / np.log(8), [*relative.values()], rtol=1e-6)
 
 
-def test_a_number_that_is_not_finite_stops_the_run_before_it_is_saved(
-    images: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
+def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirectory, tmp_path: pathlib.Path) -> None:
+    source, directory = open_source(config.data.source), RunDirectory(tmp_path / "run")
+    file = tmp_path / "numbers.jsonl"
+    file.write_text('{"step": 2, "loss')  # of a process that was killed
+    probe = OnlineProbe(Selection(open_source("builtin:test"), range(60)), source, config)
+    pretrain(config, source, directory, watching=Watching(probe.of, file, profile_steps=(2, 4)))
+    newest, plain = directory.checkpoint(6), finished.checkpoint(6)
+    expected = saved_tensors.read(plain, saved_tensors.shapes(plain))
+    for name, tensor in saved_tensors.read(newest, saved_tensors.shapes(newest)).items():
+        np.testing.assert_array_equal(tensor, expected[name], err_msg=name)
+
+    lines = [json.loads(line) for line in file.read_text().splitlines()[1:]]
+    assert [line.pop("step") for line in lines] == [2, 4, 6]
+    assert [KNN in line for line in lines] == [False, True, True]
+    for name in lines[1]:  # the same numbers as in TensorBoard
+        written = [line[name] for line in lines if name in line]
+        np.testing.assert_allclose([*scalars(directory, name).values()], written, rtol=1e-6, err_msg=name)
+    assert saved_tensors.read_about(newest)["quality"] == {"measure": KNN, "value": lines[-1][KNN]}
+    assert saved_tensors.read_about(plain)["quality"]["measure"] == RANK_ME
+    assert any(directory.tensorboard.rglob("*.xplane.pb"))
+
+
+def test_a_run_in_trouble_stops_where_that_is_asked(tmp_path: pathlib.Path) -> None:
+    for index in range(10):
+        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / f"{index}.png")
+    settings = (*_SETTINGS, f"data.source=folder:{tmp_path}", "run.log_every_steps=4", "run.on_trouble=stop")
+    config = configs.override(recipe("debug_tiny"), settings)
+    with pytest.raises(InputError, match="step 4: the data stand still: .*look at the crops"):
+        pretrain(config, open_source(config.data.source), RunDirectory(tmp_path / "run"))
+    assert RunDirectory(tmp_path / "run").checkpoint_steps() == [2]
+
+
+def test_a_finished_run_is_left_as_it_is(config: Config, finished: RunDirectory) -> None:
+    before = sorted(finished.path.rglob("*"))
+    started = time.monotonic()
+    assert pretrain(config, open_source(config.data.source), finished).step == 6
+    assert time.monotonic() - started < 5  # no graph is built
+    assert sorted(finished.path.rglob("*")) == before
+
+
+@pytest.mark.multi_replica
+def test_replicas_share_the_batches_of_one_device(config: Config) -> None:
+    source, strategy = open_source(config.data.source), two_replicas()
+    whole = iter(batches_from(3, config, source, tf.distribute.get_strategy()))
+    shared = iter(batches_from(3, config, source, strategy))
+    for _ in range(2):
+        for one, two in zip(next(whole), next(shared), strict=True):
+            parts = strategy.experimental_local_results(two)
+            assert [part.shape[0] for part in parts] == [4, 4]
+            np.testing.assert_array_equal(np.concatenate(parts), one)
+
+
+def test_a_batch_that_does_not_divide_is_refused(config: Config, tmp_path: pathlib.Path) -> None:
+    odd = configs.override(config, ["data.global_batch_size=7"])
+    with pytest.raises(InputError, match="7 does not divide by 2 replicas; take e.g. --set data.global_batch_size=6"):
+        pretrain(odd, open_source(config.data.source), RunDirectory(tmp_path / "run"), two_replicas())
+    assert not (tmp_path / "run").exists()
+
+
+def test_twenty_steps_in_a_row_that_are_not_finite_stop_the_run(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
     settings = [
         *_SETTINGS,
         "schedule.peak_learning_rate=1e38",
         "schedule.warmup_steps=0",
+        "run.num_steps=30",
+        "run.steps_per_call=10",
+        "run.checkpoint_every_steps=30",
+        "run.log_every_steps=30",
         f"data.source=folder:{images}",
     ]
     config = configs.override(recipe("debug_tiny"), settings)
-    with pytest.raises(InputError, match=r"at step \d+ the .* not finite"):
+    with pytest.raises(InputError, match=r"20 steps in a row .* not finite, at step 2\d \S*/bn/moving"):
         pretrain(config, open_source(config.data.source), RunDirectory(tmp_path / "run"))
 
 
@@ -132,7 +168,7 @@ def test_an_image_with_broken_pixels_is_one_sentence(images: pathlib.Path, tmp_p
     (folder / "broken.png").write_bytes(whole[: len(whole) // 2])
     settings = [*_SETTINGS, "data.global_batch_size=25", f"data.source=folder:{folder}"]
     config = configs.override(recipe("debug_tiny"), settings)
-    with pytest.raises(InputError, match=r"cannot be decoded \(Invalid PNG data.*prepare_shards"):
+    with pytest.raises(InputError, match="1 of 25 images cannot be used.*broken.png: does not decode"):
         pretrain(config, open_source(config.data.source), RunDirectory(tmp_path / "run"))
 
 

@@ -1,5 +1,6 @@
 """The directory of a run belongs to one config."""
 
+import json
 import pathlib
 
 import pytest
@@ -31,6 +32,32 @@ def test_a_damaged_config_is_one_sentence(tmp_path: pathlib.Path, content: str) 
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(InputError, match="damaged|not of this version"):
         RunDirectory(tmp_path).read_config()
+
+
+def test_a_run_of_a_newer_version_is_refused(tmp_path: pathlib.Path) -> None:
+    RunDirectory(tmp_path).claim(recipe("debug_tiny"))
+    file = tmp_path / "config.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"versions": {"seer_tf": "9.10.0"}}))
+    with pytest.raises(InputError, match="was made by seer_tf 9.10.0, which is newer than this"):
+        RunDirectory(tmp_path).claim(recipe("debug_tiny"))
+    file.write_text(json.dumps(content | {"versions": {"seer_tf": "0.0.9"}}))
+    assert RunDirectory(tmp_path).read_config() == recipe("debug_tiny")
+
+
+def test_one_process_at_a_time_writes_to_it(tmp_path: pathlib.Path) -> None:
+    with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
+        with pytest.raises(InputError, match="another process is writing"):
+            with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
+                pytest.fail("two at once")
+    with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
+        pass
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="/file/run cannot be written .Not a directory"):
+        RunDirectory(tmp_path / "file" / "run").claim(recipe("debug_tiny"))
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,28 @@
+"""`list:FILE`: images named by a text file, a path on each line, relative to where the file lies."""
+
+import os
+
+from seer_tf.data import files, storage
+from seer_tf.errors import InputError
+
+
+def open_list(path: str) -> files.FilesSource:
+    """Opens the images that a list names; what cannot be used is left out, counted and named in the log.
+
+    Raises:
+        InputError: the list cannot be read or is empty, or none of what it names is an image.
+    """
+    try:
+        lines = storage.read(path).decode("utf-8", "surrogateescape").splitlines()
+    except OSError as error:
+        raise InputError(f"list:{path}: the list cannot be read ({error.strerror}); give a text file.") from None
+    names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not names:
+        raise InputError(f"list:{path}: the list is empty; write the path of an image on each line.")
+    directory = os.path.dirname(path)
+    usable, rejected = files.find_usable(
+        f"list:{path}",
+        names,
+        lambda name, num_bytes: storage.read(os.path.join(directory, name), num_bytes=num_bytes),
+    )
+    return files.FilesSource(directory, usable, rejected)

@@ -1,0 +1,247 @@
+"""Making shards of any source: the plan, one shard after another or many at once, and what joins them.
+
+Shard k holds an equal share of one permutation of all images, which is a function of the seed: so any shard can be made
+for itself, again, and by any worker. The number of shards follows from the mean size of a sample. While the work goes
+on, beside each shard lie its entries and its part of the ledger, and `plan.json` says which work it is.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data import audit, ledger, near_duplicates, shards, storage
+from seer_tf.data.audit import Audit
+from seer_tf.data.shard_writing import (
+    ENTRY,
+    ShardOptions,
+    ShardTask,
+    entries_path,
+    hashes_path,
+    prepared,
+    read,
+    rejected_path,
+    shard_path,
+)
+from seer_tf.data.source import Source
+from seer_tf.data.workers import Runner, Task, in_order
+from seer_tf.errors import InputError
+from seer_tf.progress import Progress
+
+_PLAN, _LOCK = "plan.json", ".lock"
+_SAMPLE_IMAGES = 1000
+
+
+def write_shards(
+    source: Source,
+    output_dir: str,
+    options: ShardOptions,
+    *,
+    run: Runner,
+    shard_bytes: int,
+    seed: int = 0,
+    drop_duplicates: bool = False,
+) -> Audit:
+    """Writes the images of a source as shards; every image is decoded once, and what does not decode is rejected.
+
+    A run that was stopped is taken up again: finished shards are kept.
+
+    Args:
+        source: the images.
+        output_dir: made if need be; empty, or with the beginning of the same shards.
+        options: what is done to each image.
+        run: who does the work.
+        shard_bytes: about how large a shard becomes.
+        seed: of the global shuffle. The shards are a function of source, options, `shard_bytes` and seed alone.
+        drop_duplicates: whether of images that look alike the first is taken alone; all are decoded once more for it.
+
+    Raises:
+        InputError: the directory holds something else, another run writes it, it cannot be written, or no image was
+            usable.
+    """
+    try:
+        storage.make_directory(output_dir)
+        with _lock(output_dir):
+            order = np.random.default_rng(seed).permutation(source.num_images)
+            num_shards = _num_shards(source, order, options, shard_bytes)
+            plan = _plan(source, num_shards, seed, options, drop_duplicates)
+            if not _claim(output_dir, plan):
+                parts = np.array_split(order, num_shards)
+                dropped = _dropped(source, output_dir, parts, run) if drop_duplicates else {}
+                task = ShardTask(source, output_dir, parts, options, dropped)
+                _run_unfinished(task, parts, run, f"writing {num_shards} shards to {output_dir}")
+                _finish(source, output_dir, num_shards, plan)
+            return audit.from_json(_load(output_dir, shards.MANIFEST)["audit"])
+    except (OSError, tf.errors.OpError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.message
+        raise InputError(
+            f"{output_dir}: the shards cannot be written ({reason}); mend that and run it again."
+        ) from None
+
+
+@contextlib.contextmanager
+def _lock(directory: str) -> Iterator[None]:
+    """Keeps other runs away; the lock of a run that died is free. Where files have URLs there is none."""
+    if storage.is_remote(directory):
+        yield
+        return
+    path = os.path.join(directory, _LOCK)
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{directory}: another run is writing shards there; wait for it, or stop it.") from None
+        try:
+            yield
+        finally:
+            os.unlink(path)
+
+
+def _num_shards(source: Source, order: np.ndarray, options: ShardOptions, shard_bytes: int) -> int:
+    """Estimates it from a sample; where images stay as they are, none needs to be decoded for it."""
+    if options.longest_side_px:
+        sizes = [prepared(source, int(index), options).num_bytes for index in order[:_SAMPLE_IMAGES]]
+    else:
+        sizes = [len(read(source, int(index))[0]) for index in order[:_SAMPLE_IMAGES]]
+    return max(1, round(source.num_images * float(np.mean(sizes)) / shard_bytes))
+
+
+def _plan(source: Source, num_shards: int, seed: int, options: ShardOptions, drop_duplicates: bool) -> dict[str, Any]:
+    """What makes shards these and no others."""
+    digest = hashlib.sha256()
+    for name in source.ids:
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+    return {
+        "num_images": source.num_images,
+        "ids_sha256": digest.hexdigest(),
+        "num_shards": num_shards,
+        "seed": seed,
+        "drop_duplicates": drop_duplicates,
+        **dataclasses.asdict(options),
+    }
+
+
+def _claim(directory: str, plan: dict[str, Any]) -> bool:
+    """Finds the directory empty, or with the beginning of the same shards; returns whether they are finished."""
+    is_finished = storage.exists(os.path.join(directory, shards.MANIFEST))
+    if is_finished:
+        found = _load(directory, shards.MANIFEST).get("plan")
+    elif storage.exists(os.path.join(directory, _PLAN)):
+        found = _load(directory, _PLAN)
+    else:
+        found = None if set(storage.names(directory)) - {_LOCK} else plan
+    if found != plan:
+        raise InputError(
+            f"{directory}: the directory holds something else, or shards of other images or settings; give an empty or "
+            "a new one."
+        )
+    if not is_finished:
+        _save(directory, _PLAN, plan)
+    return is_finished
+
+
+def _dropped(source: Source, directory: str, parts: Sequence[np.ndarray], run: Runner) -> dict[int, int]:
+    """Returns the images that look like an earlier one, each with that one."""
+    task = HashTask(source, directory, parts)
+    _run_unfinished(task, parts, run, "looking for near-duplicates")
+    hashes = np.zeros(source.num_images, np.uint64)
+    for number, part in enumerate(parts):
+        hashes[part] = np.frombuffer(storage.read(task.path(number)), np.uint64)
+    return {int(other): int(group[0]) for group in near_duplicates.groups(hashes) for other in group[1:]}
+
+
+@dataclasses.dataclass(frozen=True)
+class HashTask:
+    """Computes the perceptual hashes of the images of shards to come, FLAT for those that cannot be used."""
+
+    source: Source
+    directory: str
+    parts: Sequence[np.ndarray]
+
+    def path(self, number: int) -> str:
+        """Returns where the hashes of shard `number` lie, until all shards are finished."""
+        return hashes_path(shard_path(self.directory, number, len(self.parts)))
+
+    def __call__(self, number: int, num_threads: int = 1) -> None:
+        """Writes the hashes of the images of shard `number`, uint64."""
+        options = ShardOptions()
+        images = in_order(lambda index: prepared(self.source, index, options), self.parts[number].tolist(), num_threads)
+        hashes = np.fromiter((image.hash for image in images), np.uint64, len(self.parts[number]))
+        storage.write(self.path(number), hashes.tobytes())
+
+
+def _run_unfinished(task: Task, parts: Sequence[np.ndarray], run: Runner, label: str) -> None:
+    """Makes those of the files of a task that are not there yet."""
+    num_images = sum(map(len, parts))
+    unfinished = [number for number in range(len(parts)) if not storage.exists(task.path(number))]
+    done = num_images - sum(len(parts[number]) for number in unfinished)
+    with Progress(num_images, "image", label, done) as progress:
+        for number in run(task, unfinished):
+            progress.advance(len(parts[number]))
+
+
+def _finish(source: Source, directory: str, num_shards: int, plan: dict[str, Any]) -> None:
+    """Writes index, ledgers and manifest over all shards, and removes what was needed to take the work up again."""
+    paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
+    entries = [np.frombuffer(storage.read(entries_path(path)), ENTRY) for path in paths]
+    parts = [ledger.parse(storage.read(rejected_path(path)).decode()) for path in paths]
+    rejected = sorted([*source.rejected, *(pair for part in parts for pair in part)])
+    _write_ledger(directory, shards.REJECTED, ledger.REJECTED_HEADER, rejected)
+    joined = np.concatenate(entries)
+    if not joined.size:
+        where = os.path.join(directory, shards.REJECTED)
+        raise InputError(f"{directory}: none of {len(rejected)} images was usable; see {where} for the reasons.")
+    _write_index(directory, joined)
+    groups = near_duplicates.groups(joined["hash"])
+    named = [(str(k), source.ids[joined["image"][place]]) for k, group in enumerate(groups, 1) for place in group]
+    _write_ledger(directory, shards.DUPLICATES, ledger.DUPLICATES_HEADER, named)
+    lines = [_shard(path, len(part)) for path, part in zip(paths, entries, strict=True)]
+    found = audit.audited(joined, rejected, groups, num_shards, sum(line.num_bytes for line in lines))
+    manifest = {
+        "plan": plan,
+        "classes": source.class_names,
+        "shards": list(map(dataclasses.asdict, lines)),
+        "audit": dataclasses.asdict(found),
+    }
+    _save(directory, shards.MANIFEST, manifest)
+    for path in (*map(entries_path, paths), *map(rejected_path, paths), *map(hashes_path, paths)):
+        storage.remove(path)
+    storage.remove(os.path.join(directory, _PLAN))
+
+
+def _shard(path: str, num_images: int) -> shards.Shard:
+    digest, num_bytes = hashlib.sha256(), storage.size(path)
+    for offset in range(0, num_bytes, 1 << 24):
+        digest.update(storage.read(path, offset, 1 << 24))
+    return shards.Shard(os.path.basename(path), num_images, num_bytes, digest.hexdigest())
+
+
+def _write_index(directory: str, entries: np.ndarray) -> None:
+    index = np.stack([entries["offset"], entries["length"], entries["label"]], axis=1).astype(np.int64)
+    file = io.BytesIO()
+    np.save(file, index)
+    storage.write(os.path.join(directory, shards.INDEX), file.getvalue())
+
+
+def _write_ledger(directory: str, name: str, header: str, pairs: Iterable[tuple[str, str]]) -> None:
+    storage.write(os.path.join(directory, name), (header + ledger.lines(pairs)).encode())
+
+
+def _save(directory: str, name: str, values: dict[str, Any]) -> None:
+    storage.write(os.path.join(directory, name), json.dumps(values, indent=2).encode())
+
+
+def _load(directory: str, name: str) -> dict[str, Any]:
+    path = os.path.join(directory, name)
+    try:
+        return json.loads(storage.read(path))
+    except ValueError:
+        raise InputError(f"{path}: the file is broken; give another output, or remove what is there.") from None

@@ -1,0 +1,100 @@
+"""The endless stream of crops with labels: that of pretraining with one crop of each image, and the image's class."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.config import CropsConfig
+from seer_tf.data import reading
+from seer_tf.data.pretraining import images_at, pretraining_dataset
+from seer_tf.data.replacing import ReplacingSource
+from seer_tf.data.source import Source
+from seer_tf.errors import InputError
+
+
+class IrreplaceableSource(ReplacingSource):
+    """Images for which no other may stand in, since it would have another class."""
+
+    def __init__(self, source: Source) -> None:
+        """Wraps `source`."""
+        super().__init__(source, max_bad_fraction=0.0)
+
+    def _replaced(self, index: int, reason: str) -> bytes:
+        raise InputError(
+            f"{self.ids[index]}: {reason}; take it out of the labelled data, or make shards, which leave it out"
+        )
+
+
+def plain_crops(size_px: int) -> CropsConfig:
+    """Returns what supervised training usually sees: RandomResizedCrop of 8 to 100 % of the area, and a flip."""
+    return CropsConfig(
+        num=(1,),
+        sizes_px=(size_px,),
+        min_area_fractions=(0.08,),
+        max_area_fractions=(1.0,),
+        color_jitter_probability=0.0,
+        grayscale_probability=0.0,
+        blur_probability=0.0,
+    )
+
+
+def distorted_crops(size_px: int) -> CropsConfig:
+    """Returns the same with SwAV's colours and blur."""
+    plain, swav = plain_crops(size_px), CropsConfig()
+    return dataclasses.replace(
+        plain,
+        color_jitter_probability=swav.color_jitter_probability,
+        grayscale_probability=swav.grayscale_probability,
+        blur_probability=swav.blur_probability,
+    )
+
+
+def supervised_dataset(
+    source: Source,
+    labels: np.ndarray,
+    crops: CropsConfig,
+    *,
+    local_batch_size: int,
+    global_batch_size: int,
+    first_image_in_batch: int,
+    seed: int,
+    first_step: int,
+) -> tf.data.Dataset:
+    """Returns the endless dataset of one worker's batches, from `first_step` on, in the order of pretraining.
+
+    A bad image is an error when it is read.
+
+    Args:
+        source: the images.
+        labels: their classes, int `[num_images]`.
+        crops: one crop of each image.
+        local_batch_size: images in a batch of this worker.
+        global_batch_size: images in a batch of all workers together.
+        first_image_in_batch: where this worker's slice of the global batch begins.
+        seed: of the order and of the crops.
+        first_step: the step whose batch comes first.
+
+    Returns:
+        Pairs of crops, uint8 `[local_batch_size, side, side, 3]`, and labels, int64 `[local_batch_size]`.
+    """
+
+    @tf.autograph.experimental.do_not_convert
+    def classes(local: tf.Tensor) -> tf.Tensor:
+        step, image = local // local_batch_size, local % local_batch_size
+        numbers, _ = images_at(step * global_batch_size + first_image_in_batch + image, source.num_images, seed)
+        return tf.gather(tf.constant(labels, tf.int64), numbers)
+
+    images = pretraining_dataset(
+        IrreplaceableSource(source),
+        crops,
+        local_batch_size=local_batch_size,
+        global_batch_size=global_batch_size,
+        first_image_in_batch=first_image_in_batch,
+        seed=seed,
+        first_step=first_step,
+    )
+    elements = tf.data.Dataset.range(first_step * local_batch_size, tf.int64.max)
+    chunks = elements.batch(reading.IMAGES_PER_READ, drop_remainder=True)
+    batches = chunks.map(classes).unbatch().batch(local_batch_size, drop_remainder=True)
+    return tf.data.Dataset.zip(images, batches).map(lambda groups, labels: (groups[0][:, 0], labels))

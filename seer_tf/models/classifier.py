@@ -1,0 +1,84 @@
+"""A backbone with a classifier on it: what fine-tuning makes, saved as a `.keras` file that knows its classes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seer_tf.errors import InputError
+from seer_tf.models.encoder import Encoder
+
+
+@keras.saving.register_keras_serializable(package="seer_tf")
+class ImageClassifier(Encoder, keras.Model):
+    """From uint8 images to logits.
+
+    Attributes:
+        classifier: pooled features [B, C] to logits [B, L].
+        class_names: in the order of the logits.
+        transform: arguments of the `data.transform.Transform` that images are classified after.
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        classifier: keras.layers.Layer,
+        mean: Sequence[float],
+        std: Sequence[float],
+        class_names: Sequence[str],
+        *,
+        transform: Mapping[str, Any],
+        name: str = "image_classifier",
+        **kwargs: Any,
+    ) -> None:
+        """Joins a backbone and a classifier.
+
+        Args:
+            backbone: normalised images [B, h, w, 3] to [B, h', w', C].
+            classifier: [B, C] to logits [B, L]; a layer or a model.
+            mean: of the red, green and blue channel of images between 0 and 1.
+            std: standard deviation of the same.
+            class_names: in the order of the logits.
+            transform: arguments of the `data.transform.Transform` of images, with its `size_px` at least.
+            name: of the model.
+            **kwargs: of `keras.Model`.
+
+        Raises:
+            InputError: there are not as many names as logits.
+        """
+        super().__init__(name=name, **kwargs)
+        self.backbone, self.classifier = backbone, classifier
+        self.mean, self.std, self.class_names = tuple(mean), tuple(std), tuple(class_names)
+        self.transform = dict(transform)
+        if not classifier.built:
+            classifier.build((None, backbone.output_shape[-1]))
+        num_logits = classifier.compute_output_shape((None, backbone.output_shape[-1]))[-1]
+        if num_logits != len(self.class_names):
+            raise InputError(
+                f"the classifier has {num_logits} classes and there are {len(self.class_names)} names of classes; "
+                "give one name for each, in the classifier's order"
+            )
+        self.built = True
+
+    def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Returns the logits [B, L] of uint8 images [B, h, w, 3]."""
+        return self.classifier(self.features(self.normalize(images), training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "classifier": keras.saving.serialize_keras_object(self.classifier),
+            "mean": self.mean,
+            "std": self.std,
+            "class_names": self.class_names,
+            "transform": self.transform,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "ImageClassifier":
+        """Makes the model of a `get_config`, with fresh weights."""
+        parts = {part: keras.saving.deserialize_keras_object(config[part]) for part in ("backbone", "classifier")}
+        return cls(**{**config, **parts})

@@ -1,0 +1,29 @@
+"""What features come from: a backbone, and the normalisation that its images need."""
+
+import keras
+import tensorflow as tf
+
+
+class Encoder:
+    """Images to features, in two steps, for whoever has a backbone, a mean and a standard deviation.
+
+    Attributes:
+        backbone: normalised images [B, h, w, 3] to [B, h', w', C].
+        mean: of the red, green and blue channel of images between 0 and 1.
+        std: standard deviation of the same.
+    """
+
+    backbone: keras.Model
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def normalize(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns (images / 255 - mean) / std of uint8 [..., 3], float32 at least."""
+        dtype = "float64" if self.backbone.compute_dtype == "float64" else "float32"
+        scale = tf.constant([1.0 / (255.0 * std) for std in self.std], dtype)
+        offset = tf.constant([mean / std for mean, std in zip(self.mean, self.std, strict=True)], dtype)
+        return tf.cast(images, dtype) * scale - offset
+
+    def features(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Returns the pooled features [B, C] of normalised images [B, h, w, 3]."""
+        return tf.reduce_mean(self.backbone(images, training=training), axis=[1, 2])

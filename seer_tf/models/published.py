@@ -1,0 +1,149 @@
+"""The SEER networks that Meta released: what each file holds, and under which licence. None of them is hosted here.
+
+Files and head sizes are those of VISSL's `projects/SEER/README.md`, `MODEL_ZOO.md` and
+`configs/config/benchmark/nearest_neighbor/models/seer`; the licence is its `projects/SEER/MODEL_LICENSE.md`.
+"""
+
+import dataclasses
+
+from seer_tf.config import HeadConfig
+
+BASE_URL = "https://dl.fbaipublicfiles.com/vissl/model_zoo/"
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+LICENCE = "SEER License Agreement"
+LICENCE_URL = "https://github.com/facebookresearch/vissl/blob/main/projects/SEER/MODEL_LICENSE.md"
+ATTRIBUTION = "SEER is licensed under SEER license, Copyright (c) Meta Platforms, Inc. All Rights Reserved."
+"""The line that must go with every copy of the weights, and of what was made from them."""
+
+LICENCE_NOTICE = f"""\
+{ATTRIBUTION}
+
+The weights of SEER are Meta's, and so are those that a conversion makes of them. The {LICENCE} allows them
+for non-commercial research only. It forbids commercial and production use, military use, law enforcement, migration and
+border control, surveillance, biometric processing, identifying people, and predicting sensitive characteristics of
+people. Who passes the weights on, converted or not, must pass on the text of the licence and the line above. Where a
+model hub shows another licence for the same weights, Meta's is the one that counts.
+
+This is a summary and not the licence. Read the licence before you use the weights:
+{LICENCE_URL}
+
+A converter cannot know where a file is from: weights that are not SEER's are under a licence of their own.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedModel:
+    """One released file.
+
+    Attributes:
+        variant: a name of `regnet_design.VARIANTS`.
+        file_name: where it lies below `BASE_URL`.
+        num_parameters: of everything trainable in the file: trunk, and head or classifier.
+        head: projection and prototypes; None in a fine-tuned network.
+        num_classes: of the classifier; None in a pretrained network.
+        input_size_px: side of the images that it was evaluated on.
+        resize_px: what their shorter side was resized to before the centre was cropped.
+        interpolation: of that resize.
+        mean: of the red, green and blue channel of images between 0 and 1.
+        std: standard deviation of the same.
+        licence: its name.
+    """
+
+    variant: str
+    file_name: str
+    num_parameters: int
+    head: HeadConfig | None = None
+    num_classes: int | None = None
+    input_size_px: int = 224
+    resize_px: int = 256
+    interpolation: str = "bilinear"
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    licence: str = LICENCE
+
+    @property
+    def url(self) -> str:
+        """Where Meta offers the file."""
+        return BASE_URL + self.file_name
+
+
+def _pretrained(
+    variant: str, file_name: str, num_parameters: int, *, hidden_dim: int, batch_norm: bool
+) -> PublishedModel:
+    """Returns a network with the large head and 16,000 prototypes (their number is in the files' names)."""
+    head = HeadConfig(
+        hidden_dims=(hidden_dim, hidden_dim), embedding_dim=256, batch_norm=batch_norm, num_prototypes=16_000
+    )
+    return PublishedModel(variant, file_name, num_parameters, head=head)
+
+
+def _fine_tuned(variant: str, file_name: str, num_parameters: int) -> PublishedModel:
+    """Returns a network fine-tuned on ImageNet-1k at 384 px, without a border cropped away."""
+    return PublishedModel(
+        variant,
+        file_name,
+        num_parameters,
+        num_classes=1000,
+        input_size_px=384,
+        resize_px=384,
+        interpolation="bicubic",
+    )
+
+
+PUBLISHED = (
+    _pretrained(
+        "32GF",
+        "seer_regnet32d/seer_regnet32gf_model_iteration244000.torch",
+        178_484_746,
+        hidden_dim=4096,
+        batch_norm=True,
+    ),
+    _pretrained(
+        "64GF",
+        "seer_regnet64/seer_regnet64gf_model_final_checkpoint_phase0.torch",
+        390_081_082,
+        hidden_dim=8192,
+        batch_norm=False,
+    ),
+    _pretrained(
+        "128GF",
+        "swav_ig1b_regnet128Gf_cnstant_bs32_node16_sinkhorn10_proto16k_syncBN64_warmup8k/"
+        "model_final_checkpoint_phase0.torch",
+        771_293_814,
+        hidden_dim=8192,
+        batch_norm=False,
+    ),
+    _pretrained(
+        "256GF",
+        "swav_ig1b_cosine_rg256gf_noBNhead_wd1e5_fairstore_bs16_node64_sinkhorn10_proto16k_apex_syncBN64_warmup8k/"
+        "model_final_checkpoint_phase0.torch",
+        1_431_032_042,
+        hidden_dim=8192,
+        batch_norm=False,
+    ),
+    _pretrained(
+        "10B", "seer_regnet10B/model_iteration124500_conso.torch", 9_628_923_288, hidden_dim=8192, batch_norm=False
+    ),
+    _fine_tuned(
+        "32GF", "seer_finetuned/seer_regnet32_finetuned_in1k_model_final_checkpoint_phase78.torch", 145_046_770
+    ),
+    _fine_tuned(
+        "64GF", "seer_finetuned/seer_regnet64_finetuned_in1k_model_final_checkpoint_phase78.torch", 281_378_786
+    ),
+    _fine_tuned(
+        "128GF", "seer_finetuned/seer_regnet128_finetuned_in1k_model_final_checkpoint_phase78.torch", 644_812_894
+    ),
+    _fine_tuned(
+        "256GF", "seer_finetuned/seer_regnet256_finetuned_in1k_model_final_checkpoint_phase38.torch", 1_282_601_138
+    ),
+    _fine_tuned("10B", "seer_finetuned/seer_10b_finetuned_in1k_model_phase28_conso.torch", 9_352_215_872),
+)
+
+
+def find(variant: str, *, fine_tuned: bool) -> PublishedModel | None:
+    """Returns the released network of this variant, pretrained or fine-tuned; None where there is none."""
+    for model in PUBLISHED:
+        if model.variant == variant and (model.num_classes is not None) == fine_tuned:
+            return model
+    return None

@@ -1,0 +1,60 @@
+"""Loss scaling: keeps the gradients of float16 within its range (Micikevicius et al., arXiv 1710.03740, section 3.2).
+
+Keras's `LossScaleOptimizer` decides for each replica before the gradients are reduced, which lets replicas disagree.
+Here the step decides on the reduced gradients, once for all.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from seer_tf import distribution
+
+_START = 2.0**15
+
+
+class LossScale:
+    """A factor of the loss, halved when a step overflows and doubled after many that do not.
+
+    Attributes:
+        dynamic: whether it is that; otherwise the factor is one.
+        value: float32 scalar variable.
+        good_steps: int64 scalar variable, steps since the factor last changed.
+    """
+
+    def __init__(self, *, dynamic: bool, doubled_after_steps: int = 2000) -> None:
+        """Makes the variables; call it inside the scope of the strategy.
+
+        Args:
+            dynamic: whether there is anything to scale for, that is float16.
+            doubled_after_steps: good steps in a row after which the factor is doubled.
+        """
+        self.dynamic, self._doubled_after_steps = dynamic, doubled_after_steps
+        self.value = distribution.shared_variable(_START if dynamic else 1.0, tf.float32, "loss_scale")
+        self.good_steps = distribution.shared_variable(0, tf.int64, "good_steps")
+
+    def scaled(self, loss: tf.Tensor) -> tf.Tensor:
+        """Returns the loss to take gradients of."""
+        return loss * tf.cast(self.value, loss.dtype) if self.dynamic else loss
+
+    def unscaled(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the gradients of the loss itself; the factor is a power of two, so nothing is rounded."""
+        if not self.dynamic:
+            return list(gradients)
+        return [gradient / tf.cast(self.value, gradient.dtype) for gradient in gradients]
+
+    def updates(self, finite: tf.Tensor) -> list[tuple[tf.Variable, tf.Tensor]]:
+        """Returns the variables with their values after a step.
+
+        Args:
+            finite: bool scalar, whether the reduced gradients were finite.
+        """
+        if not self.dynamic:
+            return []
+        good_steps = tf.where(finite, self.good_steps + 1, 0)
+        double = good_steps >= self._doubled_after_steps
+        factor = tf.where(finite, tf.where(double, 2.0, 1.0), 0.5)
+        return [
+            (self.value, self.value * factor),
+            (self.good_steps, tf.where(double, tf.zeros_like(good_steps), good_steps)),
+        ]

@@ -1,0 +1,50 @@
+"""The audit of prepared images as a page: the numbers, a contact sheet, what looks alike, what was rejected."""
+
+import os
+
+import jinja2
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data import decode, ledger, shards, storage
+from seer_tf.data.audit import Audit
+from seer_tf.reports.pictures import data_uri
+
+_NUM_PICTURES = 60
+_NUM_REJECTED = 100
+_PICTURE_PX = 144
+
+
+def write_audit(audit: Audit, directory: str, path: str) -> None:
+    """Writes the page of finished shards, whole or not at all.
+
+    Args:
+        audit: the numbers.
+        directory: of the shards.
+        path: of the HTML file; one that is there is replaced.
+    """
+    source = shards.open_shards(directory)
+    chosen = np.linspace(0, source.num_images - 1, min(_NUM_PICTURES, source.num_images)).astype(int)
+    rejected = ledger.parse(storage.read(os.path.join(directory, shards.REJECTED)).decode())[1:]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("audit.html.jinja2").render(
+        directory=directory,
+        audit=audit,
+        pictures=[_picture(source, int(number)) for number in chosen],
+        groups=[[_picture(source, number) for number in group] for group in audit.duplicate_examples],
+        rejected=rejected[:_NUM_REJECTED],
+    )
+    storage.write(path, page.encode())
+
+
+def _picture(source: shards.ShardsSource, number: int) -> tuple[str, str]:
+    """Returns the name of an image and itself, small, as a data URI."""
+    encoded = source.read(number)
+    pixels = decode.decode_image(tf.constant(encoded), decode.exif_orientation(encoded)).numpy()
+    return source.ids[number], data_uri(pixels, longest_side_px=_PICTURE_PX)

@@ -1,0 +1,25 @@
+"""Pages of one look: self-contained HTML from a template that fills `page.html.jinja2`."""
+
+from typing import Any
+
+import jinja2
+
+from seer_tf.reports.pictures import data_uri
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Returns a page with everything in it: styles, images, charts; no script and nothing to fetch.
+
+    Args:
+        template: name of a file beside this one.
+        **values: what it shows.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = data_uri
+    return environment.get_template(template).render(**values)

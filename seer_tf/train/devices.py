@@ -1,0 +1,53 @@
+"""One function of images on several devices, each of which computes a slice of every batch."""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+
+class Devices:
+    """The devices of a strategy; without one, the device that TensorFlow chooses.
+
+    What the function uses must have been made in `scope()`.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
+        """Takes a strategy over the devices of this host."""
+        self._strategy = strategy or tf.distribute.get_strategy()
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """Returns the context in which a model is made that lies on all of the devices."""
+        return self._strategy.scope()
+
+    def spread(self, function: Callable[[tf.Tensor], Any], images: tf.TensorSpec) -> Callable[[tf.Tensor], Any]:
+        """Returns the function, compiled, for batches of any size.
+
+        Args:
+            function: from images [B, ...] to tensors [B, ...] in any structure, each row from its own image.
+            images: their shape and dtype; the batch is free.
+        """
+        num_devices = self._strategy.num_replicas_in_sync
+        if num_devices == 1:
+            return tf.function(function, input_signature=[tf.TensorSpec([None, *images.shape[1:]], images.dtype)])
+
+        @functools.partial(tf.function, reduce_retracing=True)
+        def on_each(values: Any) -> Any:
+            return self._strategy.run(function, args=(values,))
+
+        def of_all(batch: tf.Tensor) -> Any:
+            num_images = len(batch)
+            # Convolutions of no image at all fail, so what is missing for equal slices is filled up and left out again.
+            filling = tf.repeat(batch[-1:], -num_images % num_devices, axis=0)
+            slices = tf.split(tf.concat([batch, filling], axis=0), num_devices)
+            values = self._strategy.experimental_distribute_values_from_function(
+                lambda context: slices[context.replica_id_in_sync_group]
+            )
+            return tf.nest.map_structure(lambda result: self._joined(result)[:num_images], on_each(values))
+
+        return of_all
+
+    def _joined(self, result: Any) -> tf.Tensor:
+        return tf.concat(self._strategy.experimental_local_results(result), axis=0)

@@ -1,0 +1,169 @@
+"""Is it learning? The numbers of a step, and of the interval between two lines of the log, in named groups.
+
+Legend: V crops of an image, A of which assign codes, B images of this replica, K prototypes, n trained variables.
+"""
+
+import math
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf import distribution
+from seer_tf.config import Config
+from seer_tf.swav import diagnostics
+from seer_tf.train.gradients import Crops, Gradients
+from seer_tf.train.state import TrainState
+
+PARTS = ("backbone", "head", "prototypes")
+QUANTILES = {"min": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "max": 1.0}
+
+LOSS = "loss/loss"
+RELATIVE_LOSS = "loss/relative_to_ln_K"
+LARGEST_SHARE = "prototypes/largest_share"
+LOSS_SCALE = "arithmetic/loss_scale"
+SKIPPED_STEPS = "arithmetic/skipped_steps"
+DISTINCT_BATCHES = "data/distinct_batches"
+IMAGES_PER_SECOND = "speed/images_per_second"
+WAIT_SHARE = "speed/share_of_time_waiting_for_data"
+SECONDS_PER_STEP = "speed/seconds_per_step"
+
+
+def of_step(state: TrainState, own: Gradients, gradients: Sequence[tf.Tensor], crops: Crops) -> dict[str, tf.Tensor]:
+    """Returns what one step tells of the prototypes, the update and the data; call it before the update.
+
+    It looks at what the step has computed anyway. One SUM over the replicas serves all of it.
+
+    Args:
+        state: of the run.
+        own: this replica's scores and codes.
+        gradients: those of all replicas together.
+        crops: one uint8 tensor [B, crops, side, side, 3] for each crop size.
+
+    Returns:
+        Float32 scalars by the names that they have in the log, equal on every replica.
+    """
+    return _of_prototypes(state.config, own, crops) | _of_gradients(state, gradients)
+
+
+def of_update(state: TrainState, learning_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the norms of the update that was just made, float32 scalars by the names that they have in the log.
+
+    Args:
+        state: of the run, after the update.
+        learning_rate: of that update.
+    """
+    weights = state.model.trainable_variables
+    updates = learning_rate * _norms(state, [state.optimizer.velocity(variable).value for variable in weights])  # [4]
+    relative = updates / tf.maximum(_norms(state, weights), np.finfo(np.float32).tiny)  # [4]
+    return _named("updates/norm", updates) | _named("updates/relative_to_weights", relative)
+
+
+def of_interval(steps: Mapping[str, np.ndarray], seconds: float, config: Config) -> dict[str, float]:
+    """Returns the numbers of an interval by the names that they have in the log.
+
+    Args:
+        steps: float [steps] each, what the steps returned, by name.
+        seconds: how long they took together, logging included.
+        config: of the run.
+
+    Returns:
+        Means over the steps that were made, and what is counted or timed over all of them.
+    """
+    made = steps["first_bad"] < 0
+    numbers = {name: _mean(values[made]) for name, values in steps.items() if "/" in name and name != _MEAN_PIXEL}
+    ln_k, num_steps = math.log(config.head.num_prototypes), len(made)
+    loss = _mean(steps["loss"][made])
+    return numbers | {
+        LOSS: loss,
+        RELATIVE_LOSS: loss / ln_k if ln_k else math.nan,
+        "optimization/learning_rate": float(steps["learning_rate"][-1]),
+        LOSS_SCALE: float(steps["loss_scale"][-1]),
+        SKIPPED_STEPS: float(np.sum(~made)),
+        DISTINCT_BATCHES: float(len(np.unique(steps[_MEAN_PIXEL]))),
+        IMAGES_PER_SECOND: num_steps * config.data.global_batch_size / seconds,
+        WAIT_SHARE: float(np.sum(steps["seconds_waiting"])) / seconds,
+        SECONDS_PER_STEP: seconds / num_steps,
+        **_memory(),
+    }
+
+
+def first_bad(steps: Mapping[str, np.ndarray], first_step: int, names: Sequence[str]) -> tuple[int, str] | None:
+    """Returns the first step that met a number which is not finite, and in which tensor; None where none did.
+
+    Args:
+        steps: float [steps] each, what the steps returned, by name.
+        first_step: number of the first of them.
+        names: of the tensors, in the order that `first_bad` counts.
+    """
+    bad = np.flatnonzero(steps["first_bad"] >= 0)
+    return (first_step + int(bad[0]), names[int(steps["first_bad"][bad[0]])]) if bad.size else None
+
+
+_MEAN_PIXEL = "data/mean_pixel"
+
+
+def _of_prototypes(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor]:
+    num_prototypes = own.codes.shape[-1]
+    ln_k = max(math.log(num_prototypes), np.finfo(np.float32).tiny)
+    local = {
+        "prototypes/entropy_of_codes": diagnostics.entropy(own.codes) / ln_k,
+        "prototypes/entropy_of_predictions": diagnostics.prediction_entropy(
+            own.scores, temperature=config.swav.temperature
+        )
+        / ln_k,
+        "prototypes/agreement_of_views": diagnostics.view_agreement(own.scores),
+        _MEAN_PIXEL: tf.reduce_mean(tf.cast(crops[0][:, 0], tf.float32)),
+    }
+    means, by_codes, by_scores = distribution.all_reduce_together(
+        [
+            tf.stack([tf.cast(value, tf.float32) for value in local.values()]) / distribution.num_replicas(),
+            diagnostics.first_choices(own.codes),
+            diagnostics.first_choices(own.scores),
+        ]
+    )
+    return dict(zip(local, tf.unstack(means), strict=True)) | {
+        "prototypes/share_in_use": tf.reduce_mean(tf.cast(by_codes > 0, tf.float32)),
+        LARGEST_SHARE: tf.reduce_max(by_scores) / tf.reduce_sum(by_scores),
+    }
+
+
+def _of_gradients(state: TrainState, gradients: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+    weights = state.model.trainable_variables
+    ratios = tf.sort(tf.cast(state.optimizer.trust_ratios(gradients, weights), tf.float32))  # [n]
+    places = {name: round(quantile * (len(weights) - 1)) for name, quantile in QUANTILES.items()}
+    return {
+        **_named("gradients/norm", _norms(state, gradients)),
+        **{f"trust_ratio/{name}": ratios[place] for name, place in places.items()},
+    }
+
+
+def _norms(state: TrainState, tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
+    """Returns the norm of one tensor per trained variable, of all of them and of those of each part: float32 [4]."""
+    squares = 2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, tf.float32)) for tensor in tensors])  # [n]
+    head, prototypes = state.model.head.trainable_variables, state.model.head.prototypes
+    in_head = [any(variable is other for other in head) for variable in state.model.trainable_variables]
+    is_prototypes = [variable is prototypes for variable in state.model.trainable_variables]
+    of_head = np.logical_xor(in_head, is_prototypes)
+    belongs = np.array([np.ones_like(in_head), np.logical_not(in_head), of_head, is_prototypes], np.float32)  # [4, n]
+    return tf.sqrt(tf.linalg.matvec(belongs, squares))
+
+
+def _named(name: str, values: tf.Tensor) -> dict[str, tf.Tensor]:
+    return dict(zip((name, *(f"{name}_{part}" for part in PARTS)), tf.unstack(values), strict=True))
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def _memory() -> dict[str, float]:
+    """Returns the largest amount of memory that the process, and each GPU, has held so far."""
+    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
+    peaks = {"memory/host_peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit / 2**30}
+    for index, _ in enumerate(tf.config.list_logical_devices("GPU")):
+        peak = tf.config.experimental.get_memory_info(f"GPU:{index}")["peak"]
+        peaks[f"memory/gpu{index}_peak_gib"] = peak / 2**30
+    return peaks

@@ -1,0 +1,161 @@
+"""Sources whose images are files or members of a file: `tar:`, `list:`, `csv:`, and folders that are far away."""
+
+import gzip
+import io
+import pickle
+import tarfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from seer_tf.data import sources
+from seer_tf.data.formats import UnusableImageError
+from seer_tf.errors import InputError
+
+
+def _encoded(number: int) -> bytes:
+    encoded = io.BytesIO()
+    Image.new("RGB", (6, 5), (number, 0, 0)).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number, name in enumerate(["a/1.png", "a/2.png", "b/3.png", "b/4.png"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(_encoded(number))
+    (tmp_path / "b" / "notes.txt").write_text("hello")
+    return tmp_path
+
+
+def _tar(folder):
+    with tarfile.open(folder / "images.tar", "w") as archive:
+        for name in ("./a", "b"):
+            archive.add(folder / name, arcname=name)
+    return f"tar:{folder / 'images.tar'}"
+
+
+def test_a_tar_file_is_read_in_place(folder, caplog):
+    source = sources.open_source(_tar(folder))
+    assert source.ids == ["a/1.png", "a/2.png", "b/3.png", "b/4.png"]
+    assert [source.read(index) for index in range(4)] == [_encoded(number) for number in range(4)]
+    assert source.class_names == ("a", "b") and source.labels is not None
+    assert source.labels.tolist() == [0, 0, 1, 1]
+    assert source.rejected == [("b/notes.txt", "not an image")] and "1 of 5 files left out" in caplog.text
+    assert pickle.loads(pickle.dumps(source)).read(3) == _encoded(3)
+
+
+def test_a_tar_file_that_shrinks_or_vanishes_is_named(folder):
+    source = sources.open_source(_tar(folder))
+    content = (folder / "images.tar").read_bytes()
+    (folder / "images.tar").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UnusableImageError, match="the tar file ends early"):
+        source.read(3)
+    (folder / "images.tar").unlink()
+    with pytest.raises(InputError, match="images.tar: the file cannot be read"):
+        source.read(0)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "cannot be read"), (b"hello", "no tar file"), (gzip.compress(bytes(10_240)), "compressed")],
+)
+def test_what_is_no_plain_tar_file_is_one_sentence(tmp_path, content, sentence):
+    if content is not None:
+        (tmp_path / "x.tar").write_bytes(content)
+    with pytest.raises(InputError, match=sentence):
+        sources.open_source(f"tar:{tmp_path / 'x.tar'}")
+
+
+def test_an_empty_tar_file(tmp_path):
+    (tmp_path / "images.tar").write_bytes(bytes(10_240))
+    with pytest.raises(InputError, match="no file in it"):
+        sources.open_source(f"tar:{tmp_path / 'images.tar'}")
+
+
+def test_a_list_names_its_images_in_its_order(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "x.png"
+    elsewhere.write_bytes(_encoded(9))
+    (folder / "list.txt").write_text(f"b/4.png\n\na/1.png\n{elsewhere}\nmissing.png\na/1.png\n")
+    source = sources.open_source(f"list:{folder / 'list.txt'}")
+    assert source.ids == ["b/4.png", "a/1.png", str(elsewhere)]
+    assert [source.read(index) for index in range(3)] == [_encoded(number) for number in (3, 0, 9)]
+    assert source.rejected == [("missing.png", "cannot be read: No such file or directory")]
+    assert source.labels is None and source.label_matrix is None
+    (folder / "b" / "4.png").unlink()
+    with pytest.raises(UnusableImageError, match="cannot be read: No such file"):
+        source.read(0)
+
+
+@pytest.mark.parametrize(("content", "sentence"), [(None, "cannot be read"), ("\n\n", "is empty"), ("x\n", "none of")])
+def test_a_list_without_images_is_one_sentence(tmp_path, content, sentence):
+    if content is not None:
+        (tmp_path / "list.txt").write_text(content)
+    with pytest.raises(InputError, match=f"list.txt: .*{sentence}"):
+        sources.open_source(f"list:{tmp_path / 'list.txt'}")
+
+
+def _csv(folder, text):
+    (folder / "labels.csv").write_text(text, "utf-8-sig")
+    return sources.open_source(f"csv:{folder / 'labels.csv'}")
+
+
+def test_a_table_with_one_label_each(folder):
+    source = _csv(folder, "file,kind\nb/3.png,dog\na/1.png,cat\nb/notes.txt,bird\na/2.png,dog\n")
+    assert source.ids == ["b/3.png", "a/1.png", "a/2.png"]
+    assert source.class_names == ("cat", "dog") and source.labels is not None
+    assert source.labels.dtype == np.int64 and source.labels.tolist() == [1, 0, 1]
+    assert source.label_matrix is not None
+    assert source.label_matrix.tolist() == [[False, True], [True, False], [False, True]]
+    assert source.rejected == [("b/notes.txt", "not an image")]
+
+
+def test_a_table_with_several_labels(folder):
+    source = _csv(folder, 'file,one,more\na/1.png,cat,dog\na/2.png,"bird; cat",\nb/3.png,,\n')
+    assert source.class_names == ("bird", "cat", "dog") and source.labels is None
+    assert [source.classes_of(index) for index in range(3)] == [(1, 2), (0, 1), ()]
+    assert source.label_matrix is not None
+    assert source.label_matrix.tolist() == [[False, True, True], [True, True, False], [False] * 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "needs a line of column names"),
+        ("file,kind\n", "needs a line of column names"),
+        ("file\na/1.png\n", "needs a line of column names"),
+        ("a/1.png,cat\na/2.png,dog\n", "the first line is an image already"),
+        ("file,kind\na/1.png,cat\na/1.png,dog\n", "line 3 names a/1.png again"),
+        ("file,kind\na/1.png,cat,dog\n", "line 2 has 3 cells instead of 2"),
+        ("file,kind\na/1.png,\n", "not one label"),
+        ("file,kind\nb/notes.txt,cat\n", "none of its 1 files"),
+    ],
+)
+def test_a_table_that_is_wrong_is_one_sentence(folder, text, sentence):
+    with pytest.raises(InputError, match=sentence):
+        _csv(folder, text)
+
+
+def test_a_table_that_is_not_there_or_no_text(tmp_path):
+    with pytest.raises(InputError, match="the table cannot be read"):
+        sources.open_source(f"csv:{tmp_path / 'labels.csv'}")
+    (tmp_path / "labels.csv").write_bytes(b"file,kind\n\xff,x\n")
+    with pytest.raises(InputError, match="no CSV in UTF-8"):
+        sources.open_source(f"csv:{tmp_path / 'labels.csv'}")
+
+
+def test_a_folder_by_url():
+    """TensorFlow's `ram://` stands for every file system that it reaches by a URL."""
+    root = "ram://files_test"
+    for name in ("a/1.png", "a/2.png", "b/3.png", "b/4.png", ".hidden/5.png"):
+        tf.io.gfile.makedirs(f"{root}/{name.partition('/')[0]}")
+        with tf.io.gfile.GFile(f"{root}/{name}", "wb") as file:
+            file.write(_encoded(int(name[-5])))
+    source = sources.open_source(f"folder:{root}")
+    assert source.ids == ["a/1.png", "a/2.png", "b/3.png", "b/4.png"]
+    assert source.class_names == ("a", "b") and source.read(2) == _encoded(3)
+    tf.io.gfile.remove(f"{root}/b/3.png")
+    with pytest.raises(UnusableImageError, match="cannot be read"):
+        source.read(2)

@@ -1,0 +1,66 @@
+"""The evaluation's transform beside Pillow's: the largest difference of a level, and how many pixels differ."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from seer_tf.data.transform import Transform
+
+_PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_LARGEST_DIFFERENCE = 1  # of 255 levels
+_DIFFERING_PIXELS = 0.05  # the share of them
+
+
+def _noise(height: int, width: int) -> np.ndarray:
+    """The hardest image for an interpolation: every pixel independent, so that bicubic overshoots everywhere."""
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def _resized(image: np.ndarray, shorter_px: int, interpolation: str) -> Image.Image:
+    """Resizes as torchvision does a Pillow image: the longer side is truncated to whole pixels."""
+    shorter = min(image.shape[:2])
+    size = (image.shape[1] * shorter_px // shorter, image.shape[0] * shorter_px // shorter)
+    return Image.fromarray(image).resize(size, _PILLOW[interpolation])
+
+
+def _centre(image: Image.Image, side: int) -> np.ndarray:
+    left, top = round((image.width - side) / 2), round((image.height - side) / 2)
+    return np.asarray(image.crop((left, top, left + side, top + side)))
+
+
+def _assert_equal(found: tf.Tensor, expected: np.ndarray) -> None:
+    difference = np.abs(found.numpy().astype(int) - expected.astype(int))
+    assert difference.max() <= _LARGEST_DIFFERENCE
+    assert (difference > 0).mean() <= _DIFFERING_PIXELS
+
+
+@pytest.mark.parametrize(("height", "width"), [(60, 90), (91, 61), (40, 40), (300, 200)])
+@pytest.mark.parametrize(
+    ("transform", "shorter_px"),
+    [(Transform(56), 64), (Transform(56, 56, "bicubic"), 56), (Transform(48, 64, "bicubic"), 64)],
+)
+def test_resize_and_centre_crop_are_pillows_within_one_level(transform, shorter_px, height, width):
+    """One level, and in few pixels: fails with one pass for both axes (20 levels), or half a pixel off."""
+    image = _noise(height, width)
+    expected = _centre(_resized(image, shorter_px, transform.interpolation), transform.size_px)
+    _assert_equal(transform(tf.constant(image)), expected)
+
+
+def test_the_published_384_px_protocol_is_pillows_within_one_level():
+    """Shorter side to 384 by bicubic, nothing cut off a square (the SEER README's `tricks_384_swav.yaml`)."""
+    image = _noise(410, 500)
+    expected = _centre(_resized(image, 384, "bicubic"), 384)
+    _assert_equal(tf.function(Transform(384, 384, "bicubic"))(tf.constant(image)), expected)
+
+
+def test_squashing_keeps_the_whole_image():
+    """VISSL's VOC07: shorter side to 64, then all of it into a square."""
+    image = _noise(50, 93)
+    expected = np.asarray(_resized(image, 64, "bilinear").resize((56, 56), _PILLOW["bilinear"]))
+    _assert_equal(Transform(56, squash=True)(tf.constant(image)), expected)
+
+
+def test_an_image_of_the_right_size_stays_as_it_is():
+    image = _noise(32, 32)
+    assert (Transform(32)(tf.constant(image)).numpy() == image).all()

@@ -1,0 +1,92 @@
+"""What a few steps make of a run, for comparing runs that must be equal: other replicas, processes, micro-batches."""
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.config import Config
+from seer_tf.optimizers.lars import LARS
+from seer_tf.train.gradients import at_once, in_micro_batches
+from seer_tf.train.moving_statistics import MovingStatistics
+from seer_tf.train.state import TrainState
+from seer_tf.train.step import reduced, train_step
+from tests.small_networks import random_crops, shared_out, small_config, small_model, two_stage_model
+
+NUM_IMAGES, NUM_STEPS = 8, 5
+#: The gradient of a bias before batch norm is rounding noise. LARS scales it up, and the moving mean takes it in.
+NOISE = ("head/linear1/bias", "head/bn1/moving_mean")
+
+
+def equality_config(*assignments: str) -> Config:
+    """Returns a config with crops of two sizes, a head with batch norm and seven prototypes for eight images."""
+    return small_config(
+        "crops.sizes_px=16,8",
+        "head.num_prototypes=7",
+        "head.batch_norm=true",
+        f"data.global_batch_size={NUM_IMAGES}",
+        "swav.freeze_prototypes_steps=1",
+        "schedule.warmup_steps=1",
+        *assignments,
+    )
+
+
+def results(
+    strategy: tf.distribute.Strategy,
+    config: Config,
+    *,
+    batch_norm: bool = True,
+    plain_sgd: bool = False,
+    order: np.ndarray | None = None,
+) -> tuple[dict[str, np.ndarray], list[tf.Operation]]:
+    """Returns by name the first step's codes, loss and reduced gradients, and loss and all variables after the last.
+
+    Beside them come the operations of the traced step.
+
+    Args:
+        strategy: that the steps run in.
+        config: of the run.
+        batch_norm: whether it is the RegNetY of two stages; otherwise a network without batch norm.
+        plain_sgd: whether no variable is scaled or decayed by LARS.
+        order: in which the images of each batch come; their own if None.
+    """
+    with strategy.scope():
+        synchronized = strategy.num_replicas_in_sync > 1
+        model = two_stage_model(config, synchronized=synchronized) if batch_norm else small_model(config)
+        state = TrainState(config, model=model)
+        if plain_sgd:
+            state.optimizer = LARS(state.schedule, exclude=(".*",))
+            state.optimizer.build(model.trainable_variables)
+    batches = [random_crops(config, NUM_IMAGES, seed) for seed in range(NUM_STEPS)]
+    if order is not None:
+        batches = [tuple(group[order] for group in batch) for batch in batches]
+    first = tf.function(lambda crops: strategy.run(_first, args=(state, crops)), autograph=False)
+    step = tf.function(lambda crops: strategy.run(train_step, args=(state, crops)), autograph=False)
+
+    codes, loss, gradients = first(shared_out(batches[0], strategy))
+    local = strategy.experimental_local_results
+    found = {"codes": np.concatenate(local(codes), axis=1), "loss": local(loss)[0].numpy()}
+    found |= {f"gradient/{path}": local(gradient)[0].numpy() for path, gradient in gradients.items()}
+    for batch in batches:
+        metrics = step(shared_out(batch, strategy))
+        assert local(metrics["first_bad"])[0] == -1
+    found["loss of the last step"] = local(metrics["loss"])[0].numpy()
+    found |= {name: variable.numpy() for name, variable in state.named_variables().items()}
+    return found, step.get_concrete_function(shared_out(batches[0], strategy)).graph.get_operations()
+
+
+def _first(state: TrainState, crops: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+    statistics = MovingStatistics(state.model)
+    own = (at_once if state.config.run.accumulation_steps == 1 else in_micro_batches)(state, crops, statistics)
+    loss, gradients, _ = reduced(state, own, statistics)
+    statistics.put_back()
+    paths = [variable.path for variable in state.model.trainable_variables]
+    return own.codes, loss, dict(zip(paths, gradients, strict=True))
+
+
+def distances(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> dict[str, float]:
+    """Returns for each tensor but the noise the norm of the difference, relative to the norm of what is expected."""
+    assert actual.keys() == expected.keys()
+    return {
+        name: float(np.linalg.norm(actual[name] - value) / (np.linalg.norm(value) or 1))
+        for name, value in expected.items()
+        if not name.endswith(NOISE)
+    }

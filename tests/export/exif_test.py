@@ -1,0 +1,71 @@
+"""The orientation read in a graph against Pillow's, on what Pillow writes and on real files."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from seer_tf.data.decode import exif_orientation
+from seer_tf.export.exif import jpeg_orientation
+from tests.real_images import REAL_IMAGES, needs_real_images
+
+_in_graph = tf.function(jpeg_orientation, input_signature=[tf.TensorSpec([], tf.string)])
+
+
+def _jpeg(exif: bytes, kind: str = "JPEG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.zeros([8, 8, 3], np.uint8)).save(file, kind, exif=exif)
+    return file.getvalue()
+
+
+def _exif(orientation: int, order: str, *, before: int = 0) -> bytes:
+    """Returns EXIF with `before` entries before the orientation, written out by hand in either order of bytes."""
+    big = "big" if order == "MM" else "little"
+    number = lambda value, size: value.to_bytes(size, big)  # noqa: E731
+    entry = lambda tag, value: number(tag, 2) + number(3, 2) + number(1, 4) + number(value, 2) + b"\0\0"  # noqa: E731
+    entries = [entry(0x0100 + place, 6) for place in range(before)] + [entry(0x0112, orientation)]
+    head = order.encode() + number(42, 2) + number(8, 4) + number(len(entries), 2)
+    return b"Exif\0\0" + head + b"".join(entries) + number(0, 4)
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_in_both_orders_of_bytes(order, orientation):
+    """Also behind other entries."""
+    for before in (0, 3):
+        encoded = _jpeg(_exif(orientation, order, before=before))
+        assert exif_orientation(encoded) == orientation
+        assert _in_graph(encoded).numpy() == orientation
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b"",
+        b"\xff\xd8",
+        b"no image",
+        _jpeg(b""),
+        _jpeg(_exif(0, "MM")),
+        _jpeg(_exif(9, "II")),
+        _jpeg(_exif(6, "II"))[:40],
+        _jpeg(_exif(6, "II")[:14]),
+        b"\xff\xd8Exif\0\0II" + b"\xff" * 60,
+        b"\xff\xd8Exif\0\0MM" + b"\xff" * 60,
+        _jpeg(_exif(6, "II"), "PNG"),
+    ],
+)
+def test_what_makes_no_sense_is_upright(encoded):
+    """No metadata, however broken, costs an image."""
+    assert _in_graph(encoded).numpy() == 1
+
+
+@needs_real_images
+def test_real_files_as_pillow_reads_them():
+    """Photographs of many makers, and files that are difficult on purpose."""
+    files = [*(REAL_IMAGES / "wild_photos").glob("*"), *(REAL_IMAGES / "messy").glob("*.jp*g")]
+    found = {path.name: int(_in_graph(path.read_bytes())) for path in files}
+    expected = {path.name: exif_orientation(path.read_bytes()) for path in files}
+    assert found == expected
+    assert sum(orientation != 1 for orientation in found.values()) >= 5

@@ -1,0 +1,99 @@
+"""Networks that are traced in a moment, for tests of the step."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seer_tf import config as configs
+from seer_tf.config import Config
+from seer_tf.models import RegNetY, SwavHead, SwavModel
+from seer_tf.models.layers import BatchNormalization, Conv2D
+from seer_tf.models.regnet_design import RegNetDesign
+from seer_tf.recipes import recipe
+
+#: Two stages, of 16 and 32 channels in two and four groups.
+TWO_STAGES = RegNetDesign(depth=2, w_0=16, w_a=16.0, w_m=2.0, group_width=8)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Gain(keras.layers.Layer):
+    """sqrt(gain * x): at a black pixel its value is zero, but the derivative by the gain is not a number."""
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        self.gain = self.add_weight(name="gain", shape=(), initializer="ones")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return tf.sqrt(self.gain * inputs)
+
+
+def small_config(*assignments: str) -> Config:
+    """Returns the debugging recipe with five prototypes, crops of 8 and 4 px and fields replaced."""
+    settings = ("crops.sizes_px=8,4", "head.num_prototypes=5", "head.batch_norm=false", *assignments)
+    return configs.validate(configs.override(recipe("debug_tiny"), settings))
+
+
+def small_model(config: Config, *, batch_norm: bool = False, synchronized: bool = False) -> SwavModel:
+    """Returns a gain, two convolutions and the config's head, for images between 0 and 1.
+
+    Args:
+        config: for head, precision and seed.
+        batch_norm: whether there is batch norm between the convolutions.
+        synchronized: whether that is over all replicas.
+    """
+    keras.utils.set_random_seed(config.run.seed)
+    policy = keras.dtype_policies.get(config.run.precision)
+    image = keras.Input((None, None, 3), dtype=policy.variable_dtype)
+    x = Conv2D(8, 3, strides=2, name="conv1", dtype=policy)(Gain(name="gain", dtype=policy)(image))
+    if batch_norm:
+        x = BatchNormalization(synchronized=synchronized, name="bn", dtype=policy)(x)
+    x = keras.layers.ReLU(dtype=policy)(x)
+    x = keras.layers.ReLU(dtype=policy)(Conv2D(16, 3, strides=2, name="conv2", dtype=policy)(x))
+    return SwavModel(
+        keras.Model(image, x, name="small"), _head(config, synchronized), (0, 0, 0), (1, 1, 1), dtype=policy
+    )
+
+
+def two_stage_model(config: Config, *, synchronized: bool = False) -> SwavModel:
+    """Returns a RegNetY of two stages, with squeeze-and-excitation and grouped convolutions, and the config's head."""
+    keras.utils.set_random_seed(config.run.seed)
+    policy = config.run.precision
+    backbone = RegNetY(
+        design=TWO_STAGES,
+        stem_width=8,
+        stem_stride=1,
+        synchronized=synchronized,
+        activation_checkpointing=config.backbone.activation_checkpointing,
+        dtype=policy,
+    )
+    return SwavModel(backbone, _head(config, synchronized), config.crops.mean, config.crops.std, dtype=policy)
+
+
+def _head(config: Config, synchronized: bool) -> SwavHead:
+    head = config.head
+    return SwavHead(
+        head.hidden_dims,
+        head.embedding_dim,
+        head.num_prototypes,
+        batch_norm=head.batch_norm,
+        synchronized=synchronized,
+        dtype=config.run.precision,
+    )
+
+
+def random_crops(config: Config, num_images: int, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Returns a batch of noise without black pixels: uint8 [B, crops, side, side, 3] for each crop size."""
+    random = np.random.default_rng(seed)
+    return tuple(
+        random.integers(1, 256, (num_images, num, side, side, 3)).astype(np.uint8)
+        for num, side in zip(config.crops.num, config.crops.sizes_px, strict=True)
+    )
+
+
+def shared_out(crops: tuple[np.ndarray, ...], strategy: tf.distribute.Strategy) -> tuple[tf.Tensor, ...]:
+    """Returns a global batch with its slice for each replica."""
+    parts = [np.split(group, strategy.num_replicas_in_sync) for group in crops]
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tuple(tf.constant(part[context.replica_id_in_sync_group]) for part in parts)
+    )

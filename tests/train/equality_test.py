@@ -1,0 +1,144 @@
+"""The same training on one device, on several and on several hosts: 1 x 4N, 2 x 2N, 4 x N, and two processes of 2N.
+
+In float64, where rounding cannot hide a fault; in float32 as near as the order of images in the batch lets it be.
+"""
+
+import collections
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf import distribution
+from seer_tf.train.gradients import at_once
+from seer_tf.train.moving_statistics import MovingStatistics
+from seer_tf.train.state import TrainState
+from seer_tf.train.step import reduced
+from tests.equality import NUM_IMAGES, distances, equality_config, results
+from tests.replicas import replicas, two_replicas
+from tests.small_networks import random_crops, shared_out, small_model
+from tests.two_processes import run_two_processes
+
+_EXACT = 1e-9
+_VARIANTS = {
+    "as it is": (),
+    "with a queue": (f"swav.queue_length={2 * NUM_IMAGES}",),
+    "with activation checkpointing": ("backbone.activation_checkpointing=block",),
+    "in micro-batches": ("run.accumulation_steps=2",),
+    "with plain SGD": ("schedule.peak_learning_rate=0.1",),
+}
+_WORKER = """
+import sys
+import numpy as np
+import tensorflow as tf
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+from tests.equality import equality_config, results
+found, _ = results(strategy, equality_config("run.precision=float64"))
+np.savez(f"{sys.argv[1]}/{strategy.cluster_resolver.task_id}.npz", **{n.replace("/", "|"): v for n, v in found.items()})
+"""
+
+
+def variant(name: str, num_replicas: int) -> dict[str, np.ndarray]:
+    strategy = replicas(num_replicas) if num_replicas > 1 else tf.distribute.get_strategy()
+    config = equality_config("run.precision=float64", *_VARIANTS[name])
+    return results(strategy, config, plain_sgd="SGD" in name)[0]
+
+
+@pytest.fixture(scope="module")
+def one() -> dict[str, np.ndarray]:
+    return variant("as it is", 1)
+
+
+@pytest.mark.multi_replica
+def test_two_replicas_equal_one_with_so_many_reductions(one: dict[str, np.ndarray]) -> None:
+    config = equality_config("run.precision=float64")
+    # The one test with collectives, as training has them; other strategies of this process must not use them too.
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    found, operations = results(strategy, config)
+    assert {name: far for name, far in distances(found, one).items() if far > _EXACT} == {}
+
+    reductions = collections.Counter(op.device for op in operations if op.type == "CollectiveReduceV2")
+    norms = 2 * (1 + 2 * 4) + 1  # for each size of crop those of stem and blocks; that of the head
+    codes = 1 + config.swav.sinkhorn_iterations  # the largest score; the prototypes' sums for both crops together
+    others = 3  # all gradients; the loss with what is not finite; the use of prototypes
+    assert list(reductions.values()) == 2 * [2 * norms + codes + others]
+
+
+@pytest.mark.slow
+@pytest.mark.multi_replica
+@pytest.mark.parametrize("name", _VARIANTS)
+def test_two_and_four_replicas_equal_one(name: str) -> None:
+    expected = variant(name, 1)
+    for num_replicas in (2, 4):
+        found = distances(variant(name, num_replicas), expected)
+        assert {name: far for name, far in found.items() if far > _EXACT} == {}, f"{num_replicas} replicas"
+
+
+@pytest.mark.slow
+@pytest.mark.two_process
+def test_two_processes_equal_one_replica(one: dict[str, np.ndarray], tmp_path: pathlib.Path) -> None:
+    run_two_processes(_WORKER, [str(tmp_path)], timeout_seconds=600)
+    files = [np.load(tmp_path / f"{worker}.npz") for worker in (0, 1)]
+    workers = [{name.replace("|", "/"): file[name] for name in file.files} for file in files]
+    codes = np.concatenate([worker.pop("codes") for worker in workers], axis=1)
+    for worker in workers:
+        found = distances(worker | {"codes": codes}, one)
+        assert {name: far for name, far in found.items() if far > _EXACT} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.multi_replica
+def test_in_float32_replicas_do_no_more_than_another_order_of_the_images() -> None:
+    config, order = equality_config(), np.random.default_rng(0).permutation(NUM_IMAGES)
+    expected, _ = results(tf.distribute.get_strategy(), config)
+    permuted, _ = results(tf.distribute.get_strategy(), config, order=order)
+    for num_replicas in (2, 4):
+        found, _ = results(replicas(num_replicas), config)
+        first = distances(found, expected)
+        assert {n: far for n, far in first.items() if n.startswith(("codes", "loss", "gradient")) and far > 1e-5} == {}
+        assert weight_distance(found, expected) <= 3 * weight_distance(permuted, expected)
+
+
+def weight_distance(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
+    """Returns the distance of all weights together, relative to their norm."""
+    names = [name for name in distances(actual, expected) if name.startswith("model/")]
+    whole, other = (np.concatenate([values[name].ravel() for name in names]) for values in (expected, actual))
+    return float(np.linalg.norm(other - whole) / np.linalg.norm(whole))
+
+
+def test_micro_batches_equal_the_large_batch_without_batch_norm() -> None:
+    settings = ("run.precision=float64", "head.batch_norm=false", f"swav.queue_length={2 * NUM_IMAGES}")
+    strategy = tf.distribute.get_strategy()
+    expected, _ = results(strategy, equality_config(*settings), batch_norm=False)
+    found, _ = results(strategy, equality_config(*settings, "run.accumulation_steps=4"), batch_norm=False)
+    assert {name: far for name, far in distances(found, expected).items() if far > _EXACT} == {}
+
+
+@pytest.mark.multi_replica
+@pytest.mark.parametrize("fault", ["none", "reduced twice", "1/replicas forgotten"])
+def test_a_wrong_factor_of_the_gradients_is_found(fault: str) -> None:
+    config = equality_config("run.precision=float64", "head.batch_norm=false")
+
+    def gradients(strategy: tf.distribute.Strategy, fault: str) -> list[np.ndarray]:
+        with strategy.scope():
+            state = TrainState(config, model=small_model(config))
+
+        def of_replica(crops: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
+            statistics = MovingStatistics(state.model)
+            own = at_once(state, crops, statistics)
+            if fault == "1/replicas forgotten":
+                scaled = [gradient * distribution.num_replicas() for gradient in own.scaled]
+                own = dataclasses.replace(own, scaled=scaled)
+            _, sums, _ = reduced(state, own, statistics)
+            return distribution.all_reduce_in_buckets(sums) if fault == "reduced twice" else sums
+
+        crops = shared_out(random_crops(config, NUM_IMAGES), strategy)
+        found = tf.function(lambda crops: strategy.run(of_replica, args=(crops,)), autograph=False)(crops)
+        return [strategy.experimental_local_results(gradient)[0].numpy() for gradient in found]
+
+    right = gradients(tf.distribute.get_strategy(), "none")
+    found = gradients(two_replicas(), fault)
+    far = [np.linalg.norm(one - other) / np.linalg.norm(one) for one, other in zip(right, found, strict=True)]
+    assert (max(far) <= _EXACT) == (fault == "none")
