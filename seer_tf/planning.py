@@ -1,0 +1,317 @@
+"""What a run will need, from its config alone: parameters, arithmetic, memory, reductions, days.
+
+The memory is that of one device when the backward pass begins, tensor by tensor, as our layers keep them. What the
+program itself takes (TensorFlow, the traced graph, a library's scratch) is not in it. `benchmarks/step_memory.py`
+compares it with the smallest memory in which a step runs.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+
+from seer_tf import config as configs
+from seer_tf import distribution
+from seer_tf.config import Config
+from seer_tf.errors import InputError
+from seer_tf.models import regnet_design
+
+_SECONDS_PER_DAY = 86_400
+_FLOAT = 4  # bytes
+_HALF = 2
+# Found by benchmarks/step_memory.py, not derived: each size of crop has gradients of its own before they are added, and
+# LARS makes new values before it writes them; the backward pass has its own tensors beside those of the forward pass.
+_GRADIENT_COPIES = 3
+_BACKWARD_SHARE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes on one device.
+
+    Attributes:
+        weights: of the network, float32, with their copies in half precision.
+        velocity: of LARS.
+        gradients: of all weights, as many times as they are there at once.
+        activations: what the forward pass keeps for the backward pass, and what that takes itself.
+        recomputed: the largest part that activation checkpointing computes again, while it does so.
+        head: rows and scores.
+    """
+
+    weights: int
+    velocity: int
+    gradients: int
+    activations: int
+    recomputed: int
+    head: int
+
+    @property
+    def total(self) -> int:
+        """Sum of all parts, bytes."""
+        return sum(dataclasses.astuple(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Reductions:
+    """Sums over the replicas in one step: how many, and the bytes of the summed tensors together."""
+
+    number: int
+    num_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run needs.
+
+    Attributes:
+        backbone_parameters: of the trunk.
+        head_parameters: of the projection.
+        prototype_parameters: of the prototypes.
+        images_per_device: images of a step on one device.
+        step_flops: floating-point operations of a step on all devices, one multiply-add being two.
+        memory: of one device.
+        batch_norm: sums of statistics, and of their gradients.
+        codes: sums of Sinkhorn.
+        gradients: sums of gradients.
+    """
+
+    backbone_parameters: int
+    head_parameters: int
+    prototype_parameters: int
+    images_per_device: int
+    step_flops: int
+    memory: Memory
+    batch_norm: Reductions
+    codes: Reductions
+    gradients: Reductions
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters."""
+        return self.backbone_parameters + self.head_parameters + self.prototype_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """What one block keeps, in elements for one image: its input, its normalised tensors, and the rest."""
+
+    stage: int
+    input: int
+    normalized: int
+    others: int
+
+
+def plan(config: Config, num_devices: int) -> Plan:
+    """Returns what a run needs.
+
+    Args:
+        config: of the run.
+        num_devices: replicas that share the global batch.
+
+    Raises:
+        InputError: the batch does not divide by the devices, or there is no such network.
+    """
+    parts = num_devices * config.run.accumulation_steps
+    images, rest = divmod(config.data.global_batch_size, parts)
+    if rest:
+        raise InputError(
+            f"data.global_batch_size={config.data.global_batch_size} does not divide by {num_devices} devices"
+            f" x {config.run.accumulation_steps} accumulation steps; make it a multiple of {parts}"
+        )
+    design = regnet_design.design(config.backbone.variant)
+    backbone = regnet_design.parameter_count(design)
+    head_sizes = list(_head_weight_sizes(config))
+    prototypes = config.head.num_prototypes * config.head.embedding_dim
+    head = sum(head_sizes) - prototypes
+    parameters = backbone + head + prototypes
+    return Plan(
+        backbone_parameters=backbone,
+        head_parameters=head,
+        prototype_parameters=prototypes,
+        images_per_device=images * config.run.accumulation_steps,
+        step_flops=config.data.global_batch_size * _image_flops(config),
+        memory=_memory(config, parameters, images, synchronized=num_devices > 1),
+        batch_norm=_batch_norm_reductions(config, num_devices),
+        codes=_code_reductions(config, num_devices),
+        gradients=_gradient_reductions(config),
+    )
+
+
+def days(num_images: int, images_per_second: float) -> float:
+    """Returns the days that images take at a throughput of all devices together."""
+    return num_images / images_per_second / _SECONDS_PER_DAY
+
+
+def fitting(config: Config, num_devices: int, device_bytes: int) -> tuple[list[str], Config] | None:
+    """Finds what would make a run fit, the cheapest first: half precision, activation checkpointing, accumulation.
+
+    Args:
+        config: of a run.
+        num_devices: replicas that share the global batch.
+        device_bytes: memory of each.
+
+    Returns:
+        Assignments as `config.override` reads them, none where it fits as it is, and the config with them; None where
+        nothing helps.
+    """
+    assignments: list[str] = []
+    for assignment in (None, *_remedies(config, num_devices)):
+        if assignment is not None:
+            field = assignment.partition("=")[0]
+            assignments = [*(old for old in assignments if old.partition("=")[0] != field), assignment]
+        changed = configs.override(config, assignments)
+        if plan(changed, num_devices).memory.total <= device_bytes:
+            return assignments, changed
+    return None
+
+
+def _remedies(config: Config, num_devices: int) -> Iterator[str]:
+    if config.run.precision in ("float32", "float64"):
+        yield "run.precision=mixed_bfloat16"
+    if config.backbone.activation_checkpointing == "none":
+        yield "backbone.activation_checkpointing=block"
+    images = config.data.global_batch_size // num_devices
+    for steps in range(config.run.accumulation_steps + 1, images + 1):
+        if images % steps == 0:
+            yield f"run.accumulation_steps={steps}"
+
+
+def _head_widths(config: Config) -> tuple[int, ...]:
+    features = regnet_design.design(config.backbone.variant).stages()[-1].width
+    return (features, *config.head.hidden_dims, config.head.embedding_dim)
+
+
+def _image_flops(config: Config) -> int:
+    """Counts a forward pass over all crops, a backward pass of twice that, and what checkpointing computes again."""
+    design = regnet_design.design(config.backbone.variant)
+    trunk = sum(
+        count * regnet_design.multiply_adds(design, size_px=size, stem_stride=config.backbone.stem_stride)
+        for count, size in zip(config.crops.num, config.crops.sizes_px, strict=True)
+    )
+    widths = (*_head_widths(config), config.head.num_prototypes)
+    head = sum(config.crops.num) * sum(width_in * width_out for width_in, width_out in itertools.pairwise(widths))
+    again = trunk if config.backbone.activation_checkpointing != "none" else 0
+    return 2 * (3 * (trunk + head) + again)
+
+
+def _memory(config: Config, parameters: int, images: int, *, synchronized: bool) -> Memory:
+    half = config.run.precision.startswith("mixed")
+    wide = 8 if config.run.precision == "float64" else _FLOAT
+    activations, recomputed = _activations(config, images, synchronized=synchronized)
+    return Memory(
+        weights=parameters * (wide + (_HALF if half else 0)),
+        velocity=parameters * wide,
+        gradients=parameters * wide * _GRADIENT_COPIES,
+        activations=round(activations * (1 + _BACKWARD_SHARE)),
+        recomputed=recomputed,
+        head=_head_memory(config, images),
+    )
+
+
+def _activations(config: Config, images: int, *, synchronized: bool) -> tuple[int, int]:
+    """Returns bytes of what is kept, and of the largest part that is computed again."""
+    element = {"float32": _FLOAT, "float64": 8}.get(config.run.precision, _HALF)
+    # Synchronised batch norm is composed, and keeps two tensors of float32 where the fused one keeps its input.
+    normalized = 2 * max(element, _FLOAT) if synchronized else element
+    kept = recomputed = 0
+    for count, size in zip(config.crops.num, config.crops.sizes_px, strict=True):
+        side = math.ceil(size / config.backbone.stem_stride)
+        image = 3 * size**2 * (1 + _FLOAT + (element if element == _HALF else 0)) + 3 * (size + 2) ** 2 * element
+        stem = regnet_design.STEM_WIDTH * side**2
+        blocks = list(_blocks(config, side))
+        if config.backbone.activation_checkpointing == "none":
+            parts = [block.input * element + block.normalized * normalized + block.others * element for block in blocks]
+            trunk, again = sum(parts), 0
+        else:
+            trunk, again = _checkpointed(blocks, config.backbone.activation_checkpointing, element, normalized)
+        rows = count * images
+        kept += rows * (image + stem * normalized + trunk)
+        recomputed = max(recomputed, rows * again)
+    return kept, recomputed
+
+
+def _checkpointed(blocks: list[_Block], by: str, element: int, normalized: int) -> tuple[int, int]:
+    """Returns bytes for one image: of the inputs that are kept, and of the largest part between two of them."""
+    parts = [[block] for block in blocks]
+    if by == "stage":
+        parts = [list(group) for _, group in itertools.groupby(blocks, key=lambda block: block.stage)]
+    inside = [
+        sum(block.input * element + block.normalized * normalized + block.others * element for block in part)
+        for part in parts
+    ]
+    return sum(part[0].input * element for part in parts), max(inside)
+
+
+def _blocks(config: Config, side: int) -> Iterator[_Block]:
+    """Yields what each block keeps of an image whose stem has `side` x `side` pixels."""
+    width_in = regnet_design.STEM_WIDTH
+    for number, stage in enumerate(regnet_design.design(config.backbone.variant).stages()):
+        for index in range(stage.depth):
+            first, side_in = index == 0, side
+            side = math.ceil(side / 2) if first else side
+            pixels_in, pixels = stage.width * side_in**2, stage.width * side**2
+            padded = stage.width * (side_in + 2) ** 2 if first else 0  # only where the stride is 2
+            yield _Block(
+                stage=number,
+                input=width_in * side_in**2,
+                normalized=pixels_in + pixels * (3 if first else 2),
+                others=pixels_in + padded + 2 * pixels,  # after both ReLUs, and after squeeze-and-excitation
+            )
+            width_in = stage.width
+
+
+def _head_memory(config: Config, images: int) -> int:
+    rows, widths = sum(config.crops.num) * images, _head_widths(config)
+    element = {"float32": _FLOAT, "float64": 8}.get(config.run.precision, _HALF)
+    hidden = rows * sum(config.head.hidden_dims) * element * (2 if config.head.batch_norm else 1)
+    # Scores, their softmax and its gradient, for every crop; scores, exponentials and codes of those that assign.
+    scores = 3 * images * config.head.num_prototypes * (sum(config.crops.num) + config.swav.num_assigning_crops)
+    return hidden + rows * (widths[0] + 2 * widths[-1]) * _FLOAT + scores * _FLOAT
+
+
+def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
+    widths = [regnet_design.STEM_WIDTH]
+    for stage in regnet_design.design(config.backbone.variant).stages():
+        widths += [stage.width] * (3 * stage.depth + 1)
+    widths *= len(config.crops.num)  # one pass of the backbone for each size of crop
+    if config.head.batch_norm:
+        widths += config.head.hidden_dims
+    groups = num_devices // (config.run.batch_norm_group_replicas or num_devices) or 1
+    once = Reductions(len(widths), groups * sum(2 * width + 1 for width in widths) * _FLOAT)
+    return Reductions(2 * once.number, 2 * once.num_bytes)  # and as much for the gradients of the statistics
+
+
+def _code_reductions(config: Config, num_devices: int) -> Reductions:
+    iterations, assigning = config.swav.sinkhorn_iterations, config.swav.num_assigning_crops
+    elements = assigning * (iterations * config.head.num_prototypes + num_devices)
+    return Reductions(iterations + 1, elements * _FLOAT)
+
+
+def _gradient_reductions(config: Config) -> Reductions:
+    element = _FLOAT if config.run.reduce_precision == "float32" else _HALF
+    sizes = [size * element for size in weight_sizes(config)]
+    return Reductions(len(distribution.buckets(sizes)), sum(sizes))
+
+
+def weight_sizes(config: Config) -> list[int]:
+    """Returns the number of elements of each trained weight, in the order of the model."""
+    sizes = [9 * 3 * regnet_design.STEM_WIDTH, *[regnet_design.STEM_WIDTH] * 2]
+    width_in = regnet_design.STEM_WIDTH
+    for stage in regnet_design.design(config.backbone.variant).stages():
+        width = stage.width
+        for index in range(stage.depth):
+            squeeze = regnet_design.squeeze_width(width_in)
+            for kernel in (width_in * width, 9 * stage.group_width * width, width * width):
+                sizes += [kernel, width, width]  # with gamma and beta
+            sizes += [width * squeeze, squeeze, squeeze * width, width]
+            sizes += [width_in * width, width, width] if index == 0 else []
+            width_in = width
+    return [*sizes, *_head_weight_sizes(config)]
+
+
+def _head_weight_sizes(config: Config) -> Iterator[int]:
+    yield config.head.num_prototypes * config.head.embedding_dim
+    for width_in, width_out in itertools.pairwise(_head_widths(config)):
+        yield from (width_in * width_out, width_out)
+    for width in config.head.hidden_dims if config.head.batch_norm else ():
+        yield from (width, width)

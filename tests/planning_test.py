@@ -1,0 +1,113 @@
+"""The planner against the network that is built, against the paper, and against the memory that a step needs."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.step_memory import CASES, planned_and_needed
+from seer_tf import config as configs
+from seer_tf import planning
+from seer_tf.errors import InputError
+from seer_tf.recipes import recipe
+from seer_tf.train.state import TrainState
+
+COMMAND = [sys.executable, "experiments/plan_run.py"]
+
+
+def test_weights_are_those_of_the_network() -> None:
+    config = recipe("debug_tiny")
+    weights = TrainState(config).model.trainable_variables
+    assert planning.weight_sizes(config) == [weight.shape.num_elements() for weight in weights]
+    assert planning.plan(config, num_devices=1).parameters == sum(planning.weight_sizes(config))
+
+
+@pytest.mark.parametrize("name", ["seer_regnety_8gf", "seer_regnety_256gf"])
+def test_parameters_are_the_sum_of_the_weights(name: str) -> None:
+    assert planning.plan(recipe(name), num_devices=1).parameters == sum(planning.weight_sizes(recipe(name)))
+
+
+def test_the_256gf_is_the_papers() -> None:
+    plan = planning.plan(recipe("seer_regnety_256gf"), num_devices=512)
+    assert plan.backbone_parameters == 1_272_156_138
+    assert plan.head_parameters == 10444 * 8192 + 8192 + 8192 * 8192 + 8192 + 8192 * 256 + 256
+    assert plan.prototype_parameters == 16_000 * 256
+    assert plan.images_per_device == 16
+    # 254.4 GMAC at 224 px; a backward pass costs two forward ones, and checkpointing one more.
+    large = 2 * 254.4e9
+    per_image = plan.step_flops / 8192
+    assert 4 * 2 * large < per_image < 4 * 2 * large * 1.5
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "seconds", "expected"), [(8704, 114_890, 6.125, 8.1), (8192, 122_070, 6.125 * 8192 / 8704, 8.1)]
+)
+def test_days_are_the_papers(batch: int, steps: int, seconds: float, expected: float) -> None:
+    assert round(1_000_000_000 / batch) == steps
+    assert planning.days(steps * batch, batch / seconds) == pytest.approx(expected, abs=0.05)
+
+
+def test_memory_follows_what_causes_it() -> None:
+    config = configs.override(recipe("seer_regnety_16gf"), ["run.precision=float32"])
+    base = planning.plan(config, 128).memory
+    assert base.velocity == base.weights == base.gradients / 3
+    twice = planning.plan(configs.override(config, ["data.global_batch_size=8192"]), 128).memory
+    assert twice.activations == pytest.approx(2 * base.activations) and twice.weights == base.weights
+    by = {
+        kind: planning.plan(configs.override(config, [f"backbone.activation_checkpointing={kind}"]), 128).memory
+        for kind in ("none", "block", "stage")
+    }
+    assert by["stage"].activations < by["block"].activations < by["none"].activations
+    assert by["block"].recomputed < by["stage"].recomputed
+    assert by["block"].total < by["none"].total
+
+
+def test_reductions_are_counted() -> None:
+    plan = planning.plan(recipe("seer_regnety_256gf"), 512)
+    # 1 + 27 * 3 + 4 layers of batch norm for each of two resolutions, forward and backward; no batch norm in the head.
+    assert plan.batch_norm.number == 2 * 2 * 86
+    widths = 32 + 2 * 3 * 746 + 746 + 7 * 3 * 1492 + 1492 + 17 * 3 * 4103 + 4103 + 3 * 10444 + 10444
+    assert plan.batch_norm.num_bytes == 4 * (512 // 64) * (2 * widths + 86) * 4
+    assert (plan.codes.number, plan.codes.num_bytes) == (11, 2 * (10 * 16_000 + 512) * 4)
+    # Buckets of 128 MiB, and five weights that fill more than one alone: at least the quotient, and not much more.
+    assert plan.gradients.num_bytes == plan.parameters * 4
+    assert plan.gradients.num_bytes / 2**27 < plan.gradients.number < 1.5 * plan.gradients.num_bytes / 2**27
+
+
+def test_what_would_make_it_fit_is_found_and_does() -> None:
+    config = configs.override(recipe("seer_regnety_16gf"), ["run.precision=float32"])
+    whole = planning.plan(config, 128).memory.total
+    assert planning.fitting(config, 128, whole) == ([], config)
+    found = planning.fitting(config, 128, whole // 8)
+    assert found is not None
+    assignments, changed = found
+    assert assignments[:2] == ["run.precision=mixed_bfloat16", "backbone.activation_checkpointing=block"]
+    assert planning.plan(changed, 128).memory.total <= whole // 8
+    assert planning.fitting(config, 128, 10**8) is None
+
+
+def test_a_batch_that_does_not_divide_is_refused() -> None:
+    with pytest.raises(InputError, match=r"global_batch_size=16 does not divide by 3 devices"):
+        planning.plan(recipe("debug_tiny"), 3)
+
+
+def test_the_command_says_it_all() -> None:
+    arguments = ["--recipe=seer_regnety_256gf", "--devices=512", "--set=data.global_batch_size=8704"]
+    arguments += ["--images=1000000000", "--step_seconds=6.125", "--device_memory_gib=32"]
+    child = subprocess.run(COMMAND + arguments, capture_output=True, text=True, check=True, timeout=120)
+    assert "1,000,000,000 images, 114,890 steps, 8.1 days at 1,421 images/s" in child.stdout
+    assert "512 devices x 17 images = 8704" in child.stdout
+    assert "does not fit  into 32 GiB; it would" in child.stdout and "--set run.accumulation_steps=17" in child.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_memory_is_within_a_fifth_of_what_a_step_needs(case: tuple) -> None:
+    planned, needed = planned_and_needed(*case)
+    assert planned == pytest.approx(needed, rel=0.2)
+
+
+def test_memory_is_the_sum_of_its_parts() -> None:
+    memory = planning.plan(recipe("debug_tiny"), 1).memory
+    assert memory.total == sum(dataclasses.asdict(memory).values())
