@@ -1,0 +1,58 @@
+"""The curves of a run: every number of its log over the steps, from TensorBoard's events or from JSON lines."""
+
+import json
+import os
+import pathlib
+
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from seer_tf.errors import InputError
+
+Curves = dict[str, dict[int, float]]
+"""By the name of a number, its value by step, by rising step."""
+
+
+def read_curves(place: str | os.PathLike[str]) -> Curves:
+    """Reads the curves of a run, also of one that was interrupted and continued: what was written last counts.
+
+    Args:
+        place: directory of the run, or a file that `pretrain.py --log_json` has written.
+
+    Returns:
+        The curves; steps without a value are left out.
+
+    Raises:
+        InputError: there is no log of a run.
+    """
+    path = pathlib.Path(place)
+    curves = _from_json_lines(path) if path.is_file() else _from_events(path / "tensorboard")
+    if not curves:
+        raise InputError(f"{place} has no log of a run; give a --run_dir of pretrain.py or a file of its --log_json")
+    return {name: dict(sorted(curve.items())) for name, curve in sorted(curves.items())}
+
+
+def _from_json_lines(file: pathlib.Path) -> Curves:
+    curves: Curves = {}
+    for line in file.read_text().splitlines():
+        try:
+            numbers = json.loads(line)
+            step = numbers.pop("step")
+        except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
+            continue  # half a line, of a process that was killed while it wrote
+        for name, value in numbers.items():
+            if value is not None:
+                curves.setdefault(name, {})[step] = value
+    return curves
+
+
+def _from_events(directory: pathlib.Path) -> Curves:
+    if not directory.is_dir():
+        return {}
+    events = EventAccumulator(str(directory), size_guidance={"tensors": 0}).Reload()
+    curves: Curves = {}
+    for name in events.Tags()["tensors"]:
+        if events.SummaryMetadata(name).plugin_data.plugin_name == "scalars":
+            in_time = sorted(events.Tensors(name), key=lambda event: event.wall_time)
+            curves[name] = {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in in_time}
+    return curves

@@ -1,0 +1,89 @@
+"""The band of a recipe: where the curves of its reference runs lie, and whether another run is inside."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from seer_tf.errors import InputError
+from seer_tf.reports.curves import Curves, read_curves
+
+#: What a healthy run of a recipe has in common with another; speed, memory and the like depend on the machine.
+COMPARED = (
+    "loss/relative_to_ln_K",
+    "prototypes/share_in_use",
+    "prototypes/entropy_of_codes",
+    "prototypes/entropy_of_predictions",
+    "prototypes/agreement_of_views",
+    "features/rank_me",
+    "features/std_times_sqrt_dims",
+    "probe/knn_top1",
+    "probe/linear_top1",
+)
+_MARGIN = 0.5  # of the band's width, on each side: a few seeds do not show all that seeds can do
+_LEAST_MARGIN = 0.03  # of the value: seeds may agree by chance
+_SHARE_INSIDE = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Whether one curve of a run is inside the band of its recipe.
+
+    Attributes:
+        name: of the number.
+        num_steps: how many steps run and references have in common.
+        num_inside: at how many of them the run is inside the band.
+        first_outside: the first of the others, with the run's value and the band's ends; None where all are inside.
+    """
+
+    name: str
+    num_steps: int
+    num_inside: int
+    first_outside: tuple[int, float, float, float] | None
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether at most a tenth of the steps are outside."""
+        return self.num_inside >= _SHARE_INSIDE * self.num_steps
+
+
+def read_references(directory: pathlib.Path, name: str) -> list[Curves]:
+    """Returns the curves of the reference runs of a recipe, one for each file `<name>/*.jsonl`.
+
+    Raises:
+        InputError: there are none of that name.
+    """
+    files = sorted((directory / name).glob("*.jsonl"))
+    if not files:
+        raise InputError.unknown("reference", name, sorted({file.parent.name for file in directory.glob("*/*.jsonl")}))
+    return [read_curves(file) for file in files]
+
+
+def band(references: list[Curves], name: str) -> dict[int, tuple[float, float]]:
+    """Returns the lower and the upper end of the band of a number at each step that all references have."""
+    curves = [reference.get(name, {}) for reference in references]
+    ends = {}
+    for step in sorted(set.intersection(*(set(curve) for curve in curves))):
+        values = np.array([curve[step] for curve in curves])
+        margin = max(_MARGIN * float(np.ptp(values)), _LEAST_MARGIN * float(np.abs(values).max()))
+        ends[step] = float(values.min()) - margin, float(values.max()) + margin
+    return ends
+
+
+def judge(run: Curves, references: list[Curves]) -> list[Verdict]:
+    """Returns a verdict for every number that run and references have at some step in common.
+
+    Raises:
+        InputError: there is none, as where a run is logged at other steps.
+    """
+    verdicts = []
+    for name in COMPARED:
+        ends = band(references, name)
+        values = {step: value for step, value in run.get(name, {}).items() if step in ends}
+        outside = [step for step, value in values.items() if not ends[step][0] <= value <= ends[step][1]]
+        if values:
+            first = (outside[0], values[outside[0]], *ends[outside[0]]) if outside else None
+            verdicts.append(Verdict(name, len(values), len(values) - len(outside), first))
+    if not verdicts:
+        raise InputError("run and reference have no step in common; log the run at the intervals of its recipe")
+    return verdicts

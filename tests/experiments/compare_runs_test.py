@@ -1,0 +1,34 @@
+"""The command says what differs, writes its page, and refuses what is no run in one sentence."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+
+def compare(*arguments: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    output = f"--output={folder / 'comparison.html'}"
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.compare_runs", *arguments, output],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def test_runs_are_named_without_a_flag(tmp_path: pathlib.Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"step": 5, "loss/relative_to_ln_K": 1.0}) + "\n")
+    ran = compare(str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl"), folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    page = (tmp_path / "comparison.html").read_text()
+    assert "one.jsonl" in page
+    assert "two.jsonl" in page
+
+
+def test_what_is_no_run_gets_one_sentence(tmp_path: pathlib.Path) -> None:
+    ran = compare(str(tmp_path / "nowhere"), folder=tmp_path)
+    assert ran.returncode == 2
+    assert "has no log of a run" in ran.stderr.splitlines()[-1]
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "comparison.html").exists()

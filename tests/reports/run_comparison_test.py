@@ -1,0 +1,83 @@
+"""Curves are read from events and from lines, held against a band, and laid over each other on a page."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from seer_tf import config as configs
+from seer_tf.errors import InputError
+from seer_tf.recipes import recipe
+from seer_tf.reports.curves import read_curves
+from seer_tf.reports.reference_band import band, judge, read_references
+from seer_tf.reports.run_comparison import Run, config_differences, render
+from seer_tf.train.summaries import Summaries
+
+LOSS = "loss/relative_to_ln_K"
+
+
+def write_lines(file: pathlib.Path, curve: dict[int, float]) -> pathlib.Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps({"step": step, LOSS: value}) + "\n" for step, value in curve.items()))
+    return file
+
+
+def test_lines_and_events_give_the_same_curves(tmp_path: pathlib.Path) -> None:
+    file = write_lines(tmp_path / "a.jsonl", {10: 0.9, 20: 0.8, 15: 0.85})
+    with file.open("a") as lines:
+        lines.write('{"step": 20, "loss/relative_to_ln_K": 0.75}\n')  # a step that was made again
+        lines.write('{"step": 30, "loss/relative_to_ln_K": null}\n{"step": 40, "loss/re')  # killed while it wrote
+    summaries = Summaries(tmp_path / "run" / "tensorboard", recipe("debug_tiny"))
+    for step, value in ((10, 0.9), (20, 0.8), (15, 0.85), (20, 0.75)):
+        summaries.numbers(step, {LOSS: value})
+    for place in (file, tmp_path / "run"):
+        curves = read_curves(place)
+        assert list(curves) == [LOSS]
+        assert list(curves[LOSS]) == [10, 15, 20]
+        np.testing.assert_allclose(list(curves[LOSS].values()), [0.9, 0.85, 0.75], rtol=1e-6)
+
+
+def test_what_has_no_log_is_one_sentence(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "notes.txt").write_text("no numbers")
+    for place in (tmp_path, tmp_path / "notes.txt", tmp_path / "nowhere"):
+        with pytest.raises(InputError, match="has no log of a run"):
+            read_curves(place)
+
+
+def test_a_run_is_inside_the_band_or_not(tmp_path: pathlib.Path) -> None:
+    for seed, end in enumerate((0.7, 0.8)):
+        write_lines(tmp_path / "small" / f"seed-{seed}.jsonl", {10: 1.0, 20: end, 30: end})
+    references = read_references(tmp_path, "small")
+    assert band(references, LOSS)[20] == pytest.approx((0.65, 0.85))  # half of the width on each side
+    assert band(references, LOSS)[10] == pytest.approx((0.97, 1.03))  # they agree by chance
+    (inside,) = judge({LOSS: {10: 1.01, 20: 0.66, 25: 9.0}}, references)
+    assert (inside.num_inside, inside.num_steps, inside.is_inside, inside.first_outside) == (2, 2, True, None)
+    (outside,) = judge({LOSS: {10: 1.01, 20: 0.9, 30: 0.8}}, references)
+    assert not outside.is_inside
+    assert outside.first_outside == pytest.approx((20, 0.9, 0.65, 0.85))
+    with pytest.raises(InputError, match="no step in common"):
+        judge({LOSS: {7: 1.0}}, references)
+    with pytest.raises(InputError, match="did you mean 'small'"):
+        read_references(tmp_path, "smal")
+
+
+def test_the_page_shows_differences_curves_and_verdicts() -> None:
+    config = recipe("debug_tiny")
+    runs = [
+        Run("first <run>", {LOSS: {1: 1.0, 2: 0.5}, "probe/knn_top1": {2: 0.4}}, config),
+        Run("second", {LOSS: {1: 1.0, 2: 0.9}}, configs.override(config, ["swav.epsilon=0.03", "run.seed=4"])),
+        Run("numbers only", {LOSS: {1: 1.0, 2: 0.8}}, None),
+    ]
+    assert config_differences(runs) == [("swav.epsilon", ["0.05", "0.03", "?"]), ("run.seed", ["0", "4", "?"])]
+    references = [{LOSS: {1: 1.0, 2: 0.5}}]
+    page = render(runs, references, judge(runs[0].curves, references))
+    assert "first &lt;run&gt;" in page
+    assert "<td>swav.epsilon</td><td>0.05</td><td>0.03</td><td>?</td>" in page
+    assert page.count("<svg") == 2
+    assert "relative to ln K</text>" in page
+    assert "2 of 2" in page
+    assert "<script" not in page
+    assert "There are none" in render(runs[:1])
+    assert "Not known" in render(runs[2:])
+    assert page == render(runs, references, judge(runs[0].curves, references))
