@@ -1,0 +1,47 @@
+"""Queries and their nearest images, as one page to look at."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from seer_tf.reports.page import render_page
+from seer_tf.whole_file import write_whole
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SheetImage:
+    """An image of the sheet.
+
+    Attributes:
+        name: of the image.
+        pixels: uint8 [h, w, 3].
+        class_name: empty where there are no classes.
+        similarity: cosine to the query of its row; of the query itself one.
+    """
+
+    name: str
+    pixels: np.ndarray
+    class_name: str = ""
+    similarity: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SheetRow:
+    """A query and the images nearest to it, the nearest first."""
+
+    query: SheetImage
+    nearest: Sequence[SheetImage]
+
+
+def write_neighbour_sheet(rows: Sequence[SheetRow], path: str | os.PathLike[str], *, title: str, summary: str) -> None:
+    """Writes the page, whole or not at all.
+
+    Args:
+        rows: one for each query.
+        path: of the HTML file; one that is there is replaced.
+        title: of the page.
+        summary: a sentence on what was searched, and how well.
+    """
+    write_whole(path, render_page("neighbour_sheet.html.jinja2", title=title, summary=summary, rows=rows))

@@ -1,0 +1,128 @@
+"""The evaluations as a person runs them: features once, every protocol on them, one page; and what they refuse."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seer_tf.evaluation.outcome import read_file
+
+_TIMEOUT_SECONDS = 300
+_COLORS = {"blue": (0, 0, 120), "green": (0, 120, 0), "red": (120, 0, 0)}
+
+
+def _run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{command}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_SECONDS,
+    )
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of coloured noise to fit on and to read on, and the features of both by their histograms."""
+    root = tmp_path_factory.mktemp("evaluations") / "with a space"
+    generator = np.random.default_rng(0)
+    for part, num_images in (("train", 20), ("test", 8)):
+        for name, low in _COLORS.items():
+            (root / part / name).mkdir(parents=True)
+            for number in range(num_images):
+                pixels = generator.integers(low, np.array(low) + 90, [36, 44, 3]).astype(np.uint8)
+                Image.fromarray(pixels).save(root / part / name / f"{number}.png")
+    for part, file_format in (("train", "tfrecord"), ("test", "npy")):
+        arguments = [f"--data=folder:{root / part}", f"--output={root / part}.features", f"--format={file_format}"]
+        ran = _run("extract_features", "--pixels=histogram", *arguments)
+        assert ran.returncode == 0, ran.stderr
+    return root
+
+
+@pytest.mark.slow
+def test_every_protocol_on_stored_features_and_all_on_one_page(root):
+    """Each ends in a row and a line; colours tell these classes apart."""
+    data = [f"--train_data=features:{root}/train.features", f"--test_data=features:{root}/test.features"]
+    results, page, sheet = (root / name for name in ("evaluations.jsonl", "page.html", "sheet.html"))
+    for command, *more in (
+        ("knn",),
+        ("linear_probe",),
+        ("linear_probe", "--recipe=optimum"),
+        ("linear_svm",),
+        ("retrieval", f"--sheet={sheet}"),
+    ):
+        ran = _run(command, *data, *more, f"--results={results}")
+        assert ran.returncode == 0, ran.stderr
+        row, line = ran.stdout.splitlines()[-2:]
+        outcome = json.loads(line)
+        assert row.startswith(f"| {command} |") and (outcome["num_train_images"], outcome["num_test_images"]) == (
+            60,
+            24,
+        )
+        assert outcome["value"] > 0.95 and outcome["interval"][0] <= outcome["value"] <= outcome["interval"][1]
+    assert [outcome.evaluation for outcome in read_file(results)][-2:] == ["linear_svm", "retrieval"]
+    ran = _run("report", str(results), f"--output={page}")
+    assert ran.returncode == 0, ran.stderr
+    assert "linear_svm on folder:" in page.read_text("utf-8")
+    assert sheet.read_text("utf-8").count('class="right') > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "arguments", "sentence"),
+    [
+        ("knn", ["--train_data=features:{root}/train", "--test_data=features:{root}/test"], "holds no features"),
+        (
+            "knn",
+            ["--pixels=histogram", "--train_data=features:{root}/train.features", "--test_data=folder:{root}/test"],
+            "for all of the data or for none",
+        ),
+        (
+            "linear_probe",
+            [
+                "--recipe=vissl_imagenet",
+                "--train_data=features:{root}/train.features",
+                "--test_data=folder:{root}/test",
+            ],
+            "crops images anew in each epoch",
+        ),
+        (
+            "knn",
+            ["--pixels=thumbnail", "--train_data=folder:{root}/train", "--test_data=folder:{root}/train"],
+            "60 of the 60 test images are files of the training data too",
+        ),
+        ("retrieval", ["--pixels=histogram", "--train_data=folder:{root}/test/red"], "nothing to count; give --sheet"),
+        (
+            "extract_features",
+            ["--pixels=histogram", "--data=folder:{root}/test", "--output={root}/test"],
+            "no features",
+        ),
+        ("report", [], "name the runs"),
+        ("report", ["{root}/train"], "is not there"),
+        ("robustness", ["--model={root}", "--test_data=folder:{root}/test"], "is no network"),
+    ],
+)
+def test_bad_input_gets_one_sentence(root, command, arguments, sentence):
+    """And exit status 2."""
+    ran = _run(command, *(argument.format(root=root) for argument in arguments))
+    assert ran.returncode == 2, ran.stderr
+    (error,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+    assert sentence in error and "Traceback" not in ran.stderr
+
+
+@pytest.mark.slow
+def test_extraction_goes_on_after_a_kill(root):
+    """What is left of the shards is written by the same command; the features are the same as of one run."""
+    output = root / "again.features"
+    arguments = ["--pixels=histogram", f"--data=folder:{root}/train", f"--output={output}", "--format=tfrecord"]
+    shutil.copytree(root / "train.features", output)
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    for path in (*output.glob("images-*"), *output.glob("*.tfrecord")):
+        path.unlink()
+    ran = _run("extract_features", *arguments)
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before

@@ -1,0 +1,28 @@
+"""The sheet of nearest neighbours: every image there, judged by class where there are classes."""
+
+import numpy as np
+
+from seer_tf.reports.neighbour_sheet import SheetImage, SheetRow, write_neighbour_sheet
+
+
+def _image(name: str, class_name: str = "", similarity: float = 1.0) -> SheetImage:
+    pixels = np.random.default_rng(len(name)).integers(0, 256, [40, 60, 3], np.uint8)
+    return SheetImage(name, pixels, class_name, similarity)
+
+
+def test_neighbours_are_judged_by_the_class_of_the_query(tmp_path):
+    """One right, one wrong; names are escaped, and nothing is fetched."""
+    row = SheetRow(_image("<q>", "cat"), [_image("a", "cat", 0.91), _image("b", "dog", 0.5)])
+    write_neighbour_sheet([row], tmp_path / "sheet.html", title="a & b", summary="Of two.")
+    page = (tmp_path / "sheet.html").read_text("utf-8")
+    assert page.count("data:image/jpeg") == 3 and "http" not in page
+    assert page.count('class="right small"') == page.count('class="wrong small"') == 1
+    assert "&lt;q&gt;" in page and "a &amp; b" in page and "0.910 cat" in page
+
+
+def test_without_classes_nothing_is_judged(tmp_path):
+    """As of photographs that nobody sorted."""
+    row = SheetRow(_image("q"), [_image("a", similarity=0.7)])
+    write_neighbour_sheet([row], tmp_path / "sheet.html", title="photos", summary="")
+    page = (tmp_path / "sheet.html").read_text("utf-8")
+    assert "green" not in page and 'class="right' not in page and 'class="wrong' not in page
