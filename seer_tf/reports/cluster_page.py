@@ -1,0 +1,67 @@
+"""Clusters to browse, as one page: their most typical images, sizes and neighbours; nothing to fetch."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import jinja2
+import numpy as np
+
+from seer_tf.reports.pictures import data_uri
+from seer_tf.whole_file import write_whole
+
+_PICTURE_PX = 96
+_SMALL_PICTURE_PX = 44
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterPictures:
+    """A cluster as the page shows it.
+
+    Attributes:
+        number: which prototype.
+        size: images in it.
+        typical: names and pixels, uint8 [h, w, 3], of its most typical images, the most typical first.
+        neighbours: numbers of the clusters nearest to it, the nearest first; they need not be on the page.
+    """
+
+    number: int
+    size: int
+    typical: Sequence[tuple[str, np.ndarray]]
+    neighbours: Sequence[int]
+
+
+def write_cluster_page(
+    clusters: Sequence[ClusterPictures], sizes: np.ndarray, path: str | os.PathLike[str], *, title: str
+) -> None:
+    """Writes the page, whole or not at all.
+
+    Args:
+        clusters: those that are shown, the largest first.
+        sizes: int [K], images of every cluster.
+        path: of the HTML file; one that is there is replaced.
+        title: of the page.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["picture"] = lambda pixels: data_uri(pixels, longest_side_px=_PICTURE_PX)
+    environment.filters["small_picture"] = lambda pixels: data_uri(pixels, longest_side_px=_SMALL_PICTURE_PX)
+    in_use = sizes[sizes > 0]
+    page = environment.get_template("cluster_page.html.jinja2").render(
+        title=title,
+        clusters=clusters,
+        shown={cluster.number: cluster for cluster in clusters},
+        sizes=sizes,
+        figures=(
+            ("images", f"{sizes.sum():,}"),
+            ("clusters in use", f"{len(in_use):,} of {len(sizes):,}"),
+            ("images in the largest", f"{sizes.max():,}"),
+            ("median of those in use", f"{np.median(in_use):,.0f}"),
+        ),
+    )
+    write_whole(path, page)
