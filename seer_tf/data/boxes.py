@@ -1,0 +1,222 @@
+"""Images with boxes around the things in them, from a folder in COCO's layout or in that of Pascal VOC.
+
+COCO: `DIR/annotations/instances_SPLIT.json`, images in `DIR/SPLIT/`; boxes are x, y, width, height. Crowds are left
+out. Pascal VOC: `DIR/ImageSets/Main/SPLIT.txt`, `DIR/Annotations/NAME.xml`, `DIR/JPEGImages/NAME.jpg`; boxes are
+corners, taken as distances from the image's corner, so that what counts pixels from one is half a pixel off.
+"""
+
+import collections
+import dataclasses
+import json
+import xml.etree.ElementTree
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seer_tf.data import decode
+from seer_tf.data.formats import UnusableImageError, read_header
+from seer_tf.errors import InputError
+
+_ROUNDING_PX = 1.0
+_NUM_NAMED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxedImage:
+    """An image file and the things in it.
+
+    Attributes:
+        file: where it lies.
+        width_px: of the image upright.
+        height_px: the same.
+        orientation: by which the stored pixels are turned upright, as by `decode.exif_orientation`.
+        boxes: float32 [n, 4], left, top, right and bottom in pixels, inside the image, of positive size.
+        labels: int64 [n], positions in the set's `class_names`.
+    """
+
+    file: Path
+    width_px: int
+    height_px: int
+    orientation: int
+    boxes: np.ndarray
+    labels: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxedImages:
+    """The images of a split.
+
+    Attributes:
+        images: in the order of their names.
+        class_names: sorted.
+        degenerate: one text for each box that was left out because it has no area.
+    """
+
+    images: tuple[BoxedImage, ...]
+    class_names: tuple[str, ...]
+    degenerate: tuple[str, ...]
+
+    @property
+    def num_boxes(self) -> int:
+        """Boxes in all images."""
+        return sum(len(image.boxes) for image in self.images)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Annotated:
+    """An image as its annotation has it: corners and names of classes."""
+
+    file: Path
+    size_px: tuple[int, int]
+    boxes: list[tuple[float, float, float, float]]
+    names: list[str]
+
+
+def open_boxes(directory: str | Path, split: str) -> BoxedImages:
+    """Reads the annotations of a split, and the header of every image.
+
+    Args:
+        directory: of the set.
+        split: its name, e.g. "train".
+
+    Raises:
+        InputError: the directory has neither layout, there is no such split, an annotation cannot be read, an image is
+            missing or of another size than annotated, or a box reaches beyond its image.
+    """
+    directory = Path(directory)
+    if (directory / "annotations" / f"instances_{split}.json").is_file():
+        annotated = _read_coco(directory, split)
+    elif (directory / "ImageSets" / "Main" / f"{split}.txt").is_file():
+        annotated = _read_voc(directory, split)
+    else:
+        raise InputError(
+            f"{directory} has no split {split!r}: neither annotations/instances_{split}.json, as COCO has it, nor "
+            f"ImageSets/Main/{split}.txt, as Pascal VOC has it"
+        )
+    if not annotated:
+        raise InputError(f"{directory}: the split {split!r} has no images")
+    class_names = tuple(sorted({name for image in annotated for name in image.names}))
+    if not class_names:
+        raise InputError(f"{directory}: the split {split!r} has no boxes")
+    degenerate: list[str] = []
+    images = tuple(
+        _checked(image, class_names, degenerate) for image in sorted(annotated, key=lambda image: image.file)
+    )
+    return BoxedImages(images, class_names, tuple(degenerate))
+
+
+def require_same_classes(train: BoxedImages, test: BoxedImages) -> None:
+    """Checks that two splits name the same classes.
+
+    Raises:
+        InputError: one has a class that the other lacks.
+    """
+    extra = sorted(set(train.class_names) ^ set(test.class_names))
+    if extra:
+        where = {name: "training" if name in train.class_names else "test" for name in extra[:_NUM_NAMED]}
+        texts = ", ".join(f"{name} only in the {part} data" for name, part in where.items())
+        raise InputError(f"the classes of the two splits disagree: {texts}; give splits with the same ones")
+
+
+def _read_coco(directory: Path, split: str) -> list[_Annotated]:
+    file = directory / "annotations" / f"instances_{split}.json"
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        names = {category["id"]: str(category["name"]) for category in content["categories"]}
+        boxes: dict[Any, list[dict[str, Any]]] = collections.defaultdict(list)
+        for annotation in content["annotations"]:
+            if not annotation.get("iscrowd"):
+                boxes[annotation["image_id"]].append(annotation)
+        return [
+            _Annotated(
+                directory / split / image["file_name"],
+                (int(image["width"]), int(image["height"])),
+                [_corners(*map(float, annotation["bbox"])) for annotation in boxes[image["id"]]],
+                [names[annotation["category_id"]] for annotation in boxes[image["id"]]],
+            )
+            for image in content["images"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is not in COCO's format ({type(error).__name__}: {error})") from None
+
+
+def _corners(left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
+    return left, top, left + width, top + height
+
+
+def _read_voc(directory: Path, split: str) -> list[_Annotated]:
+    lines = (directory / "ImageSets" / "Main" / f"{split}.txt").read_text("utf-8").split("\n")
+    return [_read_voc_image(directory, line.split()[0]) for line in lines if line.strip()]
+
+
+def _read_voc_image(directory: Path, name: str) -> _Annotated:
+    file = directory / "Annotations" / f"{name}.xml"
+    try:
+        root = xml.etree.ElementTree.parse(file).getroot()
+        sides = tuple(int(_text(root, f"size/{side}")) for side in ("width", "height"))
+        things = root.findall("object")
+        corners = [
+            tuple(float(_text(thing, f"bndbox/{corner}")) for corner in ("xmin", "ymin", "xmax", "ymax"))
+            for thing in things
+        ]
+        names = [_text(thing, "name") for thing in things]
+    except (OSError, ValueError, xml.etree.ElementTree.ParseError) as error:
+        raise InputError(f"{file} is not in Pascal VOC's format ({type(error).__name__}: {error})") from None
+    return _Annotated(directory / "JPEGImages" / f"{name}.jpg", sides, corners, names)  # type: ignore[arg-type]
+
+
+def _text(element: xml.etree.ElementTree.Element, path: str) -> str:
+    found = element.findtext(path)
+    if found is None or not found.strip():
+        raise ValueError(f"no {path}")
+    return found.strip()
+
+
+def _checked(image: _Annotated, class_names: tuple[str, ...], degenerate: list[str]) -> BoxedImage:
+    """Holds an annotation against its image, and leaves boxes without area out, naming them."""
+    width, height, orientation = _upright(image)
+    kept = []
+    for number, (corners, name) in enumerate(zip(image.boxes, image.names, strict=True)):
+        left, top, right, bottom = corners
+        if right <= left or bottom <= top:
+            degenerate.append(f"{image.file.name}: {name} from {left:g}, {top:g} to {right:g}, {bottom:g}")
+        elif min(left, top) < -_ROUNDING_PX or right > width + _ROUNDING_PX or bottom > height + _ROUNDING_PX:
+            raise InputError(
+                f"{image.file.name}: a box ({name} from {left:g}, {top:g} to {right:g}, {bottom:g}) reaches beyond the "
+                f"image, which is {width} x {height}; mend the annotation"
+            )
+        else:
+            kept.append(number)
+    boxes = np.array([image.boxes[number] for number in kept], np.float32).reshape(-1, 4)
+    labels = np.array([class_names.index(image.names[number]) for number in kept], np.int64)
+    boxes = np.clip(boxes, 0, [width, height, width, height])
+    return BoxedImage(image.file, width, height, orientation, boxes, labels)
+
+
+def _upright(image: _Annotated) -> tuple[int, int, int]:
+    """Returns width and height of an image as one sees it, if they are those of its annotation, and its orientation."""
+    try:
+        encoded = image.file.read_bytes()
+        header = read_header(encoded)
+    except (OSError, UnusableImageError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{image.file} is annotated and cannot be used: {reason}") from None
+    orientation = decode.exif_orientation(encoded)
+    width, height = (header.width_px, header.height_px) if orientation < 5 else (header.height_px, header.width_px)
+    if (width, height) != image.size_px:
+        raise InputError(
+            f"{image.file} is {width} x {height} and its annotation says {image.size_px[0]} x {image.size_px[1]}; give "
+            "the images that were annotated"
+        )
+    return width, height, orientation
+
+
+def named_degenerate(images: Iterable[BoxedImages]) -> str | None:
+    """Returns one sentence on all boxes that were left out, or None where there are none."""
+    texts = [text for part in images for text in part.degenerate]
+    if not texts:
+        return None
+    more = f" and {len(texts) - _NUM_NAMED} more" if len(texts) > _NUM_NAMED else ""
+    return f"{len(texts)} boxes without area are left out: {'; '.join(texts[:_NUM_NAMED])}{more}"

@@ -1,0 +1,68 @@
+"""Images with the boxes that were found in them beside those that are there, as one page; nothing to fetch."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import jinja2
+import numpy as np
+
+from seer_tf.reports.pictures import data_uri
+from seer_tf.whole_file import write_whole
+
+_PICTURE_PX = 420
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """A box in pixels of its image.
+
+    Attributes:
+        corners: left, top, right and bottom.
+        name: of its class.
+        confidence: of a box that was found; None for one that is there.
+    """
+
+    corners: tuple[float, float, float, float]
+    name: str
+    confidence: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictedImage:
+    """An image of the sheet.
+
+    Attributes:
+        name: of the image.
+        pixels: uint8 [h, w, 3].
+        found: boxes that were found.
+        there: boxes that are there.
+    """
+
+    name: str
+    pixels: np.ndarray
+    found: Sequence[Box]
+    there: Sequence[Box]
+
+
+def write_prediction_sheet(
+    images: Sequence[PredictedImage], path: str | os.PathLike[str], *, title: str, summary: str
+) -> None:
+    """Writes the page, whole or not at all.
+
+    Args:
+        images: to show.
+        path: of the HTML file; one that is there is replaced.
+        title: of the page.
+        summary: a sentence below it.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["picture"] = lambda pixels: data_uri(pixels, longest_side_px=_PICTURE_PX)
+    page = environment.get_template("prediction_sheet.html.jinja2").render(title=title, summary=summary, images=images)
+    write_whole(path, page)

@@ -1,0 +1,112 @@
+"""Export, clusters and detection as a person runs them: what they leave, and what they refuse."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from seer_tf.models import RegNetY
+from seer_tf.recipes import recipe
+from seer_tf.train.checkpoints import Checkpoints
+from seer_tf.train.run_directory import RunDirectory
+from seer_tf.train.state import TrainState
+
+
+def _run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{command}", *arguments], capture_output=True, text=True, timeout=600
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a run, a backbone alone, images, and a set with boxes, two of its splits with other classes."""
+    place = tmp_path_factory.mktemp("downstream")
+    directory, config = RunDirectory(place / "run"), recipe("debug_tiny")
+    directory.claim(config)
+    checkpoints = Checkpoints(directory, TrainState(config))
+    checkpoints.save()
+    checkpoints.wait()
+    RegNetY("90MF").save(place / "backbone.keras")
+    generator = np.random.default_rng(0)
+    (place / "boxes" / "annotations").mkdir(parents=True)
+    for split, names in (("train", ["cat", "dog"]), ("test", ["cat", "dog"]), ("other", ["cat", "cow"])):
+        (place / "boxes" / split).mkdir()
+        images, annotations = [], []
+        for number in range(4):
+            pixels = generator.integers(0, 256, [60, 80, 3]).astype(np.uint8)
+            Image.fromarray(pixels).save(place / "boxes" / split / f"{number}.jpg")
+            images.append({"id": number, "file_name": f"{number}.jpg", "width": 80, "height": 60})
+            box = [10, 10, 0 if (split, number) == ("train", 3) else 30, 25]
+            annotations.append({"image_id": number, "category_id": number % 2, "bbox": box})
+        categories = [{"id": label, "name": name} for label, name in enumerate(names)]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (place / "boxes" / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+    return place
+
+
+@pytest.mark.slow
+def test_clusters_leave_a_table_and_a_page(place):
+    """A row for each image."""
+    ran = _run(
+        "browse_clusters",
+        f"--model={place}/run",
+        f"--data=folder:{place}/boxes",
+        f"--output={place}/clusters",
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert pyarrow.parquet.read_table(place / "clusters" / "clusters.parquet").num_rows == 12
+    assert "<article" in (place / "clusters" / "clusters.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
+    """Boxes without area are named; the last line is one JSON object."""
+    ran = _run(
+        "finetune_detector",
+        f"--model={place}/run",
+        f"--data={place}/boxes",
+        f"--output={place}/detector",
+        "--size_px=128",
+        "--num_steps=2",
+        "--batch_size=2",
+        "--num_head_layers=1",
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "1 boxes without area are left out: 3.jpg: dog from 10, 10 to 10, 35" in ran.stderr
+    result = json.loads(ran.stdout.splitlines()[-1])
+    assert result["evaluation"] == "detection" and set(result["ap50"]) == {"cat", "dog"}
+    loaded = tf.saved_model.load(str(place / "detector"))
+    assert loaded.signatures["serve"](images=np.zeros([1, 50, 90, 3], np.uint8))["boxes"].shape == (1, 100, 4)
+    assert "<svg" in (place / "detector" / "predictions.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "arguments", "sentence"),
+    [
+        ("export", ["--model={run}", "--part=classifier"], "this network has no classifier"),
+        ("export", ["--model={backbone}", "--part=prototypes"], "this network has no prototypes"),
+        ("export", ["--model={run}", "--formats=tflite"], "there is no format 'tflite'"),
+        ("export", ["--model={place}"], "is no network"),
+        ("browse_clusters", ["--model={backbone}", "--data=folder:{place}"], "this network has no prototypes"),
+        ("finetune_detector", ["--model={run}", "--data={boxes}", "--test_split=other"], "two splits disagree"),
+        ("finetune_detector", ["--model={run}", "--data={boxes}", "--test_split=val"], "has no split 'val'"),
+        ("finetune_detector", ["--model={run}", "--data={boxes}", "--size_px=200"], "multiple of 128 px"),
+    ],
+)
+def test_bad_input_gets_one_sentence(place, command, arguments, sentence):
+    """And exit status 2, and nothing written."""
+    names = {"place": place, "run": place / "run", "backbone": place / "backbone.keras", "boxes": place / "boxes"}
+    output = place / "never"
+    ran = _run(command, *(argument.format(**names) for argument in arguments), f"--output={output}")
+    assert ran.returncode == 2, ran.stderr
+    (error,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+    assert sentence in error and "Traceback" not in ran.stderr
+    assert not output.exists() and not list(place.glob(".never*"))
