@@ -1,0 +1,85 @@
+"""The page on what to do with a network: its Python runs, its fine-tuning moves weights, its request is understood."""
+
+import base64
+import io
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from seer_tf.export.formats import FORMATS
+from seer_tf.export.saved_model import write_saved_model
+from tests.export.tiny_network import SIZE_PX, tiny_network
+
+_PAGE = (Path(__file__).parents[2] / "docs" / "downstream.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel of a backbone."""
+    directory = tmp_path_factory.mktemp("page") / "model"
+    write_saved_model(tiny_network().selected("backbone"), directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def names(model: Path) -> dict[str, Any]:
+    """What the page takes for granted, then what it has made of it."""
+    generator = np.random.default_rng(0)
+    names: dict[str, Any] = {
+        "images": generator.integers(0, 256, [2, 40, 50, 3], np.uint8),
+        "files": [_jpeg(generator), _jpeg(generator)],
+        "crops": generator.normal(size=[4, SIZE_PX, SIZE_PX, 3]).astype(np.float32),
+        "labels": np.array([0, 1, 0, 1]),
+    }
+    for block in re.findall(r"```python\n(.*?)```", _PAGE, re.DOTALL):
+        exec(block.replace('"MODEL"', repr(str(model))), names)
+    return names
+
+
+def _jpeg(generator: np.random.Generator) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(generator.integers(0, 256, [30, 40, 3], np.uint8)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def test_five_steps_move_weights_and_statistics_both_ways(model, names):
+    """Of what TensorFlow loads, and of the Keras layer; each against another that was loaded and left alone."""
+    _all_moved(names["model"].variables, tf.saved_model.load(str(model)).variables)
+    layer = keras.layers.TFSMLayer(str(model), call_endpoint="serve_float", call_training_endpoint="train_float")
+    _all_moved(names["backbone"].weights, layer.weights)
+
+
+def _all_moved(variables: Sequence[Any], untouched: Sequence[Any]) -> None:
+    moved = [
+        np.any(tf.convert_to_tensor(one) != tf.convert_to_tensor(other))
+        for one, other in zip(variables, untouched, strict=True)
+    ]
+    assert moved and all(moved)
+
+
+def test_the_request_to_a_server_is_one_that_the_signature_takes(model, names):
+    """Its names are those of the SavedModel."""
+    (text,) = re.findall(r"```json\n(.*?)```", _PAGE, re.DOTALL)
+    request = json.loads(text.replace("BASE64", base64.b64encode(names["files"][0]).decode()))
+    signature = tf.saved_model.load(str(model)).signatures[request["signature_name"]]
+    inputs = {
+        name: tf.constant([base64.b64decode(value["b64"]) for value in values])
+        for name, values in request["inputs"].items()
+    }
+    assert signature(**inputs)["valid"].numpy().tolist() == [True]
+
+
+def test_the_table_has_every_format_and_its_tolerance():
+    """As the code has them."""
+    rows = re.findall(r"^\| `(\w+)`.*? \| .*? \| (\S+) \| \S+ \|$", _PAGE, re.MULTILINE)
+    assert {name: float(tolerance) for name, tolerance in rows} == {
+        name: kind.tolerance for name, kind in FORMATS.items()
+    }
