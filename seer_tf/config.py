@@ -7,7 +7,7 @@ the names (`_px`, `_steps`, `_fractions`); what is global says so. Values and th
 import dataclasses
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from seer_tf.errors import InputError
 
@@ -136,10 +136,20 @@ class RunConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """All of a run."""
+class BaseConfig:
+    """What runs of every kind have: the name of a recipe, and how the loop goes. All other fields are sections, too."""
 
     recipe: str = ""
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+
+
+AnyConfig = TypeVar("AnyConfig", bound=BaseConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(BaseConfig):
+    """All of a run of pretraining."""
+
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     crops: CropsConfig = dataclasses.field(default_factory=CropsConfig)
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
@@ -147,10 +157,9 @@ class Config:
     swav: SwavConfig = dataclasses.field(default_factory=SwavConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    run: RunConfig = dataclasses.field(default_factory=RunConfig)
 
 
-def override(config: Config, assignments: Iterable[str]) -> Config:
+def override(config: AnyConfig, assignments: Iterable[str]) -> AnyConfig:
     """Returns the config with fields replaced.
 
     Args:
@@ -161,14 +170,15 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
     Raises:
         InputError: the section or field does not exist, or the value is not of its type.
     """
+    sections = _sections(type(config))
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         section, dot, field = path.strip().partition(".")
         if not (equals and dot):
             raise InputError(f"{assignment!r} is not of the form section.field=value, e.g. run.num_steps=500")
-        if section not in _SECTIONS:
-            raise InputError.unknown("section of the config", section, _SECTIONS)
-        kinds = typing.get_type_hints(_SECTIONS[section])
+        if section not in sections:
+            raise InputError.unknown("section of the config", section, sections)
+        kinds = typing.get_type_hints(sections[section])
         if field not in kinds:
             raise InputError.unknown(f"field of {section}", field, kinds)
         part = dataclasses.replace(getattr(config, section), **{field: _parse(path, text.strip(), kinds[field])})
@@ -241,39 +251,43 @@ def validate(config: Config) -> Config:
     return config
 
 
-def to_json(config: Config) -> dict[str, Any]:
+def to_json(config: BaseConfig) -> dict[str, Any]:
     """Returns the config as a dictionary of plain values, for a file."""
     return dataclasses.asdict(config)
 
 
-def from_json(values: Mapping[str, Any]) -> Config:
+def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
     """Returns the config that `to_json` wrote.
 
+    Args:
+        values: what it wrote.
+        kind: of the config.
+
     Raises:
-        InputError: a section or field is missing or unknown, as in the file of another version.
+        InputError: it is of a run of another kind, or a field is missing or unknown, as in the file of another version.
     """
+    kinds = _sections(kind)
     try:
-        sections = {name: _section(kind, values[name]) for name, kind in _SECTIONS.items()}
-        return Config(recipe=values["recipe"], **sections)
+        return kind(recipe=values["recipe"], **{name: _section(kinds[name], values[name]) for name in kinds})
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"the saved config is not of this version of seer_tf ({error}); use the one that wrote it"
+            f"the saved config is of another kind of run, or not of this version of seer_tf ({error}): use that one"
         ) from None
 
 
-def to_text(config: Config) -> str:
+def to_text(config: BaseConfig) -> str:
     """Returns one line `section.field=value` per field, in the form that `override` reads."""
     return "\n".join(
         f"{section}.{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for section in _SECTIONS
+        for section in _sections(type(config))
         for name, value in dataclasses.asdict(getattr(config, section)).items()
     )
 
 
-def differences(one: Config, other: Config) -> list[str]:
+def differences(one: AnyConfig, other: AnyConfig) -> list[str]:
     """Returns one text `section.field: value here, value there` for each field in which two configs differ."""
     texts = []
-    for section in _SECTIONS:
+    for section in _sections(type(one)):
         left, right = getattr(one, section), getattr(other, section)
         for field in dataclasses.fields(left):
             ours, theirs = getattr(left, field.name), getattr(right, field.name)
@@ -289,8 +303,6 @@ PARTS_TO_RESET = ("head", "prototypes", "optimizer", "schedule")
 ON_TROUBLE = ("warn", "stop")
 REDUCE_PRECISIONS = ("float32", "bfloat16", "float16")
 ACTIVATION_CHECKPOINTING = ("none", "block", "stage")
-
-_SECTIONS = {name: kind for name, kind in typing.get_type_hints(Config).items() if name != "recipe"}
 
 _POSITIVE = (
     "data.global_batch_size",
@@ -311,6 +323,11 @@ _POSITIVE = (
     "run.keep_checkpoints",
     "run.steps_per_call",
 )
+
+
+def _sections(kind: type[BaseConfig]) -> dict[str, Any]:
+    """Returns the types of the sections by name."""
+    return {name: section for name, section in typing.get_type_hints(kind).items() if name != "recipe"}
 
 
 def _section(kind: type, values: Mapping[str, Any]) -> Any:

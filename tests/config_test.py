@@ -72,7 +72,7 @@ def test_validate_refuses(assignment: str, expected: str) -> None:
 def test_every_recipe_is_valid_and_survives_its_file(name: str) -> None:
     config = configs.validate(recipe(name))
     assert config.recipe == name
-    assert configs.from_json(json.loads(json.dumps(configs.to_json(config)))) == config
+    assert configs.from_json(json.loads(json.dumps(configs.to_json(config))), Config) == config
     assert configs.override(Config(recipe=name), configs.to_text(config).splitlines()) == config
 
 
@@ -85,7 +85,7 @@ def test_a_file_of_another_version_is_refused() -> None:
     values = configs.to_json(Config())
     values["head"]["num_clusters"] = 3
     with pytest.raises(InputError, match="not of this version"):
-        configs.from_json(values)
+        configs.from_json(values, Config)
 
 
 def test_differences_names_each_field() -> None:

@@ -19,7 +19,7 @@ from seer_tf.errors import InputError
 from seer_tf.models.swav_model import SwavModel
 from seer_tf.train import saved_tensors
 from seer_tf.train.run_directory import RunDirectory
-from seer_tf.train.state import TrainState, initial_model, model_variables
+from seer_tf.train.state import RunState, initial_model, model_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Quality:
 class Checkpoints:
     """The checkpoints of one run: the last few, one every so many steps, and the best."""
 
-    def __init__(self, directory: RunDirectory, state: TrainState) -> None:
+    def __init__(self, directory: RunDirectory, state: RunState) -> None:
         """Names them.
 
         Args:

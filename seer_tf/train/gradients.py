@@ -19,20 +19,29 @@ Crops = tuple[tf.Tensor, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Gradients:
-    """What one replica contributes to a step.
+class Contribution:
+    """What one replica contributes to a step of any kind.
 
     Attributes:
         loss: scalar, its share of the mean over all images; to be summed over the replicas.
         scaled: for each trained variable the gradient of loss times loss scale; to be summed likewise.
-        scores: [V, B, K].
-        codes: [A, B, K].
-        embeddings: [A, B, D], of the assigning crops.
+        scores: what the network says of the images, of any shape.
     """
 
     loss: tf.Tensor
     scaled: list[tf.Tensor]
     scores: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Gradients(Contribution):
+    """What one replica contributes to a step of SwAV; its scores are [V, B, K].
+
+    Attributes:
+        codes: [A, B, K].
+        embeddings: [A, B, D], of the assigning crops.
+    """
+
     codes: tf.Tensor
     embeddings: tf.Tensor
 

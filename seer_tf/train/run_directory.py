@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import seer_tf
 from seer_tf import config as configs
-from seer_tf.config import Config
+from seer_tf.config import AnyConfig, BaseConfig, Config
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
 from seer_tf.whole_file import write_whole
@@ -72,8 +72,19 @@ class RunDirectory:
         steps = self.checkpoint_steps()
         return self.checkpoint(steps[-1]) if steps else None
 
+    def holds_a_run(self) -> bool:
+        """Returns whether a run was started here."""
+        return (self.path / "config.json").exists()
+
     def read_config(self) -> Config:
+        """Returns the config that a run of pretraining was started with; raises as `read_config_of`."""
+        return self.read_config_of(Config)
+
+    def read_config_of(self, kind: type[AnyConfig]) -> AnyConfig:
         """Returns the config that the run was started with.
+
+        Args:
+            kind: of the run.
 
         Raises:
             InputError: the directory is not one of a run.
@@ -87,22 +98,22 @@ class RunDirectory:
                     f"{self.path} was made by seer_tf {written_by}, which is newer than this {seer_tf.__version__}: "
                     "install that one to go on with it"
                 )
-            return configs.from_json(content["config"])
+            return configs.from_json(content["config"], kind)
         except FileNotFoundError:
             raise InputError(f"{self.path} is not the directory of a run: it has no config.json") from None
         except (json.JSONDecodeError, KeyError):
             raise InputError(f"{file} is damaged; restore it or start a new run in another directory") from None
 
-    def check(self, config: Config) -> None:
+    def check(self, config: BaseConfig) -> None:
         """Raises where `claim` would, and writes nothing.
 
         Raises:
             InputError: the directory belongs to another run, or is something else that is not empty.
         """
-        if (self.path / "config.json").exists():
+        if self.holds_a_run():
             changed = [
                 text
-                for text in configs.differences(self.read_config(), config)
+                for text in configs.differences(self.read_config_of(type(config)), config)
                 if text.partition(":")[0] not in _MAY_CHANGE
             ]
             if changed:
@@ -114,7 +125,7 @@ class RunDirectory:
             raise InputError(f"{self.path} is not empty and not the directory of a run; give another --run_dir")
 
     @contextlib.contextmanager
-    def claimed(self, config: Config) -> Iterator[None]:
+    def claimed(self, config: BaseConfig) -> Iterator[None]:
         """Claims the directory, and keeps other processes from doing so until the context ends or this process dies.
 
         Raises:
@@ -130,7 +141,7 @@ class RunDirectory:
                 ) from None
             yield
 
-    def claim(self, config: Config) -> None:
+    def claim(self, config: BaseConfig) -> None:
         """Makes the directory belong to a run of this config: writes config.json, or checks the one that is there.
 
         Raises:
@@ -139,13 +150,13 @@ class RunDirectory:
         self.check(config)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not (self.path / "config.json").exists():
+            if not self.holds_a_run():
                 content = {"config": configs.to_json(config), "versions": versions()}
                 write_whole(self.path / "config.json", json.dumps(content, indent=2) + "\n")
         except OSError as error:
             raise InputError(f"{self.path} cannot be written ({error.strerror}); give another --run_dir") from None
 
-    def facts(self, config: Config, source: Source) -> dict[str, str]:
+    def facts(self, config: BaseConfig, source: Source) -> dict[str, str]:
         """Returns what must be the same on every worker of a run that continues in this directory."""
         return {
             **versions(),

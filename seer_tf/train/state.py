@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from seer_tf import distribution
-from seer_tf.config import Config
+from seer_tf.config import BaseConfig, Config
 from seer_tf.models.swav_model import SwavModel, build_swav_model
 from seer_tf.optimizers.lars import LARS
 from seer_tf.optimizers.loss_scale import LossScale
@@ -13,19 +13,51 @@ from seer_tf.swav.queue import Queue
 from seer_tf.train.skipped_steps import SkippedSteps
 
 
-class TrainState:
-    """The variables of a run, built from its config and seed.
+class RunState:
+    """What every kind of run has.
+
+    Attributes:
+        config: the run's config.
+        model: what is trained.
+        loss_scale: for gradients that are float16 in the network or on the wire; one otherwise.
+        skipped: counters of the steps that were left out.
+        step: int64 scalar, the number of batches consumed (also those whose update was skipped): the data position.
+    """
+
+    config: BaseConfig
+
+    def __init__(self, model: keras.Model) -> None:
+        """Makes the variables; call it inside the scope of the strategy that will run the step, with a config set.
+
+        Args:
+            model: what is trained.
+        """
+        self.model = model
+        run = self.config.run
+        self.loss_scale = LossScale(dynamic="float16" in (run.precision.removeprefix("mixed_"), run.reduce_precision))
+        self.skipped = SkippedSteps()
+        self.step = distribution.shared_variable(0, tf.int64, "step")
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Returns every variable under the name that it has in a checkpoint."""
+        named = model_variables(self.model) | {"step": self.step}
+        named |= {"loss_scale/value": self.loss_scale.value, "loss_scale/good_steps": self.loss_scale.good_steps}
+        return named | {"skipped_steps/total": self.skipped.total, "skipped_steps/in_a_row": self.skipped.in_a_row}
+
+
+class TrainState(RunState):
+    """The variables of a run of pretraining, built from its config and seed.
 
     Attributes:
         config: the run's config.
         model: backbone, head and prototypes.
         schedule: of the learning rate.
         optimizer: LARS; its `iterations` counts the updates that were made and drives the schedule.
-        loss_scale: for gradients that are float16 in the network or on the wire; one otherwise.
         queue: of small batches, or None where the config has none.
-        skipped: counters of the steps that were left out.
-        step: int64 scalar, the number of batches consumed (also those whose update was skipped): the data position.
     """
+
+    config: Config
+    model: SwavModel
 
     def __init__(self, config: Config, model: SwavModel | None = None) -> None:
         """Builds model and optimizer; call it inside the scope of the strategy that will run the step.
@@ -36,7 +68,7 @@ class TrainState:
         """
         self.config = config
         synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
-        self.model = model if model is not None else initial_model(config, synchronized=synchronized)
+        super().__init__(model if model is not None else initial_model(config, synchronized=synchronized))
         self.schedule = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
         self.optimizer = LARS(
             self.schedule,
@@ -46,27 +78,18 @@ class TrainState:
             epsilon=config.optimizer.epsilon,
         )
         self.optimizer.build(self.model.trainable_variables)
-        self.loss_scale = LossScale(dynamic=_uses_float16(config))
         self.queue = _queue(config, self.model) if config.swav.queue_length else None
-        self.skipped = SkippedSteps()
-        self.step = distribution.shared_variable(0, tf.int64, "step")
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Returns every variable under the name that it has in a checkpoint."""
-        named = model_variables(self.model)
+        named = super().named_variables()
         for variable in self.model.trainable_variables:
             named[f"lars/velocity/{variable.path}"] = self.optimizer.velocity(variable).value
-        named |= {"lars/iterations": self.optimizer.iterations.value, "step": self.step}
+        named |= {"lars/iterations": self.optimizer.iterations.value}
         named |= {f"schedule/{name}": variable for name, variable in self.schedule.variables.items()}
-        named |= {"loss_scale/value": self.loss_scale.value, "loss_scale/good_steps": self.loss_scale.good_steps}
-        named |= {"skipped_steps/total": self.skipped.total, "skipped_steps/in_a_row": self.skipped.in_a_row}
         if self.queue is not None:
             named |= {"queue/embeddings": self.queue.embeddings, "queue/num_pushed": self.queue.num_pushed}
         return named
-
-
-def _uses_float16(config: Config) -> bool:
-    return config.run.precision == "mixed_float16" or config.run.reduce_precision == "float16"
 
 
 def _queue(config: Config, model: SwavModel) -> Queue:

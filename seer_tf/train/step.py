@@ -9,9 +9,9 @@ from seer_tf import distribution
 from seer_tf.data.pretraining import Batch, distorted
 from seer_tf.models.swav_head import unit_norm
 from seer_tf.train import measurements
-from seer_tf.train.gradients import Gradients, at_once, in_micro_batches
+from seer_tf.train.gradients import Contribution, at_once, in_micro_batches
 from seer_tf.train.moving_statistics import MovingStatistics
-from seer_tf.train.state import TrainState
+from seer_tf.train.state import RunState, TrainState
 
 
 @tf.autograph.experimental.do_not_convert  # nothing here branches on a tensor, and converting doubles the tracing
@@ -79,7 +79,7 @@ def frozen_variables(state: TrainState) -> dict[str, tf.Tensor]:
 
 
 def reduced(
-    state: TrainState, own: Gradients, statistics: MovingStatistics
+    state: RunState, own: Contribution, statistics: MovingStatistics
 ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
     """Returns loss and gradients of all replicas together, and what of this step is not finite on any of them.
 
@@ -103,7 +103,7 @@ def reduced(
     return loss, gradients, tf.where(tf.reduce_any(bad), tf.argmax(bad, output_type=tf.int32), -1)
 
 
-def watched(state: TrainState) -> list[str]:
+def watched(state: RunState) -> list[str]:
     """Returns the names of the tensors whose finiteness a step checks, in the order that `first_bad` counts."""
     return [
         *(variable.path for variable in state.model.non_trainable_variables),

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from seer_tf import config as configs
-from seer_tf.config import Config
+from seer_tf.config import BaseConfig
 from seer_tf.errors import InputError
 
 _SHEET_IMAGES = 8
@@ -18,7 +18,7 @@ _SHEET_IMAGES = 8
 class Summaries:
     """TensorBoard's events of one run."""
 
-    def __init__(self, directory: pathlib.Path, config: Config) -> None:
+    def __init__(self, directory: pathlib.Path, config: BaseConfig) -> None:
         """Opens a new event file in `directory`, and writes the config as text and as hyperparameters.
 
         Raises:
