@@ -12,6 +12,7 @@ import tqdm
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_WORTH_A_LINE = 2.0
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left{postfix}"
 _is_silent = contextvars.ContextVar("_is_silent", default=False)
 
 
@@ -56,7 +57,9 @@ class Progress:
         self._started = self._last_line = time.monotonic()
         self._silent = _is_silent.get()
         on_terminal = sys.stderr.isatty() and not self._silent
-        self._bar = tqdm.tqdm(total=total, initial=done, unit=unit, desc=label) if on_terminal else None
+        self._bar = (
+            tqdm.tqdm(total=total, initial=done, unit=unit, desc=label, bar_format=_BAR) if on_terminal else None
+        )
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -72,11 +75,11 @@ class Progress:
             self._line()
 
     def advance(self, pieces: int = 1, note: str = "") -> None:
-        """Counts `pieces` more as done, and shows `note` (a few words on how it goes) with the next line."""
+        """Counts `pieces` more as done, and shows `note` (a few words on how it goes) until there is another."""
         self._done += pieces
-        self._note = note
+        self._note = note or self._note
         if self._bar is not None:
-            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.set_postfix_str(self._note, refresh=False)
             self._bar.update(pieces)
         elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
             self._line()

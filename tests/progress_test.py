@@ -1,5 +1,8 @@
 """Progress on something that is not a terminal: plain lines, and few of them."""
 
+import re
+import sys
+
 import pytest
 
 from seer_tf import progress
@@ -19,6 +22,16 @@ def test_lines_say_how_far_how_fast_and_how_long(
         "pretraining: 40 of 100 steps, 0.8/s, 1 min 15 s left",
         "pretraining: 80 of 100 steps, 1.0/s, 20 s left, loss 3",
     ]
+
+
+def test_the_line_of_a_terminal_keeps_the_last_note_and_says_what_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Progress(4, "step", "pretraining") as bar:
+        bar.advance(1, note="loss 3")
+        bar.advance(2)
+    assert re.search(r"pretraining:  75%.* 3/4, .*step.*, [0-9:?]+ left, loss 3", capsys.readouterr().err)
 
 
 def test_what_takes_moments_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
