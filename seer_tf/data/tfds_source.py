@@ -4,6 +4,7 @@ Nothing is ever downloaded. Records are found by number, and images stay the enc
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,9 @@ from seer_tf.errors import InputError
 class TfdsSource(Source):
     """One split, the records of its TFRecord files found by their lengths."""
 
-    def __init__(self, split: tfds.core.SplitInfo, image_key: str, label_key: str | None, name: str) -> None:
-        """`image_key` and `label_key` are features of the records; `name` begins the ids."""
-        self._image_key, self._label_key = image_key, label_key
+    def __init__(self, split: tfds.core.SplitInfo, image_key: str, class_key: str | None, name: str) -> None:
+        """`image_key` and `class_key` are features of the records; `name` begins the ids."""
+        self._image_key, self._class_key = image_key, class_key
         self._paths = [instruction.filename for instruction in split.file_instructions]
         places = []
         for number, instruction in enumerate(split.file_instructions):
@@ -32,11 +33,20 @@ class TfdsSource(Source):
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 `[num_images]`, after reading all records once; None without classes."""
-        if self._label_key is None:
+        """Class of each image, int64 `[num_images]`; None without classes, or where an image has none or several."""
+        if self._class_key is None or any(len(classes) != 1 for classes in self._classes):
             return None
+        return np.array(self._classes, np.int64)[:, 0]
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """Returns the classes of image `index`, any number of them."""
+        return () if self._class_key is None else self._classes[index]
+
+    @functools.cached_property
+    def _classes(self) -> list[tuple[int, ...]]:
+        """Reads all records once."""
         features = map(self._features, range(self.num_images))
-        return np.array([feature[self._label_key].int64_list.value[0] for feature in features], np.int64)
+        return [tuple(feature[self._class_key].int64_list.value) for feature in features]
 
     def read(self, index: int) -> bytes:
         """Returns the encoded bytes of image `index`."""
@@ -72,11 +82,13 @@ def open_tfds(name_at_split: str) -> TfdsSource:
     image_key = _first(info.features, tfds.features.Image)
     if image_key is None:
         raise InputError(f"tfds:{name}: its records hold no image; take a dataset with an image feature.")
-    label_key = _first(info.features, tfds.features.ClassLabel)
-    source = TfdsSource(split_info, image_key, label_key, name_at_split)
-    source.class_names = None if label_key is None else tuple(info.features[label_key].names)
+    # One class of an image, or any number of them, as in tfds:voc.
+    labels = {key: getattr(feature, "feature", feature) for key, feature in info.features.items()}
+    class_key = _first(info.features, tfds.features.ClassLabel) or _first(labels, tfds.features.ClassLabel)
+    source = TfdsSource(split_info, image_key, class_key, name_at_split)
+    source.class_names = None if class_key is None else tuple(labels[class_key].names)
     return source
 
 
-def _first(features: tfds.features.FeaturesDict, kind: type) -> str | None:
+def _first(features: Mapping[str, Any], kind: type) -> str | None:
     return next((key for key, feature in features.items() if isinstance(feature, kind)), None)

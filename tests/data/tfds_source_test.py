@@ -1,10 +1,12 @@
 """A dataset of TensorFlow Datasets, prepared here and by number; nothing is downloaded."""
 
 import io
+import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
@@ -20,29 +22,41 @@ def _encoded(number: int) -> bytes:
     return encoded.getvalue()
 
 
+class Numbers(tfds.core.GeneratorBasedBuilder):
+    """Images of their number; even and odd, or what divides them."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="small"), tfds.core.BuilderConfig(name="divisors")]
+    pkg_dir_path = pathlib.Path(__file__).parent
+    code_path = None  # TFDS looks for the checksums of downloads beside it
+    url_infos: dict[str, Any] = {}
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        picture = tfds.features.Image(shape=(None, None, 3), encoding_format="png")
+        kinds = {
+            "small": tfds.features.ClassLabel(names=["even", "odd"]),
+            "divisors": tfds.features.Sequence(tfds.features.ClassLabel(names=["two", "three"])),
+        }
+        features = tfds.features.FeaturesDict({"picture": picture, "kind": kinds[self.builder_config.name]})
+        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {"train": self._generate_examples(range(_NUM_TRAIN)), "test": self._generate_examples(range(50, 53))}
+
+    def _generate_examples(self, numbers: range) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number in numbers:
+            divisors = [kind for kind, divisor in enumerate((2, 3)) if number % divisor == 0]
+            kind = divisors if self.builder_config.name == "divisors" else number % 2
+            yield number, {"picture": io.BytesIO(_encoded(number)), "kind": kind}
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
+    """Both configurations, prepared as `tfds build` does, in two files of records where there are enough."""
     directory = tmp_path_factory.mktemp("tfds")
-    version = directory / "numbers" / "small" / "1.0.0"
-    version.mkdir(parents=True)
-    features = tfds.features.FeaturesDict(
-        {
-            "picture": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
-            "kind": tfds.features.ClassLabel(names=["even", "odd"]),
-        }
-    )
-    template = tfds.core.ShardedFileTemplate(data_dir=version, dataset_name="numbers", filetype_suffix="tfrecord")
-    splits = []
-    for split, shards in {"train": [range(6), range(6, _NUM_TRAIN)], "test": [range(50, 53)]}.items():
-        for number, images in enumerate(shards):
-            name = f"numbers-{split}.tfrecord-{number:05d}-of-{len(shards):05d}"
-            with tf.io.TFRecordWriter(str(version / name)) as writer:
-                for image in images:
-                    example = {"picture": io.BytesIO(_encoded(image)), "kind": image % 2}
-                    writer.write(features.serialize_example(features.encode_example(example)))
-        lengths = [len(images) for images in shards]
-        splits.append(tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=0, filename_template=template))
-    tfds.folder_dataset.write_metadata(data_dir=version, features=features, split_infos=splits)
+    for config in Numbers.BUILDER_CONFIGS:
+        builder = Numbers(data_dir=str(directory), config=config.name)
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=2))
     return directory
 
 
@@ -63,6 +77,12 @@ def test_labels_and_names_of_classes():
     assert source.class_names == ("even", "odd")
     assert source.labels is not None and source.labels.dtype == np.int64
     assert source.labels.tolist() == [0, 1, 0]
+
+
+def test_several_classes_of_an_image():
+    source = sources.open_source("tfds:numbers/divisors@train")
+    assert source.class_names == ("two", "three") and source.labels is None
+    assert [source.classes_of(index) for index in range(4)] == [(0, 1), (), (0,), (1,)]
 
 
 def test_a_slice_of_a_split():
