@@ -9,10 +9,12 @@ import sys
 import tensorflow as tf
 from absl import flags
 
-from experiments import command, strategy_flags
+from experiments import auto_flags, command, strategy_flags
+from seer_tf import auto_recipe
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.data.sources import GRAMMAR, Source, open_source
+from seer_tf.data.survey import survey
 from seer_tf.errors import InputError
 from seer_tf.evaluation.online_probe import OnlineProbe
 from seer_tf.recipes import RECIPES, recipe
@@ -23,7 +25,12 @@ from seer_tf.train.log import Watching
 from seer_tf.train.loop import check_fit, pretrain
 from seer_tf.train.run_directory import RunDirectory
 
-RECIPE = flags.DEFINE_string("recipe", None, f"Named config to start from: {', '.join(RECIPES)}.", required=True)
+RECIPE = flags.DEFINE_string(
+    "recipe",
+    None,
+    f"Named config to start from: {', '.join(RECIPES)}; or {auto_recipe.NAME}, which derives one from the images.",
+    required=True,
+)
 DATA = flags.DEFINE_string("data", None, f"Images: {GRAMMAR}. [the recipe's]")
 RUN_DIR = flags.DEFINE_string("run_dir", None, "Directory of the run, new or to be continued.", required=True)
 SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and augmentation. [the recipe's]")
@@ -43,6 +50,7 @@ MAX_BAD_FRACTION = flags.DEFINE_float("max_bad_fraction", None, "Of the images, 
 XLA = flags.DEFINE_bool("xla", None, "Compiles the step; with one device only. [the recipe's]")
 SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Prints the resolved config and ends.")
 
+flags.adopt_module_key_flags(auto_flags)
 flags.adopt_module_key_flags(strategy_flags)
 
 
@@ -59,7 +67,13 @@ def resolved_config() -> Config:
         "run.xla": XLA.value,
     }
     assignments = [f"{field}={value}" for field, value in fields.items() if value is not None]
-    return configs.validate(configs.override(recipe(RECIPE.value), [*SET.value, *assignments]))
+    assignments = [*SET.value, *assignments]
+    if RECIPE.value != auto_recipe.NAME:
+        return configs.validate(configs.override(recipe(RECIPE.value), assignments))
+    directory = RunDirectory(RUN_DIR.value)
+    if directory.holds_a_run():
+        return configs.validate(configs.override(directory.read_config(), assignments))
+    return auto_flags.derived(open_source(DATA.value or Config().data.source), assignments)
 
 
 def watching(config: Config, source: Source) -> Watching:
@@ -91,6 +105,7 @@ def main() -> None:
         placement = strategy_flags.placement(cluster)
         source = open_source(config.data.source)
         check_fit(config, source, placement.num_replicas)
+        survey(source)  # or raises
         directory.check(config)
         facts.update(directory.facts(config, source), devices=f"{placement.num_devices}")
     with lost_workers_named(cluster):

@@ -23,6 +23,7 @@ _USING = {"evaluation", "export", "reports"}
 _MAY_IMPORT = {
     **dict.fromkeys(_GROUND | {"recipes"} | _LEARNING, _GROUND),
     "planning": _GROUND | {"models"},
+    "auto_recipe": _GROUND | {"models", "planning"},
     "train": _GROUND | _LEARNING,
     **dict.fromkeys(_USING, _GROUND | _LEARNING | {"train"}),
 }

@@ -1,0 +1,90 @@
+"""The flags of `--recipe=auto`, and the config that it derives from the images, this machine and the time there is."""
+
+import dataclasses
+import os
+
+from absl import flags
+
+from experiments import strategy_flags
+from experiments.rehearsal import images_per_second
+from seer_tf import auto_recipe
+from seer_tf import config as configs
+from seer_tf.auto_recipe import Choice, Facts
+from seer_tf.config import Config
+from seer_tf.data.sources import Source
+from seer_tf.data.survey import survey
+from seer_tf.errors import InputError
+from seer_tf.strategies import num_gpus
+
+MINUTES = flags.DEFINE_float("minutes", 45, "Of --recipe=auto: how long training may take.", lower_bound=0.1)
+DEVICE_MEMORY = flags.DEFINE_float(
+    "device_memory_gib", None, "Of --recipe=auto: memory of one device. [the host's, or 16 of a GPU]", lower_bound=0.1
+)
+
+# A first guess, for the choice of the network; the rehearsal then measures.
+_FLOPS_OF_A_CORE, _FLOPS_OF_A_GPU = 25e9, 10e12
+_GPU_GIB = 16.0
+_MOST_REHEARSALS = 2
+
+
+def derived(source: Source, assignments: list[str]) -> Config:
+    """Returns the config for the images, and prints each of its values with the reason.
+
+    Args:
+        source: the images.
+        assignments: what the user has set, which holds whatever is derived.
+
+    Raises:
+        InputError: several workers are named, the images teach nothing, no network fits, or an assignment is wrong.
+    """
+    placement = strategy_flags.placement(strategy_flags.cluster())
+    if placement.cluster is not None:
+        raise InputError(
+            "--recipe=auto looks at one host; derive a config there with --strategy=auto --show_config, and give its "
+            "lines to all workers by --set"
+        )
+    seen, gpus = survey(source), num_gpus()
+    gib = DEVICE_MEMORY.value or (_GPU_GIB if gpus else _host_gib() / placement.num_devices)
+    facts = Facts(
+        num_images=seen.num_images,
+        shorter_side_px=seen.shorter_side_px,
+        num_devices=placement.num_devices,
+        is_accelerator=bool(gpus),
+        device_bytes=round(gib * 2**30),
+        minutes=MINUTES.value,
+        flops_per_second=_FLOPS_OF_A_GPU * placement.num_devices if gpus else _FLOPS_OF_A_CORE * (os.cpu_count() or 1),
+    )
+    print(
+        f"{facts.num_images} images, shorter side {facts.shorter_side_px} px; {facts.num_devices} device(s) of ", end=""
+    )
+    print(f"{gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; {facts.minutes:g} minutes", flush=True)
+    choices, config = _tried(facts, assignments)
+    own = dict(assignment.split("=", 1) for assignment in assignments)
+    for choice in choices:
+        print(f"  {choice}" if choice.field not in own else f"  {choice.field}={own[choice.field]} as you set it")
+    return config
+
+
+def _tried(facts: Facts, assignments: list[str]) -> tuple[list[Choice], Config]:
+    """Returns choices and config, with a length that comes from a measured speed unless the user has set it."""
+
+    def resolved(choices: list[Choice]) -> Config:
+        return configs.validate(configs.override(auto_recipe.config_of(choices), assignments))
+
+    choices = auto_recipe.choose(facts)
+    if any(assignment.startswith("run.num_steps=") for assignment in assignments):
+        return choices, resolved(choices)
+    for _ in range(_MOST_REHEARSALS):
+        config = resolved(choices)
+        print(f"trying RegNetY-{config.backbone.variant} for some steps, to see how fast it is here …", flush=True)
+        speed = images_per_second(config, strategy_flags.STRATEGY.value, facts.num_devices)
+        again = dataclasses.replace(facts, flops_per_second=auto_recipe.speed_of(config, speed))
+        choices = auto_recipe.with_speed(choices, facts, speed)
+        if auto_recipe.leaves_enough_steps(resolved(choices)):
+            break
+        choices = auto_recipe.choose(again)
+    return choices, resolved(choices)
+
+
+def _host_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

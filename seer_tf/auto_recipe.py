@@ -1,0 +1,295 @@
+"""The recipe `auto`: a config from the images, the devices and the time there are, with a reason for each value.
+
+No rule knows a set of images by name. "Measured" refers to docs/results.md; papers and released code are those of
+`recipes.py`. Between what was measured here on thousands of small images and what the papers used for millions, a rule
+of ours carries values over, and says so.
+"""
+
+import dataclasses
+import itertools
+import math
+
+from seer_tf import config as configs
+from seer_tf import planning
+from seer_tf.config import Config
+from seer_tf.errors import InputError
+from seer_tf.models import regnet_design
+
+NAME = "auto"
+
+_SIDES_PX = (32, 64, 96, 128, 160, 224)
+_VARIANTS = ("90MF", "200MF", "400MF", "800MF", "1.6GF", "4GF", "8GF", "16GF", "32GF", "64GF", "128GF", "256GF")
+_STRIDE_ONE_PX = 64  # up to here the stem keeps the resolution
+_SMALL_PX = 96  # below it crops are those that were measured here, from it on those of the papers
+_LEAST_STEPS = 4000
+_MOST_EPOCHS = 800
+_PARAMETERS_PER_IMAGE = 100
+_MEMORY_SHARE = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the config is derived from.
+
+    Attributes:
+        num_images: how many there are.
+        shorter_side_px: of a typical image.
+        num_devices: replicas.
+        is_accelerator: whether they are GPUs.
+        device_bytes: memory of one.
+        minutes: how long training may take.
+        flops_per_second: of all devices, as far as it is known.
+    """
+
+    num_images: int
+    shorter_side_px: int
+    num_devices: int
+    is_accelerator: bool
+    device_bytes: int
+    minutes: float
+    flops_per_second: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One field of the config, as `config.override` reads it, and why it has this value."""
+
+    field: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Returns it as one line."""
+        return f"{self.field + '=' + self.value:44} {self.reason}"
+
+
+def choose(facts: Facts) -> list[Choice]:
+    """Returns the choices of all fields that depend on the facts.
+
+    Raises:
+        InputError: there are too few images for any batch, or no network fits the memory.
+    """
+    if facts.num_images < 2 * facts.num_devices:
+        raise InputError(
+            f"{facts.num_images} images are too few for {facts.num_devices} devices; there must be two for each"
+        )
+    batch = _batch(facts)
+    choices = [
+        *batch,
+        *_prototypes(facts),
+        *_objective(),
+        Choice(
+            "run.precision",
+            "mixed_bfloat16" if facts.is_accelerator else "float32",
+            "bfloat16 has float32's range and needs no loss scale; a CPU gains little by it",
+        ),
+    ]
+    base = config_of(choices)
+    choices += _network(facts, base)
+    found = planning.fitting(config_of(choices), facts.num_devices, round(_MEMORY_SHARE * facts.device_bytes))
+    if found is None:
+        raise InputError(
+            f"no network fits {facts.device_bytes / 2**30:.1f} GiB with {base.data.global_batch_size} images in a "
+            "step; take another recipe with a lower data.global_batch_size"
+        )
+    for field, _, value in (assignment.partition("=") for assignment in found[0]):
+        choices = [choice for choice in choices if choice.field != field]
+        choices.append(Choice(field, value, f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/planning.md)"))
+    config = config_of(choices)
+    return choices + _length(facts, config, facts.flops_per_second / planning.plan(config, 1).step_flops)
+
+
+def with_speed(choices: list[Choice], facts: Facts, images_per_second: float) -> list[Choice]:
+    """Returns the choices with the length that a measured speed allows."""
+    config = config_of(choices)
+    length = _length(
+        facts, config, images_per_second / config.data.global_batch_size, f"{images_per_second:.0f} images/s"
+    )
+    fields = {choice.field for choice in length}
+    return [choice for choice in choices if choice.field not in fields] + length
+
+
+def leaves_enough_steps(config: Config) -> bool:
+    """Returns whether a run is long enough to learn something, or as long as a smaller network would make it."""
+    return config.run.num_steps >= _LEAST_STEPS // 2 or config.backbone.variant == _VARIANTS[0]
+
+
+def config_of(choices: list[Choice]) -> Config:
+    """Returns the config that choices make of the plain one."""
+    config = configs.override(Config(), [f"{choice.field}={choice.value}" for choice in choices])
+    return dataclasses.replace(config, recipe=NAME)
+
+
+def speed_of(config: Config, images_per_second: float) -> float:
+    """Returns the floating-point operations per second that a speed amounts to."""
+    return images_per_second * planning.plan(config, 1).step_flops / config.data.global_batch_size
+
+
+def _batch(facts: Facts) -> list[Choice]:
+    for_each = 64
+    wanted = min(for_each * facts.num_devices, 8192, facts.num_images // 8)
+    size = max(facts.num_devices, 2 ** int(math.log2(max(2, wanted))) // facts.num_devices * facts.num_devices)
+    reason = (
+        "the power of two up to 64 for each device (measured; SwAV and SEER have 16 to 64) and an eighth of the images"
+    )
+    return [Choice("data.global_batch_size", str(size), reason)]
+
+
+def _prototypes(facts: Facts) -> list[Choice]:
+    number = min(16_000, max(10, round(100 * (facts.num_images / 10_000) ** 0.7)))
+    choices = [
+        Choice(
+            "head.num_prototypes",
+            str(number),
+            "100 x (images / 10,000)^0.7, from 10 to 16,000: 100 for 10,000 images (measured), 3,000 for ImageNet "
+            "(SwAV), 16,000 for a billion (SEER); the curve is ours",
+        )
+    ]
+    large = number >= 3000
+    hidden, embedding = ("2048", 128) if large else ("512", 64)
+    choices.append(Choice("head.hidden_dims", hidden, "SwAV's head" if large else "measured with few prototypes"))
+    choices.append(Choice("head.embedding_dim", str(embedding), "the same"))
+    batch = int(_batch(facts)[0].value)
+    if 2 * batch >= number:
+        return [*choices, Choice("swav.queue_length", "0", "half as many images in a step as prototypes do (measured)")]
+    length = min(math.ceil(number / batch), facts.num_images // (2 * batch)) * batch
+    return [
+        *choices,
+        Choice(
+            "swav.queue_length", str(length), "batch and queue hold as many images as there are prototypes (SwAV, 4.3)"
+        ),
+    ]
+
+
+def _objective() -> list[Choice]:
+    return [
+        Choice(
+            "swav.epsilon",
+            "0.02",
+            "scores grow where crops share over epsilon / temperature of their variance (measured)",
+        ),
+        Choice("swav.temperature", "0.1", "SwAV, appendix A; SEER the same"),
+        Choice("swav.sinkhorn_iterations", "3", "SwAV, appendix A"),
+        Choice("optimizer.weight_decay", "1e-06", "SwAV, appendix A"),
+    ]
+
+
+def _network(facts: Facts, base: Config) -> list[Choice]:
+    """Returns network and crops: the most arithmetic that still leaves enough steps for them."""
+    best: list[Choice] = []
+    for side, variant in _candidates(facts):
+        choices = [
+            Choice(
+                "backbone.variant",
+                variant,
+                "the largest that leaves time for 4,000 steps and fits; many steps of a small "
+                "network beat few of a large one (measured)",
+            ),
+            *_crops(side),
+        ]
+        config = configs.override(base, [f"{choice.field}={choice.value}" for choice in choices])
+        steps = facts.flops_per_second * 60 * facts.minutes / planning.plan(config, 1).step_flops
+        fits = planning.fitting(config, facts.num_devices, round(_MEMORY_SHARE * facts.device_bytes)) is not None
+        if not best or (steps >= _LEAST_STEPS and fits):
+            best = choices
+    return best
+
+
+def _candidates(facts: Facts) -> list[tuple[int, str]]:
+    """Returns pairs of crop size and variant, from the least arithmetic to the most."""
+    largest = max(_SIDES_PX[0], facts.shorter_side_px)
+    sides = [side for side in _SIDES_PX if side <= largest]
+    variants = [
+        variant
+        for variant in _VARIANTS
+        if variant == _VARIANTS[0]
+        or regnet_design.parameter_count(regnet_design.design(variant)) <= _PARAMETERS_PER_IMAGE * facts.num_images
+    ]
+    pairs = [
+        (side, variant)
+        for side, variant in itertools.product(sides, variants)
+        # Small crops leave nothing for a deep network to see, and large ones are lost on the smallest.
+        if (side < _SMALL_PX) == (variant in _VARIANTS[:2]) or len(variants) <= 2
+    ]
+    return sorted(
+        pairs,
+        key=lambda pair: regnet_design.multiply_adds(
+            regnet_design.design(pair[1]), size_px=pair[0], stem_stride=_stem_stride(pair[0])
+        ),
+    )
+
+
+def _stem_stride(side: int) -> int:
+    return 1 if side <= _STRIDE_ONE_PX else 2
+
+
+def _crops(side: int) -> list[Choice]:
+    small = max(16, round(side * 96 / 224 / 16) * 16)
+    choices = [
+        Choice("crops.num", "2,4", "SEER, 3.2"),
+        Choice(
+            "crops.sizes_px", f"{side},{small}", "no larger than the images; the ratio is that of 224 and 96 px (SwAV)"
+        ),
+        Choice("backbone.stem_stride", str(_stem_stride(side)), "crops up to 64 px keep their resolution in the stem"),
+    ]
+    if side >= _SMALL_PX:
+        return [
+            *choices,
+            Choice("crops.min_area_fractions", "0.14,0.05", "SwAV, appendix A; SEER the same"),
+            Choice("crops.max_area_fractions", "1.0,0.14", "the same"),
+        ]
+    half = [
+        Choice(f"crops.{name}", "0.4", "half of SwAV's: small crops have little else in common (measured)")
+        for name in ("brightness", "contrast", "saturation")
+    ]
+    return [
+        *choices,
+        Choice(
+            "crops.min_area_fractions", "0.4,0.12", "larger parts than SwAV's, which would be a few pixels (measured)"
+        ),
+        Choice("crops.max_area_fractions", "1.0,0.4", "the same"),
+        *half,
+        Choice("crops.blur_probability", "0.0", "a blur of 2 px leaves nothing of a small crop (measured)"),
+    ]
+
+
+def _length(facts: Facts, config: Config, steps_per_second: float, speed: str = "a guess of the speed") -> list[Choice]:
+    batch = config.data.global_batch_size
+    in_time = int(60 * facts.minutes * steps_per_second)
+    epochs = max(_LEAST_STEPS, _MOST_EPOCHS * facts.num_images // batch)
+    steps = max(20, min(in_time, epochs))
+    epoch = max(1, facts.num_images // batch)
+    why = (
+        f"{facts.minutes:g} minutes at {speed}"
+        if steps < epochs
+        else f"{_MOST_EPOCHS} epochs, SwAV's longest, or 4,000 steps"
+    )
+    warmup = max(1, min(steps // 12, 8000, max(50, steps // 40)))
+    peak = max(3.0, 0.3 * batch / 256)
+    frozen = max(1, min(313, epoch, steps // 12))
+    return [
+        Choice("run.num_steps", str(steps), why),
+        Choice(
+            "schedule.peak_learning_rate",
+            f"{peak:g}",
+            "3.0 (measured at 64 images), or SwAV's 0.3 for every 256 if more",
+        ),
+        Choice("schedule.final_learning_rate", f"{peak / 1000:g}", "a thousandth of it (SwAV)"),
+        Choice("schedule.reference_batch_size", str(batch), "the rates above are for this batch"),
+        Choice(
+            "schedule.warmup_steps", str(warmup), "a fortieth of the run, from 50 to 8,000 (measured; SEER has 8,000)"
+        ),
+        Choice("swav.freeze_prototypes_steps", str(frozen), "an epoch, at most SwAV's 313 and a twelfth of the run"),
+        *(
+            [
+                Choice(
+                    "swav.queue_start_step", str(steps * 3 // 40), "after 7.5 % of the run, as SwAV's 15 of 200 epochs"
+                )
+            ]
+            if config.swav.queue_length
+            else []
+        ),
+        Choice("run.log_every_steps", str(max(1, min(50, steps // 20))), "at least twenty lines"),
+        Choice("run.examine_every_steps", str(max(1, min(500, steps // 4))), "at least four looks"),
+        Choice("run.checkpoint_every_steps", str(max(1, min(500, steps // 4))), "at least four checkpoints"),
+    ]

@@ -1,0 +1,106 @@
+"""The rules of the recipe `auto`."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from seer_tf import planning
+from seer_tf.auto_recipe import Facts, choose, config_of, leaves_enough_steps, speed_of, with_speed
+from seer_tf.config import Config, validate
+from seer_tf.errors import InputError
+
+LAPTOP = Facts(
+    num_images=10_000,
+    shorter_side_px=32,
+    num_devices=1,
+    is_accelerator=False,
+    device_bytes=16 * 2**30,
+    minutes=45,
+    flops_per_second=50e9,
+)
+HOST = dataclasses.replace(
+    LAPTOP,
+    num_images=1_281_167,
+    shorter_side_px=375,
+    num_devices=8,
+    is_accelerator=True,
+    minutes=4 * 24 * 60,
+    flops_per_second=80e12,
+)
+CLUSTER = dataclasses.replace(
+    HOST, num_images=10**9, num_devices=512, device_bytes=32 * 2**30, minutes=8 * 24 * 60, flops_per_second=5e15
+)
+
+
+def _config(facts: Facts) -> Config:
+    return validate(config_of(choose(facts)))
+
+
+@pytest.mark.parametrize(
+    ("facts", "prototypes", "batch"),
+    [(LAPTOP, 100, 64), (HOST, 3000, 512), (CLUSTER, 16_000, 8192)],
+    ids=["laptop", "host", "cluster"],
+)
+def test_the_measured_and_the_papers_points_lie_on_the_rules(facts, prototypes, batch):
+    config = _config(facts)
+    assert config.head.num_prototypes == pytest.approx(prototypes, rel=0.01)
+    assert config.data.global_batch_size == batch
+
+
+def test_every_combination_of_facts_makes_a_config_that_fits():
+    for number, side, devices, minutes in itertools.product(
+        (16, 132, 1_000, 50_000, 10**7), (20, 50, 224, 4000), (1, 4), (0.5, 60, 10_000)
+    ):
+        facts = dataclasses.replace(
+            LAPTOP, num_images=number, shorter_side_px=side, num_devices=devices, minutes=minutes
+        )
+        config = _config(facts)
+        assert config.data.global_batch_size <= number and config.data.global_batch_size % devices == 0
+        assert 2 <= config.head.num_prototypes <= number
+        assert config.swav.queue_length <= number
+        assert config.crops.sizes_px[0] <= max(32, side)
+        assert 0 < config.schedule.warmup_steps < config.run.num_steps
+        assert planning.plan(config, devices).memory.total <= facts.device_bytes
+
+
+def test_fewer_images_than_two_for_each_device_are_refused():
+    with pytest.raises(InputError, match="3 images are too few for 2 devices"):
+        choose(dataclasses.replace(LAPTOP, num_images=3, num_devices=2))
+
+
+def test_more_time_never_makes_a_smaller_network():
+    costs = [
+        planning.plan(_config(dataclasses.replace(HOST, minutes=minutes)), 1).step_flops
+        for minutes in (10, 100, 1_000, 10_000, 100_000)
+    ]
+    assert costs == sorted(costs) and costs[0] < costs[-1]
+
+
+def test_many_prototypes_of_a_small_batch_get_a_queue():
+    config = _config(dataclasses.replace(HOST, num_devices=1))
+    assert config.swav.queue_length + config.data.global_batch_size >= config.head.num_prototypes
+    assert _config(LAPTOP).swav.queue_length == 0
+
+
+def test_the_length_follows_from_the_speed():
+    choices = choose(LAPTOP)
+    config = config_of(with_speed(choices, LAPTOP, images_per_second=320.0))
+    assert config.run.num_steps == 45 * 60 * 320 // 64
+    slow = config_of(with_speed(choices, LAPTOP, images_per_second=1.0))
+    assert slow.run.num_steps == 42 and leaves_enough_steps(slow)  # nothing smaller is left
+
+
+def test_no_more_than_eight_hundred_epochs():
+    config = _config(dataclasses.replace(LAPTOP, num_images=1_000, minutes=10_000))
+    assert config.run.num_steps == 800 * 1_000 // 64
+
+
+def test_the_speed_in_operations_is_that_of_the_planner():
+    config = _config(LAPTOP)
+    assert speed_of(config, 64.0) == planning.plan(config, 1).step_flops
+
+
+def test_every_choice_has_a_reason():
+    for choice in choose(HOST):
+        assert len(choice.reason) > 5 and choice.reason in str(choice) and choice.field in str(choice)
