@@ -122,14 +122,15 @@ def kept(qualities: Mapping[int, Quality | None], num_last: int, every_steps: in
         every_steps: of the others, those whose step is a multiple of this; 0 for none.
 
     Returns:
-        These, and the step of the best by the newest measure; of two equals the newer is the best.
+        These, and the step of the best by the newest measure; of two equals the earlier is the best, since what a probe
+        has found goes with all checkpoints until it looks again.
     """
     steps = sorted(qualities)
     chosen = set(steps[-num_last:]) | {step for step in steps if every_steps and step % every_steps == 0}
     rated = [(step, quality) for step in steps if (quality := qualities[step]) is not None]
     if rated:
-        alike = [(quality.value, step) for step, quality in rated if quality.measure == rated[-1][1].measure]
-        chosen.add(max(alike)[1])
+        alike = [(quality.value, -step) for step, quality in rated if quality.measure == rated[-1][1].measure]
+        chosen.add(-max(alike)[1])
     return chosen
 
 
