@@ -1,28 +1,22 @@
-"""The log of a run: what its steps return becomes numbers, a line on the terminal, events, pictures, and a verdict."""
+"""The log of a run of pretraining: what its steps return becomes numbers, pictures, histograms and a verdict."""
 
 import dataclasses
-import json
-import math
 import pathlib
-import time
 from collections.abc import Callable, Mapping
-from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from seer_tf.data.source import Source
 from seer_tf.models.swav_model import SwavModel
-from seer_tf.progress import Progress
 from seer_tf.train import measurements
 from seer_tf.train.checkpoints import Quality
 from seer_tf.train.gallery import RANK_ME, Gallery, View
+from seer_tf.train.interval_log import IntervalLog
 from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.state import TrainState
-from seer_tf.train.step import watched
-from seer_tf.train.summaries import Summaries, crop_sheet
-from seer_tf.train.troubles import Guard, Interval, Trouble
+from seer_tf.train.summaries import crop_sheet
+from seer_tf.train.troubles import Guard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +35,10 @@ class Watching:
     profile_steps: tuple[int, int] | None = None
 
 
-class RunLog:
-    """Shows the progress of a run and writes what is measured.
+class RunLog(IntervalLog):
+    """Shows the progress of pretraining and writes what is measured; the quality is that of the features."""
 
-    Attributes:
-        quality: of the features, for the next checkpoint; None before the first interval ends.
-        troubles: what the last interval has shown, and the one before it had not.
-    """
+    _state: TrainState
 
     def __init__(
         self,
@@ -69,66 +60,29 @@ class RunLog:
         Raises:
             InputError: nothing can be written to the directory.
         """
-        self._state, self._run, self._watching = state, state.config.run, watching
-        self._tensorboard = str(directory.tensorboard)
-        if watching.json_file is not None:
-            _end_half_a_line(watching.json_file)
-        self._summaries = Summaries(directory.tensorboard, state.config)
-        self._step = self._interval_start = int(state.step.numpy())
+        super().__init__(
+            state,
+            directory,
+            Guard(state.config),
+            "pretraining",
+            json_file=watching.json_file,
+            profile_steps=watching.profile_steps,
+        )
         self._summaries.pictures(self._step, {"crops": crop_sheet(crops)})
-        self._gallery, self._guard = Gallery(source, state.config, state.model), Guard(state.config)
+        self._gallery = Gallery(source, state.config, state.model)
         self._probe = watching.probe(state.model) if watching.probe else None
-        self._progress = Progress(self._run.num_steps, "step", "pretraining", done=self._step)
-        self._steps: list[dict[str, np.ndarray]] = []
         self._probed: Mapping[str, float] = {}
-        self._profiling, self._seconds_logging, self._since = False, 0.0, time.monotonic()
-        self.quality: Quality | None = None
-        self.troubles: list[Trouble] = []
 
-    def __enter__(self) -> Self:
-        """Begins to show progress."""
-        self._progress.__enter__()
-        self._profile()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        """Ends the line of progress, and the profile."""
-        self._progress.__exit__(*error)
-        if self._profiling:
-            tf.profiler.experimental.stop()
-
-    def add(self, step: int, metrics: Mapping[str, tf.Tensor]) -> None:
-        """Takes what the steps up to `step` have returned, float [steps] each; ends the interval where it is due."""
-        self._steps.append({name: value.numpy() for name, value in metrics.items()})
-        note, self.troubles = "", []
-        if step % self._run.log_every_steps == 0 or step == self._run.num_steps:
-            note = self._end_interval(step)
-        self._progress.advance(step - self._step, note)
-        self._step = step
-        self._profile()
-
-    def _end_interval(self, step: int) -> str:
-        """Measures, writes and judges the interval that ends at `step`, and returns a few words on it."""
-        now = time.monotonic()
-        steps = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
-        numbers = measurements.of_interval(steps, now - self._since, self._state.config)
-        numbers["speed/share_of_time_logging"] = self._seconds_logging / (now - self._since + self._seconds_logging)
+    def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
+        """Returns what the steps say, and what the gallery and now and then the probe do."""
+        numbers = measurements.of_interval(steps, seconds, self._state.config)
         view = self._gallery.view()
         numbers |= view.numbers()
-        every = self._run.examine_every_steps
-        if step // every > self._interval_start // every or step == self._run.num_steps:
+        if self._examination_is_due(step):
             numbers |= self._examine(step, view)
-        self._summaries.numbers(step, numbers)
-        self._write_json(step, numbers)
-        first_bad = measurements.first_bad(steps, self._interval_start, watched(self._state))
-        self.troubles = self._guard.look(Interval(self._interval_start, step, numbers, first_bad))
-        for trouble in self.troubles:
-            logging.warning("step %d: %s", step, trouble)
         measure = next(iter(self._probed), RANK_ME)
         self.quality = Quality(measure, (numbers | dict(self._probed))[measure])
-        self._steps, self._interval_start, self._since = [], step, time.monotonic()
-        self._seconds_logging = self._since - now
-        return self._note(numbers)
+        return numbers
 
     def _examine(self, step: int, view: View) -> Mapping[str, float]:
         """Writes pictures and histograms, and returns what the probe says."""
@@ -153,12 +107,6 @@ class RunLog:
         self._probed = self._probe() if self._probe else {}
         return self._probed
 
-    def _write_json(self, step: int, numbers: Mapping[str, float]) -> None:
-        if self._watching.json_file is not None:
-            line = {"step": step, **{name: value if math.isfinite(value) else None for name, value in numbers.items()}}
-            with self._watching.json_file.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-
     def _note(self, numbers: Mapping[str, float]) -> str:
         probed = "".join(f", {name.rpartition('/')[2]} {value:.1%}" for name, value in self._probed.items())
         return (
@@ -166,21 +114,3 @@ class RunLog:
             f"{numbers[measurements.IMAGES_PER_SECOND]:.0f} images/s, {numbers[measurements.WAIT_SHARE]:.0%} waiting "
             f"for data{probed}"
         )
-
-    def _profile(self) -> None:
-        """Starts or stops the profiler between two calls of the steps function."""
-        first, last = self._watching.profile_steps or (self._run.num_steps, self._run.num_steps)
-        wanted = first <= self._step < last
-        if wanted and not self._profiling:
-            tf.profiler.experimental.start(self._tensorboard)
-        elif self._profiling and not wanted:
-            tf.profiler.experimental.stop()
-        self._profiling = wanted
-
-
-def _end_half_a_line(file: pathlib.Path) -> None:
-    """Makes the file ready for whole lines: a process that was killed while it wrote may have left half of one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.exists() and file.read_bytes()[-1:] not in (b"\n", b""):
-        with file.open("a") as lines:
-            lines.write("\n")

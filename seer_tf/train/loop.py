@@ -3,11 +3,12 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 import tensorflow as tf
 
 from seer_tf import distribution
-from seer_tf.config import Config
+from seer_tf.config import BaseConfig, Config
 from seer_tf.data.pretraining import distorted, pretraining_dataset
 from seer_tf.data.reading import unreadable_images_named
 from seer_tf.data.replacing import ReplacingSource
@@ -17,11 +18,14 @@ from seer_tf.strategies import is_chief
 from seer_tf.train.checkpoints import Checkpoints
 from seer_tf.train.guards import StopSignals
 from seer_tf.train.initialization import initialize
+from seer_tf.train.interval_log import IntervalLog
 from seer_tf.train.log import RunLog, Watching
 from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.skipped_steps import check_skipped
-from seer_tf.train.state import TrainState
+from seer_tf.train.state import RunState, TrainState
 from seer_tf.train.step import train_step, watched
+
+State = TypeVar("State", bound=RunState)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,26 +64,76 @@ def pretrain(
             belongs to another run or another process writes to it, there is no space, or the run is in trouble and
             `run.on_trouble` says to stop.
     """
+    task: Task[TrainState] = Task(
+        config,
+        state=lambda: TrainState(config),
+        initialize=initialize,
+        batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
+        step=train_step,
+        log=lambda state, batch: RunLog(
+            state, source, directory, distorted(batch, config.crops), watching or Watching()
+        ),
+        remedy="lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon",
+    )
     strategy = strategy or tf.distribute.get_strategy()
     check_fit(config, source, strategy.num_replicas_in_sync)
+    return run(task, directory, strategy)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task(Generic[State]):
+    """A kind of training, as the loop sees it.
+
+    Attributes:
+        config: of the run.
+        state: makes what a step changes; called inside the scope of the strategy.
+        initialize: gives a new state the values that `run.init_from` names.
+        batches: the endless dataset of global batches from a step on, of which each replica gets its slice.
+        step: one step as one replica sees it, from the state and its slice to scalars by name, equal on every replica.
+        log: of what the steps return; it is given the first slice of the first batch.
+        remedy: what to change where numbers are not finite.
+    """
+
+    config: BaseConfig
+    state: Callable[[], State]
+    initialize: Callable[[State], None]
+    batches: Callable[[int, tf.distribute.Strategy], tf.data.Dataset | tf.distribute.DistributedDataset]
+    step: Callable[[State, Any], dict[str, tf.Tensor]]
+    log: Callable[[State, Any], IntervalLog]
+    remedy: str
+
+
+def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Strategy) -> Outcome:
+    """Does a task from the newest checkpoint of a run directory, or from the beginning, to the end.
+
+    Args:
+        task: what is trained, and how.
+        directory: of the run.
+        strategy: over the devices that compute.
+
+    Raises:
+        InputError: the directory belongs to another run or another process writes to it, there is no space, or the run
+            is in trouble and `run.on_trouble` says to stop.
+    """
+    config = task.config
     with directory.claimed(config) if is_chief(strategy) else contextlib.nullcontext():
         with strategy.scope():
-            state = TrainState(config)
+            state = task.state()
         checkpoints = Checkpoints(directory, state)
         if not checkpoints.restore_latest() and config.run.init_from:
-            initialize(state)
+            task.initialize(state)
         step = int(state.step.numpy())
         if step == config.run.num_steps:
             return Outcome(step, stopped_by=None)
         with unreadable_images_named():
-            batches = iter(batches_from(step, config, source, strategy))
+            batches = iter(task.batches(step, strategy))
             batch = next(batches)
             log = None
             if is_chief(strategy):
-                of_replica = tf.nest.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
-                shown = distorted(of_replica, config.crops)
-                log = RunLog(state, source, directory, shown, watching or Watching())
-            return _train(state, strategy, batch, batches, checkpoints, log)
+                log = task.log(
+                    state, tf.nest.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
+                )
+            return _train(task, state, strategy, batch, batches, checkpoints, log)
 
 
 def check_fit(config: Config, source: Source, num_replicas: int) -> None:
@@ -124,23 +178,26 @@ def check_fit(config: Config, source: Source, num_replicas: int) -> None:
 
 
 def _train(
-    state: TrainState,
+    task: Task[State],
+    state: State,
     strategy: tf.distribute.Strategy,
     batch: tuple,
     batches: Iterator,
     checkpoints: Checkpoints,
-    log: RunLog | None,
+    log: IntervalLog | None,
 ) -> Outcome:
     """Makes the steps that are left, or those until somebody wants to stop. The chief alone has a log, and saves."""
     run, step = state.config.run, int(state.step.numpy())
-    advance, agree = steps_function(state, strategy), _agreement(strategy)
+    advance, agree = steps_function(state, strategy, task.step), _agreement(strategy)
     advance(batch, batches, tf.constant(0))  # no step, but the graph: the first rate is one of training
     with StopSignals() as stop, log or contextlib.nullcontext():
         stopping = False
         while step < run.num_steps and not stopping:
             count = _steps_until_next_event(state.config, step)
             metrics, batch = advance(batch, batches, tf.constant(count))
-            check_skipped(metrics["skipped_in_a_row"].numpy(), metrics["first_bad"].numpy(), step, watched(state))
+            check_skipped(
+                metrics["skipped_in_a_row"].numpy(), metrics["first_bad"].numpy(), step, watched(state), task.remedy
+            )
             step += count
             if log:
                 log.add(step, metrics)
@@ -168,29 +225,48 @@ def batches_from(
         source: the images.
         strategy: over the replicas.
     """
+    batch = config.data.global_batch_size
 
-    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        batch = config.data.global_batch_size
-        local = batch // context.num_input_pipelines
-        batches = pretraining_dataset(
+    def of_worker(local: int, first_image: int) -> tf.data.Dataset:
+        return pretraining_dataset(
             ReplacingSource(source, config.data.max_bad_fraction),
             config.crops,
             local_batch_size=local,
             global_batch_size=batch,
-            first_image_in_batch=context.input_pipeline_id * local,
+            first_image_in_batch=first_image,
             seed=config.run.seed,
             first_step=first_step,
             distort_here=config.data.augment_on == "host",
         )
-        of_replica = batch // context.num_replicas_in_sync
+
+    return shared_out(of_worker, batch, strategy)
+
+
+def shared_out(
+    of_worker: Callable[[int, int], tf.data.Dataset], global_batch_size: int, strategy: tf.distribute.Strategy
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """Returns the endless dataset of global batches, of which each replica gets its slice, in the order of replicas.
+
+    Args:
+        of_worker: from the number of images of a worker, and where its slice begins, to the endless dataset of these.
+        global_batch_size: images in a batch of all workers together.
+        strategy: over the replicas.
+    """
+
+    def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = global_batch_size // context.num_input_pipelines
+        batches = of_worker(local, context.input_pipeline_id * local)
+        of_replica = global_batch_size // context.num_replicas_in_sync
         if of_replica < local:
             batches = batches.rebatch(of_replica, drop_remainder=True)  # replicas take one element each, in turn
         return batches.repeat()  # known to be endless: otherwise hosts would ask one another in each step
 
-    return strategy.distribute_datasets_from_function(of_worker)
+    return strategy.distribute_datasets_from_function(of_pipeline)
 
 
-def steps_function(state: TrainState, strategy: tf.distribute.Strategy) -> tf.types.experimental.PolymorphicFunction:
+def steps_function(
+    state: RunState, strategy: tf.distribute.Strategy, step_of_replica: Callable[..., dict[str, tf.Tensor]] = train_step
+) -> tf.types.experimental.PolymorphicFunction:
     """Returns a traced function that makes several steps.
 
     It takes the batch of the first step, the batches after it and the number of steps, and returns each metric as
@@ -199,7 +275,7 @@ def steps_function(state: TrainState, strategy: tf.distribute.Strategy) -> tf.ty
     # TensorFlow has no clock where its operations are deterministic; what is waited for is then not known.
     now = (lambda: tf.constant(0.0, tf.float64)) if state.config.run.deterministic else tf.timestamp
 
-    step = tf.function(train_step, jit_compile=True) if state.config.run.xla else train_step
+    step = tf.function(step_of_replica, jit_compile=True) if state.config.run.xla else step_of_replica
 
     @tf.function
     def several(batch: tuple, batches: Iterator, count: tf.Tensor) -> tuple[dict[str, tf.Tensor], tuple]:
@@ -234,7 +310,7 @@ def _agreement(strategy: tf.distribute.Strategy) -> Callable[[bool], bool]:
     return lambda wish: bool(total(tf.constant(float(wish))) > 0)
 
 
-def _steps_until_next_event(config: Config, step: int) -> int:
+def _steps_until_next_event(config: BaseConfig, step: int) -> int:
     run = config.run
     to_event = [every - step % every for every in (run.log_every_steps, run.checkpoint_every_steps)]
     return min(run.steps_per_call, run.num_steps - step, *to_event)

@@ -26,6 +26,7 @@ LARGEST_SHARE = "prototypes/largest_share"
 LOSS_SCALE = "arithmetic/loss_scale"
 SKIPPED_STEPS = "arithmetic/skipped_steps"
 DISTINCT_BATCHES = "data/distinct_batches"
+MEAN_PIXEL = "data/mean_pixel"
 IMAGES_PER_SECOND = "speed/images_per_second"
 WAIT_SHARE = "speed/share_of_time_waiting_for_data"
 SECONDS_PER_STEP = "speed/seconds_per_step"
@@ -62,28 +63,37 @@ def of_update(state: TrainState, learning_rate: tf.Tensor) -> dict[str, tf.Tenso
 
 
 def of_interval(steps: Mapping[str, np.ndarray], seconds: float, config: Config) -> dict[str, float]:
-    """Returns the numbers of an interval by the names that they have in the log.
+    """Returns the numbers of an interval of pretraining: those of any interval, and the loss beside ln K.
 
     Args:
         steps: float [steps] each, what the steps returned, by name.
         seconds: how long they took together, logging included.
         config: of the run.
+    """
+    numbers, ln_k = of_any_interval(steps, seconds, config.data.global_batch_size), math.log(config.head.num_prototypes)
+    return numbers | {RELATIVE_LOSS: numbers[LOSS] / ln_k if ln_k else math.nan}
+
+
+def of_any_interval(steps: Mapping[str, np.ndarray], seconds: float, global_batch_size: int) -> dict[str, float]:
+    """Returns the numbers of an interval of any kind of run, by the names that they have in the log.
+
+    Args:
+        steps: float [steps] each, what the steps returned, by name.
+        seconds: how long they took together, logging included.
+        global_batch_size: images in a step.
 
     Returns:
         Means over the steps that were made, and what is counted or timed over all of them.
     """
-    made = steps["first_bad"] < 0
-    numbers = {name: _mean(values[made]) for name, values in steps.items() if "/" in name and name != _MEAN_PIXEL}
-    ln_k, num_steps = math.log(config.head.num_prototypes), len(made)
-    loss = _mean(steps["loss"][made])
+    made, num_steps = steps["first_bad"] < 0, len(steps["first_bad"])
+    numbers = {name: _mean(values[made]) for name, values in steps.items() if "/" in name and name != MEAN_PIXEL}
     return numbers | {
-        LOSS: loss,
-        RELATIVE_LOSS: loss / ln_k if ln_k else math.nan,
+        LOSS: _mean(steps["loss"][made]),
         "optimization/learning_rate": float(steps["learning_rate"][-1]),
         LOSS_SCALE: float(steps["loss_scale"][-1]),
         SKIPPED_STEPS: float(np.sum(~made)),
-        DISTINCT_BATCHES: float(len(np.unique(steps[_MEAN_PIXEL]))),
-        IMAGES_PER_SECOND: num_steps * config.data.global_batch_size / seconds,
+        DISTINCT_BATCHES: float(len(np.unique(steps[MEAN_PIXEL]))),
+        IMAGES_PER_SECOND: num_steps * global_batch_size / seconds,
         WAIT_SHARE: float(np.sum(steps["seconds_waiting"])) / seconds,
         SECONDS_PER_STEP: seconds / num_steps,
         **_memory(),
@@ -102,9 +112,6 @@ def first_bad(steps: Mapping[str, np.ndarray], first_step: int, names: Sequence[
     return (first_step + int(bad[0]), names[int(steps["first_bad"][bad[0]])]) if bad.size else None
 
 
-_MEAN_PIXEL = "data/mean_pixel"
-
-
 def _of_prototypes(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor]:
     num_prototypes = own.codes.shape[-1]
     ln_k = max(math.log(num_prototypes), np.finfo(np.float32).tiny)
@@ -115,7 +122,7 @@ def _of_prototypes(config: Config, own: Gradients, crops: Crops) -> dict[str, tf
         )
         / ln_k,
         "prototypes/agreement_of_views": diagnostics.view_agreement(own.scores),
-        _MEAN_PIXEL: tf.reduce_mean(tf.cast(crops[0][:, 0], tf.float32)),
+        MEAN_PIXEL: tf.reduce_mean(tf.cast(crops[0][:, 0], tf.float32)),
     }
     means, by_codes, by_scores = distribution.all_reduce_together(
         [

@@ -31,7 +31,9 @@ class SkippedSteps:
         return [(self.total, self.total + skipped), (self.in_a_row, (self.in_a_row + 1) * skipped)]
 
 
-def check_skipped(in_a_row: np.ndarray, first_bad: np.ndarray, first_step: int, names: Sequence[str]) -> None:
+def check_skipped(
+    in_a_row: np.ndarray, first_bad: np.ndarray, first_step: int, names: Sequence[str], remedy: str
+) -> None:
     """Raises where too many steps in a row were left out.
 
     Args:
@@ -39,6 +41,7 @@ def check_skipped(in_a_row: np.ndarray, first_bad: np.ndarray, first_step: int, 
         first_bad: float [steps], the index of the first tensor of each step that is not finite, -1 for none.
         first_step: number of the first of these steps.
         names: of the tensors.
+        remedy: what to change.
 
     Raises:
         InputError: naming step and tensor.
@@ -48,6 +51,5 @@ def check_skipped(in_a_row: np.ndarray, first_bad: np.ndarray, first_step: int, 
         index = int(too_many[0])
         raise InputError(
             f"{MOST_IN_A_ROW} steps in a row were left out because a number was not finite, at step "
-            f"{first_step + index} {names[int(first_bad[index])]}: lower schedule.peak_learning_rate, or raise "
-            "schedule.warmup_steps or swav.epsilon, and start again"
+            f"{first_step + index} {names[int(first_bad[index])]}: {remedy}, and start again"
         )

@@ -7,8 +7,9 @@ steps, since every run begins like a collapsed one.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from seer_tf.config import Config
+from seer_tf.config import BaseConfig, Config
 from seer_tf.train import gallery, measurements
 
 _LEAST_PATIENCE_STEPS = 200
@@ -63,9 +64,14 @@ class Interval:
 class Guard:
     """Watches the log of one run."""
 
-    def __init__(self, config: Config) -> None:
-        """Starts with nothing seen; a run that is continued is judged by what follows."""
-        self._config = config
+    def __init__(self, config: BaseConfig, rules: "Sequence[Rule] | None" = None) -> None:
+        """Starts with nothing seen; a run that is continued is judged by what follows.
+
+        Args:
+            config: of the run.
+            rules: those that go with it; None for those of pretraining.
+        """
+        self._config, self._rules = config, _RULES if rules is None else rules
         self._seen: list[Interval] = []
         self._known: set[str] = set()
 
@@ -73,7 +79,7 @@ class Guard:
         """Returns the troubles that an interval shows and the one before it did not."""
         begin = interval.step - 2 * _patience_steps(self._config)
         self._seen = [earlier for earlier in self._seen if earlier.first_step >= begin] + [interval]
-        found = [trouble for rule in _RULES if (trouble := rule(self._config, self._seen)) is not None]
+        found = [trouble for rule in self._rules if (trouble := rule(self._config, self._seen)) is not None]
         new = [trouble for trouble in found if trouble.condition not in self._known]
         self._known = {trouble.condition for trouble in found}
         return new
@@ -189,7 +195,10 @@ def _frozen_data(_: Config, seen: Sequence[Interval]) -> Trouble | None:
     )
 
 
-_RULES: tuple[Callable[[Config, Sequence[Interval]], Trouble | None], ...] = (
+Rule = Callable[[Any, Sequence[Interval]], Trouble | None]
+"""From the config of a run and the intervals that were seen to what is wrong, if anything is."""
+
+_RULES: tuple[Rule, ...] = (
     _not_finite,
     _overflows,
     _explodes,
@@ -200,6 +209,8 @@ _RULES: tuple[Callable[[Config, Sequence[Interval]], Trouble | None], ...] = (
     _rank_one,
     _starves,
 )
+#: Those that say something of a run with labels.
+SUPERVISED_RULES: tuple[Rule, ...] = (_overflows, _frozen_data, _starves)
 
 
 def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
@@ -212,7 +223,7 @@ def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
     return []
 
 
-def _patience_steps(config: Config) -> int:
+def _patience_steps(config: BaseConfig) -> int:
     return max(_LEAST_PATIENCE_STEPS, round(_PATIENCE_SHARE * config.run.num_steps))
 
 

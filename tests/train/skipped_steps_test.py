@@ -52,6 +52,6 @@ def test_two_processes_leave_a_step_out_together() -> None:
 
 def test_twenty_in_a_row_are_named_with_the_last_of_them() -> None:
     names = ["the loss", "the gradient of a"]
-    check_skipped(np.array([18.0, 19.0, 0.0]), np.array([1.0, 1.0, -1.0]), 10, names)
+    check_skipped(np.array([18.0, 19.0, 0.0]), np.array([1.0, 1.0, -1.0]), 10, names, "lower the rate")
     with pytest.raises(InputError, match="20 steps in a row .* at step 11 the gradient of a: lower"):
-        check_skipped(np.array([19.0, 20.0, 0.0]), np.array([0.0, 1.0, -1.0]), 10, names)
+        check_skipped(np.array([19.0, 20.0, 0.0]), np.array([0.0, 1.0, -1.0]), 10, names, "lower the rate")

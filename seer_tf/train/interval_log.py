@@ -1,0 +1,148 @@
+"""The log of any run: the line on the terminal, events, a file of numbers, the profiler; by intervals of steps."""
+
+import abc
+import json
+import math
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from seer_tf.progress import Progress
+from seer_tf.train import measurements
+from seer_tf.train.checkpoints import Quality
+from seer_tf.train.run_directory import RunDirectory
+from seer_tf.train.state import RunState
+from seer_tf.train.step import watched
+from seer_tf.train.summaries import Summaries
+from seer_tf.train.troubles import Guard, Interval, Trouble
+
+
+class IntervalLog(abc.ABC):
+    """Shows the progress of a run and writes what is measured; what that is depends on the kind of run.
+
+    Attributes:
+        quality: for the next checkpoint; None where it is not known.
+        troubles: what the last interval has shown, and the one before it had not.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        directory: RunDirectory,
+        guard: Guard,
+        label: str,
+        *,
+        json_file: pathlib.Path | None = None,
+        profile_steps: tuple[int, int] | None = None,
+    ) -> None:
+        """Opens the log at the step of the state.
+
+        Args:
+            state: of the run.
+            directory: of the run.
+            guard: what judges the intervals.
+            label: what the line of progress says.
+            json_file: takes the numbers of each interval as one JSON object per line.
+            profile_steps: TensorFlow's profiler records from the first to the last of these steps.
+
+        Raises:
+            InputError: nothing can be written to the directory.
+        """
+        self._state, self._run, self._guard = state, state.config.run, guard
+        self._json_file, self._profile_steps = json_file, profile_steps
+        self._tensorboard = str(directory.tensorboard)
+        if json_file is not None:
+            _end_half_a_line(json_file)
+        self._summaries = Summaries(directory.tensorboard, state.config)
+        self._step = self._interval_start = int(state.step.numpy())
+        self._progress = Progress(self._run.num_steps, "step", label, done=self._step)
+        self._steps: list[dict[str, np.ndarray]] = []
+        self._profiling, self._seconds_logging, self._since = False, 0.0, time.monotonic()
+        self.quality: Quality | None = None
+        self.troubles: list[Trouble] = []
+
+    def __enter__(self) -> Self:
+        """Begins to show progress."""
+        self._progress.__enter__()
+        self._profile()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Ends the line of progress, and the profile."""
+        self._progress.__exit__(*error)
+        if self._profiling:
+            tf.profiler.experimental.stop()
+
+    def add(self, step: int, metrics: Mapping[str, tf.Tensor]) -> None:
+        """Takes what the steps up to `step` have returned, float [steps] each; ends the interval where it is due."""
+        self._steps.append({name: value.numpy() for name, value in metrics.items()})
+        note, self.troubles = "", []
+        if step % self._run.log_every_steps == 0 or step == self._run.num_steps:
+            note = self._end_interval(step)
+        self._progress.advance(step - self._step, note)
+        self._step = step
+        self._profile()
+
+    @abc.abstractmethod
+    def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
+        """Returns the numbers of the interval that ends at `step`, by the names of the log.
+
+        Args:
+            step: number of steps at its end.
+            steps: float [steps] each, what the steps returned, by name.
+            seconds: how long they took together.
+        """
+
+    @abc.abstractmethod
+    def _note(self, numbers: Mapping[str, float]) -> str:
+        """Returns a few words on an interval, for the terminal."""
+
+    def _end_interval(self, step: int) -> str:
+        """Measures, writes and judges the interval that ends at `step`, and returns a few words on it."""
+        now = time.monotonic()
+        steps = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
+        numbers = self._measured(step, steps, now - self._since)
+        numbers["speed/share_of_time_logging"] = self._seconds_logging / (now - self._since + self._seconds_logging)
+        self._summaries.numbers(step, numbers)
+        self._write_json(step, numbers)
+        first_bad = measurements.first_bad(steps, self._interval_start, watched(self._state))
+        self.troubles = self._guard.look(Interval(self._interval_start, step, numbers, first_bad))
+        for trouble in self.troubles:
+            logging.warning("step %d: %s", step, trouble)
+        self._steps, self._interval_start, self._since = [], step, time.monotonic()
+        self._seconds_logging = self._since - now
+        return self._note(numbers)
+
+    def _examination_is_due(self, step: int) -> bool:
+        """Whether the interval that ends at `step` is one in which what is dear to look at is looked at."""
+        every = self._run.examine_every_steps
+        return step // every > self._interval_start // every or step == self._run.num_steps
+
+    def _write_json(self, step: int, numbers: Mapping[str, float]) -> None:
+        if self._json_file is not None:
+            line = {"step": step, **{name: value if math.isfinite(value) else None for name, value in numbers.items()}}
+            with self._json_file.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def _profile(self) -> None:
+        """Starts or stops the profiler between two calls of the steps function."""
+        first, last = self._profile_steps or (self._run.num_steps, self._run.num_steps)
+        wanted = first <= self._step < last
+        if wanted and not self._profiling:
+            tf.profiler.experimental.start(self._tensorboard)
+        elif self._profiling and not wanted:
+            tf.profiler.experimental.stop()
+        self._profiling = wanted
+
+
+def _end_half_a_line(file: pathlib.Path) -> None:
+    """Makes the file ready for whole lines: a process that was killed while it wrote may have left half of one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists() and file.read_bytes()[-1:] not in (b"\n", b""):
+        with file.open("a") as lines:
+            lines.write("\n")
