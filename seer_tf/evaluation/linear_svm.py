@@ -8,9 +8,11 @@ N training images, M test images, D numbers of a feature, L classes.
 """
 
 import dataclasses
+import itertools
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -68,15 +70,31 @@ def linear_svm(
     train, test = _normalized(train), _normalized(test)
 
     labels = np.where(train_matrix, 1, -1).T  # [L, N]
-    # In processes, not threads: those would share one generator of random numbers inside the solver.
-    found = []
-    with Progress(len(labels), "machine", "linear SVM") as progress:
-        tasks = (delayed(_fit)(train, of_class, test, tuple(costs)) for of_class in labels)
-        for machine in Parallel(n_jobs=min(os.cpu_count() or 1, len(labels)), return_as="generator")(tasks):
-            found.append(machine)
-            progress.advance()
-    scores, chosen, precisions = zip(*found, strict=True)
-    return ClassMachines(np.stack(scores, axis=1), np.array(chosen), np.array(precisions))
+    # In processes, not threads: those would share one generator of random numbers inside the solver. The tasks are
+    # scikit-learn's own functions, so that the processes need not import TensorFlow.
+    parallel = Parallel(n_jobs=min(os.cpu_count() or 1, len(labels)), return_as="generator")
+    with Progress(len(labels) * (len(costs) + 1), "fit", "linear SVM") as progress, warnings.catch_warnings():
+        # Costs as high as 1,000 do not come to an end within the protocol's iterations.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+
+        def results(tasks: Iterable[tuple]) -> Iterator[Any]:
+            for result in parallel(tasks):
+                progress.advance()
+                yield result
+
+        validate, fit = delayed(cross_val_score), delayed(LinearSVC.fit)
+        precisions = [
+            fold_precisions.mean()
+            for fold_precisions in results(
+                validate(_machine(cost), train, of_class, cv=NUM_FOLDS, scoring="average_precision")
+                for of_class, cost in itertools.product(labels, costs)
+            )
+        ]
+        cross_validated = np.reshape(precisions, [len(labels), len(costs)])  # [L, costs]
+        chosen = np.array(costs)[cross_validated.argmax(axis=1)]  # [L]
+        machines = results(fit(_machine(cost), train, y) for y, cost in zip(labels, chosen, strict=True))
+        scores = [machine.decision_function(test) for machine in machines]
+    return ClassMachines(np.stack(scores, axis=1), chosen, cross_validated.max(axis=1))
 
 
 def average_precision(is_relevant: np.ndarray, scores: np.ndarray) -> float:
@@ -105,18 +123,6 @@ def mean_average_precision(matrix: np.ndarray, scores: np.ndarray) -> float:
     return float(np.mean([average_precision(matrix[:, number], scores[:, number]) for number in there]))
 
 
-def _fit(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray, costs: tuple[float, ...]
-) -> tuple[np.ndarray, float, float]:
-    """Returns the scores of the test images, the chosen cost and its precision, of one class."""
-    with warnings.catch_warnings():
-        # Costs as high as 1,000 do not come to an end within the protocol's iterations.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        precisions = [_cross_validated(train, labels, cost) for cost in costs]
-        best = int(np.argmax(precisions))
-        return _machine(costs[best]).fit(train, labels).decision_function(test), costs[best], precisions[best]
-
-
 def _machine(cost: float) -> LinearSVC:
     return LinearSVC(
         C=cost,
@@ -128,10 +134,6 @@ def _machine(cost: float) -> LinearSVC:
         max_iter=_MAX_ITERATIONS,
         random_state=0,
     )
-
-
-def _cross_validated(features: np.ndarray, labels: np.ndarray, cost: float) -> float:
-    return float(cross_val_score(_machine(cost), features, labels, cv=NUM_FOLDS, scoring="average_precision").mean())
 
 
 def _normalized(features: np.ndarray) -> np.ndarray:
