@@ -77,7 +77,8 @@ class Gallery:
         @tf.function(input_signature=[tf.TensorSpec([None, side_px, side_px, 3], tf.uint8)])
         def look(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             features = model.features(model.normalize(images), training=False)  # [g, C]
-            return features, model.head(features, training=False)[1]  # [g, K]
+            scores = model.head(features, training=False)[1]  # [g, K]
+            return tf.cast(features, tf.float32), tf.cast(scores, tf.float32)
 
         self._look = look
 

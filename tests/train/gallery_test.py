@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seer_tf.config import override
 from seer_tf.data.sources import open_source
 from seer_tf.recipes import recipe
 from seer_tf.train.gallery import FEATURE_STD, RANK_ME, Gallery, View
@@ -12,13 +13,13 @@ from seer_tf.train.state import initial_model
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    """Twelve images of one colour each, of which one cannot be read."""
+    """Twelve images of one colour each, of which one cannot be read, and a network in half precision."""
     folder = tmp_path_factory.mktemp("images")
     for index in range(12):
         Image.fromarray(np.full((40, 40, 3), 20 * index, np.uint8)).save(folder / f"{index:02}.png")
     broken = (folder / "05.png").read_bytes()
     (folder / "05.png").write_bytes(broken[: len(broken) // 2])
-    config = recipe("debug_tiny")
+    config = override(recipe("debug_tiny"), ["run.precision=mixed_float16"])
     return Gallery(open_source(f"folder:{folder}"), config, initial_model(config))
 
 
@@ -31,6 +32,7 @@ def test_a_view_has_features_and_scores_of_every_image(gallery: Gallery) -> None
     view = gallery.view()
     assert view.features.shape == (11, 256)
     assert view.scores.shape == (11, 8)
+    assert view.features.dtype == view.scores.dtype == np.float32
     assert np.abs(view.scores).max() <= 1.001
     assert 1 <= view.numbers()[RANK_ME] <= 11
 
