@@ -13,6 +13,7 @@ from seer_tf.data.sources import open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.feature_set import Extractor, FeatureSet
 from seer_tf.evaluation.features import model_digest
+from seer_tf.evaluation.labelled_features import checked_labels
 from seer_tf.evaluation.outcome import HEADER, Outcome, add_to_file, mean_interval
 from seer_tf.evaluation.robustness import ClassMap, read_class_map, restricted_correct, right_classes
 from seer_tf.evaluation.stages import Pooling
@@ -40,7 +41,7 @@ def main() -> None:
     """Runs the command."""
     if not TEST_DATA.value:
         raise InputError("--test_data is missing: labelled images, e.g. folder:DIR")
-    class_map = {name: names for file in CLASS_MAP.value for name, names in read_class_map(file).items()}
+    class_map = read_class_map(*CLASS_MAP.value)
     sources = [open_source(flag) for flag in TEST_DATA.value]
     devices = Devices(make_strategy(place("auto", None, None, num_gpus=num_gpus())))
     with devices.scope():
@@ -78,12 +79,8 @@ def _extractor(network: Network, devices: Devices) -> Extractor:
 
 
 def _outcome(features: FeatureSet, network: Network, class_map: ClassMap) -> Outcome:
-    labels = features.labels
-    if labels is None or features.class_names is None:
-        raise InputError(
-            f"{features.origin.data} has no labels, or several of one image; give one class for each image"
-        )
-    right = right_classes(network.class_names, features.class_names, labels, class_map)
+    test_names, labels = checked_labels(features, features.origin.data)
+    right = right_classes(network.class_names, test_names, labels, class_map)
     correct = restricted_correct(features.rows[_LOGITS][:], labels, right)
     num_classes = int(right[np.unique(labels)].any(axis=0).sum())
     return Outcome(

@@ -1,6 +1,7 @@
 """What a classifier on frozen features is fitted on and read on: features and labels of a training and a test set."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -103,6 +104,27 @@ def source_features(
     return extract(features, images, source.num_images, label=label)
 
 
+def checked_labels(data: Labelled, name: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Returns the classes of a set, and the one of each image, int64 [N].
+
+    Args:
+        data: the set.
+        name: of it, in a sentence.
+
+    Raises:
+        InputError: it has no labels, several of one image, or others than its classes.
+    """
+    if data.class_names is None:
+        raise InputError(
+            f"{name} has no labels; give folder:DIR with a sub-folder for each class, each of two images or more"
+        )
+    labels = data.labels
+    if labels is None:
+        raise InputError(f"{name} has images with no label or with several; use linear_svm.py for such data")
+    _check_range(labels, data.class_names, name)
+    return data.class_names, labels
+
+
 def matched_labels(train: Labelled, test: Labelled) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """Returns the classes of the training set, and both sets' labels in their numbering, int64 [N] and [M].
 
@@ -110,8 +132,8 @@ def matched_labels(train: Labelled, test: Labelled) -> tuple[tuple[str, ...], np
         InputError: one of them has no labels, several of one image, or others than its classes; or their classes
             differ.
     """
-    train_names, train_labels = _labels(train, "training")
-    test_names, test_labels = _labels(test, "test")
+    train_names, train_labels = checked_labels(train, "the training data")
+    test_names, test_labels = checked_labels(test, "the test data")
     check_same_classes(train_names, test_names)
     return train_names, train_labels, np.array([train_names.index(name) for name in test_names], np.int64)[test_labels]
 
@@ -120,12 +142,14 @@ def matched_matrices(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ..
     """Returns the classes of the training set, and which of them each image has, bool [N, L] and [M, L].
 
     Raises:
-        InputError: the sets do not go together, one of them has no labels, or their classes differ.
+        InputError: the sets do not go together, one of them has no labels or others than its classes, or their classes
+            differ.
     """
     check_alike(train, test)
-    for data, name in ((train, "training"), (test, "test")):
+    for data, name in ((train, "the training data"), (test, "the test data")):
         if data.class_names is None:
-            raise InputError(f"the {name} data has no labels; give csv:FILE with the labels of each image")
+            raise InputError(f"{name} has no labels; give csv:FILE with the labels of each image")
+        _check_range(np.array(list(itertools.chain(*data.classes)), np.int64), data.class_names, name)
     names, test_names = train.class_names or (), test.class_names or ()
     check_same_classes(names, test_names)
     train_matrix = _matrix(train.classes, np.arange(len(names)))
@@ -163,15 +187,9 @@ def _matrix(classes: Sequence[tuple[int, ...]], numbering: np.ndarray) -> np.nda
     return matrix
 
 
-def _labels(data: Labelled, name: str) -> tuple[tuple[str, ...], np.ndarray]:
-    if data.class_names is None:
-        raise InputError(f"the {name} data has no labels; give folder:DIR with one sub-folder of images per class")
-    labels = data.labels
-    if labels is None:
-        raise InputError(f"the {name} data has images with no label or with several; use linear_svm.py for such data")
-    if labels.size and not 0 <= labels.min() <= labels.max() < len(data.class_names):
+def _check_range(labels: np.ndarray, class_names: Sequence[str], name: str) -> None:
+    if labels.size and not 0 <= labels.min() <= labels.max() < len(class_names):
         raise InputError(
-            f"the {name} data has labels from {labels.min()} to {labels.max()} for {len(data.class_names)} classes; "
-            "mend them, or the list of classes"
+            f"{name} has labels from {labels.min()} to {labels.max()} for {len(class_names)} classes; mend them, or "
+            "the list of classes"
         )
-    return data.class_names, labels

@@ -18,24 +18,24 @@ ClassMap = Mapping[str, Sequence[str]]
 """From the name of a class of a test set to those classes of the classifier that are right for it."""
 
 
-def read_class_map(path: str | os.PathLike[str]) -> ClassMap:
-    """Reads a CSV file: on each line a class of the test set and a class of the classifier; any number for each.
+def read_class_map(*paths: str | os.PathLike[str]) -> ClassMap:
+    """Reads CSV files: on each line a class of a test set and a class of the classifier; any number for each.
 
     Raises:
-        InputError: it cannot be read, or a line has not two cells.
+        InputError: one cannot be read, a line has not two cells, or two files map the same class.
     """
     found: dict[str, list[str]] = {}
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a map of classes: {error}") from None
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 2:
+    for path in paths:
+        of_file: dict[str, list[str]] = {}
+        for name, of_classifier in _rows(path):
+            of_file.setdefault(name, []).append(of_classifier)
+        again = sorted(of_file.keys() & found.keys())
+        if again:
             raise InputError(
-                f"{path}: row {number} has {len(row)} cells; write a test class and one of the classifier's"
+                f"{path} maps {named(again)} a second time, and one of the maps would be lost; put what belongs to one "
+                "class into one file, or give the test sets to commands of their own"
             )
-        found.setdefault(row[0].strip(), []).append(row[1].strip())
+        found |= of_file
     return found
 
 
@@ -81,3 +81,17 @@ def restricted_correct(logits: np.ndarray, labels: np.ndarray, right: np.ndarray
     there = right[np.unique(labels)].any(axis=0)  # [L]
     predictions = np.where(there, logits, -np.inf).argmax(axis=1)
     return right[labels, predictions]
+
+
+def _rows(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a map of classes: {error}") from None
+    for number, row in enumerate(rows, start=1):
+        if len(row) != 2:
+            raise InputError(
+                f"{path}: row {number} has {len(row)} cells; write a test class and one of the classifier's"
+            )
+    return [(name, of_classifier) for name, of_classifier in rows]

@@ -127,3 +127,10 @@ def test_several_classes_of_an_image_are_matched_by_name():
         matched_matrices(train, _features(class_names=None, classes=[()] * 4))
     with pytest.raises(InputError, match="no image of y"):
         matched_matrices(_features(classes=[(0,)] * 4), test)
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_several_classes_out_of_range_are_refused(label):
+    """Fails if -1 is the last class, as NumPy has it."""
+    with pytest.raises(InputError, match=f"the test data has labels from {min(label, 0)} to {max(label, 1)} for 2 cl"):
+        matched_matrices(_features(), _features(classes=[(0,), (0, 1), (label,), ()]))

@@ -43,3 +43,14 @@ def test_a_map_of_other_than_two_columns_is_refused(tmp_path, text):
         read_class_map(tmp_path / "map.csv")
     with pytest.raises(InputError, match="cannot be read"):
         read_class_map(tmp_path / "nowhere.csv")
+
+
+def test_a_class_in_two_maps_is_refused(tmp_path):
+    """Classes of two test sets can have one name and mean two things."""
+    (tmp_path / "birds.csv").write_text("crane,heron\nrook,crow\n")
+    (tmp_path / "machines.csv").write_text("lorry,truck\n")
+    maps = [tmp_path / "birds.csv", tmp_path / "machines.csv"]
+    assert read_class_map(*maps) == {"crane": ["heron"], "rook": ["crow"], "lorry": ["truck"]}
+    (tmp_path / "machines.csv").write_text("crane,lift\n")
+    with pytest.raises(InputError, match="machines.csv maps crane a second time"):
+        read_class_map(*maps)
