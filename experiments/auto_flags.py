@@ -73,6 +73,7 @@ def _tried(facts: Facts, assignments: list[str]) -> tuple[list[Choice], Config]:
 
     choices = auto_recipe.choose(facts)
     if any(assignment.startswith("run.num_steps=") for assignment in assignments):
+        choices = auto_recipe.with_steps(choices, facts, resolved(choices).run.num_steps)
         return choices, resolved(choices)
     for _ in range(_MOST_REHEARSALS):
         config = resolved(choices)

@@ -95,18 +95,19 @@ def choose(facts: Facts) -> list[Choice]:
     for field, _, value in (assignment.partition("=") for assignment in found[0]):
         choices = [choice for choice in choices if choice.field != field]
         choices.append(Choice(field, value, f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/planning.md)"))
-    config = config_of(choices)
-    return choices + _length(facts, config, facts.flops_per_second / planning.plan(config, 1).step_flops)
+    steps_per_second = facts.flops_per_second / planning.plan(config_of(choices), 1).step_flops
+    return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, "a guess of the speed"))
 
 
 def with_speed(choices: list[Choice], facts: Facts, images_per_second: float) -> list[Choice]:
     """Returns the choices with the length that a measured speed allows."""
-    config = config_of(choices)
-    length = _length(
-        facts, config, images_per_second / config.data.global_batch_size, f"{images_per_second:.0f} images/s"
-    )
-    fields = {choice.field for choice in length}
-    return [choice for choice in choices if choice.field not in fields] + length
+    steps_per_second = images_per_second / config_of(choices).data.global_batch_size
+    return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, f"{images_per_second:.0f} images/s"))
+
+
+def with_steps(choices: list[Choice], facts: Facts, num_steps: int) -> list[Choice]:
+    """Returns the choices with a length that is given."""
+    return _with_length(choices, facts, num_steps, "as you set it")
 
 
 def leaves_enough_steps(config: Config) -> bool:
@@ -253,21 +254,22 @@ def _crops(side: int) -> list[Choice]:
     ]
 
 
-def _length(facts: Facts, config: Config, steps_per_second: float, speed: str = "a guess of the speed") -> list[Choice]:
+def _steps(choices: list[Choice], facts: Facts, steps_per_second: float, speed: str) -> tuple[int, str]:
+    """Returns how many steps to make, and why."""
+    most = max(_LEAST_STEPS, _MOST_EPOCHS * facts.num_images // config_of(choices).data.global_batch_size)
+    in_time = max(20, int(60 * facts.minutes * steps_per_second))
+    if in_time < most:
+        return in_time, f"{facts.minutes:g} minutes at {speed}"
+    return most, f"{_MOST_EPOCHS} epochs, SwAV's longest, or {_LEAST_STEPS:,} steps"
+
+
+def _with_length(choices: list[Choice], facts: Facts, steps: int, why: str) -> list[Choice]:
+    config = config_of(choices)
     batch = config.data.global_batch_size
-    in_time = int(60 * facts.minutes * steps_per_second)
-    epochs = max(_LEAST_STEPS, _MOST_EPOCHS * facts.num_images // batch)
-    steps = max(20, min(in_time, epochs))
-    epoch = max(1, facts.num_images // batch)
-    why = (
-        f"{facts.minutes:g} minutes at {speed}"
-        if steps < epochs
-        else f"{_MOST_EPOCHS} epochs, SwAV's longest, or 4,000 steps"
-    )
     warmup = max(1, min(steps // 12, 8000, max(50, steps // 40)))
     peak = max(3.0, 0.3 * batch / 256)
-    frozen = max(1, min(313, epoch, steps // 12))
-    return [
+    frozen = max(1, min(313, facts.num_images // batch, steps // 12))
+    length = [
         Choice("run.num_steps", str(steps), why),
         Choice(
             "schedule.peak_learning_rate",
@@ -280,16 +282,12 @@ def _length(facts: Facts, config: Config, steps_per_second: float, speed: str = 
             "schedule.warmup_steps", str(warmup), "a fortieth of the run, from 50 to 8,000 (measured; SEER has 8,000)"
         ),
         Choice("swav.freeze_prototypes_steps", str(frozen), "an epoch, at most SwAV's 313 and a twelfth of the run"),
-        *(
-            [
-                Choice(
-                    "swav.queue_start_step", str(steps * 3 // 40), "after 7.5 % of the run, as SwAV's 15 of 200 epochs"
-                )
-            ]
-            if config.swav.queue_length
-            else []
-        ),
         Choice("run.log_every_steps", str(max(1, min(50, steps // 20))), "at least twenty lines"),
         Choice("run.examine_every_steps", str(max(1, min(500, steps // 4))), "at least four looks"),
         Choice("run.checkpoint_every_steps", str(max(1, min(500, steps // 4))), "at least four checkpoints"),
     ]
+    if config.swav.queue_length:
+        reason = "after 7.5 % of the run, as SwAV's 15 of 200 epochs"
+        length.append(Choice("swav.queue_start_step", str(steps * 3 // 40), reason))
+    fields = {choice.field for choice in length}
+    return [choice for choice in choices if choice.field not in fields] + length
