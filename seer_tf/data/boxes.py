@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import json
 import xml.etree.ElementTree
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def _read_coco(directory: Path, split: str) -> list[_Annotated]:
             )
             for image in content["images"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is not in COCO's format ({type(error).__name__}: {error})") from None
 
 
@@ -147,7 +147,11 @@ def _corners(left: float, top: float, width: float, height: float) -> tuple[floa
 
 
 def _read_voc(directory: Path, split: str) -> list[_Annotated]:
-    lines = (directory / "ImageSets" / "Main" / f"{split}.txt").read_text("utf-8").split("\n")
+    file = directory / "ImageSets" / "Main" / f"{split}.txt"
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read as names of images: {error}") from None
     return [_read_voc_image(directory, line.split()[0]) for line in lines if line.strip()]
 
 
@@ -177,22 +181,27 @@ def _text(element: xml.etree.ElementTree.Element, path: str) -> str:
 def _checked(image: _Annotated, class_names: tuple[str, ...], degenerate: list[str]) -> BoxedImage:
     """Holds an annotation against its image, and leaves boxes without area out, naming them."""
     width, height, orientation = _upright(image)
-    kept = []
-    for number, (corners, name) in enumerate(zip(image.boxes, image.names, strict=True)):
+    kept, labels = [], []
+    for corners, name in zip(image.boxes, image.names, strict=True):
+        inside = np.clip(corners, 0, [width, height, width, height])
+        is_near = np.abs(inside - corners).max() <= _ROUNDING_PX  # not so of nan
         left, top, right, bottom = corners
-        if right <= left or bottom <= top:
-            degenerate.append(f"{image.file.name}: {name} from {left:g}, {top:g} to {right:g}, {bottom:g}")
-        elif min(left, top) < -_ROUNDING_PX or right > width + _ROUNDING_PX or bottom > height + _ROUNDING_PX:
+        box = f"{image.file.name}: {name} from {left:g}, {top:g} to {right:g}, {bottom:g}"
+        if _has_no_area(corners) or (is_near and _has_no_area(inside)):
+            degenerate.append(box)
+        elif not is_near:
             raise InputError(
-                f"{image.file.name}: a box ({name} from {left:g}, {top:g} to {right:g}, {bottom:g}) reaches beyond the "
-                f"image, which is {width} x {height}; mend the annotation"
+                f"{box}: this box reaches beyond the image, which is {width} x {height}; mend the annotation"
             )
         else:
-            kept.append(number)
-    boxes = np.array([image.boxes[number] for number in kept], np.float32).reshape(-1, 4)
-    labels = np.array([class_names.index(image.names[number]) for number in kept], np.int64)
-    boxes = np.clip(boxes, 0, [width, height, width, height])
-    return BoxedImage(image.file, width, height, orientation, boxes, labels)
+            kept.append(inside)
+            labels.append(class_names.index(name))
+    boxes = np.array(kept, np.float32).reshape(-1, 4)
+    return BoxedImage(image.file, width, height, orientation, boxes, np.array(labels, np.int64))
+
+
+def _has_no_area(corners: Sequence[float] | np.ndarray) -> bool:
+    return bool(corners[2] <= corners[0] or corners[3] <= corners[1])
 
 
 def _upright(image: _Annotated) -> tuple[int, int, int]:

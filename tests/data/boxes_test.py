@@ -114,9 +114,15 @@ def test_a_box_may_be_off_by_rounding_and_no_more(tmp_path):
     """What is a pixel beyond is cut; what is further is refused."""
     images = open_boxes(_write_coco(tmp_path / "near", {**_BOXES, "b.jpg": [("cat", (-1, 0, 41, 20))]}), "train")
     assert _as_text(images)["b.jpg"] == [("cat", [0.0, 0.0, 40.0, 20.0])]
-    for box in ((-2, 0, 9, 9), (0, 0, 42.5, 9), (0, 0, 9, 60)):
-        with pytest.raises(InputError, match=r"b.jpg: a box \(cat from .* reaches beyond the image, which is 40 x 50"):
+    for box in ((-2, 0, 9, 9), (0, 0, 42.5, 9), (0, 0, 9, 60), (50, 60, 55, 65), (0, 0, float("nan"), 9)):
+        with pytest.raises(InputError, match="b.jpg: cat from .* reaches beyond the image, which is 40 x 50"):
             open_boxes(_write_coco(tmp_path / str(box), {**_BOXES, "b.jpg": [("cat", box)]}), "train")
+
+
+def test_what_is_left_of_a_box_has_area(tmp_path):
+    """One that lies in the pixel beyond the edge alone has none once it is cut."""
+    images = open_boxes(_write_coco(tmp_path, {**_BOXES, "b.jpg": [("cat", (40, 0, 41, 20))]}), "train")
+    assert images.degenerate == ("b.jpg: cat from 40, 0 to 41, 20",) and not images.images[1].boxes.size
 
 
 def test_what_cannot_be_used(tmp_path):
@@ -124,9 +130,9 @@ def test_what_cannot_be_used(tmp_path):
     whole = _write_coco(tmp_path / "whole")
     with pytest.raises(InputError, match="has no split 'val': neither annotations/instances_val.json"):
         open_boxes(whole, "val")
-    for name, changes in (("no_names", {"categories": []}), ("no_images", {"images": None})):
+    for name, content in (("categories", []), ("images", None), ("annotations", ["a"])):
         with pytest.raises(InputError, match="is not in COCO's format"):
-            open_boxes(_write_coco(tmp_path / name, **changes), "train")
+            open_boxes(_write_coco(tmp_path / name, **{name: content}), "train")
     with pytest.raises(InputError, match="has no boxes"):
         open_boxes(_write_coco(tmp_path / "bare", {name: [] for name in _BOXES}), "train")
     missing = _write_voc(tmp_path / "missing")
