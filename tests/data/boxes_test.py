@@ -130,9 +130,10 @@ def test_what_cannot_be_used(tmp_path):
     whole = _write_coco(tmp_path / "whole")
     with pytest.raises(InputError, match="has no split 'val': neither annotations/instances_val.json"):
         open_boxes(whole, "val")
-    for name, content in (("categories", []), ("images", None), ("annotations", ["a"])):
+    changes: tuple[dict[str, Any], ...] = ({"categories": []}, {"images": None}, {"annotations": ["a"]})
+    for number, change in enumerate(changes):
         with pytest.raises(InputError, match="is not in COCO's format"):
-            open_boxes(_write_coco(tmp_path / name, **{name: content}), "train")
+            open_boxes(_write_coco(tmp_path / str(number), **change), "train")
     with pytest.raises(InputError, match="has no boxes"):
         open_boxes(_write_coco(tmp_path / "bare", {name: [] for name in _BOXES}), "train")
     missing = _write_voc(tmp_path / "missing")
