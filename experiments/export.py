@@ -9,7 +9,7 @@ from experiments import command
 from seer_tf.data.sources import open_source
 from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
-from seer_tf.export.card import read_metrics
+from seer_tf.evaluation.outcome import read_file
 from seer_tf.export.delivery import export
 from seer_tf.export.formats import FORMATS
 from seer_tf.export.network import PARTS, Network
@@ -29,7 +29,9 @@ IMAGES = flags.DEFINE_string(
 )
 SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the centre crop. [the run's largest crop]", lower_bound=1)
 CLASS_NAMES = flags.DEFINE_string("class_names", None, "File with a class a line. [those that the classifier knows]")
-METRICS = flags.DEFINE_multi_string("metrics", [], "File with what an evaluation printed, for the card.")
+METRICS = flags.DEFINE_multi_string(
+    "metrics", None, "File of results of evaluations, for the card. [RUN/evaluations.jsonl of a run, where it is]"
+)
 LICENCE = flags.DEFINE_string("licence", None, "Of the weights, for the card. [not stated]")
 
 
@@ -37,7 +39,7 @@ def main() -> None:
     """Runs the command."""
     if Path(OUTPUT.value).exists():
         raise InputError(f"{OUTPUT.value} exists already; name another output directory or remove it")
-    metrics = [result for file in METRICS.value for result in read_metrics(Path(file))]
+    metrics = [dataclasses.asdict(outcome) for file in _metrics_files() for outcome in read_file(file)]
     network = _network().selected(PART.value)
     source = open_source(IMAGES.value or network.data)
     for file in export(network, OUTPUT.value, source=source, formats=FORMATS_.value, metrics=metrics):
@@ -45,6 +47,13 @@ def main() -> None:
             f"{file.format}: {Path(OUTPUT.value, file.file)}, {file.num_bytes / 1e6:.1f} MB, largest difference in a "
             f"fresh process {file.largest_difference:.1e} of the largest value ({file.tolerance:.0e} allowed)"
         )
+
+
+def _metrics_files() -> list[Path]:
+    if METRICS.value is not None:
+        return [Path(file) for file in METRICS.value]
+    of_run = Path(MODEL.value, "evaluations.jsonl")
+    return [of_run] if of_run.is_file() else []
 
 
 def _network() -> Network:

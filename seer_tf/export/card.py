@@ -12,7 +12,6 @@ import keras
 import tensorflow as tf
 
 import seer_tf
-from seer_tf.errors import InputError
 from seer_tf.export.network import Network
 
 # S evaluation size
@@ -51,7 +50,8 @@ class Card:
     Attributes:
         network: with the part selected that was exported.
         files: what was written.
-        metrics: what evaluations found, each a JSON object of theirs.
+        metrics: what evaluations found, in JSON's types: `evaluation`, `protocol`, `metric`, `value`, `interval`,
+            `model`, `train_data` and `test_data` of each, and what else it has.
         num_compared: images that the files were compared on.
     """
 
@@ -93,7 +93,7 @@ class Card:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        environment.filters["shape"] = _shape
+        environment.filters |= {"shape": _shape, "percent": lambda value: f"{100 * value:.2f}"}
         side = self.network.size_px
         return environment.get_template("card.md.jinja2").render(**metadata, side=side)
 
@@ -110,22 +110,6 @@ def preprocessing(network: Network) -> dict[str, Any]:
         "std": list(network.std),
         "exif_orientation": "applied by serve_encoded to JPEG files; ignored in files of other kinds",
     }
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Reads what evaluations printed: every line that is a JSON object.
-
-    Raises:
-        InputError: there is no such file, or no such line in it.
-    """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-        found = [json.loads(line) for line in lines if line.startswith("{")]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read as JSON lines: {error}") from None
-    if not found:
-        raise InputError(f"{path} has no line with a JSON object; give what an evaluation printed")
-    return found
 
 
 def _shape(shape: Sequence[int | None]) -> str:

@@ -1,6 +1,7 @@
 """Export, clusters and detection as a person runs them: what they leave, and what they refuse."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from seer_tf.evaluation.outcome import Outcome, add_to_file
 from seer_tf.models import RegNetY
 from seer_tf.recipes import recipe
 from seer_tf.train.checkpoints import Checkpoints
@@ -49,6 +51,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         content = {"images": images, "annotations": annotations, "categories": categories}
         (place / "boxes" / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
     return place
+
+
+@pytest.mark.slow
+def test_an_export_says_how_far_its_file_is_and_what_evaluations_found(place):
+    """Of a run without a word; what cannot be read as results is one sentence."""
+    model = f"--model={place}/run"
+    found = Outcome(
+        "knn", "k = 20", "top-1", 0.5, (0.4, 0.6), f"{place}/run", "folder:A", "folder:B", 90, 30, 3, 0, {"k": 20}
+    )
+    add_to_file(found, place / "run" / "evaluations.jsonl")
+    ran = _run("export", model, f"--output={place}/model", f"--images=folder:{place}/boxes", "--licence=CC0-1.0")
+    assert ran.returncode == 0, ran.stderr
+    assert re.search(r"largest difference in a fresh process \S+ of the largest value \(1e-05 allowed\)", ran.stdout)
+    metadata = json.loads((place / "model" / "metadata.json").read_text("utf-8"))
+    assert metadata["licence"] == "CC0-1.0" and metadata["metrics"][0]["details"] == {"k": 20}
+    readme = (place / "model" / "README.md").read_text("utf-8")
+    assert f"| knn | k = 20 | top-1 | 50.00 | 40.00 to 60.00 | {place}/run | folder:A | folder:B |" in readme
+    ran = _run("export", model, f"--output={place}/other", f"--metrics={place}/run/config.json")
+    assert ran.returncode == 2 and "is no file of evaluations" in ran.stderr and not (place / "other").exists()
 
 
 @pytest.mark.slow

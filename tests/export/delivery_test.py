@@ -21,7 +21,16 @@ from seer_tf.export.network import Network
 from seer_tf.export.verification import Reference
 from tests.export.tiny_network import CLASS_NAMES, NUM_FEATURES, SIZE_PX, folder_of_images, tiny_network
 
-_METRICS = {"evaluation": "knn", "top1": 0.5, "run_dir": "RUN", "train_data": "folder:A", "test_data": "folder:B"}
+_METRICS = {
+    "evaluation": "knn",
+    "protocol": "k = 20",
+    "metric": "top-1",
+    "value": 0.5,
+    "interval": [0.45, 0.5512],
+    "model": "RUN",
+    "train_data": None,
+    "test_data": "folder:B",
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +82,9 @@ def test_the_card_says_what_it_is(exported):
     assert metadata["compared_on_num_images"] == 8
     readme = (directory / "README.md").read_text("utf-8")
     assert f"| litert_int8 | model_int8.tflite | {files[2].num_bytes / 1e6:.1f} |" in readme
-    assert "| knn | 0.5 | RUN | folder:A | folder:B |" in readme and "[B, 32]" in readme
+    assert (
+        "| knn | k = 20 | top-1 | 50.00 | 45.00 to 55.12 | RUN | nothing | folder:B |" in readme and "[B, 32]" in readme
+    )
     assert (directory / "NOTICE.txt").read_text() == "for research only"
 
 
