@@ -5,7 +5,7 @@ from absl import flags
 from experiments import command
 from seer_tf import config as configs
 from seer_tf import planning
-from seer_tf.config import Config
+from seer_tf.config import ACTIVATION_CHECKPOINTING, Config
 from seer_tf.errors import InputError
 from seer_tf.planning import Memory, Plan, Reductions
 from seer_tf.recipes import RECIPES, recipe
@@ -34,7 +34,9 @@ def main() -> None:
     print(f"arithmetic    {plan.step_flops / 1e12:,.2f} TFLOP a step, {flops / 1e9:,.1f} GFLOP an image, ", end="")
     print(f"{flops * images / 1e18:,.2f} EFLOP in all")
     print(_memory(plan.memory))
-    _print_fit(config, plan)
+    _print_other_checkpointing(config)
+    if DEVICE_MEMORY.value is not None:
+        _print_fit(config, plan.memory, DEVICE_MEMORY.value)
     if DEVICES.value > 1:
         sums = (("gradients", plan.gradients), ("batch norm", plan.batch_norm), ("codes", plan.codes))
         print("reductions    " + "\n              ".join(_reductions(name, *sums_of) for name, *sums_of in sums))
@@ -68,30 +70,32 @@ def _memory(memory: Memory) -> str:
     )
 
 
-def _print_fit(config: Config, plan: Plan) -> None:
-    if config.backbone.activation_checkpointing == "none":
-        checkpointed = planning.plan(
-            configs.override(config, ["backbone.activation_checkpointing=block"]), DEVICES.value
-        ).memory
-        print(
-            f"              with --set backbone.activation_checkpointing=block {checkpointed.total / _GIB:.2f} GiB, "
-            f"activations {(checkpointed.activations + checkpointed.recomputed) / _GIB:.2f}"
-        )
-    if DEVICE_MEMORY.value is None:
+def _print_other_checkpointing(config: Config) -> None:
+    for kind in ACTIVATION_CHECKPOINTING:
+        if kind != config.backbone.activation_checkpointing:
+            assignment = f"backbone.activation_checkpointing={kind}"
+            memory = planning.plan(configs.override(config, [assignment]), DEVICES.value).memory
+            activations = (memory.activations + memory.recomputed) / _GIB
+            print(
+                f"              with --set {assignment} {memory.total / _GIB:.2f} GiB, activations and recomputed "
+                f"{activations:.2f}"
+            )
+
+
+def _print_fit(config: Config, memory: Memory, device_gib: float) -> None:
+    if memory.total <= device_gib * _GIB:
+        print(f"fits          into {device_gib:g} GiB")
         return
-    found = planning.fitting(config, DEVICES.value, int(DEVICE_MEMORY.value * _GIB))
-    if plan.memory.total <= DEVICE_MEMORY.value * _GIB:
-        print(f"fits          into {DEVICE_MEMORY.value:g} GiB")
-    elif found is None:
-        least = plan.memory.weights + plan.memory.velocity + plan.memory.gradients
-        print(
-            f"does not fit  into {DEVICE_MEMORY.value:g} GiB, whatever is set: weights, velocity and gradients ", end=""
-        )
-        print(f"alone take {least / _GIB:.2f} GiB")
+    found = planning.fitting(config, DEVICES.value, int(device_gib * _GIB))
+    if found is None:
+        least = (memory.weights + memory.velocity + memory.gradients) / _GIB
+        remedy = f"weights, velocity and gradients take {least:.2f} GiB however few the images"
+        print(f"does not fit  into {device_gib:g} GiB, whatever is set: {remedy}; take devices with more")
     else:
-        flags_text = " ".join(f"--set {assignment}" for assignment in found[0])
-        needed = planning.plan(found[1], DEVICES.value).memory.total / _GIB
-        print(f"does not fit  into {DEVICE_MEMORY.value:g} GiB; it would ({needed:.2f} GiB) with {flags_text}")
+        assignments, changed = found
+        flags_text = " ".join(f"--set {assignment}" for assignment in assignments)
+        needed = planning.plan(changed, DEVICES.value).memory.total / _GIB
+        print(f"does not fit  into {device_gib:g} GiB; it would ({needed:.2f} GiB) with {flags_text}")
 
 
 def _reductions(name: str, reductions: Reductions) -> str:

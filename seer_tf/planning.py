@@ -182,16 +182,30 @@ def _head_widths(config: Config) -> tuple[int, ...]:
 
 
 def _image_flops(config: Config) -> int:
-    """Counts a forward pass over all crops, a backward pass of twice that, and what checkpointing computes again."""
+    """Counts a forward pass over all crops, a backward pass of twice that, and what is computed a second time."""
+    trunk, head = _forward_multiply_adds(config, len(config.crops.num))
+    again = trunk if config.backbone.activation_checkpointing != "none" else 0
+    if config.run.accumulation_steps > 1:
+        again += sum(_forward_multiply_adds(config, _num_sizes_for_codes(config)))
+    return 2 * (3 * (trunk + head) + again)
+
+
+def _forward_multiply_adds(config: Config, num_sizes: int) -> tuple[int, int]:
+    """Returns those of trunk and head for an image's crops of the first sizes."""
     design = regnet_design.design(config.backbone.variant)
+    groups = list(zip(config.crops.num, config.crops.sizes_px, strict=True))[:num_sizes]
     trunk = sum(
         count * regnet_design.multiply_adds(design, size_px=size, stem_stride=config.backbone.stem_stride)
-        for count, size in zip(config.crops.num, config.crops.sizes_px, strict=True)
+        for count, size in groups
     )
     widths = (*_head_widths(config), config.head.num_prototypes)
-    head = sum(config.crops.num) * sum(width_in * width_out for width_in, width_out in itertools.pairwise(widths))
-    again = trunk if config.backbone.activation_checkpointing != "none" else 0
-    return 2 * (3 * (trunk + head) + again)
+    head = sum(width_in * width_out for width_in, width_out in itertools.pairwise(widths))
+    return trunk, head * sum(count for count, _ in groups)
+
+
+def _num_sizes_for_codes(config: Config) -> int:
+    """Returns the sizes of crop in the first pass over micro-batches: batch norm in the head makes it see all."""
+    return len(config.crops.num) if config.head.batch_norm else 1
 
 
 def _memory(config: Config, parameters: int, images: int, *, synchronized: bool) -> Memory:
@@ -270,15 +284,25 @@ def _head_memory(config: Config, images: int) -> int:
 
 
 def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
+    once = _statistics(config, num_devices, len(config.crops.num))
+    number, num_bytes = 2 * once.number, 2 * once.num_bytes  # of the statistics, and as much for their gradients
+    parts = config.run.accumulation_steps
+    if parts > 1:
+        first = _statistics(config, num_devices, _num_sizes_for_codes(config))
+        number, num_bytes = number + first.number, num_bytes + first.num_bytes
+    return Reductions(parts * number, parts * num_bytes)
+
+
+def _statistics(config: Config, num_devices: int, num_sizes: int) -> Reductions:
+    """Returns the sums of a forward pass: one of the backbone for each of these sizes of crop, and one of the head."""
     widths = [regnet_design.STEM_WIDTH]
     for stage in regnet_design.design(config.backbone.variant).stages():
         widths += [stage.width] * (3 * stage.depth + 1)
-    widths *= len(config.crops.num)  # one pass of the backbone for each size of crop
+    widths *= num_sizes
     if config.head.batch_norm:
         widths += config.head.hidden_dims
     groups = num_devices // (config.run.batch_norm_group_replicas or num_devices) or 1
-    once = Reductions(len(widths), groups * sum(2 * width + 1 for width in widths) * _FLOAT)
-    return Reductions(2 * once.number, 2 * once.num_bytes)  # and as much for the gradients of the statistics
+    return Reductions(len(widths), groups * sum(2 * width + 1 for width in widths) * _FLOAT)
 
 
 def _code_reductions(config: Config, num_devices: int) -> Reductions:

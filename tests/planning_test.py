@@ -3,8 +3,10 @@
 import dataclasses
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from benchmarks.step_memory import CASES, planned_and_needed
 from seer_tf import config as configs
@@ -12,8 +14,12 @@ from seer_tf import planning
 from seer_tf.errors import InputError
 from seer_tf.recipes import recipe
 from seer_tf.train.state import TrainState
+from seer_tf.train.step import train_step
+from tests.replicas import two_replicas
+from tests.small_networks import random_crops, shared_out
 
 COMMAND = [sys.executable, "experiments/plan_run.py"]
+_WITHOUT_BATCH_NORM_IN_THE_HEAD = ("run.accumulation_steps=2", "head.batch_norm=false")
 
 
 def test_weights_are_those_of_the_network() -> None:
@@ -95,10 +101,56 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
 def test_the_command_says_it_all() -> None:
     arguments = ["--recipe=seer_regnety_256gf", "--devices=512", "--set=data.global_batch_size=8704"]
     arguments += ["--images=1000000000", "--step_seconds=6.125", "--device_memory_gib=32"]
-    child = subprocess.run(COMMAND + arguments, capture_output=True, text=True, check=True, timeout=120)
+    child = subprocess.run(COMMAND + arguments, capture_output=True, text=True, check=True, timeout=600)
     assert "1,000,000,000 images, 114,890 steps, 8.1 days at 1,421 images/s" in child.stdout
     assert "512 devices x 17 images = 8704" in child.stdout
     assert "does not fit  into 32 GiB; it would" in child.stdout and "--set run.accumulation_steps=17" in child.stdout
+    for kind in ("none", "stage"):  # the recipe's own is "block"
+        assert f"with --set backbone.activation_checkpointing={kind} " in child.stdout
+
+
+def test_the_command_says_what_no_flag_makes_fit_and_the_real_runs_length() -> None:
+    arguments = ["--recipe=seer_regnety_256gf", "--devices=512", "--device_memory_gib=24"]
+    child = subprocess.run(COMMAND + arguments, capture_output=True, text=True, check=True, timeout=600)
+    assert "does not fit  into 24 GiB, whatever is set: weights, velocity and gradients take 29.32 GiB" in child.stdout
+    assert "512 devices x 16 images = 8192" in child.stdout and "images, 122,070 steps" in child.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.multi_replica
+@pytest.mark.parametrize("fields", [(), ("run.accumulation_steps=2",), _WITHOUT_BATCH_NORM_IN_THE_HEAD])
+def test_reductions_are_those_of_a_step(fields: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    config, strategy = configs.override(recipe("debug_tiny"), fields), two_replicas()
+    reduced_bytes = []
+    all_reduce = tf.distribute.ReplicaContext.all_reduce
+
+    def counted(context: tf.distribute.ReplicaContext, op: Any, value: tf.Tensor, options: Any = None) -> tf.Tensor:
+        reduced_bytes.append(value.shape.num_elements() * value.dtype.size)
+        return all_reduce(context, op, value, options)
+
+    with strategy.scope():
+        state = TrainState(config)
+    crops = shared_out(random_crops(config, config.data.global_batch_size), strategy)
+    step = tf.function(lambda crops: strategy.run(train_step, args=(state, crops)), autograph=False)
+    monkeypatch.setattr(tf.distribute.ReplicaContext, "all_reduce", counted)
+    step.get_concrete_function(crops)
+    plan = planning.plan(config, num_devices=2)
+    planned = (plan.batch_norm, plan.codes, plan.gradients)
+    # Both replicas were traced. Beside what is planned, one sum is of the loss, and one of what is logged.
+    assert len(reduced_bytes) == 2 * (sum(sums.number for sums in planned) + 2)
+    others = sum(reduced_bytes) / 2 - sum(sums.num_bytes for sums in planned)
+    assert 0 < others < 1000
+
+
+def test_accumulation_costs_a_forward_pass_of_the_assigning_crops() -> None:
+    config = configs.override(recipe("seer_regnety_64gf"), ["data.global_batch_size=4"])
+    once, parts = (
+        planning.plan(configs.override(config, [f"run.accumulation_steps={steps}"]), 1).step_flops for steps in (1, 4)
+    )
+    # 64.07 GMAC of the trunk at 224 px and 148 million of the head, for two crops of each of four images.
+    assert parts - once == pytest.approx(2 * 4 * 2 * (64.07e9 + 148e6), rel=1e-3)
+    all_crops = configs.override(config, ["run.accumulation_steps=4", "head.batch_norm=true"])
+    assert planning.plan(all_crops, 1).step_flops / once == pytest.approx(4 / 3)
 
 
 @pytest.mark.slow
