@@ -99,10 +99,15 @@ def test_the_page_runs(converted: tuple[Path, str], monkeypatch: pytest.MonkeyPa
         assert len([line for line in block.splitlines() if line]) <= 10
         found.append({})
         exec(compile(block, "released_weights.md", "exec"), found[-1])
-    of_files, in_keras, tuned = found
+    of_files, in_keras, tuned, saving_memory = found
     assert of_files["features"].shape == in_keras["features"].shape == (6, 256)
     assert of_files["readable"].all() and in_keras["prototypes"].max() < 50
     assert tuned["network"].output_shape == (None, 2) and tuned["photos"].class_names == ["one", "two"]
+    backbone, converted_one = saving_memory["backbone"], saving_memory["converted"]
+    assert (backbone.activation_checkpointing, backbone.compute_dtype) == ("block", "bfloat16")
+    for ours, theirs in zip(backbone.variables, converted_one.variables, strict=True):
+        assert ours.path == theirs.path
+        np.testing.assert_array_equal(ours.value, theirs.value)
     square = np.random.default_rng(1).integers(0, 256, [2, 224, 224, 3], np.uint8)
     serve = tf.saved_model.load(str(directory / "saved_model")).signatures["serve"]
     normalized = (square / 255.0 - published.MEAN) / published.STD

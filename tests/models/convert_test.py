@@ -254,9 +254,8 @@ def test_without_squeeze_and_excitation_it_is_no_regnety(small: dict, tmp_path: 
 @pytest.mark.slow
 def test_the_32gf_network_equals_pytorchs(tmp_path: Path) -> None:
     network = released_checkpoints.random_network(design("32GF"))
-    torch.save(released_checkpoints.vissl(network.state_dict()), tmp_path / "vissl.torch")
-    safetensors.torch.save_file(released_checkpoints.timm(network.state_dict()), tmp_path / "timm.safetensors")
-    for file in ("vissl.torch", "timm.safetensors"):
-        converted = convert(tmp_path / file)
+    expected = released_checkpoints.output(network, _IMAGES)
+    for file in ("vissl.classifier.torch", "hugging_face.alone.safetensors", "timm.alone.safetensors"):
+        converted = convert(_write(tmp_path / file, network, torch.nn.Linear(3712, 7)))
         assert converted.variant == "32GF"
-        assert _error(converted.backbone, network) < _TOLERANCE
+        assert _relative_error(converted.backbone(_IMAGES), expected) < _TOLERANCE
