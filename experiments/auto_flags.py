@@ -14,7 +14,7 @@ from seer_tf.config import Config
 from seer_tf.data.sources import Source
 from seer_tf.data.survey import survey
 from seer_tf.errors import InputError
-from seer_tf.strategies import num_gpus
+from seer_tf.strategies import choose_devices, num_gpus
 
 MINUTES = flags.DEFINE_float("minutes", 45, "Of --recipe=auto: how long training may take.", lower_bound=0.1)
 DEVICE_MEMORY = flags.DEFINE_float(
@@ -43,6 +43,7 @@ def derived(source: Source, assignments: list[str]) -> Config:
             "--recipe=auto looks at one host; derive a config there with --strategy=auto --show_config, and give its "
             "lines to all workers by --set"
         )
+    choose_devices(placement)  # before the survey computes
     seen, gpus = survey(source), num_gpus()
     gib = DEVICE_MEMORY.value or (_GPU_GIB if gpus else _host_gib() / placement.num_devices)
     facts = Facts(

@@ -105,13 +105,13 @@ def main() -> None:
         placement = strategy_flags.placement(cluster)
         source = open_source(config.data.source)
         check_fit(config, source, placement.num_replicas)
-        survey(source)  # or raises
         directory.check(config)
         facts.update(directory.facts(config, source), devices=f"{placement.num_devices}")
     with lost_workers_named(cluster):
         if config.run.deterministic:
             tf.config.experimental.enable_op_determinism()
         strategy = make_strategy(placement)
+        survey(source)  # or raises, on every worker
         outcome = pretrain(
             config, source, directory, strategy, watching(config, source) if is_chief(strategy) else None
         )

@@ -85,11 +85,8 @@ def num_gpus() -> int:
     return len(tf.config.list_physical_devices("GPU"))
 
 
-def make_strategy(placement: Placement) -> tf.distribute.Strategy:
-    """Starts the devices of a placement and returns the strategy over them; call it before anything else of TensorFlow.
-
-    With several workers it waits for all of them, which should have met before (`roll_call.py`).
-    """
+def choose_devices(placement: Placement) -> None:
+    """Tells TensorFlow which devices of this host to take; nothing may have been computed before."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         tf.config.set_visible_devices(gpus[: placement.num_devices], "GPU")
@@ -97,6 +94,16 @@ def make_strategy(placement: Placement) -> tf.distribute.Strategy:
         cpu = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration()] * placement.num_devices
         tf.config.set_logical_device_configuration(cpu, parts)
+
+
+def make_strategy(placement: Placement) -> tf.distribute.Strategy:
+    """Starts the devices of a placement and returns the strategy over them.
+
+    Nothing may have been computed before, or with one worker only after `choose_devices` with the same placement. With
+    several workers it waits for all of them, which should have met before (`roll_call.py`).
+    """
+    choose_devices(placement)
+    gpus = tf.config.list_physical_devices("GPU")
     if placement.cluster is not None:
         return tf.distribute.MultiWorkerMirroredStrategy(
             cluster_resolver=tf.distribute.cluster_resolver.SimpleClusterResolver(
