@@ -38,7 +38,7 @@ def find_usable(
     """Tells images from what is none by their headers; what is left out is counted and named in the log.
 
     Every header is read once. Whether the pixels decode is not tried here: `prepare_shards` does that, and a run
-    replaces what does not (`faults.py`).
+    replaces what does not (`replacing.py`).
 
     Args:
         flag: the data flag, for the log.

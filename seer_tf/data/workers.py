@@ -4,6 +4,8 @@ import collections
 import concurrent.futures
 import itertools
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
@@ -70,6 +72,15 @@ _kept: list[Task] = []
 def _keep(task: Task) -> None:
     """Receives the task once, when a process starts."""
     _kept.append(task)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it was killed: the next run would find it writing its files."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _do(number: int, num_threads: int) -> None:
