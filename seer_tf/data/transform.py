@@ -15,7 +15,8 @@ class Transform:
 
     Attributes:
         size_px: side of the result.
-        resize_px: what the shorter side becomes first; None for size * 256 / 224.
+        resize_px: what the shorter side becomes first; None for size * 256 / 224, where a square of `size_px` stays as
+            it is, since sets of small images are made of those. A released network's is a number, whatever comes.
         interpolation: "bilinear" or "bicubic", both with antialias.
         squash: whether to squeeze the whole into the square instead of cutting, as VISSL does with VOC07.
     """
@@ -28,12 +29,16 @@ class Transform:
     def __str__(self) -> str:
         """Returns what it does in words."""
         cut = f"squeezed into {self.size_px} px" if self.squash else f"central {self.size_px} px"
-        return f"shorter side to {self._shorter_px} px ({self.interpolation}), {cut}"
+        kept = "" if self.resize_px else "; such a square as it is"
+        return f"shorter side to {self._shorter_px} px ({self.interpolation}), {cut}{kept}"
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """Returns uint8 `[size, size, 3]` of uint8 `[h, w, 3]`; a square of that size is returned as it is."""
+        """Returns uint8 `[size, size, 3]` of uint8 `[h, w, 3]`."""
         shape = tf.shape(image)[:2]
-        result = tf.cond(tf.reduce_all(shape == self.size_px), lambda: image, lambda: self._resized(image, shape))
+        if self.resize_px:
+            result = self._resized(image, shape)
+        else:
+            result = tf.cond(tf.reduce_all(shape == self.size_px), lambda: image, lambda: self._resized(image, shape))
         return tf.ensure_shape(result, [self.size_px, self.size_px, 3])
 
     @property

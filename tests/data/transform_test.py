@@ -71,6 +71,8 @@ def test_squashing_keeps_the_whole_image():
     _assert_equal(Transform(56, squash=True)(tf.constant(image)), expected)
 
 
-def test_an_image_of_the_right_size_stays_as_it_is():
-    image = _noise(32, 32)
-    assert (Transform(32)(tf.constant(image)).numpy() == image).all()
+def test_an_image_of_the_right_size_stays_as_it_is_unless_a_resize_is_asked_for():
+    """A released network resizes to 256 px whatever comes, as torchvision does."""
+    image = _noise(56, 56)
+    assert (Transform(56)(tf.constant(image)).numpy() == image).all()
+    _assert_equal(Transform(56, 67)(tf.constant(image)), _centre(_resized(image, 67, "bilinear"), 56))
