@@ -12,7 +12,7 @@ from absl import flags, logging
 from experiments import command
 from seer_tf.data.boxes import BoxedImage, BoxedImages, named_degenerate, open_boxes, require_same_classes
 from seer_tf.data.decode import decode_image
-from seer_tf.evaluation.detection import Detections, average_precision, detect, fit
+from seer_tf.evaluation.detection import Detections, average_precision, detect, fit, pycocotools
 from seer_tf.export.detector_model import write_detector
 from seer_tf.export.directory import new_directory
 from seer_tf.export.network import Network
@@ -42,6 +42,7 @@ _MIN_SHOWN_CONFIDENCE = 0.3
 
 def main() -> None:
     """Runs the command."""
+    pycocotools()  # missing, it is missed before the fitting and not after it
     train, test = open_boxes(DATA.value, TRAIN_SPLIT.value), open_boxes(DATA.value, TEST_SPLIT.value)
     require_same_classes(train, test)
     degenerate = named_degenerate([train, test])

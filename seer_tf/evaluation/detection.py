@@ -89,8 +89,11 @@ def fit(
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=_WEIGHT_DECAY, global_clipnorm=_GRADIENT_NORM)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    # RetinaNet's loss of boxes bends from square to linear near 0.1 of an anchor, KerasHub's Huber loss at 1, where it
+    # is next to nothing for a box that is a tenth of its anchor off. L1, as torchvision has it, does not bend at all.
+    box_loss = keras.losses.MeanAbsoluteError(reduction="sum")
     # Keras would take XLA, whose gradient of grouped convolutions is slow on CPUs.
-    detector.model.compile(optimizer=optimizer, jit_compile=False)
+    detector.model.compile(optimizer=optimizer, box_loss=box_loss, jit_compile=False)
     batches = _training_batches(detector, images, batch_size, seed).take(num_steps)
     with Progress(num_steps, "step", "fitting the detector") as progress:
         advance = keras.callbacks.LambdaCallback(
@@ -123,6 +126,19 @@ def detect(detector: Detector, images: Sequence[BoxedImage], *, batch_size: int)
     return detections
 
 
+def pycocotools() -> tuple[Any, Any]:
+    """Returns the modules `coco` and `cocoeval` of pycocotools.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        from pycocotools import coco, cocoeval  # only here: an extra
+    except ImportError:
+        raise InputError("COCO's mAP needs pycocotools, which is not installed: pip install 'seer_tf[hub]'") from None
+    return coco, cocoeval
+
+
 def average_precision(images: BoxedImages, detections: Sequence[Detections]) -> AveragePrecision:
     """Compares detections with boxes, by pycocotools.
 
@@ -133,17 +149,13 @@ def average_precision(images: BoxedImages, detections: Sequence[Detections]) -> 
     Raises:
         InputError: pycocotools is missing.
     """
-    try:
-        from pycocotools.coco import COCO  # only here: an extra
-        from pycocotools.cocoeval import COCOeval
-    except ImportError:
-        raise InputError("COCO's mAP needs pycocotools, which is not installed: pip install 'seer_tf[hub]'") from None
+    coco, cocoeval = pycocotools()
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells all that it does
-        truth = COCO()
+        truth = coco.COCO()
         truth.dataset = _coco_dataset(images)
         truth.createIndex()
         found = list(_coco_results(detections))
-        evaluation = COCOeval(truth, truth.loadRes(found) if found else COCO(), "bbox")
+        evaluation = cocoeval.COCOeval(truth, truth.loadRes(found) if found else coco.COCO(), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 
 import keras
 import numpy as np
@@ -86,6 +87,13 @@ def test_nothing_found_is_no_error(images):
     assert average_precision(images, nothing).map50 == 0.0
     more = dataclasses.replace(images, class_names=("red", "blue", "green"))
     assert math.isnan(average_precision(more, _detections(images)).ap50["green"])
+
+
+def test_a_missing_extra_is_one_sentence(images, monkeypatch):
+    """As whoever has KerasHub alone reads it."""
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(InputError, match=r"pip install 'seer_tf\[hub\]'"):
+        average_precision(images, _detections(images))
 
 
 def test_boxes_go_with_the_pixels(images):

@@ -1,5 +1,7 @@
 """RetinaNet and DeepLabV3+ on our backbones: weights taken over, priors in their place, boxes in pixels."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -98,6 +100,15 @@ def test_a_segmenter_classifies_every_pixel():
     assert None not in tape.gradient(loss, [variable.value for variable in model.trainable_variables])
     given = encoder.backbone.get_layer("stem").conv.kernel.value
     assert any(given.shape == v.shape and np.array_equal(given, v.value) for v in model.trainable_variables)
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch):
+    """Before anything is built."""
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
+    with pytest.raises(InputError, match=r"pip install 'seer_tf\[hub\]'"):
+        Detector(_Encoder(), ("cat",), size_px=_SIZE_PX, smallest_anchor_px=12.0)
+    with pytest.raises(InputError, match=r"pip install 'seer_tf\[hub\]'"):
+        build_segmenter(_Encoder(), 2, size_px=64)
 
 
 def test_sizes_that_do_not_fit(detector):
