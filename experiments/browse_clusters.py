@@ -12,6 +12,7 @@ from seer_tf.data.decode import decode_image, exif_orientation
 from seer_tf.data.labelled import images_dataset
 from seer_tf.data.source import Source
 from seer_tf.data.sources import open_source
+from seer_tf.data.transform import Transform
 from seer_tf.evaluation.clusters import Assign, Clusters, assign_clusters, neighbours
 from seer_tf.export.directory import new_directory
 from seer_tf.export.network import Network
@@ -28,6 +29,7 @@ NUM_CLUSTERS = flags.DEFINE_integer("num_clusters", 200, "Clusters on the page, 
 NUM_TYPICAL = flags.DEFINE_integer("num_typical", 8, "Images shown of each.", lower_bound=1)
 
 _NUM_NEIGHBOURS = 6
+_SHOWN = Transform(128)  # the network's own square may be too small to look at
 
 
 def main() -> None:
@@ -44,7 +46,7 @@ def main() -> None:
             num_clusters=len(prototypes),
             num_typical=NUM_TYPICAL.value,
         )
-        shown = list(_pictures(network, source, clusters, prototypes))
+        shown = list(_pictures(source, clusters, prototypes))
         write_cluster_page(shown, clusters.sizes, directory / "clusters.html", title=f"Clusters of {DATA.value}")
     print(f"{source.num_images} images in {np.count_nonzero(clusters.sizes)} of {len(prototypes)} clusters")
     print(f"Table:  {Path(OUTPUT.value, 'clusters.parquet')}")
@@ -60,10 +62,8 @@ def _assign(network: Network) -> Assign:
     return assign
 
 
-def _pictures(
-    network: Network, source: Source, clusters: Clusters, prototypes: np.ndarray
-) -> Iterator[ClusterPictures]:
-    """Yields the largest clusters with their images as the network sees them."""
+def _pictures(source: Source, clusters: Clusters, prototypes: np.ndarray) -> Iterator[ClusterPictures]:
+    """Yields the largest clusters with the central squares of their images."""
     largest = clusters.largest(NUM_CLUSTERS.value)
     near = neighbours(prototypes, largest, clusters.sizes, _NUM_NEIGHBOURS)
     for cluster, others in zip(largest, near.tolist(), strict=True):
@@ -71,7 +71,7 @@ def _pictures(
         for number in clusters.typical(cluster):
             encoded = source.read(number)
             image = decode_image(tf.constant(encoded), exif_orientation(encoded))
-            typical.append((source.ids[number], network.transform(image).numpy()))
+            typical.append((source.ids[number], _SHOWN(image).numpy()))
         yield ClusterPictures(cluster, int(clusters.sizes[cluster]), typical, others)
 
 

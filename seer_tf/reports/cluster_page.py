@@ -10,7 +10,7 @@ import numpy as np
 from seer_tf.reports.pictures import data_uri
 from seer_tf.whole_file import write_whole
 
-_PICTURE_PX = 96
+_PICTURE_PX = 128
 _SMALL_PICTURE_PX = 44
 
 
