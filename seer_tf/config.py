@@ -33,6 +33,7 @@ class CropsConfig:
     sizes_px: tuple[int, ...] = (224, 96)
     min_area_fractions: tuple[float, ...] = (0.14, 0.05)
     max_area_fractions: tuple[float, ...] = (1.0, 0.14)
+    interpolation: str = "bilinear"
     flip_probability: float = 0.5
     color_jitter_probability: float = 0.8
     brightness: float = 0.8
@@ -212,6 +213,8 @@ def validate(config: Config) -> Config:
         )
     if sum(crops.num) < 2:
         raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
+    if crops.interpolation not in INTERPOLATIONS:
+        raise InputError.unknown("crops.interpolation", crops.interpolation, INTERPOLATIONS)
     if config.data.augment_on not in PLACES:
         raise InputError.unknown("data.augment_on", config.data.augment_on, PLACES)
     if not 0 <= config.data.max_bad_fraction < 1:
@@ -298,6 +301,8 @@ def differences(one: AnyConfig, other: AnyConfig) -> list[str]:
 
 #: Where crops are coloured and blurred.
 PLACES = ("host", "accelerator")
+#: By which crops are resized, with antialias.
+INTERPOLATIONS = ("bilinear", "bicubic")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
 PARTS_TO_RESET = ("head", "prototypes", "optimizer", "schedule")
 ON_TROUBLE = ("warn", "stop")

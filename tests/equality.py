@@ -9,11 +9,19 @@ from seer_tf.train.gradients import at_once, in_micro_batches
 from seer_tf.train.moving_statistics import MovingStatistics
 from seer_tf.train.state import TrainState
 from seer_tf.train.step import reduced, train_step
-from tests.small_networks import random_crops, shared_out, small_config, small_model, two_stage_model
+from tests.small_networks import one_stage_model, random_crops, shared_out, small_config, small_model
 
 NUM_IMAGES, NUM_STEPS = 8, 5
 #: The gradient of a bias before batch norm is rounding noise. LARS scales it up, and the moving mean takes it in.
 NOISE = ("head/linear1/bias", "head/bn1/moving_mean")
+#: With what a run must be equal on any number of replicas, beside what it is as it is.
+VARIANTS = {
+    "as it is": (),
+    "with a queue": (f"swav.queue_length={2 * NUM_IMAGES}",),
+    "with activation checkpointing": ("backbone.activation_checkpointing=block",),
+    "in micro-batches": ("run.accumulation_steps=2",),
+    "with plain SGD": ("schedule.peak_learning_rate=0.1",),
+}
 
 
 def equality_config(*assignments: str) -> Config:
@@ -27,6 +35,17 @@ def equality_config(*assignments: str) -> Config:
         "schedule.warmup_steps=1",
         *assignments,
     )
+
+
+def results_of(strategy: tf.distribute.Strategy, variant: str) -> dict[str, np.ndarray]:
+    """Returns the `results` of a variant in float64.
+
+    Args:
+        strategy: that the steps run in.
+        variant: one of `VARIANTS`.
+    """
+    config = equality_config("run.precision=float64", *VARIANTS[variant])
+    return results(strategy, config, plain_sgd="SGD" in variant)[0]
 
 
 def results(
@@ -44,13 +63,13 @@ def results(
     Args:
         strategy: that the steps run in.
         config: of the run.
-        batch_norm: whether it is the RegNetY of two stages; otherwise a network without batch norm.
+        batch_norm: whether it is a RegNetY; otherwise a network without batch norm.
         plain_sgd: whether no variable is scaled or decayed by LARS.
         order: in which the images of each batch come; their own if None.
     """
     with strategy.scope():
         synchronized = strategy.num_replicas_in_sync > 1
-        model = two_stage_model(config, synchronized=synchronized) if batch_norm else small_model(config)
+        model = one_stage_model(config, synchronized=synchronized) if batch_norm else small_model(config)
         state = TrainState(config, model=model)
         if plain_sgd:
             state.optimizer = LARS(state.schedule, exclude=(".*",))

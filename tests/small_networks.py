@@ -13,9 +13,6 @@ from seer_tf.models.layers import BatchNormalization, Conv2D
 from seer_tf.models.regnet_design import RegNetDesign
 from seer_tf.recipes import recipe
 
-#: Two stages, of 16 and 32 channels in two and four groups.
-TWO_STAGES = RegNetDesign(depth=2, w_0=16, w_a=16.0, w_m=2.0, group_width=8)
-
 
 @keras.saving.register_keras_serializable(package="tests")
 class Gain(keras.layers.Layer):
@@ -55,12 +52,31 @@ def small_model(config: Config, *, batch_norm: bool = False, synchronized: bool 
     )
 
 
-def two_stage_model(config: Config, *, synchronized: bool = False) -> SwavModel:
+def two_stage_model(config: Config) -> SwavModel:
     """Returns a RegNetY of two stages, with squeeze-and-excitation and grouped convolutions, and the config's head."""
+    return _regnet_model(config, 2, synchronized=False)
+
+
+def one_stage_model(config: Config, *, synchronized: bool) -> SwavModel:
+    """Returns the same with one stage.
+
+    Args:
+        config: for head, precision, activation checkpointing and seed.
+        synchronized: whether batch norm is over all replicas.
+    """
+    return _regnet_model(config, 1, synchronized=synchronized)
+
+
+def stages_design(num_stages: int) -> RegNetDesign:
+    """Returns stages of one block, the first of 16 channels in two groups, the second of 32 in four."""
+    return RegNetDesign(depth=num_stages, w_0=16, w_a=16.0, w_m=2.0, group_width=8)
+
+
+def _regnet_model(config: Config, num_stages: int, *, synchronized: bool) -> SwavModel:
     keras.utils.set_random_seed(config.run.seed)
     policy = config.run.precision
     backbone = RegNetY(
-        design=TWO_STAGES,
+        design=stages_design(num_stages),
         stem_width=8,
         stem_stride=1,
         synchronized=synchronized,

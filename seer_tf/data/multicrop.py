@@ -30,6 +30,7 @@ NUM_DISTORTION_DRAWS = 10
 RATIOS = (1, 2, 4, 8)
 # A crop is then still made from at least so many times its own pixels in each direction, as Pillow's `thumbnail` does.
 _LEAST_GAP = 2.0
+_KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 # Measured: for large crops two resizings, one for each direction, take half as long, for small ones longer.
 _TWO_PASSES_FROM_PX = 128
 # Measured: XLA makes large crops several times as fast, and takes a second or two to compile.
@@ -123,7 +124,7 @@ def random_boxes(
 def cut(
     image: tf.Tensor, crops: CropsConfig, corners: tf.Tensor, boxes: tf.Tensor, ratio: tf.Tensor | int = 1
 ) -> tuple[tf.Tensor, ...]:
-    """Cuts boxes out and resizes them, bilinear with antialias as Pillow: per group, uint8 `[num, side, side, 3]`.
+    """Cuts boxes out and resizes them, with antialias as Pillow: per group, uint8 `[num, side, side, 3]`.
 
     Args:
         image: uint8 `[h, w, 3]`.
@@ -146,30 +147,33 @@ def cut(
         sides.tolist(),
         strict=True,
     )
-    resized = [_resized(tf.slice(image, begin, size), scale, move, side) for begin, size, scale, move, side in parts]
+    kernel = _KERNELS[crops.interpolation]
+    resized = [
+        _resized(tf.slice(image, begin, size), scale, move, side, kernel) for begin, size, scale, move, side in parts
+    ]
     bounds = itertools.accumulate(crops.num, initial=0)
     groups = [tf.stack(resized[first:last]) for first, last in itertools.pairwise(bounds)]
-    return tuple(tf.cast(tf.round(group), tf.uint8) for group in groups)
+    return tuple(tf.saturate_cast(tf.round(group), tf.uint8) for group in groups)  # bicubic overshoots
 
 
-def _resized(part: tf.Tensor, scale: tf.Tensor, move: tf.Tensor, side: int) -> tf.Tensor:
+def _resized(part: tf.Tensor, scale: tf.Tensor, move: tf.Tensor, side: int, kernel: str) -> tf.Tensor:
     """Resizes uint8 `[h, w, 3]` by `scale` and moves it by `move` px, both `[2]`: float32 `[side, side, 3]`."""
     if side < _TWO_PASSES_FROM_PX:
-        return tf.ensure_shape(_scaled(part[None], [side, side], scale, move)[0], [side, side, 3])
+        return tf.ensure_shape(_scaled(part[None], [side, side], scale, move, kernel)[0], [side, side, 3])
     # What the operation does across is slow for three channels and fast for many: make columns channels, in turn.
     one, zero = tf.constant([1.0]), tf.constant([0.0])
     for axis in range(2):
         length = tf.shape(part)[1]
         rows = tf.reshape(part, [1, -1, 1, 3 * length])
         along = slice(axis, axis + 1)
-        rows = _scaled(rows, [side, 1], tf.concat([scale[along], one], 0), tf.concat([move[along], zero], 0))
+        rows = _scaled(rows, [side, 1], tf.concat([scale[along], one], 0), tf.concat([move[along], zero], 0), kernel)
         part = tf.transpose(tf.reshape(rows, [side, length, 3]), [1, 0, 2])
     return tf.ensure_shape(part, [side, side, 3])
 
 
-def _scaled(images: tf.Tensor, size: list[int], scale: tf.Tensor, move: tf.Tensor) -> tf.Tensor:
+def _scaled(images: tf.Tensor, size: list[int], scale: tf.Tensor, move: tf.Tensor, kernel: str) -> tf.Tensor:
     return tf.raw_ops.ScaleAndTranslate(
-        images=images, size=size, scale=scale, translation=move, kernel_type="triangle", antialias=True
+        images=images, size=size, scale=scale, translation=move, kernel_type=kernel, antialias=True
     )
 
 

@@ -1,6 +1,7 @@
 """The endless stream of crops with labels: that of pretraining with one crop of each image, and the image's class."""
 
-import dataclasses
+import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -26,30 +27,6 @@ class IrreplaceableSource(ReplacingSource):
         )
 
 
-def plain_crops(size_px: int) -> CropsConfig:
-    """Returns what supervised training usually sees: RandomResizedCrop of 8 to 100 % of the area, and a flip."""
-    return CropsConfig(
-        num=(1,),
-        sizes_px=(size_px,),
-        min_area_fractions=(0.08,),
-        max_area_fractions=(1.0,),
-        color_jitter_probability=0.0,
-        grayscale_probability=0.0,
-        blur_probability=0.0,
-    )
-
-
-def distorted_crops(size_px: int) -> CropsConfig:
-    """Returns the same with SwAV's colours and blur."""
-    plain, swav = plain_crops(size_px), CropsConfig()
-    return dataclasses.replace(
-        plain,
-        color_jitter_probability=swav.color_jitter_probability,
-        grayscale_probability=swav.grayscale_probability,
-        blur_probability=swav.blur_probability,
-    )
-
-
 def supervised_dataset(
     source: Source,
     labels: np.ndarray,
@@ -60,6 +37,7 @@ def supervised_dataset(
     first_image_in_batch: int,
     seed: int,
     first_step: int,
+    change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
     """Returns the endless dataset of one worker's batches, from `first_step` on, in the order of pretraining.
 
@@ -74,16 +52,25 @@ def supervised_dataset(
         first_image_in_batch: where this worker's slice of the global batch begins.
         seed: of the order and of the crops.
         first_step: the step whose batch comes first.
+        change: what else is done to a crop, from uint8 `[side, side, 3]` and a seed of its own, int64 `[2]`, to the
+            same shape and type.
 
     Returns:
         Pairs of crops, uint8 `[local_batch_size, side, side, 3]`, and labels, int64 `[local_batch_size]`.
     """
 
     @tf.autograph.experimental.do_not_convert
-    def classes(local: tf.Tensor) -> tf.Tensor:
+    def described(local: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, image = local // local_batch_size, local % local_batch_size
-        numbers, _ = images_at(step * global_batch_size + first_image_in_batch + image, source.num_images, seed)
-        return tf.gather(tf.constant(labels, tf.int64), numbers)
+        numbers, keys = images_at(step * global_batch_size + first_image_in_batch + image, source.num_images, seed)
+        return tf.gather(tf.constant(labels, tf.int64), numbers), tf.stack([keys, numbers], axis=1)
+
+    @tf.autograph.experimental.do_not_convert
+    def together(groups: tuple[tf.Tensor], description: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        (images,), (classes, seeds) = groups, description
+        if change is None:
+            return images[:, 0], classes
+        return tf.map_fn(lambda pair: change(*pair), (images[:, 0], seeds), fn_output_signature=tf.uint8), classes
 
     images = pretraining_dataset(
         IrreplaceableSource(source),
@@ -96,5 +83,6 @@ def supervised_dataset(
     )
     elements = tf.data.Dataset.range(first_step * local_batch_size, tf.int64.max)
     chunks = elements.batch(reading.IMAGES_PER_READ, drop_remainder=True)
-    batches = chunks.map(classes).unbatch().batch(local_batch_size, drop_remainder=True)
-    return tf.data.Dataset.zip(images, batches).map(lambda groups, labels: (groups[0][:, 0], labels))
+    batches = chunks.map(described).unbatch().batch(local_batch_size, drop_remainder=True)
+    workers = 1 if change is None else os.cpu_count()
+    return tf.data.Dataset.zip(images, batches).map(together, num_parallel_calls=workers, deterministic=True)

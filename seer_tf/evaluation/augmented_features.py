@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from seer_tf.data.reading import unreadable_images_named
 from seer_tf.data.source import Source
-from seer_tf.data.supervised import plain_crops, supervised_dataset
+from seer_tf.data.supervised import supervised_dataset
 from seer_tf.evaluation.feature_set import Extractor
 from seer_tf.evaluation.probe_grid import Batches
+from seer_tf.finetune_config import plain_crops
 
 
 def augmented_batches(

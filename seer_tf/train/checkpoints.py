@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 from absl import logging
 
-from seer_tf.config import Config
+from seer_tf.config import AnyConfig, Config
 from seer_tf.errors import InputError
 from seer_tf.models.swav_model import SwavModel
 from seer_tf.train import saved_tensors
@@ -193,7 +193,7 @@ def load_model(
     """
     directory = RunDirectory(run_dir)
     config = directory.read_config()
-    model = initial_model(_in_float32(config))
+    model = initial_model(in_float32(config))
     if untrained:
         return config, model
     if checkpoint is not None:
@@ -203,7 +203,8 @@ def load_model(
     return config, model
 
 
-def _in_float32(config: Config) -> Config:
+def in_float32(config: AnyConfig) -> AnyConfig:
+    """Returns the config of a run whose weights are to be read and not trained."""
     return dataclasses.replace(config, run=dataclasses.replace(config.run, precision="float32"))
 
 

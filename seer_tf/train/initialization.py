@@ -45,8 +45,10 @@ def initialize(state: TrainState) -> None:
 def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> None:
     """Assigns the variables what lies in a place of any kind."""
     if (source / "config.json").exists():
+        directory = RunDirectory(source)
+        directory.read_config()  # or raises, as where a newer version has made it
         with _reset_suggested():
-            if not restore_newest(wanted, RunDirectory(source), all_of_it=False):
+            if not restore_newest(wanted, directory, all_of_it=False):
                 raise InputError("the run has no checkpoint yet")
     elif source.name.startswith("step-"):
         with _reset_suggested():

@@ -131,8 +131,8 @@ class IntervalLog(abc.ABC):
 
     def _profile(self) -> None:
         """Starts or stops the profiler between two calls of the steps function."""
-        first, last = self._profile_steps or (self._run.num_steps, self._run.num_steps)
-        wanted = first <= self._step < last
+        first, last = self._profile_steps or (math.inf, -math.inf)
+        wanted = first < self._step + self._run.steps_per_call and self._step < last
         if wanted and not self._profiling:
             tf.profiler.experimental.start(self._tensorboard)
         elif self._profiling and not wanted:

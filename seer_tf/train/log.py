@@ -80,8 +80,8 @@ class RunLog(IntervalLog):
         numbers |= view.numbers()
         if self._examination_is_due(step):
             numbers |= self._examine(step, view)
-        measure = next(iter(self._probed), RANK_ME)
-        self.quality = Quality(measure, (numbers | dict(self._probed))[measure])
+        known = self._probed if self._probe else {RANK_ME: numbers[RANK_ME]}  # nothing before the probe's first look
+        self.quality = next((Quality(measure, value) for measure, value in known.items()), None)
         return numbers
 
     def _examine(self, step: int, view: View) -> Mapping[str, float]:
@@ -110,7 +110,7 @@ class RunLog(IntervalLog):
     def _note(self, numbers: Mapping[str, float]) -> str:
         probed = "".join(f", {name.rpartition('/')[2]} {value:.1%}" for name, value in self._probed.items())
         return (
-            f"loss {numbers[measurements.LOSS]:.3f} = {numbers[measurements.RELATIVE_LOSS]:.3f} ln K, "
+            f"loss {numbers[measurements.LOSS]:.3f} = {numbers[measurements.RELATIVE_LOSS]:.3f} ln K{probed}, "
             f"{numbers[measurements.IMAGES_PER_SECOND]:.0f} images/s, {numbers[measurements.WAIT_SHARE]:.0%} waiting "
-            f"for data{probed}"
+            "for data"
         )

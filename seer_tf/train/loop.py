@@ -147,16 +147,32 @@ def check_fit(config: Config, source: Source, num_replicas: int) -> None:
     Raises:
         InputError: naming the field to change.
     """
-    batch, prototypes = config.data.global_batch_size, config.head.num_prototypes
-    if batch > source.num_images:
-        raise InputError(
-            f"data.global_batch_size={batch} is more than the {source.num_images} images of {config.data.source}; "
-            f"lower it, e.g. --set data.global_batch_size={max(1, source.num_images // 2)}"
-        )
+    prototypes = config.head.num_prototypes
+    check_batch(config, config.data.global_batch_size, source.num_images, config.data.source, num_replicas)
     if prototypes > source.num_images:
         raise InputError(
             f"head.num_prototypes={prototypes} is more than the {source.num_images} images of {config.data.source}; "
             f"lower it, e.g. --set head.num_prototypes={max(1, source.num_images // 10)}"
+        )
+
+
+def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_replicas: int) -> None:
+    """Raises where a batch does not go together with images and devices.
+
+    Args:
+        config: of the run.
+        batch: `data.global_batch_size`.
+        num_images: that there are.
+        data: what they are called.
+        num_replicas: number of devices of all workers together.
+
+    Raises:
+        InputError: naming the field to change.
+    """
+    if batch > num_images:
+        raise InputError(
+            f"data.global_batch_size={batch} is more than the {num_images} images of {data}; "
+            f"lower it, e.g. --set data.global_batch_size={max(1, num_images // 2)}"
         )
     if batch % num_replicas:
         raise InputError(

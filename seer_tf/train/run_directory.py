@@ -128,9 +128,12 @@ class RunDirectory:
     def claimed(self, config: BaseConfig) -> Iterator[None]:
         """Claims the directory, and keeps other processes from doing so until the context ends or this process dies.
 
+        Where bad input ends the context before anything was made, a new directory belongs to nobody again.
+
         Raises:
             InputError: as `claim` does, or another process is writing to the directory.
         """
+        is_new = not (self.path / "config.json").exists()
         self.claim(config)
         with open(self.path / "lock", "a") as lock:
             try:
@@ -139,7 +142,14 @@ class RunDirectory:
                 raise InputError(
                     f"another process is writing to {self.path}: wait until it ends, or give another --run_dir"
                 ) from None
-            yield
+            try:
+                yield
+            except InputError:
+                files = [self.path / "config.json", self.path / "lock"]
+                if is_new and sorted(self.path.iterdir()) == files:
+                    for file in files:
+                        file.unlink()
+                raise
 
     def claim(self, config: BaseConfig) -> None:
         """Makes the directory belong to a run of this config: writes config.json, or checks the one that is there.

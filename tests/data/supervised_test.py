@@ -1,13 +1,16 @@
 """Crops with labels: each crop has the class of its own image, on any worker and from any step on."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from seer_tf.data.reading import unreadable_images_named
 from seer_tf.data.source import Source
-from seer_tf.data.supervised import distorted_crops, plain_crops, supervised_dataset
+from seer_tf.data.supervised import supervised_dataset
 from seer_tf.errors import InputError
+from seer_tf.finetune_config import distorted_crops, plain_crops
 
 _NUM_IMAGES, _GLOBAL_BATCH = 21, 6
 
@@ -29,8 +32,8 @@ class _Greys(Source):
 _LABELS = np.arange(_NUM_IMAGES) * 7 % 5
 
 
-def _batches(num_steps: int, **arguments: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    whole = {"local_batch_size": _GLOBAL_BATCH, "first_image_in_batch": 0, "first_step": 0, **arguments}
+def _batches(num_steps: int, **arguments: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    whole: dict[str, Any] = {"local_batch_size": _GLOBAL_BATCH, "first_image_in_batch": 0, "first_step": 0, **arguments}
     crops = plain_crops(8)
     stream = supervised_dataset(_Greys(), _LABELS, crops, global_batch_size=_GLOBAL_BATCH, seed=3, **whole)
     return [(images.numpy(), labels.numpy()) for images, labels in stream.take(num_steps)]

@@ -69,7 +69,7 @@ def test_the_page_shows_differences_curves_and_verdicts() -> None:
         Run("second", {LOSS: {1: 1.0, 2: 0.9}}, configs.override(config, ["swav.epsilon=0.03", "run.seed=4"])),
         Run("numbers only", {LOSS: {1: 1.0, 2: 0.8}}, None),
     ]
-    assert config_differences(runs) == [("swav.epsilon", ["0.05", "0.03", "?"]), ("run.seed", ["0", "4", "?"])]
+    assert config_differences(runs) == [("run.seed", ["0", "4", "?"]), ("swav.epsilon", ["0.05", "0.03", "?"])]
     references = [{LOSS: {1: 1.0, 2: 0.5}}]
     page = render(runs, references, judge(runs[0].curves, references))
     assert "first &lt;run&gt;" in page

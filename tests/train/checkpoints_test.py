@@ -19,19 +19,24 @@ from seer_tf.train.state import TrainState, model_variables
 Run = tuple[RunDirectory, TrainState, Checkpoints]
 
 
+@pytest.fixture(scope="module")
+def built() -> TrainState:
+    """A state, built once for all tests; whoever takes it assigns its variables."""
+    return TrainState(recipe("debug_tiny"))
+
+
 @pytest.fixture
-def run(tmp_path: pathlib.Path) -> Run:
+def run(tmp_path: pathlib.Path, built: TrainState) -> Run:
     """A run directory with one checkpoint, at step 3, of variables that all differ from their initial values."""
-    config = recipe("debug_tiny")
-    directory, state = RunDirectory(tmp_path / "run"), TrainState(config)
-    directory.claim(config)
+    directory = RunDirectory(tmp_path / "run")
+    directory.claim(built.config)
     random = np.random.default_rng(0)
-    for variable in state.named_variables().values():
+    for variable in built.named_variables().values():
         variable.assign(random.uniform(1, 2, variable.shape) if variable.dtype.is_floating else 3)
-    checkpoints = Checkpoints(directory, state)
+    checkpoints = Checkpoints(directory, built)
     checkpoints.save()
     checkpoints.wait()
-    return directory, state, checkpoints
+    return directory, built, checkpoints
 
 
 def data_file(directory: RunDirectory, step: int) -> pathlib.Path:
@@ -62,11 +67,10 @@ def test_what_is_saved_is_the_state_of_that_moment(run: Run) -> None:
         np.testing.assert_array_equal(variable, before[name], err_msg=name)
 
 
-def test_weights_velocities_and_statistics_are_all_there() -> None:
-    state = TrainState(recipe("debug_tiny"))
-    names = state.named_variables()
-    assert {f"lars/velocity/{v.path}" for v in state.model.trainable_variables} < set(names)
-    assert {f"model/{v.path}" for v in state.model.variables} < set(names)
+def test_weights_velocities_and_statistics_are_all_there(built: TrainState) -> None:
+    names = built.named_variables()
+    assert {f"lars/velocity/{v.path}" for v in built.model.trainable_variables} < set(names)
+    assert {f"model/{v.path}" for v in built.model.variables} < set(names)
     assert any(name.endswith("moving_variance") for name in names)
     assert {"step", "lars/iterations"} < set(names)
 
@@ -162,13 +166,13 @@ def test_what_a_dead_writer_left_is_removed(run: Run) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
-def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: pathlib.Path) -> None:
-    state = TrainState(recipe("debug_tiny"))
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: pathlib.Path, built: TrainState) -> None:
+    built.step.assign(0)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3M", "tmpfs", tmp_path], check=True)
     try:
-        checkpoints = Checkpoints(RunDirectory(tmp_path), state)
+        checkpoints = Checkpoints(RunDirectory(tmp_path), built)
         checkpoints.save()
-        state.step.assign(7)
+        built.step.assign(7)
         checkpoints.save()
         with pytest.raises(InputError, match="No space left on device.*the same command continues"):
             checkpoints.wait()

@@ -1,6 +1,8 @@
 """A new run starts from another run, one of its checkpoints, or a converted model, but for what is reset."""
 
+import json
 import pathlib
+import shutil
 from collections.abc import Callable
 
 import keras
@@ -15,10 +17,12 @@ from seer_tf.train.checkpoints import Checkpoints
 from seer_tf.train.initialization import initialize
 from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.state import TrainState
+from tests.small_networks import small_model, two_stage_model
 
 
 def state_of(*settings: str) -> TrainState:
-    return TrainState(configs.override(recipe("debug_tiny"), ["swav.queue_length=16", *settings]))
+    config = configs.override(recipe("debug_tiny"), ["swav.queue_length=16", *settings])
+    return TrainState(config, model=two_stage_model(config))
 
 
 def values(state: TrainState) -> dict[str, np.ndarray]:
@@ -85,6 +89,16 @@ def test_an_earlier_checkpoint_serves_too(run: tuple[RunDirectory, dict[str, np.
         np.testing.assert_array_equal(value, saved[name], err_msg=name)
 
 
+def test_a_run_of_a_newer_version_is_refused(
+    run: tuple[RunDirectory, dict[str, np.ndarray]], tmp_path: pathlib.Path
+) -> None:
+    shutil.copytree(run[0].path, tmp_path / "run")
+    file = tmp_path / "run" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"versions": {"seer_tf": "9.10.0"}}))
+    with pytest.raises(InputError, match="was made by seer_tf 9.10.0, which is newer than this"):
+        initialize(state_of(f"run.init_from={tmp_path / 'run'}"))
+
+
 def test_a_changed_head_is_named_and_can_be_reset(run: tuple[RunDirectory, dict[str, np.ndarray]]) -> None:
     settings = f"run.init_from={run[0].path}", "head.num_prototypes=5"
     with pytest.raises(InputError, match=r"head/prototypes has shape \(8, 16\) there and \(5, 16\) here.*or --reset"):
@@ -112,7 +126,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, d
     model.backbone.save(directory / "model.keras")
     config = recipe("debug_tiny").head
     head = SwavHead(config.hidden_dims, config.embedding_dim, config.num_prototypes)
-    features = keras.Input((256,))
+    features = keras.Input(model.backbone.compute_output_shape((None, 8, 8, 3))[-1:])
     whole = keras.Model(features, head(features), name="swav_head")
     for new, old in zip(head.variables, model.head.variables, strict=True):
         new.assign(old)
@@ -137,5 +151,6 @@ def test_a_converted_model_brings_backbone_and_head(converted: tuple[pathlib.Pat
 def test_a_converted_model_of_another_network_is_refused(
     converted: tuple[pathlib.Path, dict[str, np.ndarray]],
 ) -> None:
-    with pytest.raises(InputError, match="so it is of another network|has shape"):
-        initialize(state_of(f"run.init_from={converted[0]}", "backbone.variant=200MF"))
+    config = configs.override(recipe("debug_tiny"), [f"run.init_from={converted[0]}"])
+    with pytest.raises(InputError, match="it has no bn/beta, so it is of another network"):
+        initialize(TrainState(config, model=small_model(config, batch_norm=True)))

@@ -33,6 +33,7 @@ _SETTINGS = (
     "run.log_every_steps=2",
     "run.examine_every_steps=4",
     "run.checkpoint_every_steps=2",
+    "run.keep_checkpoints=3",
     "run.steps_per_call=1",
 )
 
@@ -91,7 +92,8 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
     file = tmp_path / "numbers.jsonl"
     file.write_text('{"step": 2, "loss')  # of a process that was killed
     probe = OnlineProbe(Selection(open_source("builtin:test"), range(60)), source, config)
-    pretrain(config, source, directory, watching=Watching(probe.of, file, profile_steps=(2, 4)))
+    in_calls = configs.override(config, ["run.steps_per_call=2"])
+    pretrain(in_calls, source, directory, watching=Watching(probe.of, file, profile_steps=(3, 4)))
     newest, plain = directory.checkpoint(6), finished.checkpoint(6)
     expected = saved_tensors.read(plain, saved_tensors.shapes(plain))
     for name, tensor in saved_tensors.read(newest, saved_tensors.shapes(newest)).items():
@@ -104,6 +106,7 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
         written = [line[name] for line in lines if name in line]
         np.testing.assert_allclose([*scalars(directory, name).values()], written, rtol=1e-6, err_msg=name)
     assert saved_tensors.read_about(newest)["quality"] == {"measure": KNN, "value": lines[-1][KNN]}
+    assert saved_tensors.read_about(directory.checkpoint(2))["quality"] is None  # the probe has not looked yet
     assert saved_tensors.read_about(plain)["quality"]["measure"] == RANK_ME
     assert any(directory.tensorboard.rglob("*.xplane.pb"))
 

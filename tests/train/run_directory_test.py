@@ -54,6 +54,20 @@ def test_one_process_at_a_time_writes_to_it(tmp_path: pathlib.Path) -> None:
         pass
 
 
+def test_a_new_directory_is_free_again_where_bad_input_ends_the_run_before_it_begins(tmp_path: pathlib.Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    for make_something in (lambda: None, directory.checkpoints.mkdir):
+        with pytest.raises(InputError, match="no such weights"):
+            with directory.claimed(recipe("debug_tiny")):
+                make_something()
+                raise InputError("no such weights")
+        assert (directory.path / "config.json").exists() == directory.checkpoints.exists()
+    with pytest.raises(InputError, match="no such weights"):
+        with directory.claimed(recipe("debug_tiny")):
+            raise InputError("no such weights")
+    assert directory.read_config() == recipe("debug_tiny")
+
+
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="/file/run cannot be written .Not a directory"):

@@ -1,0 +1,208 @@
+"""What defines a run of fine-tuning: frozen dataclasses, as in `config.py`, of which crops and run are the same.
+
+Values and their sources are in `finetune_recipes.py`.
+"""
+
+import dataclasses
+from typing import Any
+
+from seer_tf.config import (
+    ACTIVATION_CHECKPOINTING,
+    INTERPOLATIONS,
+    PRECISIONS,
+    REDUCE_PRECISIONS,
+    BaseConfig,
+    CropsConfig,
+)
+from seer_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledDataConfig:
+    """Labelled images to learn from and to read the accuracy on, and how many are in a step over all replicas.
+
+    Of the images to learn from, `fraction` of each class is taken, or the images that the file `subset_list` names.
+    """
+
+    train: str = "builtin"
+    test: str = "builtin:test"
+    fraction: float = 1.0
+    subset_list: str = ""
+    global_batch_size: int = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformConfig:
+    """What test images go through: shorter side to `resize_px`, then the central square of `size_px`."""
+
+    size_px: int = 224
+    resize_px: int = 256
+    interpolation: str = "bilinear"
+
+
+@dataclasses.dataclass(frozen=True)
+class MixingConfig:
+    """What is done to images and targets beside the crops; nought switches each of it off.
+
+    `mixup_alpha` and `cutmix_alpha` are those of the beta distribution; with both, each batch has one of them by
+    chance. RandAugment changes each image by so many operations of a strength from 0 to 1.
+    """
+
+    label_smoothing: float = 0.0
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
+    rand_augment_operations: int = 0
+    rand_augment_strength: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierConfig:
+    """What is fine-tuned: the network that `run.init_from` names, and what stands on its backbone.
+
+    `untrained` takes the architecture with fresh weights. `keep_first_head_layer` keeps the first layer of the
+    projection head below the classifier, with a new batch norm.
+    """
+
+    untrained: bool = False
+    keep_first_head_layer: bool = False
+    activation_checkpointing: str = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class SgdConfig:
+    """SGD as in PyTorch. The rate of a layer is `layer_decay` times that of the layer above it.
+
+    A layer is the stem or a block; the uppermost has the schedule's rate, and what stands on the backbone has
+    `classifier_rate_factor` times that rate. Weight decay leaves batch norm out.
+    """
+
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 0.0
+    layer_decay: float = 1.0
+    classifier_rate_factor: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochScheduleConfig:
+    """The learning rate over the epochs of a run, for `reference_batch_size` images in a step.
+
+    `steps` multiplies the rate by `step_factor` at each of `step_epochs`; `cosine` falls to the final rate.
+    """
+
+    kind: str = "steps"
+    num_epochs: float = 35.0
+    peak_learning_rate: float = 0.0125
+    step_epochs: tuple[float, ...] = (30.0,)
+    step_factor: float = 0.1
+    final_learning_rate: float = 0.0
+    reference_batch_size: int = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuneConfig(BaseConfig):
+    """All of a run of fine-tuning. Where `run.num_steps` is 0, the epochs and the images determine it."""
+
+    data: LabelledDataConfig = dataclasses.field(default_factory=LabelledDataConfig)
+    crops: CropsConfig = dataclasses.field(default_factory=lambda: plain_crops(224))
+    transform: TransformConfig = dataclasses.field(default_factory=TransformConfig)
+    mixing: MixingConfig = dataclasses.field(default_factory=MixingConfig)
+    classifier: ClassifierConfig = dataclasses.field(default_factory=ClassifierConfig)
+    optimizer: SgdConfig = dataclasses.field(default_factory=SgdConfig)
+    schedule: EpochScheduleConfig = dataclasses.field(default_factory=EpochScheduleConfig)
+
+
+def plain_crops(size_px: int) -> CropsConfig:
+    """Returns what supervised training usually sees: RandomResizedCrop of 8 to 100 % of the area, and a flip."""
+    return CropsConfig(
+        num=(1,),
+        sizes_px=(size_px,),
+        min_area_fractions=(0.08,),
+        max_area_fractions=(1.0,),
+        color_jitter_probability=0.0,
+        grayscale_probability=0.0,
+        blur_probability=0.0,
+    )
+
+
+def distorted_crops(size_px: int) -> CropsConfig:
+    """Returns the same with SwAV's colours and blur."""
+    plain, swav = plain_crops(size_px), CropsConfig()
+    return dataclasses.replace(
+        plain,
+        color_jitter_probability=swav.color_jitter_probability,
+        grayscale_probability=swav.grayscale_probability,
+        blur_probability=swav.blur_probability,
+    )
+
+
+def validate(config: FinetuneConfig) -> FinetuneConfig:
+    """Returns the config unchanged, if its fields agree with each other.
+
+    Raises:
+        InputError: a field is out of its range, or two of them do not go together.
+    """
+    if config.crops.num != (1,):
+        raise InputError(f"crops.num={config.crops.num}: fine-tuning takes one crop of an image; leave it at 1")
+    if config.run.reset:
+        raise InputError("run.reset is of pretraining; fine-tuning takes the whole network that is given")
+    epochs = config.schedule.step_epochs
+    if config.schedule.kind == "steps" and not (epochs and list(epochs) == sorted(epochs)):
+        raise InputError(f"schedule.step_epochs={epochs} must be epochs in rising order, e.g. 30")
+    for path, valid in _CHOICES.items():
+        if _value(config, path) not in valid:
+            raise InputError.unknown(path, str(_value(config, path)), valid)
+    for path, (low, high) in _RANGES.items():
+        value = _value(config, path)
+        if not low <= value <= high:
+            raise InputError(f"{path}={value} must be from {low:g} to {high:g}")
+    for path in _POSITIVE:
+        if _value(config, path) <= 0:
+            raise InputError(f"{path}={_value(config, path)} must be above zero")
+    return config
+
+
+def with_length(config: FinetuneConfig, num_images: int) -> FinetuneConfig:
+    """Returns the config with the number of steps that its epochs have over so many images, where it has none yet."""
+    if config.run.num_steps:
+        return config
+    num_steps = max(1, round(config.schedule.num_epochs * num_images / config.data.global_batch_size))
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, num_steps=num_steps))
+
+
+SCHEDULES = ("steps", "cosine")
+_CHOICES = {
+    "schedule.kind": SCHEDULES,
+    "run.precision": PRECISIONS,
+    "run.reduce_precision": REDUCE_PRECISIONS,
+    "classifier.activation_checkpointing": ACTIVATION_CHECKPOINTING,
+    "transform.interpolation": INTERPOLATIONS,
+    "crops.interpolation": INTERPOLATIONS,
+}
+_RANGES = {
+    "mixing.label_smoothing": (0, 1),
+    "mixing.mixup_alpha": (0, 1),
+    "mixing.cutmix_alpha": (0, 1),
+    "mixing.rand_augment_operations": (0, 11),
+    "mixing.rand_augment_strength": (0, 1),
+    "optimizer.momentum": (0, 1),
+    "optimizer.layer_decay": (0, 1),
+}
+_POSITIVE = (
+    "data.global_batch_size",
+    "transform.size_px",
+    "schedule.num_epochs",
+    "schedule.peak_learning_rate",
+    "schedule.reference_batch_size",
+    "run.accumulation_steps",
+    "run.log_every_steps",
+    "run.examine_every_steps",
+    "run.checkpoint_every_steps",
+    "run.keep_checkpoints",
+    "run.steps_per_call",
+)
+
+
+def _value(config: FinetuneConfig, path: str) -> Any:
+    section, field = path.split(".")
+    return getattr(getattr(config, section), field)

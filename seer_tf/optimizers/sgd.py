@@ -1,0 +1,90 @@
+"""SGD as in PyTorch, with a rate and a decay for each variable, for a step that has reduced its gradients itself.
+
+Keras's own keeps the learning rate inside the velocity, so that a rate that falls has its old effect for a while,
+and it decays outside of the gradient.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from seer_tf import distribution
+
+
+class SGD:
+    """Stochastic gradient descent with momentum.
+
+    ```
+    for variable, gradient, velocity, factor, decay:
+        gradient = gradient + decay * variable
+        velocity = momentum * velocity + gradient
+        variable = variable - learning_rate * factor * (gradient + momentum * velocity if nesterov else velocity)
+    ```
+
+    Attributes:
+        iterations: int64 scalar variable, the number of updates that were made.
+        velocities: one for each variable.
+    """
+
+    def __init__(
+        self,
+        learning_rate: keras.optimizers.schedules.LearningRateSchedule,
+        variables: Sequence[keras.Variable],
+        *,
+        momentum: float,
+        nesterov: bool,
+        factors: Sequence[float],
+        decays: Sequence[float],
+    ) -> None:
+        """Makes the velocities, zeros; call it inside the scope of the strategy.
+
+        Args:
+            learning_rate: as a function of the iterations.
+            variables: that are trained.
+            momentum: share of the velocity that stays.
+            nesterov: whether the step looks ahead.
+            factors: of the learning rate, for each variable.
+            decays: weight decay of each variable.
+        """
+        self._schedule, self._variables = learning_rate, [variable.value for variable in variables]
+        self._momentum, self._nesterov = momentum, nesterov
+        self._factors, self._decays = list(factors), list(decays)
+        self.iterations = distribution.shared_variable(0, tf.int64, "iterations")
+        self.velocities = [
+            distribution.shared_variable(tf.zeros(variable.shape, variable.dtype), variable.dtype, "velocity")
+            for variable in self._variables
+        ]
+
+    @property
+    def learning_rate(self) -> tf.Tensor:
+        """Returns the rate of the next update, a float32 scalar."""
+        return tf.cast(self._schedule(self.iterations), tf.float32)
+
+    def apply_reduced(self, gradients: Sequence[tf.Tensor], *, finite: tf.Tensor) -> None:
+        """Takes one step with gradients that are already reduced over the replicas; reduces nothing.
+
+        Args:
+            gradients: one for each variable.
+            finite: bool scalar, the same on all replicas; where false, all stays as it is, bit for bit.
+        """
+        rate, updates = self.learning_rate, []
+        terms = zip(self._variables, gradients, self.velocities, self._factors, self._decays, strict=True)
+        for variable, gradient, velocity, factor, decay in terms:
+            gradient = tf.cast(gradient, variable.dtype) + decay * variable
+            moved = self._momentum * velocity + gradient
+            step = gradient + self._momentum * moved if self._nesterov else moved
+            value = variable - tf.cast(rate, variable.dtype) * factor * step
+            updates += [(variable, tf.where(finite, value, variable)), (velocity, tf.where(finite, moved, velocity))]
+        distribution.assign([*updates, (self.iterations, self.iterations + tf.cast(finite, tf.int64))])
+
+
+def layer_factors(paths: Sequence[str], *, layer_decay: float) -> list[float]:
+    """Returns the factor of the learning rate of each variable of a backbone: 1 in its last layer, and so on downwards.
+
+    Args:
+        paths: of the variables, from the input on; those of a layer begin alike, up to the first slash.
+        layer_decay: factor of a layer, compared with the layer above it.
+    """
+    layers = list(dict.fromkeys(path.partition("/")[0] for path in paths))
+    return [layer_decay ** (len(layers) - 1 - layers.index(path.partition("/")[0])) for path in paths]
