@@ -1,9 +1,10 @@
 """The evaluations as a person runs them: features once, every protocol on them, one page; and what they refuse."""
 
 import json
-import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from seer_tf.evaluation.outcome import read_file
+from seer_tf.evaluation.stored_features import open_features
 
 _TIMEOUT_SECONDS = 300
 _COLORS = {"blue": (0, 0, 120), "green": (0, 120, 0), "red": (120, 0, 0)}
@@ -115,14 +117,34 @@ def test_bad_input_gets_one_sentence(root, command, arguments, sentence):
 
 
 @pytest.mark.slow
-def test_extraction_goes_on_after_a_kill(root):
-    """What is left of the shards is written by the same command; the features are the same as of one run."""
-    output = root / "again.features"
-    arguments = ["--pixels=histogram", f"--data=folder:{root}/train", f"--output={output}", "--format=tfrecord"]
-    shutil.copytree(root / "train.features", output)
-    before = {path.name: path.read_bytes() for path in output.iterdir()}
-    for path in (*output.glob("images-*"), *output.glob("*.tfrecord")):
-        path.unlink()
-    ran = _run("extract_features", *arguments)
+def test_extraction_goes_on_after_a_kill(tmp_path):
+    """The same command writes the shards that are missing; the features are those of a run that nobody disturbed."""
+    arguments = ["--pixels=thumbnail", "--data=builtin", "--format=tfrecord", "--shard_mb=1"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    ran = _run("extract_features", *arguments, f"--output={whole}")
     assert ran.returncode == 0, ran.stderr
-    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+    command = [sys.executable, "-m", "experiments.extract_features", *arguments, f"--output={killed}"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while not list(killed.glob("images-*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    finished = {path: path.stat().st_mtime_ns for path in killed.glob("images-*")}
+    assert 0 < len(finished) < len(list(whole.glob("images-*")))
+    ran = _run("extract_features", *arguments, f"--output={killed}")
+    assert ran.returncode == 0, ran.stderr
+    assert all(path.stat().st_mtime_ns == written for path, written in finished.items())
+    contents = [{path.name: path.read_bytes() for path in one.glob("[!.]*")} for one in (whole, killed)]
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.slow
+def test_two_devices_give_the_features_of_one(root):
+    """Two parts of the CPU, each a half of every batch."""
+    output = root / "two.features"
+    arguments = ["--pixels=histogram", f"--data=folder:{root / 'test'}", "--num_devices=2", "--batch_size=7"]
+    ran = _run("extract_features", *arguments, f"--output={output}")
+    assert ran.returncode == 0, ran.stderr
+    one, two = (open_features(directory).rows["histogram"][:] for directory in (root / "test.features", output))
+    np.testing.assert_array_equal(one, two)
