@@ -1,0 +1,76 @@
+"""What must be fast, beside its peers and the machine's own limit: `python -m benchmarks [NAME ...]`.
+
+NAME is one of backbone, train_step, input_pipeline, sinkhorn, scaling, checkpoint, evaluation; without one, all of
+them run. Tables go to standard output as they come. The file of --output has every single time, machine and versions;
+it is replaced whole after each table, so that an interrupted run keeps what it has.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import importlib
+import json
+import re
+import sys
+from typing import Any
+
+from absl import app, flags
+
+from benchmarks.machine import machine
+from seer_tf.errors import InputError
+from seer_tf.whole_file import write_whole
+
+NAMES = ("backbone", "train_step", "input_pipeline", "sinkhorn", "scaling", "checkpoint", "evaluation")
+
+ROUNDS = flags.DEFINE_integer("rounds", 9, "How often each contestant is timed.", 1)
+ONLY = flags.DEFINE_string("only", "", "Regular expression that the title of what is measured must match somewhere.")
+OUTPUT = flags.DEFINE_string("output", "benchmarks.json", "JSON file to write; pictures go beside it.")
+flags.DEFINE_string("photos", None, "Directory of photographs for input_pipeline; None for those of scikit-learn.")
+
+
+def main(argv: list[str]) -> None:
+    """Runs benchmarks; what the user got wrong ends in one sentence and exit status 2."""
+    try:
+        run(argv[1:] or NAMES, ROUNDS.value, ONLY.value, OUTPUT.value)
+    except InputError as error:
+        sys.exit(_said(error))
+
+
+def run(names: list[str] | tuple[str, ...], rounds: int, only: str, output: str) -> None:
+    """Runs benchmarks, prints their tables and writes the JSON.
+
+    Args:
+        names: of benchmarks, in this order.
+        rounds: how often each contestant is timed.
+        only: regular expression for the titles.
+        output: path of the JSON file.
+
+    Raises:
+        InputError: there is no benchmark of a name, or nothing has a title like that.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise InputError.unknown("benchmark", name, NAMES)
+    results: list[dict[str, Any]] = []
+    for name in names:
+        print(f"## {name}\n", flush=True)
+        for case in importlib.import_module(f"benchmarks.{name}").cases():
+            if not re.search(only, case.title):
+                continue
+            before = machine()
+            result = case.run(case.title, rounds)
+            print(result.table(), flush=True)
+            results.append({"benchmark": name, **result.as_json(), "machine": before})
+            write_whole(output, json.dumps(results, indent=1))
+    if not results:
+        raise InputError(f"nothing in {', '.join(names)} has a title that --only={only} matches; leave it out for all")
+
+
+def _said(error: InputError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    app.run(main)

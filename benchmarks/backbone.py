@@ -1,0 +1,77 @@
+"""RegNetY forward, and forward and backward, beside PyTorch's: three networks, two sizes of image, two precisions.
+
+Forward is inference (moving statistics, no gradient); forward and backward is training, up to the gradients of all
+weights. Bytes are left out of the floor: a network as a whole may keep its activations in the caches.
+"""
+
+import functools
+from collections.abc import Iterator
+
+import tensorflow as tf
+import torch
+
+from benchmarks import torch_regnet
+from benchmarks.comparison import Case, Comparison, Contestant, compare
+from benchmarks.floors import Work
+from seer_tf.models import RegNetY, regnet_design
+
+_IMAGES = {("400MF", 96): 32, ("400MF", 224): 16, ("4GF", 96): 16, ("4GF", 224): 8, ("16GF", 96): 8, ("16GF", 224): 4}
+_PRECISIONS = ("float32", "bfloat16")
+
+
+def cases() -> Iterator[Case]:
+    """Yields forward, and forward + backward, of each network, size and precision."""
+    for (variant, size_px), num_images in _IMAGES.items():
+        for precision in _PRECISIONS:
+            for what, measure in (("forward", _forward), ("forward + backward", _forward_and_backward)):
+                title = f"{what}, RegNetY-{variant}, {num_images} images of {size_px} px, {precision}"
+                yield Case(title, functools.partial(measure, variant, num_images, size_px, precision))
+
+
+def _forward(variant: str, num_images: int, size_px: int, precision: str, title: str, rounds: int) -> Comparison:
+    network, images = _network(variant, precision), _images(num_images, size_px)
+    features = tf.function(lambda: tf.reduce_mean(network(images, training=False), axis=[1, 2]))
+    contestants: dict[str, Contestant] = {"seer_tf": lambda: features().numpy()}
+    for name, compiled in torch_regnet.KINDS.items():
+        contestants[name] = torch_regnet.forward(
+            torch_regnet.torch_regnet(variant), _as_torch(images), getattr(torch, precision), compiled=compiled
+        )
+    return compare(title, contestants, rounds=rounds, work=Work(flops=_forward_flops(variant, num_images, size_px)))
+
+
+def _forward_and_backward(
+    variant: str, num_images: int, size_px: int, precision: str, title: str, rounds: int
+) -> Comparison:
+    network, images = _network(variant, precision), _images(num_images, size_px)
+
+    @tf.function
+    def gradients() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            features = tf.reduce_mean(network(images, training=True), axis=[1, 2])
+            loss = tf.reduce_mean(tf.square(tf.cast(features, tf.float32)))
+        return tape.gradient(loss, network.trainable_variables)
+
+    contestants: dict[str, Contestant] = {"seer_tf": lambda: [gradient.numpy() for gradient in gradients()]}
+    for name, compiled in torch_regnet.KINDS.items():
+        contestants[name] = torch_regnet.forward_and_backward(
+            torch_regnet.torch_regnet(variant), _as_torch(images), getattr(torch, precision), compiled=compiled
+        )
+    # A backward pass is two convolutions for each of the forward pass.
+    work = Work(flops=3 * _forward_flops(variant, num_images, size_px))
+    return compare(title, contestants, rounds=rounds, work=work)
+
+
+def _network(variant: str, precision: str) -> RegNetY:
+    return RegNetY(variant, dtype="float32" if precision == "float32" else f"mixed_{precision}")
+
+
+def _images(num_images: int, size_px: int) -> tf.Tensor:
+    return tf.random.stateless_normal([num_images, size_px, size_px, 3], seed=[0, 0])
+
+
+def _as_torch(images: tf.Tensor) -> torch.Tensor:
+    return torch.from_numpy(images.numpy()).permute(0, 3, 1, 2)  # channels last
+
+
+def _forward_flops(variant: str, num_images: int, size_px: int) -> int:
+    return 2 * num_images * regnet_design.multiply_adds(regnet_design.design(variant), size_px=size_px)
