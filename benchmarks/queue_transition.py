@@ -1,6 +1,6 @@
 """What happens to the loss when the queue of a small batch comes into use: one run with a queue and one without.
 
-The built-in images, 16 at a time, 60 prototypes; the queue holds 240 embeddings and is used from step 200 on. Prints
+The built-in images, 16 at a time, 60 prototypes; the queue holds the last 64 images and is used from step 400 on. Prints
 the mean losses before and after, and draws both curves: `python -m benchmarks.queue_transition PICTURE.png`.
 """
 
@@ -23,7 +23,7 @@ from seer_tf.reports.learning_curve import RELATIVE_LOSS, read_scalars
 from seer_tf.train.loop import pretrain
 from seer_tf.train.run_directory import RunDirectory
 
-_START, _STEPS, _LENGTH, _EVERY = 200, 400, 240, 5
+_START, _STEPS, _LENGTH, _EVERY = 400, 700, 64, 5
 _SETTINGS = (
     "data.global_batch_size=16",
     "schedule.reference_batch_size=64",
