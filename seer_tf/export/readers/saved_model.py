@@ -20,4 +20,5 @@ found = {f"{name}/{key}": value.numpy() for name, answer in answers.items() for 
 found = {name: value[1:] if name.startswith("serve_encoded/") else value for name, value in found.items()}
 each = [serve["serve"](images=image[None]) for image in wholes]
 found |= {f"one by one/{key}": np.concatenate([answer[key] for answer in each]) for key in each[0]}
-np.savez(outputs, **found)
+# Strings come as objects, which a file of arrays would have to pickle.
+np.savez(outputs, **{name: value.astype("S") if value.dtype == object else value for name, value in found.items()})
