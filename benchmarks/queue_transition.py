@@ -1,7 +1,7 @@
 """What happens to the loss when the queue of a small batch comes into use: one run with a queue and one without.
 
-The built-in images, 16 at a time, 60 prototypes; the queue holds the last 64 images and is used from step 400 on. Prints
-the mean losses before and after, and draws both curves: `python -m benchmarks.queue_transition PICTURE.png`.
+The built-in images, 16 at a time, 60 prototypes; the queue holds the last 64 images and is used from step 400 on.
+Prints the mean losses before and after, and draws both curves: `python -m benchmarks.queue_transition PICTURE.png`.
 """
 
 import os
