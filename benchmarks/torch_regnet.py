@@ -7,15 +7,13 @@ import transformers
 
 from seer_tf.models import regnet_design
 
-#: Contestants by the name that they have in the tables: whether the network is compiled.
-KINDS = {"PyTorch eager": False, "PyTorch compiled": True}
 
-
-def torch_regnet(variant: str) -> torch.nn.Module:
+def torch_regnet(variant: str, *, stem_stride: int = 2) -> torch.nn.Module:
     """Returns a RegNetY with fresh weights, channels last: float32 [B, 3, H, W] to a `pooler_output` [B, C, 1, 1].
 
     Args:
         variant: a name of `regnet_design.VARIANTS`.
+        stem_stride: 2 as released, 1 for small images.
     """
     stages = regnet_design.design(variant).stages()
     config = transformers.RegNetConfig(
@@ -25,7 +23,9 @@ def torch_regnet(variant: str) -> torch.nn.Module:
         groups_width=stages[0].group_width,
         layer_type="y",
     )
-    return transformers.RegNetModel(config).to(memory_format=torch.channels_last)
+    network = transformers.RegNetModel(config)
+    network.embedder.embedder.convolution.stride = (stem_stride, stem_stride)  # no argument of the library's
+    return network.to(memory_format=torch.channels_last)
 
 
 def forward(network: torch.nn.Module, images: torch.Tensor, dtype: torch.dtype, *, compiled: bool) -> Callable:

@@ -1,10 +1,11 @@
-"""The peer of our step: SwAV (arXiv 2006.09882, algorithm 1) with LARS in plain PyTorch, as one would write it there.
+"""Our peer: SwAV (arXiv 2006.09882, algorithm 1) with LARS in plain PyTorch, as one would write it there.
 
 V crops of an image, B images, K prototypes, D embedding dimensions, A assigning crops.
 """
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -19,7 +20,7 @@ class TorchSwav(torch.nn.Module):
     def __init__(self, config: Config) -> None:
         """Makes it with fresh weights, channels last."""
         super().__init__()
-        self.backbone = torch_regnet(config.backbone.variant)
+        self.backbone = torch_regnet(config.backbone.variant, stem_stride=config.backbone.stem_stride)
         widths = (regnet_design.design(config.backbone.variant).stages()[-1].width, *config.head.hidden_dims)
         layers: list[torch.nn.Module] = []
         for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
@@ -34,7 +35,9 @@ class TorchSwav(torch.nn.Module):
         features = []
         for group in crops:
             images = group.transpose(0, 1).flatten(0, 1).permute(0, 3, 1, 2)  # channels last already
-            features.append(self.backbone((images.float() / 255 - self.mean) / self.std).pooler_output.flatten(1))
+            features.append(
+                self.backbone((images.to(self.mean.dtype) / 255 - self.mean) / self.std).pooler_output.flatten(1)
+            )
         return self.prototypes(functional.normalize(self.projection(torch.cat(features))))
 
 
@@ -66,54 +69,98 @@ def loss_of(scores: torch.Tensor, swav: SwavConfig) -> torch.Tensor:
 
 
 class TorchLars:
-    """LARS over all parameters, by PyTorch's operations on lists of tensors."""
+    """LARS over all parameters that have a gradient, by PyTorch's operations on lists of tensors."""
 
-    def __init__(self, parameters: Sequence[torch.nn.Parameter], config: OptimizerConfig, learning_rate: float) -> None:
+    def __init__(self, parameters: Sequence[torch.nn.Parameter], config: OptimizerConfig) -> None:
         """Makes velocities of zeros."""
-        self.parameters, self.config, self.learning_rate = list(parameters), config, learning_rate
-        self.velocities = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.config = config
+        self.velocities = {parameter: torch.zeros_like(parameter) for parameter in parameters}
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Updates parameters and velocities by the gradients."""
-        gradients = [parameter.grad for parameter in self.parameters]
-        norms = torch.stack(torch._foreach_norm(self.parameters))
+    def step(self, learning_rate: float) -> None:
+        """Updates parameters and velocities by the gradients; without a gradient both stay."""
+        moving = [parameter for parameter in self.velocities if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in moving]
+        velocities = [self.velocities[parameter] for parameter in moving]
+        norms = torch.stack(torch._foreach_norm(moving))
         gradient_norms = torch.stack(torch._foreach_norm(gradients))
         decay = self.config.weight_decay
         rates = self.config.trust_coefficient * norms
         rates = rates / (gradient_norms + decay * norms + self.config.epsilon)
         rates = torch.where((norms > 0) & (gradient_norms > 0), rates, torch.ones_like(rates))
-        steps = torch._foreach_add(gradients, self.parameters, alpha=decay)
+        # A gradient of exactly zero would be given decay here and not by apex's LARC; no parameter has one.
+        steps = torch._foreach_add(gradients, moving, alpha=decay)
         torch._foreach_mul_(steps, list(rates.unbind()))
-        torch._foreach_mul_(self.velocities, self.config.momentum)
-        torch._foreach_add_(self.velocities, steps)
-        torch._foreach_add_(self.parameters, self.velocities, alpha=-self.learning_rate)
+        torch._foreach_mul_(velocities, self.config.momentum)
+        torch._foreach_add_(velocities, steps)
+        torch._foreach_add_(moving, velocities, alpha=-learning_rate)
+
+
+def learning_rates(config: Config) -> np.ndarray:
+    """Returns the rate of every step as the released script lists them: a linspace, then a cosine of its own.
+
+    Args:
+        config: with the schedule `swav_cosine`.
+    """
+    schedule, num_steps = config.schedule, config.run.num_steps
+    assert schedule.kind == "swav_cosine", schedule.kind
+    scale = config.data.global_batch_size / schedule.reference_batch_size
+    start, peak, final = schedule.warmup_start_learning_rate, schedule.peak_learning_rate, schedule.final_learning_rate
+    progress = np.arange(num_steps - schedule.warmup_steps) / (num_steps - schedule.warmup_steps)
+    cosine = final + 0.5 * (peak - final) * (1 + np.cos(np.pi * progress))
+    return scale * np.concatenate([np.linspace(start, peak, schedule.warmup_steps), cosine])
+
+
+class TorchTraining:
+    """A run of SwAV, in the order of the released script.
+
+    Attributes:
+        model: what is trained.
+    """
+
+    def __init__(self, config: Config, *, compiled: bool) -> None:
+        """Makes a model with fresh weights.
+
+        Args:
+            config: of the run.
+            compiled: whether `torch.compile` makes network, codes and loss faster.
+        """
+        self.model = TorchSwav(config).train()
+        self._optimizer = TorchLars(list(self.model.parameters()), config.optimizer)
+        num_crops = sum(config.crops.num)
+
+        def loss(crops: Sequence[torch.Tensor]) -> torch.Tensor:
+            return loss_of(self.model(crops).unflatten(0, (num_crops, -1)), config.swav)
+
+        self._loss = torch.compile(loss) if compiled else loss
+
+    def step(self, crops: Sequence[torch.Tensor], learning_rate: float, *, freeze_prototypes: bool = False) -> float:
+        """Makes a step and returns its loss.
+
+        Args:
+            crops: for each size uint8 [B, n, s, s, 3].
+            learning_rate: of this step.
+            freeze_prototypes: whether they stay.
+        """
+        prototypes = self.model.prototypes.weight
+        with torch.no_grad():
+            prototypes.copy_(functional.normalize(prototypes))
+        self.model.zero_grad(set_to_none=True)
+        loss = self._loss(crops)
+        loss.backward()
+        if freeze_prototypes:
+            prototypes.grad = None
+        self._optimizer.step(learning_rate)
+        return loss.item()
 
 
 def torch_step(config: Config, crops: Sequence[torch.Tensor], *, compiled: bool) -> Callable[[], float]:
-    """Returns a function that makes a step and returns its loss.
+    """Returns a function that makes a step with the same crops again and returns its loss.
 
     Args:
         config: of the step.
         crops: for each size uint8 [B, n, s, s, 3].
-        compiled: whether `torch.compile` has made network, codes and loss faster.
+        compiled: as of `TorchTraining`.
     """
-    model = TorchSwav(config).train()
-    optimizer = TorchLars(list(model.parameters()), config.optimizer, config.schedule.peak_learning_rate)
-    num_crops = sum(config.crops.num)
-
-    def forward() -> torch.Tensor:
-        return loss_of(model(crops).unflatten(0, (num_crops, -1)), config.swav)
-
-    forward = torch.compile(forward) if compiled else forward
-
-    def step() -> float:
-        model.zero_grad(set_to_none=True)
-        loss = forward()
-        loss.backward()
-        optimizer.step()
-        with torch.no_grad():
-            model.prototypes.weight.copy_(functional.normalize(model.prototypes.weight))
-        return loss.item()
-
-    return step
+    training = TorchTraining(config, compiled=compiled)
+    return lambda: training.step(crops, config.schedule.peak_learning_rate)

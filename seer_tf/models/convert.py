@@ -167,11 +167,11 @@ def fill(stored: StoredNetwork, filling: Filling) -> None:
         raise InputError(f"{stored.path}: of another shape than in a RegNetY: {_enumerated(shapes)}.")
     with Progress(len(filling), "tensor", f"reading {stored.path}") as progress:
         for variable, name in filling:
-            variable.assign(stored.tensors[name].read().transpose(_axes(variable)))
+            variable.assign(stored.tensors[name].read().transpose(torch_axes(variable)))
             progress.advance()
 
 
-def _axes(variable: keras.Variable) -> tuple[int, ...]:
+def torch_axes(variable: keras.Variable) -> tuple[int, ...]:
     """Returns PyTorch's axis for each axis of the variable: kernels are (out, in, h, w) and (out, in) there."""
     if len(variable.shape) == 4:
         return (2, 3, 1, 0)
@@ -179,7 +179,7 @@ def _axes(variable: keras.Variable) -> tuple[int, ...]:
 
 
 def _fits(shape: tuple[int, ...], variable: keras.Variable) -> bool:
-    axes = _axes(variable)
+    axes = torch_axes(variable)
     return len(shape) == len(axes) and tuple(shape[axis] for axis in axes) == tuple(variable.shape)
 
 

@@ -80,7 +80,7 @@ class RunLog(IntervalLog):
         numbers |= view.numbers()
         if self._examination_is_due(step):
             numbers |= self._examine(step, view)
-        known = self._probed if self._probe else {RANK_ME: numbers[RANK_ME]}  # nothing before the probe's first look
+        known = self._probed if self._probe else _without_labels(numbers)  # nothing before the probe's first look
         self.quality = next((Quality(measure, value) for measure, value in known.items()), None)
         return numbers
 
@@ -114,3 +114,8 @@ class RunLog(IntervalLog):
             f"{numbers[measurements.IMAGES_PER_SECOND]:.0f} images/s, {numbers[measurements.WAIT_SHARE]:.0%} waiting "
             "for data"
         )
+
+
+def _without_labels(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Returns what checkpoints are compared by without a probe; `benchmarks/checkpoint_choice.py` studies others."""
+    return {RANK_ME: numbers[RANK_ME]}
