@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported, so before it is
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as seer_tf does, which comes later here
 
 import tensorflow as tf
 
