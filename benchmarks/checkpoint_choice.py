@@ -16,11 +16,12 @@ import dataclasses
 import json
 import sys
 
+from experiments import command
+
 from absl import flags
 
 from benchmarks.criteria import measured, table
 from benchmarks.labelled_bank import LabelledBank
-from experiments import command
 from seer_tf.data.sources import GRAMMAR, open_source
 from seer_tf.errors import InputError
 from seer_tf.train.run_directory import RunDirectory

@@ -17,6 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import json
 from pathlib import Path
 
+from experiments import command
+
 from absl import flags
 
 from benchmarks.contest import contest
@@ -24,7 +26,6 @@ from benchmarks.contest_report import draw, tables
 from benchmarks.crop_files import CropFiles
 from benchmarks.labelled_bank import LabelledBank
 from benchmarks.machine import machine
-from experiments import command
 from seer_tf import config as configs
 from seer_tf.data.sources import GRAMMAR, open_source
 from seer_tf.recipes import recipe

@@ -3,10 +3,11 @@
 import dataclasses
 import os
 
-from absl import flags
-
 from experiments import strategy_flags
 from experiments.rehearsal import images_per_second
+
+from absl import flags
+
 from seer_tf import auto_recipe
 from seer_tf import config as configs
 from seer_tf.auto_recipe import Choice, Facts

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from experiments import command
+
 import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from experiments import command
 from seer_tf.data.decode import decode_image, exif_orientation
 from seer_tf.data.labelled import images_dataset
 from seer_tf.data.source import Source

@@ -4,9 +4,10 @@ It names the worker that does not come, cannot be reached, hangs or is slow. Eac
 --meeting_seconds: who is there, who reaches whom, how fast the links are, the all-reduces, comparing what was measured.
 """
 
+from experiments import command, strategy_flags
+
 from absl import flags
 
-from experiments import command, strategy_flags
 from seer_tf.cluster_check import check_cluster, slow_workers
 from seer_tf.errors import InputError
 from seer_tf.roll_call import roll_call

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable, Sequence
 from logging import getLogger
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported, so before it is
-
 from absl import app, logging
 
 from seer_tf.errors import InputError, LostWorkerError

@@ -6,9 +6,10 @@ python experiments/compare_runs.py RUN [RUN ...] [--reference=NAME] --output=com
 import sys
 from pathlib import Path
 
+from experiments import command
+
 from absl import flags
 
-from experiments import command
 from seer_tf.errors import InputError
 from seer_tf.reports.reference_band import Verdict, judge, read_references
 from seer_tf.reports.run_comparison import Run, config_differences, read_run, write_comparison

@@ -1,8 +1,9 @@
 """Converts a released checkpoint of SEER, or of another RegNetY, into Keras models and a SavedModel."""
 
+from experiments import command
+
 from absl import flags
 
-from experiments import command
 from seer_tf.data.sources import open_source
 from seer_tf.export.delivery import export
 from seer_tf.export.directory import new_directory

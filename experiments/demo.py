@@ -15,11 +15,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from absl import flags
-
 from experiments import command
 from experiments.demo_findings import Findings, findings
 from experiments.demo_images import demo_images
+
+from absl import flags
+
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.data.preparation import write_shards

@@ -5,10 +5,11 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from experiments.demo_images import Part, pictures
+
 import numpy as np
 import tensorflow as tf
 
-from experiments.demo_images import Part, pictures
 from seer_tf.config import Config
 from seer_tf.data.multicrop import multicrop
 from seer_tf.data.source import Source

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments import feature_flags
+
 from absl import flags
 
-from experiments import feature_flags
 from seer_tf.data.sources import open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.feature_set import FeatureSet

@@ -3,9 +3,10 @@
 import dataclasses
 from pathlib import Path
 
+from experiments import command
+
 from absl import flags
 
-from experiments import command
 from seer_tf.data.sources import open_source
 from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError

@@ -3,9 +3,10 @@
 With several workers named (--workers, TF_CONFIG or Slurm) each starts this command and writes its own shards.
 """
 
+from experiments import command, feature_flags, strategy_flags
+
 from absl import flags
 
-from experiments import command, feature_flags, strategy_flags
 from seer_tf.data.sources import open_source
 from seer_tf.evaluation.feature_shards import SHARD_BYTES, write_features
 from seer_tf.evaluation.stored_features import DTYPES, FORMATS

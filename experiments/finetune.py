@@ -7,11 +7,12 @@ import os
 import pathlib
 import sys
 
+from experiments import command, strategy_flags
+
 import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from experiments import command, strategy_flags
 from seer_tf import config as configs
 from seer_tf import finetune_config
 from seer_tf.data.sources import GRAMMAR

@@ -4,12 +4,13 @@ import json
 import math
 from pathlib import Path
 
+from experiments import command
+
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
-from experiments import command
 from seer_tf.data.boxes import BoxedImage, BoxedImages, named_degenerate, open_boxes, require_same_classes
 from seer_tf.data.decode import decode_image
 from seer_tf.evaluation.detection import Detections, average_precision, detect, fit, pycocotools

@@ -1,8 +1,9 @@
 """Classifies a test set by the nearest images of a training set in feature space; no training, a minute's answer."""
 
+from experiments import command, evaluation_flags, feature_flags
+
 from absl import flags
 
-from experiments import command, evaluation_flags, feature_flags
 from seer_tf.evaluation.knn import TEMPERATURE, knn_correct
 from seer_tf.evaluation.outcome import mean_interval
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+from experiments import command, evaluation_flags, feature_flags
+from experiments.evaluation_flags import TEST_DATA, TRAIN_DATA
+
 import numpy as np
 from absl import flags
 
-from experiments import command, evaluation_flags, feature_flags
-from experiments.evaluation_flags import TEST_DATA, TRAIN_DATA
 from seer_tf.data.selection import Selection
 from seer_tf.data.sources import open_source
 from seer_tf.errors import InputError

@@ -3,9 +3,10 @@
 VISSL squeezes whole images into the square: give --squash, here or when features are extracted.
 """
 
+from experiments import command, evaluation_flags, feature_flags
+
 from absl import flags
 
-from experiments import command, evaluation_flags, feature_flags
 from seer_tf.evaluation.labelled_features import matched_matrices
 from seer_tf.evaluation.linear_svm import NUM_FOLDS, average_precision, linear_svm, mean_average_precision
 from seer_tf.evaluation.outcome import bootstrap_interval

@@ -1,8 +1,9 @@
 """Says what a run will need before it costs anything: parameters, arithmetic, memory, reductions, days."""
 
+from experiments import command
+
 from absl import flags
 
-from experiments import command
 from seer_tf import config as configs
 from seer_tf import planning
 from seer_tf.config import ACTIVATION_CHECKPOINTING, Config

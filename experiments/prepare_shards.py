@@ -5,9 +5,10 @@ python experiments/prepare_shards.py --data=folder:photos --output=shards
 
 import os
 
+from experiments import command
+
 from absl import flags
 
-from experiments import command
 from seer_tf.data.beam_shards import BeamRunner
 from seer_tf.data.preparation import write_shards
 from seer_tf.data.shard_writing import ShardOptions

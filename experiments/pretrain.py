@@ -6,10 +6,11 @@ On several hosts the same command starts on each of them (docs/many_hosts.md).
 import pathlib
 import sys
 
+from experiments import auto_flags, command, strategy_flags
+
 import tensorflow as tf
 from absl import flags
 
-from experiments import auto_flags, command, strategy_flags
 from seer_tf import auto_recipe
 from seer_tf import config as configs
 from seer_tf.config import Config

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments import command
+
 from absl import flags
 
-from experiments import command
 from seer_tf.errors import InputError
 from seer_tf.evaluation.outcome import HEADER, Outcome, read_file
 from seer_tf.evaluation.paper_numbers import PUBLISHED_NUMBERS, PublishedNumber, published_beside

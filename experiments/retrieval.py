@@ -5,12 +5,13 @@ Without --test_data every image of --train_data is a query to the others. Withou
 
 import functools
 
+from experiments import command, evaluation_flags, feature_flags
+from experiments.evaluation_flags import SEED, TEST_DATA, TRAIN_DATA
+
 import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
-from experiments import command, evaluation_flags, feature_flags
-from experiments.evaluation_flags import SEED, TEST_DATA, TRAIN_DATA
 from seer_tf.data.decode import decode_image, exif_orientation
 from seer_tf.data.source import Source
 from seer_tf.data.sources import open_source

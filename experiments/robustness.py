@@ -5,10 +5,11 @@ ImageNet-A, -R and -Sketch are tfds:imagenet_a@test, tfds:imagenet_r@test and tf
 
 from pathlib import Path
 
+from experiments import command
+
 import numpy as np
 from absl import flags
 
-from experiments import command
 from seer_tf.data.sources import open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.feature_set import Extractor, FeatureSet

@@ -4,11 +4,11 @@ import pathlib
 import re
 import subprocess
 
+from experiments import pretrain  # noqa: F401 - defines the flags
+
 import pytest
 import yaml  # type: ignore[import-untyped]
 from absl import flags
-
-from experiments import pretrain  # noqa: F401 - defines the flags
 
 _PAGE = (pathlib.Path(__file__).parent.parent / "docs" / "many_hosts.md").read_text()
 

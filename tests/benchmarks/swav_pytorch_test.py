@@ -145,7 +145,8 @@ def test_a_contest_begins_alike(tmp_path: pathlib.Path) -> None:
             np.testing.assert_array_equal(group, again)
             np.testing.assert_array_equal(group, mapped[number])
 
-    found = contest(config, files, LabelledBank(some, some, 32))
+    others = Selection(open_source("builtin:test"), np.arange(200))
+    found = contest(config, files, LabelledBank(some, others, 32))
     ours, peer = found["ours"], found["peer"]
     assert len(ours["losses"]) == len(peer["losses"]) == 6
     assert abs(ours["losses"][0] - peer["losses"][0]) < 1e-5

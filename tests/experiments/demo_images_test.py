@@ -3,11 +3,12 @@
 import io
 from pathlib import Path
 
+from experiments.demo_images import SHORTER_SIDE_PX, SmallImages, demo_images, pictures
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.demo_images import SHORTER_SIDE_PX, SmallImages, demo_images, pictures
 from seer_tf.data.decode import reject_reason
 from seer_tf.data.sources import open_source
 from seer_tf.errors import InputError

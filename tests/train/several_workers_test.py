@@ -7,10 +7,11 @@ import signal
 import subprocess
 import time
 
+from experiments.command import TRY_AGAIN
+
 import numpy as np
 import pytest
 
-from experiments.command import TRY_AGAIN
 from seer_tf.data.synthetic import render_image
 from seer_tf.train import saved_tensors
 from seer_tf.train.run_directory import RunDirectory
