@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.machine import peak_mib
 from seer_tf import models
 from seer_tf.config import ACTIVATION_CHECKPOINTING
 
@@ -28,8 +29,6 @@ _PRECISION = flags.DEFINE_string("precision", "float32", "Dtype policy of the ne
 _BATCHES = flags.DEFINE_list("batches", ["2", "4", "8", "16"], "Images in a step.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Processes for each row.")
 _STEPS = flags.DEFINE_integer("steps", 3, "Timed steps of a process, after one that is not timed.")
-
-_MIB = 2**20
 
 
 def main(argv: Sequence[str]) -> None:
@@ -84,13 +83,7 @@ def _child(variant: str, size_px: str, precision: str, batch: str, kind: str, nu
         started = time.perf_counter()
         step().numpy()
         seconds.append(time.perf_counter() - started)
-    print(json.dumps([_peak_resident_mib(), seconds]))
-
-
-def _peak_resident_mib() -> float:
-    with open("/proc/self/status") as file:  # `getrusage` would begin with the peak of the parent
-        peak = next(line.split()[1] for line in file if line.startswith("VmHWM"))
-    return int(peak) * 1024 / _MIB
+    print(json.dumps([peak_mib(), seconds]))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 What is compared is paired: the ratio is taken in each round, between calls that follow each other, and the median of
 these ratios comes with an interval that holds the true median in nine cases of ten or more, whatever the noise is
-like. Where that interval leaves open who is faster, the verdict says so.
+like. Where that interval leaves open who is faster, the verdict says so, and where fewer than five rounds give none.
 """
 
 import collections
@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 from benchmarks.floors import Limits, Work
 
 _CONFIDENCE = 0.9
+_FEWEST_ROUNDS = 5  # of fewer even the range of all ratios holds the median less often than that
 _ALIKE = 1.1  # an interval narrower than this around one is a tie, not noise
 
 Contestant = Callable[[], object]
@@ -52,26 +53,30 @@ class Ratio:
         median: of the rounds.
         low: lower end of the interval for the median.
         high: upper end of it.
+        num_rounds: of which all this comes.
     """
 
     median: float
     low: float
     high: float
+    num_rounds: int
 
     @classmethod
     def of(cls, above: Sequence[float], below: Sequence[float]) -> Self:
         """Returns the ratio of two series of times, of the same rounds."""
         ratios = sorted(a / b for a, b in zip(above, below, strict=True))
         cut = _outliers(len(ratios))
-        return cls(statistics.median(ratios), ratios[cut], ratios[-1 - cut])
+        return cls(statistics.median(ratios), ratios[cut], ratios[-1 - cut], len(ratios))
 
     @property
     def verdict(self) -> str:
-        """Who is faster, when this is the time of a peer over ours."""
+        """What whose time is above is, beside whose time is below."""
+        if self.num_rounds < _FEWEST_ROUNDS:
+            return "too few rounds to tell"
         if self.low > 1:
-            return "ours is faster"
+            return "slower"
         if self.high < 1:
-            return "ours is slower"
+            return "faster"
         return "alike" if self.high / self.low < _ALIKE else "too noisy to tell"
 
 
@@ -83,12 +88,14 @@ class Comparison:
         title: what the work is.
         seconds: of each call by contestant, ours first: [rounds] each.
         floor_seconds: what the machine's own limit would have taken in each round: [rounds]; empty where unknown.
+        num_images: in one call; 0 where a call is not one of images.
         facts: numbers that belong to it, by name.
     """
 
     title: str
     seconds: Mapping[str, Sequence[float]]
     floor_seconds: Sequence[float] = ()
+    num_images: int = 0
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -107,17 +114,19 @@ class Comparison:
         return {name: Ratio.of(times, self.floor_seconds) for name, times in self.seconds.items()}
 
     def table(self) -> str:
-        """Returns title, a Markdown table and a line of facts."""
+        """Returns title, a Markdown table and a line of facts; ratios are of times to ours or to the floor."""
         lines = [
             f"### {self.title}",
             "",
-            "| | median | fastest | slowest | time / ours | 90 % interval | verdict | time / floor |",
-            "|---|---|---|---|---|---|---|---|",
+            f"| | median | fastest | slowest | images/s | to {self.ours} | 90 % interval | verdict | to floor |",
+            "|---" * 9 + "|",
         ]
         to_floor = self.ratios_to_floor()
         for name, ratio in self.ratios().items():
             times = self.seconds[name]
-            cells = [name, *(_time(value) for value in (statistics.median(times), min(times), max(times)))]
+            median = statistics.median(times)
+            cells = [name, *(_time(value) for value in (median, min(times), max(times)))]
+            cells.append(f"{self.num_images / median:,.4g}" if self.num_images else "")
             if name == self.ours:
                 cells += ["1", "", ""]
             else:
@@ -133,6 +142,7 @@ class Comparison:
             "title": self.title,
             "seconds": {name: list(times) for name, times in self.seconds.items()},
             "floor_seconds": list(self.floor_seconds),
+            "num_images": self.num_images,
             "ratios_to_ours": {name: dataclasses.asdict(ratio) for name, ratio in self.ratios().items()},
             "verdicts": {name: ratio.verdict for name, ratio in self.ratios().items() if name != self.ours},
             "ratios_to_floor": {name: dataclasses.asdict(ratio) for name, ratio in self.ratios_to_floor().items()},
@@ -146,8 +156,8 @@ def compare(
     *,
     rounds: int,
     work: Work | None = None,
+    num_images: int = 0,
     warm_ups: int = 2,
-    **facts: Any,
 ) -> Comparison:
     """Times contestants in turn. Who begins a round changes, so that nobody always comes after the same.
 
@@ -156,8 +166,8 @@ def compare(
         contestants: functions by name, ours first; each call must have finished its work when it returns.
         rounds: how often each is timed.
         work: what there is to do at least, for the floor; the machine's rates are measured in every round.
+        num_images: in one call; 0 where a call is not one of images.
         warm_ups: calls of each that are not counted.
-        **facts: numbers that belong to the result.
     """
     for contestant in contestants.values():
         for _ in range(warm_ups):
@@ -174,7 +184,7 @@ def compare(
         order.rotate(-1)
         if work and limits:
             floor_seconds.append(limits.seconds(work))
-    return Comparison(title, seconds, floor_seconds, facts)
+    return Comparison(title, seconds, floor_seconds, num_images)
 
 
 def _outliers(rounds: int) -> int:

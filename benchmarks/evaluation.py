@@ -1,144 +1,166 @@
-"""The evaluations beside their peers: `python -m benchmarks.evaluation`.
+"""The evaluations beside their peers.
 
-Features of RegNetY-400MF beside PyTorch with the same network (transformers, channels last), k-NN beside a NumPy
-product with `argpartition`, and the linear probe's grid of 20 settings beside one, with the network and without it.
+Features beside PyTorch with the same network, k-NN beside a NumPy product with `argpartition`, and the linear probe's
+grid of 20 settings beside one of them, with the network and without it.
 """
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 import torch
-import transformers
 
-from benchmarks import timing
+from benchmarks import torch_regnet
+from benchmarks.comparison import Case, Comparison, Contestant, compare
+from benchmarks.floors import Work
+from benchmarks.settings import Settings
 from seer_tf.config import CropsConfig
 from seer_tf.evaluation.knn import nearest
-from seer_tf.evaluation.probe_grid import RECIPES, Batches, ProbeGrid, ProbeRecipe, shuffled_batches
+from seer_tf.evaluation.probe_grid import RECIPES, Batches, ProbeGrid, shuffled_batches
 from seer_tf.evaluation.stages import AVGPOOL, Pooling, StageFeatures, poolings, stage_features
-from seer_tf.models import RegNetY
+from seer_tf.models import RegNetY, regnet_design
 from seer_tf.models.encoder import Encoder
-from seer_tf.models.regnet_design import design
 from seer_tf.progress import silent
 from seer_tf.train.devices import Devices
 
-_VARIANT, _SIDE_PX, _BATCH_SIZE = "400MF", 224, 32
-_BANK, _QUERIES, _DIM, _K = 50_000, 2_000, 2048, 200
-_NUM_CLASSES = 10
+_NUM_CLASSES, _NEIGHBOURS, _PROBE_BATCH = 10, 200, 256
+_QUERIES_AT_ONCE = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sizes:
+    """How much work there is.
+
+    Attributes:
+        variant: of the network.
+        size_px: side of the images.
+        images: in a batch.
+        batches: of the probe, with the network and without it.
+        bank: features among which the nearest are found.
+        queries: for which.
+        dim: numbers of a feature.
+    """
+
+    variant: str = "400MF"
+    size_px: int = 224
+    images: int = 32
+    batches: tuple[int, int] = (4, 8)
+    bank: int = 50_000
+    queries: int = 2_000
+    dim: int = 2_048
+
+
+_QUICK = _Sizes("90MF", 32, 4, (1, 1), bank=1_000, queries=10, dim=16)
 
 
 class _Network(Encoder):
-    """RegNetY-400MF with fresh weights and ImageNet's normalisation."""
+    """A backbone with fresh weights and ImageNet's normalisation."""
 
-    def __init__(self) -> None:
-        self.backbone = RegNetY(_VARIANT)
+    def __init__(self, variant: str) -> None:
+        self.backbone = RegNetY(variant)
         self.mean, self.std = CropsConfig().mean, CropsConfig().std
 
 
-def main() -> None:
-    """Runs all of them."""
-    network = _Network()
-    pooled = poolings(network.backbone, [AVGPOOL], size_px=_SIDE_PX)
-    spec = tf.TensorSpec([None, _SIDE_PX, _SIDE_PX, 3], tf.uint8)
-    features = Devices().spread(stage_features(network, pooled), spec)
-    _features(features)
-    _knn()
-    _grid(features, pooled)
+class _TorchNetwork(torch.nn.Module):
+    """The same of uint8 [B, H, W, 3] in PyTorch."""
+
+    def __init__(self, variant: str) -> None:
+        super().__init__()
+        self.backbone = torch_regnet.torch_regnet(variant)
+        self.mean, self.std = (
+            torch.tensor(values).reshape(1, 3, 1, 1) for values in (CropsConfig().mean, CropsConfig().std)
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.backbone((images.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std)
 
 
-def _features(features: StageFeatures) -> None:
-    images = np.random.default_rng(0).integers(0, 256, [_BATCH_SIZE, _SIDE_PX, _SIDE_PX, 3], np.uint8)
-    theirs = _pytorch()
-    contestants = {
-        "seer_tf": lambda: features(tf.constant(images))[AVGPOOL].numpy(),
-        "PyTorch": lambda: theirs(torch.from_numpy(images)).numpy(),
-    }
-    seconds = timing.alternate(contestants, rounds=9)
-    rates = {name: _BATCH_SIZE / float(np.median(times)) for name, times in seconds.items()}
-    title = f"features of {_BATCH_SIZE} images of {_SIDE_PX} px, RegNetY-{_VARIANT}, float32"
-    timing.report(title, seconds, ours="seer_tf", images_per_second=rates)
+def cases(settings: Settings) -> Iterator[Case]:
+    """Yields features, k-NN, and the grid of the linear probe with the network and on stored features."""
+    sizes = _QUICK if settings.quick else _Sizes()
+    title = f"features of {sizes.images} images of {sizes.size_px} px, RegNetY-{sizes.variant}, float32"
+    yield Case(title, functools.partial(_features, settings.torch_kinds, sizes))
+    title = f"{_NEIGHBOURS} nearest of {sizes.bank:,} x {sizes.dim:,} for {sizes.queries:,} queries"
+    yield Case(title, functools.partial(_nearest, sizes))
+    title = f"linear probe with RegNetY-{sizes.variant}, {sizes.size_px} px"
+    yield Case(title, functools.partial(_probe_with_network, sizes))
+    yield Case("linear probe on stored features", functools.partial(_probe_on_stored_features, sizes))
 
 
-def _pytorch() -> Callable[[torch.Tensor], torch.Tensor]:
-    stages = design(_VARIANT).stages()
-    config = transformers.RegNetConfig(
-        embedding_size=32,
-        hidden_sizes=[stage.width for stage in stages],
-        depths=[stage.depth for stage in stages],
-        groups_width=stages[0].group_width,
-        layer_type="y",
-    )
-    model = transformers.RegNetModel(config).eval().to(memory_format=torch.channels_last)
-    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (CropsConfig().mean, CropsConfig().std))
-
-    def features(images: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            pixels = (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
-            return model(pixels.contiguous(memory_format=torch.channels_last)).pooler_output.flatten(1)
-
-    return features
+def _features(kinds: Mapping[str, bool], sizes: _Sizes, title: str, rounds: int) -> Comparison:
+    images, features = _images(sizes), _our_features(sizes)[0]
+    contestants: dict[str, Contestant] = {"seer_tf": lambda: features(tf.constant(images))[AVGPOOL].numpy()}
+    for name, compiled in kinds.items():
+        network = _TorchNetwork(sizes.variant)
+        contestants[name] = torch_regnet.forward(network, torch.from_numpy(images), torch.float32, compiled=compiled)
+    multiply_adds = regnet_design.multiply_adds(regnet_design.design(sizes.variant), size_px=sizes.size_px)
+    work = Work(flops=2 * sizes.images * multiply_adds)
+    return compare(title, contestants, rounds=rounds, work=work, num_images=sizes.images)
 
 
-def _knn() -> None:
+def _nearest(sizes: _Sizes, title: str, rounds: int) -> Comparison:
     generator = np.random.default_rng(0)
-    bank, queries = (generator.normal(size=[n, _DIM]).astype(np.float32) for n in (_BANK, _QUERIES))
+    bank, queries = (generator.normal(size=[n, sizes.dim]).astype(np.float32) for n in (sizes.bank, sizes.queries))
 
     def ours() -> np.ndarray:
         with silent():
-            return nearest(bank, queries, _K)[1]
+            return nearest(bank, queries, _NEIGHBOURS)[1]
 
     def numpy() -> np.ndarray:
         unit_bank, unit = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (bank, queries))
         found = []
-        for start in range(0, _QUERIES, 500):
-            similarities = unit[start : start + 500] @ unit_bank.T
-            found.append(np.argpartition(-similarities, _K, axis=1)[:, :_K])
+        for start in range(0, sizes.queries, _QUERIES_AT_ONCE):
+            similarities = unit[start : start + _QUERIES_AT_ONCE] @ unit_bank.T
+            found.append(np.argpartition(-similarities, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS])
         return np.concatenate(found)
 
-    seconds = timing.alternate({"seer_tf": ours, "NumPy": numpy}, rounds=3)
-    timing.report(f"{_K} nearest of {_BANK:,} x {_DIM:,} for {_QUERIES:,} queries", seconds, ours="seer_tf")
+    work = Work(flops=2 * sizes.bank * sizes.queries * sizes.dim)
+    return compare(title, {"seer_tf": ours, "NumPy": numpy}, rounds=rounds, work=work, num_images=sizes.queries)
 
 
-def _grid(features: StageFeatures, pooled: dict[str, Pooling]) -> None:
-    generator, grid = np.random.default_rng(0), dataclasses.replace(RECIPES["grid"], epochs=1)
+def _probe_with_network(sizes: _Sizes, title: str, rounds: int) -> Comparison:
+    images, (features, pooled) = _images(sizes), _our_features(sizes)
+    labels = np.random.default_rng(0).integers(0, _NUM_CLASSES, sizes.images)
+
+    def batches(_: int) -> list:
+        return [(features(tf.constant(images)), labels) for _ in range(sizes.batches[0])]
+
+    return _probes(title, pooled, batches, sizes.batches[0] * sizes.images, rounds)
+
+
+def _probe_on_stored_features(sizes: _Sizes, title: str, rounds: int) -> Comparison:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, _NUM_CLASSES, sizes.batches[1] * _PROBE_BATCH)
+    stored = {AVGPOOL: generator.normal(size=[len(labels), sizes.dim]).astype(np.float32)}
+    batches = shuffled_batches(stored, labels, _PROBE_BATCH, seed=0)
+    return _probes(title, {AVGPOOL: Pooling(1, 1, sizes.dim)}, batches, len(labels), rounds)
+
+
+def _probes(title: str, pooled: dict[str, Pooling], batches: Batches, num_images: int, rounds: int) -> Comparison:
+    """Times an epoch of all settings of the grid, and of one alone."""
+    grid = dataclasses.replace(RECIPES["grid"], epochs=1)
     one = dataclasses.replace(grid, learning_rates=(0.01,), weight_decays=(5e-4,))
-    labels = generator.integers(0, _NUM_CLASSES, 8 * 256)
-    stored = {AVGPOOL: generator.normal(size=[len(labels), _DIM]).astype(np.float32)}
-    images = generator.integers(0, 256, [_BATCH_SIZE, _SIDE_PX, _SIDE_PX, 3], np.uint8)
-
-    def through_the_network(_: int) -> list:
-        return [(features(tf.constant(images)), labels[:_BATCH_SIZE]) for _ in range(4)]
-
-    for what, batches, num_images, shape in (
-        ("with the network", through_the_network, 4 * _BATCH_SIZE, pooled),
-        (
-            "on stored features",
-            shuffled_batches(stored, labels, 256, seed=0),
-            len(labels),
-            {AVGPOOL: Pooling(1, 1, _DIM)},
-        ),
-    ):
-        contestants = {
-            "one setting": _fit(shape, one, batches, num_images),
-            "20 settings": _fit(shape, grid, batches, num_images),
-        }
-        timing.report(f"linear probe {what}", timing.alternate(contestants, rounds=5), ours="one setting")
+    contestants: dict[str, Contestant] = {}
+    for name, recipe in (("20 settings", grid), ("one setting", one)):
+        probe = ProbeGrid(pooled, _NUM_CLASSES, recipe, seed=0)
+        contestants[name] = functools.partial(_fit, probe, batches, num_images)
+    return compare(title, contestants, rounds=rounds, num_images=num_images)
 
 
-def _fit(pooled: dict[str, Pooling], recipe: ProbeRecipe, batches: Batches, num_images: int) -> Callable[[], None]:
-    grid = ProbeGrid(pooled, _NUM_CLASSES, recipe, seed=0)
-
-    def fit() -> None:
-        with silent():
-            grid.fit(batches, num_images, held_out={}, held_out_labels=np.array([]))
-
-    return fit
+def _fit(probe: ProbeGrid, batches: Batches, num_images: int) -> None:
+    with silent():
+        probe.fit(batches, num_images, held_out={}, held_out_labels=np.array([]))
 
 
-if __name__ == "__main__":
-    main()
+def _our_features(sizes: _Sizes) -> tuple[StageFeatures, dict[str, Pooling]]:
+    network = _Network(sizes.variant)
+    pooled = poolings(network.backbone, [AVGPOOL], size_px=sizes.size_px)
+    spec = tf.TensorSpec([None, sizes.size_px, sizes.size_px, 3], tf.uint8)
+    return Devices().spread(stage_features(network, pooled), spec), pooled
+
+
+def _images(sizes: _Sizes) -> np.ndarray:
+    shape = [sizes.images, sizes.size_px, sizes.size_px, 3]
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)

@@ -1,25 +1,25 @@
 """The input pipeline beside Pillow: 2 x 224 + 4 x 96 crops, from photos as they are and from JPEGs of 500 x 375.
 
-Pillow makes the same crops in as many processes as there are cores, and hands them over as arrays; all contestants take
-turns in one run: `python benchmarks/input_pipeline.py --photos=DIR`. What is timed passes the pixel tests of
+Pillow makes the same crops in as many processes as there are cores, and hands them over as arrays. Beside them stands
+what is left of the pipeline when later stages are taken away. What is timed passes the pixel tests of
 tests/data/multicrop_test.py and augment_test.py.
 """
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+import functools
 import io
 import multiprocessing
-from collections.abc import Callable
-from typing import Any
+import os
+from collections.abc import Callable, Iterator
+from multiprocessing.pool import Pool
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
 from PIL import Image, ImageOps
+from sklearn.datasets import load_sample_images
 
-from benchmarks import pillow_crops, timing
+from benchmarks import pillow_crops
+from benchmarks.comparison import Case, Comparison, Contestant, compare
+from benchmarks.settings import Settings
 from seer_tf.config import CropsConfig
 from seer_tf.data import decode, reading
 from seer_tf.data.files import FilesSource
@@ -28,14 +28,44 @@ from seer_tf.data.pretraining import pretraining_dataset
 from seer_tf.data.replacing import ReplacingSource
 from seer_tf.data.source import Source
 
-PHOTOS = flags.DEFINE_string("photos", None, "Directory of photographs.", required=True)
-ROUNDS = flags.DEFINE_integer("rounds", 7, "How often each contestant is timed.", 1)
-BATCHES = flags.DEFINE_integer("batches", 12, "Batches in one round.", 1)
-
+_BATCHES, _QUICK_BATCHES = 12, 1
 _BATCH = 32
 _CROPS = CropsConfig()
 _SMALL_PX = (500, 375)
 _JPEG_QUALITY = 90
+#: What a batch is made to here: all of it, or what is left to the host when the step distorts the crops.
+_WORK = {"all on the host": True, "host's part with --augment_on=accelerator": False}
+
+
+def cases(settings: Settings) -> Iterator[Case]:
+    """Yields all of the work, and the host's part of it, for both kinds of images."""
+    num_batches = _QUICK_BATCHES if settings.quick else _BATCHES
+    kinds: dict[str, Callable[[bytes], bytes]] = {"500 x 375": _made_small, "photos as they are": bytes}
+    for kind, prepare in kinds.items():
+        for work, distort_here in _WORK.items():
+            title = f"crops of {num_batches * _BATCH} images, {kind}, {work}"
+            yield Case(title, functools.partial(_beside_pillow, settings.photos, prepare, num_batches, distort_here))
+
+
+def _beside_pillow(
+    directory: str | None,
+    prepare: Callable[[bytes], bytes],
+    num_batches: int,
+    distort_here: bool,
+    title: str,
+    rounds: int,
+) -> Comparison:
+    encoded = [prepare(image) for image in _usable(directory)]
+    source = _InMemory(encoded)
+    datasets = {
+        "seer_tf": _pipeline(source, distort_here=distort_here),
+        "decoding alone": _stage(source, lambda file: tf.shape(decode.decode_image(file.encoded, file.orientations))),
+        "reading alone": _stage(source, lambda file: tf.shape(file.encoded)),
+    }
+    contestants = {name: _taking(dataset, num_batches) for name, dataset in datasets.items()}
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        contestants["Pillow in processes"] = _pillow(pool, encoded, num_batches)
+        return compare(title, contestants, rounds=rounds, num_images=num_batches * _BATCH, warm_ups=1)
 
 
 class _InMemory(Source):
@@ -50,21 +80,10 @@ class _InMemory(Source):
         return self._encoded[index]
 
 
-def main(_: list[str]) -> None:
-    """Runs the benchmark and prints a table for each kind of image."""
-    photos = open_folder(PHOTOS.value)
-    usable = [encoded for encoded in _read_all(photos) if decode.reject_reason(encoded) is None]
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        for title, encoded in [("500 x 375", [_made_small(image) for image in usable]), ("photos as they are", usable)]:
-            contestants = _contestants(_InMemory(encoded))
-            contestants["Pillow in processes"] = _pillow(pool, encoded)
-            seconds = timing.alternate(contestants, rounds=ROUNDS.value)
-            images = BATCHES.value * _BATCH
-            timing.report(f"{images} images, {title}", seconds, ours="all on the host", images=images)
-
-
-def _read_all(source: FilesSource) -> list[bytes]:
-    return [source.read(number) for number in range(source.num_images)]
+def _usable(directory: str | None) -> list[bytes]:
+    photos = open_folder(directory) if directory else FilesSource("", load_sample_images().filenames)
+    images = (photos.read(number) for number in range(photos.num_images))
+    return [image for image in images if decode.reject_reason(image) is None]
 
 
 def _made_small(encoded: bytes) -> bytes:
@@ -73,17 +92,6 @@ def _made_small(encoded: bytes) -> bytes:
     small = io.BytesIO()
     ImageOps.fit(image, size, Image.Resampling.LANCZOS).save(small, "JPEG", quality=_JPEG_QUALITY)
     return small.getvalue()
-
-
-def _contestants(source: Source) -> dict[str, Callable[[], None]]:
-    """The pipeline, and what is left of it when later stages are taken away."""
-    stages = {
-        "reading": _stage(source, lambda file: tf.shape(file.encoded)),
-        "+ decoding": _stage(source, lambda file: tf.shape(decode.decode_image(file.encoded, file.orientations))),
-        "+ crops = host part of accelerator": _pipeline(source, distort_here=False),
-        "all on the host": _pipeline(source, distort_here=True),
-    }
-    return {name: _taking(dataset) for name, dataset in stages.items()}
 
 
 def _pipeline(source: Source, *, distort_here: bool) -> tf.data.Dataset:
@@ -106,28 +114,24 @@ def _stage(source: Source, function: Callable[[reading.Files], tf.Tensor]) -> tf
     return results.batch(_BATCH).prefetch(tf.data.AUTOTUNE).with_options(reading.options())
 
 
-def _taking(dataset: tf.data.Dataset) -> Callable[[], None]:
+def _taking(dataset: tf.data.Dataset, num_batches: int) -> Contestant:
     """Returns a function that takes a round's batches, each time from a new iterator, so that none was made ahead."""
 
     def take() -> None:
-        for _ in dataset.take(BATCHES.value):
+        for _ in dataset.take(num_batches):
             pass
 
     return take
 
 
-def _pillow(pool: Any, encoded: list[bytes]) -> Callable[[], None]:
+def _pillow(pool: Pool, encoded: list[bytes], num_batches: int) -> Contestant:
     order = np.random.default_rng(0).permutation(len(encoded))
 
     def take() -> None:
-        tasks = [(encoded[order[number % len(order)]], number) for number in range(BATCHES.value * _BATCH)]
+        tasks = [(encoded[order[number % len(order)]], number) for number in range(num_batches * _BATCH)]
         crops = pool.map(pillow_crops.multicrop, tasks, chunksize=4)
         for start in range(0, len(crops), _BATCH):
             for group in range(len(_CROPS.num)):
                 np.stack([image[group] for image in crops[start : start + _BATCH]])
 
     return take
-
-
-if __name__ == "__main__":
-    app.run(main)

@@ -7,47 +7,52 @@ in this process; memory in fresh processes, each with one contestant.
 import dataclasses
 import functools
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks import one_step
-from benchmarks.comparison import Case, Comparison, compare
+from benchmarks import one_step, own_process
+from benchmarks.comparison import Case, Comparison, Contestant, compare
 from benchmarks.floors import Work
+from benchmarks.settings import Settings
 from benchmarks.stock_keras import stock_regnety
+from seer_tf.config import Config
 from seer_tf.models import SwavHead, SwavModel
 from seer_tf.models.regnet_design import design
 from seer_tf.planning import plan
 
-_CROPS_PX = ((96, 48), (224, 96))
-_IMAGES = 32
+_CROPS_PX, _QUICK_CROPS_PX = ((96, 48), (224, 96)), ((32, 16),)
+_VARIANT, _QUICK_VARIANT = "400MF", "90MF"
+_IMAGES, _QUICK_IMAGES = 32, 4
 _MEMORY_STEPS, _MEMORY_ROUNDS = 3, 3
 
 
-def cases() -> Iterator[Case]:
+def cases(settings: Settings) -> Iterator[Case]:
     """Yields the time of a step beside PyTorch and beside stock Keras layers, then its memory."""
+    images, variant = (_QUICK_IMAGES, _QUICK_VARIANT) if settings.quick else (_IMAGES, _VARIANT)
+    network = [f"data.global_batch_size={images}", f"backbone.variant={variant}"]
     steps = {
-        f"2 x {large} + 4 x {small} px": [f"data.global_batch_size={_IMAGES}", f"crops.sizes_px={large},{small}"]
-        for large, small in _CROPS_PX
+        f"2 x {large} + 4 x {small} px": [*network, f"crops.sizes_px={large},{small}"]
+        for large, small in (_QUICK_CROPS_PX if settings.quick else _CROPS_PX)
     }
+    of_what = f"SwAV step, RegNetY-{variant}, {images} images"
     for crops, fields in steps.items():
-        title = f"SwAV step, RegNetY-400MF, {_IMAGES} images, {crops}, float32"
-        yield Case(title, functools.partial(_beside_pytorch, fields))
-    yield Case(f"SwAV step, RegNetY-400MF, {_IMAGES} images, 2 x 64 px, float32, stock Keras", _beside_stock_keras)
+        yield Case(f"{of_what}, {crops}, float32", functools.partial(_beside_pytorch, settings.torch_kinds, fields))
+    yield Case(f"{of_what}, 2 x 64 px, float32, stock Keras", functools.partial(_beside_stock_keras, network))
     for crops, fields in steps.items():
-        title = f"memory of a SwAV step, RegNetY-400MF, {_IMAGES} images, {crops}, float32"
-        yield Case(title, functools.partial(_memory, fields))
+        title = f"memory of a {of_what}, {crops}, float32"
+        yield Case(title, functools.partial(_memory, settings.torch_kinds, fields))
 
 
-def _beside_pytorch(fields: Sequence[str], title: str, rounds: int) -> Comparison:
+def _beside_pytorch(kinds: Iterable[str], fields: Sequence[str], title: str, rounds: int) -> Comparison:
     config = one_step.config_of(fields)
-    contestants = {name: one_step.step_of(name, config) for name in one_step.CONTESTANTS}
-    return compare(title, contestants, rounds=rounds, work=Work(flops=plan(config, num_devices=1).step_flops))
+    contestants = {name: one_step.step_of(name, config) for name in (one_step.OURS, *kinds)}
+    return _compared(title, contestants, config, rounds)
 
 
-def _beside_stock_keras(title: str, rounds: int) -> Comparison:
+def _beside_stock_keras(network: Sequence[str], title: str, rounds: int) -> Comparison:
     config = one_step.config_of(
         [
-            "data.global_batch_size=32",
+            *network,
             "crops.num=2",
             "crops.sizes_px=64",
             "crops.min_area_fractions=0.14",
@@ -62,8 +67,13 @@ def _beside_stock_keras(title: str, rounds: int) -> Comparison:
         config.crops.mean,
         config.crops.std,
     )
-    contestants = {"seer_tf": one_step.tf_step(config), "stock Keras layers": one_step.tf_step(config, stock)}
-    return compare(title, contestants, rounds=rounds, work=Work(flops=plan(config, num_devices=1).step_flops))
+    contestants = {one_step.OURS: one_step.tf_step(config), "stock Keras layers": one_step.tf_step(config, model=stock)}
+    return _compared(title, contestants, config, rounds)
+
+
+def _compared(title: str, contestants: Mapping[str, Contestant], config: Config, rounds: int) -> Comparison:
+    work = Work(flops=plan(config, num_devices=1).step_flops)
+    return compare(title, contestants, rounds=rounds, work=work, num_images=config.data.global_batch_size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +86,7 @@ class Memory:
     """
 
     title: str
-    measured: Mapping[str, Sequence[one_step.Measured]]
+    measured: Mapping[str, Sequence[own_process.Measured]]
 
     def table(self) -> str:
         """Returns title and a Markdown table."""
@@ -98,12 +108,12 @@ class Memory:
         return {"title": self.title, "measured": measured}
 
     def _median(self, name: str) -> float:
-        return statistics.median(process.step_mib for process in self.measured[name])
+        return statistics.median(process.needed_mib for process in self.measured[name])
 
 
-def _memory(fields: Sequence[str], title: str, rounds: int) -> Memory:
-    found: dict[str, list[one_step.Measured]] = {name: [] for name in one_step.CONTESTANTS}
+def _memory(kinds: Iterable[str], fields: Sequence[str], title: str, rounds: int) -> Memory:
+    found: dict[str, list[own_process.Measured]] = {name: [] for name in (one_step.OURS, *kinds)}
     for _ in range(min(rounds, _MEMORY_ROUNDS)):
         for name, processes in found.items():
-            processes.append(one_step.measured(name, _MEMORY_STEPS, fields))
+            processes.append(own_process.measured("one_step", name, _MEMORY_STEPS, *fields))
     return Memory(title, found)

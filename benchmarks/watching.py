@@ -1,9 +1,8 @@
-"""What watching a run costs: the numbers of each step, what is looked at between two lines of the log, checkpoints.
+"""What watching a run costs: the numbers of each step, and what is looked at between two lines of the log.
 
-`python benchmarks/watching.py` makes the steps of recipe demo with and without the numbers, in turn. It times the looks
+`python -m benchmarks.watching` makes the steps of recipe demo with and without the numbers, in turn. It times the looks
 at the default config's intervals: every `run.log_every_steps` at the gallery, every `run.examine_every_steps` at the
-probe and the pictures. Of a checkpoint it counts the time for which the steps wait and all the processor time that the
-writing takes from them in the background.
+probe and the pictures. What checkpoints cost is in `checkpoint.py`.
 """
 
 import os
@@ -17,18 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
 import tensorflow as tf
 
-from benchmarks import timing
+from benchmarks import one_step
+from benchmarks.comparison import compare
 from seer_tf.config import RunConfig
 from seer_tf.data.sources import open_source
 from seer_tf.evaluation.online_probe import OnlineProbe
 from seer_tf.recipes import recipe
 from seer_tf.train import measurements
-from seer_tf.train.checkpoints import Checkpoints
 from seer_tf.train.gallery import Gallery
-from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.state import TrainState
 from seer_tf.train.step import train_step
 from seer_tf.train.summaries import Summaries
@@ -41,9 +38,10 @@ def main() -> None:
     """Runs the benchmark and prints shares of the time."""
     config = recipe("demo")
     state, source = TrainState(config), open_source("builtin")
-    seconds = timing.alternate({"with the numbers": _step(state), "without": _bare_step(state)}, rounds=_ROUNDS)
-    timing.report("SwAV step of recipe demo", seconds, ours="with the numbers")
-    step = statistics.median(seconds["without"])
+    contestants = {"with the numbers": _step(state), "without": _bare_step(state)}
+    steps = compare("SwAV step of recipe demo", contestants, rounds=_ROUNDS)
+    print(steps.table())
+    step = statistics.median(steps.seconds["without"])
     gallery = Gallery(source, config, state.model)
     probe = OnlineProbe(open_source("builtin:test"), source, config).of(state.model)
     with tempfile.TemporaryDirectory() as directory:
@@ -58,20 +56,10 @@ def main() -> None:
     per_step = look / default.log_every_steps + (sheets + probed) / default.examine_every_steps
     print(f"a look at the gallery {1000 * look:.0f} ms, pictures {1000 * sheets:.0f} ms, probe {1000 * probed:.0f} ms")
     print(f"between the steps, at the default intervals: {per_step / step:.2%} of the time")
-    waited, processor = _checkpoint_seconds(state)
-    share = (waited + processor) / (default.checkpoint_every_steps * step)
-    print(
-        f"a checkpoint: the steps wait {1000 * waited:.0f} ms, {1000 * processor:.0f} ms of processor time; "
-        f"at the default interval at most {share:.2%} of the time"
-    )
 
 
 def _step(state: TrainState) -> Callable[[], object]:
-    config, random = state.config, np.random.default_rng(0)
-    crops = tuple(
-        tf.constant(random.integers(0, 256, (config.data.global_batch_size, num, side, side, 3)), tf.uint8)
-        for num, side in zip(config.crops.num, config.crops.sizes_px, strict=True)
-    )
+    crops = tuple(map(tf.constant, one_step.crops_of(state.config)))
     step = tf.function(lambda: train_step(state, crops)).get_concrete_function()
     return lambda: [value.numpy() for value in step().values()]
 
@@ -79,21 +67,6 @@ def _step(state: TrainState) -> Callable[[], object]:
 def _bare_step(state: TrainState) -> Callable[[], object]:
     with mock.patch.multiple(measurements, of_step=lambda *_: {}, of_update=lambda *_: {}):
         return _step(state)
-
-
-def _checkpoint_seconds(state: TrainState) -> tuple[float, float]:
-    """Returns for how long `save` holds the steps up, and the processor time of all of a checkpoint."""
-    waited, processor = [], []
-    with tempfile.TemporaryDirectory() as directory:
-        checkpoints = Checkpoints(RunDirectory(directory), state)
-        for _ in range(_LOOKS):
-            state.step.assign_add(1)
-            started, started_processor = time.perf_counter(), time.process_time()
-            checkpoints.save()
-            waited.append(time.perf_counter() - started)
-            checkpoints.wait()
-            processor.append(time.process_time() - started_processor)
-    return statistics.median(waited), statistics.median(processor)
 
 
 def _median_seconds(work: Callable[[], object]) -> float:

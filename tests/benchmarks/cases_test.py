@@ -1,0 +1,94 @@
+"""`python -m benchmarks`: every benchmark has cases of unique titles and runs; what is typed wrong is one sentence."""
+
+import importlib
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import scaling
+from benchmarks.__main__ import run
+from benchmarks.comparison import Case
+from benchmarks.growth import Growth, measure
+from benchmarks.settings import Settings
+from seer_tf.errors import InputError
+
+#: Of each benchmark the title of a case that is soon done.
+QUICK = {
+    "backbone": "^forward, .* bfloat16",
+    "train_step": "^SwAV step, .* 4 x 16 px",
+    "input_pipeline": "500 x 375, host's part",
+    "sinkhorn": "iterations$",
+    "scaling": "^k-NN",
+    "checkpoint": "^writing",
+    "evaluation": "nearest",
+}
+#: Those that trace a whole step, or start processes.
+SLOW = {"train_step", "scaling"}
+
+
+def _cases(name: str, settings: Settings) -> list[Case]:
+    return list(importlib.import_module(f"benchmarks.{name}").cases(settings))
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_titles_are_unique(quick: bool) -> None:
+    titles = [case.title for name in QUICK for case in _cases(name, Settings(quick=quick))]
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in QUICK]
+)
+def test_a_quick_case_runs(name: str) -> None:
+    (case,) = [case for case in _cases(name, Settings(quick=True)) if re.search(QUICK[name], case.title)]
+    result = case.run(case.title, 1)
+    assert result.table().startswith(f"### {case.title}\n\n| ")
+    values = json.loads(json.dumps(result.as_json(), allow_nan=False))
+    assert values["title"] == case.title
+    if name == "backbone":
+        assert list(values["seconds"]) == ["seer_tf", "seer_tf float32", "PyTorch eager"]
+
+
+def test_a_run_writes_every_time_with_machine_and_versions(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.json"
+    run(["sinkhorn"], Settings(quick=True), 2, "iterations$", output)
+    (result,) = json.loads(output.read_text())
+    assert result["benchmark"] == "sinkhorn"
+    assert [len(times) for times in result["seconds"].values()] == [2, 2]
+    assert {"processor", "cores", "load", "tensorflow", "torch"} <= result["machine"].keys()
+    assert "| PyTorch eager |" in capsys.readouterr().out
+
+
+def test_growth_is_drawn_beside_the_json(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cases(_: Settings) -> list[Case]:
+        def grown(title: str, rounds: int) -> Growth:
+            return measure(title, "n", [1, 10], lambda n: {"n, m": float(n)}, rounds=rounds)
+
+        return [Case("one", grown), Case("other", grown)]
+
+    monkeypatch.setattr(scaling, "cases", cases)
+    run(["scaling"], Settings(), 1, "", tmp_path / "out.json")
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert [result["exponents"]["n, m"] for result in results] == pytest.approx([1, 1])
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_pattern_that_no_title_matches_is_said(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match="nothing in sinkhorn has a title that --only=nothing matches"):
+        run(["sinkhorn"], Settings(quick=True), 1, "nothing", tmp_path / "out.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_name_is_one_sentence_and_exit_status_2(tmp_path: pathlib.Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "backbones", f"--output={tmp_path / 'out.json'}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.match("error: .*backbones.*backbone", done.stderr.splitlines()[-1])
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
