@@ -33,6 +33,11 @@ def test_a_criterion_is_scored_by_ranks_and_by_what_it_selects() -> None:
     assert found.lost == pytest.approx([0, 0.3, 0, 0])
     assert found.prefix_gains == pytest.approx([0, 0, 0, 0, 0, 0, 0, 0.1, 0.2, 0, 0, 0])
 
+    missed = score(lambda numbers: numbers["value"], [_run([0.1, 0.9, 0.3], [1, 0, 2])])
+    assert (
+        missed.gains == [0] and missed.lost == pytest.approx([0.6]) and missed.prefix_gains == pytest.approx([-0.8, 0])
+    )
+
     shared = score(lambda numbers: numbers["value"], [rising, _run([0.5, 0.6], [500, 600])])
     assert shared.overall == pytest.approx(1)
 
