@@ -217,8 +217,12 @@ def _squares(
 
 
 def _training_batches(detector: Detector, images: BoxedImages, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Returns endless batches: squares float32 [B, S, S, 3], and boxes [B, M, 4] and labels [B, M] padded with -1."""
-    most = max(len(image.boxes) for image in images.images)
+    """Returns endless batches: squares float32 [B, S, S, 3], boxes [B, M + 1, 4] and labels [B, M + 1], padded by -1.
+
+    The last row is padding in every image: without it KerasHub's matcher, told to match every box, takes a row behind
+    the last.
+    """
+    most = max(len(image.boxes) for image in images.images) + 1
     boxes = np.full([len(images.images), most, 4], _NO_BOX, np.float32)
     labels = np.full([len(images.images), most], _NO_BOX, np.float32)
     for number, image in enumerate(images.images):
@@ -227,7 +231,7 @@ def _training_batches(detector: Detector, images: BoxedImages, batch_size: int, 
     @tf.autograph.experimental.do_not_convert
     def mirrored(position: tf.Tensor, image: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         square, scale, number = image
-        scaled = tf.gather(boxes, number) * scale  # [M, 4]
+        scaled = tf.gather(boxes, number) * scale  # [M + 1, 4]
         mirror = tf.random.stateless_uniform([], [seed, position]) < 0.5
         left, top, right, bottom = tf.unstack(scaled, axis=-1)
         flipped = tf.stack([detector.size_px - right, top, detector.size_px - left, bottom], axis=-1)

@@ -102,6 +102,7 @@ def test_boxes_go_with_the_pixels(images):
     encoder = detector._encoder
     lefts = set()
     for squares, truth in detection._training_batches(detector, images, 3, seed=1).take(6):
+        assert (truth["labels"][:, -1] == -1).numpy().all()  # one row of padding at least, as the matcher needs it
         pixels = 255.0 * (squares.numpy() * np.array(encoder.std) + np.array(encoder.mean))
         for square, boxes, labels in zip(pixels, truth["boxes"].numpy(), truth["labels"].numpy(), strict=True):
             for box, label in zip(boxes, labels, strict=True):
@@ -123,7 +124,7 @@ def test_a_few_steps_lower_the_loss_and_move_the_backbone(images):
     kernel = detector.model.trainable_variables[0]
     before = kernel.value.numpy()
     first = fit(detector, images, num_steps=1, batch_size=3, learning_rate=1e-6)
-    last = fit(detector, images, num_steps=8, batch_size=3, learning_rate=1e-3)
+    last = fit(detector, images, num_steps=8, batch_size=3, learning_rate=1e-4)
     assert last < first and np.any(kernel.value.numpy() != before)
     found = detect(detector, images.images, batch_size=2)
     assert len(found) == 3 and all(part.boxes.shape == (len(part.labels), 4) for part in found)
@@ -134,10 +135,11 @@ def test_a_few_steps_lower_the_loss_and_move_the_backbone(images):
 @pytest.mark.slow
 @needs_real_images
 def test_it_overfits_eight_images():
-    """Eight images of blood cells at 256 px, to an mAP50 above 0.9."""
+    """Eight images of blood cells at 256 px, to an mAP50 above 0.9, with boxes that are more than half right."""
     images = open_boxes(REAL_IMAGES / "bccd" / "BCCD", "train")
     images = dataclasses.replace(images, images=images.images[:8])
     anchor = smallest_anchor_px([image.boxes for image in images.images], [256 / 640] * 8)
     detector = Detector(_Encoder(), images.class_names, size_px=256, smallest_anchor_px=anchor, num_head_layers=1)
-    fit(detector, images, num_steps=400, batch_size=4, learning_rate=1e-3)
-    assert average_precision(images, detect(detector, images.images, batch_size=4)).map50 > 0.9
+    fit(detector, images, num_steps=120, batch_size=4, learning_rate=1e-3)
+    precision = average_precision(images, detect(detector, images.images, batch_size=4))
+    assert precision.map50 > 0.9 and precision.map > 0.6

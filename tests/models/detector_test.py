@@ -53,6 +53,33 @@ def test_the_prior_is_with_the_classes(detector):
     np.testing.assert_allclose(tf.sigmoid(biases), 0.01, rtol=1e-5)
 
 
+def test_fresh_heads_are_drawn_as_in_the_paper(detector):
+    """With a deviation of 0.01, each convolution for itself; KerasHub's is 0.05."""
+    heads = (detector.model.box_head, detector.model.classification_head)
+    kernels = [layer.kernel.numpy() for head in heads for layer in (*head.conv_layers, head.prediction_layer)]
+    assert len(kernels) == 4
+    for kernel in kernels:
+        assert kernel.std() == pytest.approx(0.01, rel=0.03) and abs(kernel.mean()) < 1e-3
+    assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_every_box_gets_an_anchor(detector):
+    """A box that lies between the anchors gets the one that overlaps it most, though by less than half."""
+    squares = tf.zeros([1, _SIZE_PX, _SIZE_PX, 3])
+    box = np.array([38, 38, 50, 50], np.float32)  # of the side of the smallest anchors, 4 px from the centres of four
+    boxes, labels = np.stack([box, np.full(4, -1.0, np.float32)])[None], np.array([[1.0, -1.0]], np.float32)
+    deltas, classes = detector.model.label_encoder(images=squares, gt_boxes=boxes, gt_classes=labels)
+    (given,) = np.flatnonzero(classes[0] == 1)
+    anchors = tf.concat(list(detector.model.anchor_generator(squares).values()), axis=0).numpy()
+    overlap = keras.utils.bounding_boxes.compute_iou(anchors, box[None], bounding_box_format="xyxy").numpy()[:, 0]
+    assert given == overlap.argmax() and 0.2 < overlap[given] < 0.5
+    assert not np.any(classes[0] == 0)
+    centre = anchors[given].reshape(2, 2).mean(axis=0)
+    np.testing.assert_allclose(
+        deltas[0, given, :2] * (anchors[given, 2:] - anchors[given, :2]) + centre, [44, 44], atol=1e-3
+    )
+
+
 def test_an_image_becomes_a_square(detector):
     """Its longer side fills it; the rest is the mean."""
     image = np.full([50, 100, 3], 255, np.uint8)
