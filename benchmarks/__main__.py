@@ -27,6 +27,7 @@ from seer_tf.errors import InputError
 from seer_tf.whole_file import write_whole
 
 NAMES = ("backbone", "train_step", "input_pipeline", "sinkhorn", "scaling", "checkpoint", "evaluation")
+_QUIET_CORES = 0.2
 
 ROUNDS = flags.DEFINE_integer("rounds", 9, "How often each contestant is timed.", 1)
 ONLY = flags.DEFINE_string("only", "", "Regular expression that the title of what is measured must match somewhere.")
@@ -69,6 +70,11 @@ def run(names: Sequence[str], settings: Settings, rounds: int, only: str, output
             if not re.search(only, case.title):
                 continue
             before = machine()
+            if before["busy_cores"] > _QUIET_CORES:
+                print(
+                    f"Other processes keep {before['busy_cores']} cores busy. Do not rely on the next table: threads "
+                    "that wait by spinning, as PyTorch's do, suffer most from it.\n"
+                )
             result = case.run(case.title, rounds)
             print(result.table(), flush=True)
             results.append({"benchmark": name, **result.as_json(), "machine": before})

@@ -61,7 +61,7 @@ def test_a_run_writes_every_time_with_machine_and_versions(
     (result,) = json.loads(output.read_text())
     assert result["benchmark"] == "sinkhorn"
     assert [len(times) for times in result["seconds"].values()] == [2, 2]
-    assert {"processor", "cores", "load", "tensorflow", "torch"} <= result["machine"].keys()
+    assert {"processor", "cores", "load", "busy_cores", "tensorflow", "torch"} <= result["machine"].keys()
     assert "| PyTorch eager |" in capsys.readouterr().out
 
 
