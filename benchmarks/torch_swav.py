@@ -18,7 +18,7 @@ class TorchSwav(torch.nn.Module):
     """Backbone, projection and prototypes over the crops of a batch."""
 
     def __init__(self, config: Config) -> None:
-        """Makes it with fresh weights, channels last."""
+        """Makes it with fresh weights, channels last; in float64 where the config's precision is that, else float32."""
         super().__init__()
         self.backbone = torch_regnet(config.backbone.variant, stem_stride=config.backbone.stem_stride)
         widths = (regnet_design.design(config.backbone.variant).stages()[-1].width, *config.head.hidden_dims)
@@ -28,7 +28,9 @@ class TorchSwav(torch.nn.Module):
         self.projection = torch.nn.Sequential(*layers, torch.nn.Linear(widths[-1], config.head.embedding_dim))
         self.prototypes = torch.nn.Linear(config.head.embedding_dim, config.head.num_prototypes, bias=False)
         for name in ("mean", "std"):
-            self.register_buffer(name, torch.tensor(getattr(config.crops, name)).reshape(1, 3, 1, 1))
+            values = torch.tensor(getattr(config.crops, name), dtype=torch.float64)
+            self.register_buffer(name, values.reshape(1, 3, 1, 1))
+        self.to(torch.float64 if config.run.precision == "float64" else torch.float32)
 
     def forward(self, crops: Sequence[torch.Tensor]) -> torch.Tensor:
         """Scores [V * B, K], crop-major, of uint8 [B, n, s, s, 3] for each size."""

@@ -1,7 +1,6 @@
 """The peer in PyTorch computes what we compute, so that the head to head compares libraries and not algorithms."""
 
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,18 +35,11 @@ def tiny_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(regnet_design.VARIANTS, "tiny", stages_design(2))
 
 
-@pytest.fixture
-def torch_float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def _config(*assignments: str) -> Config:
     return small_config("backbone.variant=tiny", "head.batch_norm=true", "swav.freeze_prototypes_steps=1", *assignments)
 
 
-def test_both_make_the_same_steps(torch_float64: None) -> None:
+def test_both_make_the_same_steps() -> None:
     config = _config("run.precision=float64", "swav.epsilon=0.02", "schedule.warmup_start_learning_rate=0.3")
     state, peer = TrainState(config), TorchTraining(config, compiled=False)
     torch_weights.to_torch(state.model, peer.model)
