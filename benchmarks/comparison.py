@@ -130,7 +130,7 @@ class Comparison:
             if name == self.ours:
                 cells += ["1", "", ""]
             else:
-                cells += [f"{ratio.median:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}", ratio.verdict]
+                cells += [_ratio(ratio.median), f"{_ratio(ratio.low)} to {_ratio(ratio.high)}", ratio.verdict]
             cells.append(f"{to_floor[name].median:.1f}" if to_floor else "")
             lines.append(f"| {' | '.join(cells)} |")
         facts = "; ".join(f"{name}: {value}" for name, value in self.facts.items())
@@ -204,3 +204,7 @@ def _outliers(rounds: int) -> int:
 
 def _time(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
