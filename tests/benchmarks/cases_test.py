@@ -26,8 +26,6 @@ QUICK = {
     "checkpoint": "^writing",
     "evaluation": "nearest",
 }
-#: Those that trace a whole step, or start processes.
-SLOW = {"train_step", "scaling"}
 
 
 def _cases(name: str, settings: Settings) -> list[Case]:
@@ -40,9 +38,8 @@ def test_titles_are_unique(quick: bool) -> None:
     assert len(set(titles)) == len(titles)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in QUICK]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
 def test_a_quick_case_runs(name: str) -> None:
     (case,) = [case for case in _cases(name, Settings(quick=True)) if re.search(QUICK[name], case.title)]
     result = case.run(case.title, 1)
