@@ -78,9 +78,10 @@ def two_commands(
     with contextlib.ExitStack() as stack:
         started = []
         for index, more in enumerate(((), of_second)):
-            flags = [f"--workers={workers}", f"--worker_index={index}", "--meeting_seconds=60", *more]
+            binary, *flags = command
+            own = [f"--workers={workers}", f"--worker_index={index}", "--meeting_seconds=60"]
             worker = subprocess.Popen(
-                [sys.executable, *command, *flags],
+                [sys.executable, binary, *own, *flags, *more],  # the last of a flag counts
                 cwd=_ROOT,
                 env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
                 stdout=stack.enter_context(open(folder / f"{index}.txt", "w")),
