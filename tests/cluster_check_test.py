@@ -20,6 +20,7 @@ def printed(folder: pathlib.Path, index: int) -> list[str]:
     return [line for line in lines if line.startswith(("worker", "all-reduce", "error"))]
 
 
+@pytest.mark.slow
 @pytest.mark.two_process
 def test_two_workers_are_measured(tmp_path: pathlib.Path) -> None:
     with two_commands(_COMMAND, tmp_path) as workers:

@@ -147,6 +147,7 @@ def test_crops_distorted_in_the_step_are_those_of_the_host():
             assert (plain[group].numpy() != expected[group]).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_in_twenty_epochs_of_one_shard_two_images_share_a_batch_as_often_as_chance(tmp_path):
     """How often each pair of 48 images meets in batches of 6, against 20 epochs of NumPy's permutations, 400 times."""
     num_images, batch, epochs = 48, 6, 20

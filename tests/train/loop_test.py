@@ -111,6 +111,7 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
     assert any(directory.tensorboard.rglob("*.xplane.pb"))
 
 
+@pytest.mark.slow
 def test_a_run_in_trouble_stops_where_that_is_asked(tmp_path: pathlib.Path) -> None:
     for index in range(10):
         Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / f"{index}.png")
@@ -148,6 +149,7 @@ def test_a_batch_that_does_not_divide_is_refused(config: Config, tmp_path: pathl
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_twenty_steps_in_a_row_that_are_not_finite_stop_the_run(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
     settings = [
         *_SETTINGS,
