@@ -158,6 +158,7 @@ def compare(
     work: Work | None = None,
     num_images: int = 0,
     warm_ups: int = 2,
+    prepare: Mapping[str, Contestant] | None = None,
 ) -> Comparison:
     """Times contestants in turn. Who begins a round changes, so that nobody always comes after the same.
 
@@ -168,19 +169,27 @@ def compare(
         work: what there is to do at least, for the floor; the machine's rates are measured in every round.
         num_images: in one call; 0 where a call is not one of images.
         warm_ups: calls of each that are not counted.
+        prepare: what is done before each call of a contestant and is not timed, by name.
     """
-    for contestant in contestants.values():
+    prepare = prepare or {}
+
+    def timed(name: str) -> float:
+        if name in prepare:
+            prepare[name]()
+        started = time.perf_counter()
+        contestants[name]()
+        return time.perf_counter() - started
+
+    for name in contestants:
         for _ in range(warm_ups):
-            contestant()
+            timed(name)
     limits = Limits() if work else None
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     floor_seconds = []
     order = collections.deque(contestants)
     for _ in range(rounds):
         for name in order:
-            started = time.perf_counter()
-            contestants[name]()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(timed(name))
         order.rotate(-1)
         if work and limits:
             floor_seconds.append(limits.seconds(work))

@@ -65,12 +65,42 @@ def color_jitter(planes: tf.Tensor, factors: tf.Tensor, hue_shift: tf.Tensor, or
     return planes
 
 
+def branching_color_jitter(planes: tf.Tensor, factors: tf.Tensor, hue_shift: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+    """As `color_jitter`, for one crop: by branches, so that no operation is made that is not asked for.
+
+    Args:
+        planes: float32 `[1, 3, P]`.
+        factors: float32 `[3]`.
+        hue_shift: float32 scalar.
+        order: int32 scalar.
+
+    Returns:
+        float32 `[1, 3, P]`.
+    """
+    operations = tf.gather(_ORDERS, order)  # [4]
+
+    def operate(position: tf.Tensor, planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        branches = {
+            _BRIGHTNESS: lambda: _mix(planes, 0.0, factors[_BRIGHTNESS]),
+            _CONTRAST: lambda: _mix(planes, tf.reduce_mean(grey(planes)), factors[_CONTRAST]),
+            _SATURATION: lambda: _mix(planes, grey(planes), factors[_SATURATION]),
+            _HUE: lambda: shift_hue(planes, hue_shift[None]),
+        }
+        return position + 1, tf.switch_case(operations[position], branches)
+
+    return tf.while_loop(lambda position, _: position < 4, operate, (tf.constant(0), planes))[1]
+
+
 def _blend(planes: tf.Tensor, operation: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     levels = grey(planes)  # [N, 1, P]
     is_contrast = tf.cast(operation == _CONTRAST, planes.dtype)[:, None, None]
     is_saturation = tf.cast(operation == _SATURATION, planes.dtype)[:, None, None]
     other = is_contrast * tf.reduce_mean(levels, axis=2, keepdims=True) + is_saturation * levels  # [N, 1, P]
-    return tf.clip_by_value(other + factor[:, None, None] * (planes - other), 0.0, 255.0)
+    return _mix(planes, other, factor[:, None, None])
+
+
+def _mix(planes: tf.Tensor, other: tf.Tensor | float, factor: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(other + factor * (planes - other), 0.0, 255.0)
 
 
 def shift_hue(planes: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:

@@ -63,7 +63,7 @@ def multicrop(image: tf.Tensor, crops: CropsConfig, seed: tf.Tensor) -> tuple[tf
     """
     drawn = draw(tf.shape(image)[None, :2], crops, seed[None])
     groups = cut(image, crops, drawn.corners[0], drawn.boxes[0])
-    return distort_groups(groups, drawn.chances[0], crops)
+    return distort_groups(groups, drawn.chances[0], crops, one_by_one=True)
 
 
 def draw(image_sizes: tf.Tensor, crops: CropsConfig, seeds: tf.Tensor) -> Draws:
@@ -151,9 +151,14 @@ def cut(
     resized = [
         _resized(tf.slice(image, begin, size), scale, move, side, kernel) for begin, size, scale, move, side in parts
     ]
+    rounded = [tf.cast(_within_levels(crop + 0.5), tf.uint8) for crop in resized]
     bounds = itertools.accumulate(crops.num, initial=0)
-    groups = [tf.stack(resized[first:last]) for first, last in itertools.pairwise(bounds)]
-    return tuple(tf.saturate_cast(tf.round(group), tf.uint8) for group in groups)  # bicubic overshoots
+    return tuple(tf.stack(rounded[first:last]) for first, last in itertools.pairwise(bounds))
+
+
+def _within_levels(pixels: tf.Tensor) -> tf.Tensor:
+    """Clips what bicubic overshoots; `tf.clip_by_value` takes two operations for it."""
+    return tf.raw_ops.ClipByValue(t=pixels, clip_value_min=0.0, clip_value_max=255.0)
 
 
 def _resized(part: tf.Tensor, scale: tf.Tensor, move: tf.Tensor, side: int, kernel: str) -> tf.Tensor:
@@ -177,20 +182,25 @@ def _scaled(images: tf.Tensor, size: list[int], scale: tf.Tensor, move: tf.Tenso
     )
 
 
-def distort_groups(groups: tuple[tf.Tensor, ...], chances: tf.Tensor, crops: CropsConfig) -> tuple[tf.Tensor, ...]:
+def distort_groups(
+    groups: tuple[tf.Tensor, ...], chances: tf.Tensor, crops: CropsConfig, *, one_by_one: bool
+) -> tuple[tf.Tensor, ...]:
     """Distorts the crops of an image or of a batch.
 
     Args:
         groups: one uint8 tensor `[..., num, side, side, 3]` for each group of crops.
         chances: uniform numbers, float32 `[..., V, NUM_DISTORTION_DRAWS]`.
         crops: how they are distorted.
+        one_by_one: whether large crops are made one after the other, which a processor does faster, or all at once.
 
     Returns:
         The same shapes and types as `groups`.
     """
     results = []
     for group, chance in zip(groups, tf.split(chances, crops.num, axis=-2), strict=True):
-        rows = distort(tf.reshape(group, [-1, *group.shape[-3:]]), tf.reshape(chance, [-1, chance.shape[-1]]), crops)
+        of_group = one_by_one and group.shape[-2] >= _COMPILED_FROM_PX
+        function = distort_one_by_one if of_group else distort
+        rows = function(tf.reshape(group, [-1, *group.shape[-3:]]), tf.reshape(chance, [-1, chance.shape[-1]]), crops)
         results.append(tf.reshape(rows, tf.shape(group)))
     return tuple(tf.ensure_shape(result, group.shape) for result, group in zip(results, groups, strict=True))
 
@@ -216,12 +226,17 @@ def distort(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Ten
     return color_and_blur(flip(crops, uniform), uniform)
 
 
+def distort_one_by_one(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
+    """As `distort`, crop after crop by XLA, making only what the chance of each asks for."""
+    return _compiled_one_by_one(config)(crops, uniform)
+
+
+# Each of these returns the same functions for the same config, so that they are compiled once for each shape.
+
+
 @functools.cache
 def _functions(config: CropsConfig, compiled: bool) -> tuple[Callable[..., tf.Tensor], Callable[..., tf.Tensor]]:
-    """Returns flip and all else as two functions, the same each time, so that they are compiled once for each shape.
-
-    In one function XLA would mirror the crops anew for each operation, which takes twice as long.
-    """
+    """Returns flip and all else as two functions: in one, XLA would mirror the crops anew for each operation."""
     functions = functools.partial(_flip, config=config), functools.partial(_color_and_blur, config=config)
     if not compiled:
         return functions
@@ -229,30 +244,83 @@ def _functions(config: CropsConfig, compiled: bool) -> tuple[Callable[..., tf.Te
     return flip, color_and_blur
 
 
+@functools.cache
+def _compiled_one_by_one(config: CropsConfig) -> Callable[..., tf.Tensor]:
+    def each(crops: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(lambda one: _distort_one(*one, config), (crops, uniform), fn_output_signature=tf.uint8)
+
+    return tf.function(each, jit_compile=True, autograph=False)
+
+
+def _distort_one(crop: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
+    """Distorts one crop, uint8 `[S, S, 3]`."""
+    side, chance = crop.shape[0], _chance(uniform[None], config)
+    crop = tf.cond(chance.is_flipped[0], lambda: tf.reverse(crop, [1]), lambda: crop)
+    planes = tf.reshape(tf.transpose(tf.cast(crop, tf.float32), [2, 0, 1]), [1, 3, side * side])  # [1, 3, P]
+    planes = tf.cond(
+        chance.is_jittered[0],
+        lambda: augment.branching_color_jitter(planes, chance.factors[0], chance.hue_shift[0], chance.order[0]),
+        lambda: planes,
+    )
+    planes = tf.cond(chance.is_greyed[0], lambda: augment.grayscale(planes, chance.is_greyed), lambda: planes)
+    planes = tf.reshape(planes, [1, 3, side, side])
+    high = config.blur_max_sigma_px
+    planes = tf.cond(
+        chance.is_blurred[0],
+        lambda: augment.sliding_blur(planes, chance.sigma_px, max_sigma_px=high),
+        lambda: planes,
+    )
+    return tf.transpose(tf.cast(tf.round(planes[0]), tf.uint8), [1, 2, 0])
+
+
 def _flip(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
-    return augment.flip(crops, uniform[:, 0] < config.flip_probability)
+    return augment.flip(crops, _chance(uniform, config).is_flipped)
 
 
 def _color_and_blur(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
-    side = crops.shape[1]
-    jittered, order, hue, greyed, blurred, sigma = tf.unstack(uniform[:, 1:7], axis=1)  # [N]
+    side, chance = crops.shape[1], _chance(uniform, config)
     planes = tf.reshape(tf.transpose(tf.cast(crops, tf.float32), [0, 3, 1, 2]), [-1, 3, side * side])  # [N, 3, P]
-
-    is_jittered = jittered < config.color_jitter_probability
     planes = augment.color_jitter(
         planes,
-        factors=tf.where(is_jittered[:, None], _jitter_factors(uniform[:, 7:10], config), 1.0),
-        hue_shift=tf.where(is_jittered, config.hue * (2.0 * hue - 1.0), 0.0),
-        order=tf.cast(order * augment.NUM_ORDERS, tf.int32),
+        factors=tf.where(chance.is_jittered[:, None], chance.factors, 1.0),
+        hue_shift=tf.where(chance.is_jittered, chance.hue_shift, 0.0),
+        order=chance.order,
     )
-    planes = augment.grayscale(planes, greyed < config.grayscale_probability)
-
-    low, high = config.blur_min_sigma_px, config.blur_max_sigma_px
-    sigma_px = tf.where(blurred < config.blur_probability, low + (high - low) * sigma, 0.0)
+    planes = augment.grayscale(planes, chance.is_greyed)
+    sigma_px = tf.where(chance.is_blurred, chance.sigma_px, 0.0)
     # Small crops by a matrix each, large ones by sliding over them: that is the fastest for either.
     blur = augment.sliding_blur if side >= _COMPILED_FROM_PX else augment.gaussian_blur
-    planes = blur(tf.reshape(planes, [-1, 3, side, side]), sigma_px, max_sigma_px=high)
+    planes = blur(tf.reshape(planes, [-1, 3, side, side]), sigma_px, max_sigma_px=config.blur_max_sigma_px)
     return tf.transpose(tf.cast(tf.round(planes), tf.uint8), [0, 2, 3, 1])
+
+
+class _Chance(NamedTuple):
+    """What happens to each of N crops: all `[N]`, but for the factors of brightness, contrast, saturation `[N, 3]`."""
+
+    is_flipped: tf.Tensor
+    is_jittered: tf.Tensor
+    order: tf.Tensor
+    hue_shift: tf.Tensor
+    factors: tf.Tensor
+    is_greyed: tf.Tensor
+    is_blurred: tf.Tensor
+    sigma_px: tf.Tensor
+
+
+def _chance(uniform: tf.Tensor, config: CropsConfig) -> _Chance:
+    """Reads `[N, NUM_DISTORTION_DRAWS]` uniform numbers."""
+    flipped, jittered, order, hue, greyed, blurred, sigma = tf.unstack(uniform[:, :7], axis=1)
+    low, high = config.blur_min_sigma_px, config.blur_max_sigma_px
+    return _Chance(
+        is_flipped=flipped < config.flip_probability,
+        is_jittered=jittered < config.color_jitter_probability,
+        order=tf.cast(order * augment.NUM_ORDERS, tf.int32),
+        hue_shift=config.hue * (2.0 * hue - 1.0),
+        factors=_jitter_factors(uniform[:, 7:10], config),
+        is_greyed=greyed < config.grayscale_probability,
+        is_blurred=blurred < config.blur_probability,
+        sigma_px=low + (high - low) * sigma,
+    )
 
 
 def _jitter_factors(uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:

@@ -82,7 +82,7 @@ def pretraining_dataset(
 
     @tf.autograph.experimental.do_not_convert
     def distort(cuts: Crops) -> tuple[tf.Tensor, ...]:
-        return multicrop.distort_groups(cuts.groups, cuts.chances, crops)
+        return multicrop.distort_groups(cuts.groups, cuts.chances, crops, one_by_one=True)
 
     elements = tf.data.Dataset.range(first_step * local_batch_size, tf.int64.max)
     chunks = elements.batch(reading.IMAGES_PER_READ, drop_remainder=True).map(order)
@@ -120,7 +120,7 @@ Batch: TypeAlias = tuple[tf.Tensor, ...] | Crops
 def distorted(batch: Batch, crops: CropsConfig) -> tuple[tf.Tensor, ...]:
     """Returns the crops of a batch as the network sees them: uint8 `[B, num, side, side, 3]` for each group."""
     if isinstance(batch, Crops):
-        return multicrop.distort_groups(batch.groups, batch.chances, crops)
+        return multicrop.distort_groups(batch.groups, batch.chances, crops, one_by_one=False)
     return batch
 
 

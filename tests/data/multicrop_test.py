@@ -153,6 +153,14 @@ def test_compiled_crops_equal_the_others():
     assert np.abs(compiled - plain).max() <= 1 and (compiled != plain).mean() < 1e-3
 
 
+def test_crops_made_one_by_one_equal_those_made_together():
+    crops = np.stack([_photo(72, 72), _photo(80, 72)[:72]] * 8)
+    chances = tf.random.stateless_uniform([16, multicrop.NUM_DISTORTION_DRAWS], [3, 1])
+    alone = multicrop.distort_one_by_one(tf.constant(crops), chances, _SMALL).numpy().astype(int)
+    together = multicrop.distort(tf.constant(crops), chances, _SMALL).numpy().astype(int)
+    assert np.abs(alone - together).max() <= 1 and (alone != together).mean() < 1e-3
+
+
 def _distorted(crops: np.ndarray, config: CropsConfig, seed: int = 0) -> np.ndarray:
     chances = tf.random.stateless_uniform([len(crops), multicrop.NUM_DISTORTION_DRAWS], [seed, 1])
     return multicrop.distort(tf.constant(crops), chances, config).numpy().astype(np.float64)
