@@ -20,7 +20,8 @@ NAME = "auto"
 _SIDES_PX = (32, 64, 96, 128, 160, 224)
 _VARIANTS = ("90MF", "200MF", "400MF", "800MF", "1.6GF", "4GF", "8GF", "16GF", "32GF", "64GF", "128GF", "256GF")
 _STRIDE_ONE_PX = 64  # up to here the stem keeps the resolution
-_SMALL_PX = 96  # below it crops are those that were measured here, from it on those of the papers
+_SMALL_PX = 96  # smaller crops are those that were measured here
+_MANY_IMAGES = 100_000  # crops of fewer images are those that were measured here; of more, those of the papers
 _LEAST_STEPS = 4000
 _MOST_EPOCHS = 800
 _PARAMETERS_PER_IMAGE = 100
@@ -186,7 +187,7 @@ def _network(facts: Facts, base: Config) -> list[Choice]:
                 "the largest that leaves time for 4,000 steps and fits; many steps of a small "
                 "network beat few of a large one (measured)",
             ),
-            *_crops(side),
+            *_crops(side, facts.num_images),
         ]
         config = configs.override(base, [f"{choice.field}={choice.value}" for choice in choices])
         steps = facts.flops_per_second * 60 * facts.minutes / planning.plan(config, 1).step_flops
@@ -224,7 +225,7 @@ def _stem_stride(side: int) -> int:
     return 1 if side <= _STRIDE_ONE_PX else 2
 
 
-def _crops(side: int) -> list[Choice]:
+def _crops(side: int, num_images: int) -> list[Choice]:
     small = max(16, round(side * 96 / 224 / 16) * 16)
     choices = [
         Choice("crops.num", "2,4", "SEER, 3.2"),
@@ -233,20 +234,22 @@ def _crops(side: int) -> list[Choice]:
         ),
         Choice("backbone.stem_stride", str(_stem_stride(side)), "crops up to 64 px keep their resolution in the stem"),
     ]
-    if side >= _SMALL_PX:
+    if side >= _SMALL_PX and num_images >= _MANY_IMAGES:
         return [
             *choices,
             Choice("crops.min_area_fractions", "0.14,0.05", "SwAV, appendix A; SEER the same"),
             Choice("crops.max_area_fractions", "1.0,0.14", "the same"),
         ]
     half = [
-        Choice(f"crops.{name}", "0.4", "half of SwAV's: small crops have little else in common (measured)")
+        Choice(f"crops.{name}", "0.4", "half of SwAV's: in a short run crops must have more in common (measured)")
         for name in ("brightness", "contrast", "saturation")
     ]
     return [
         *choices,
         Choice(
-            "crops.min_area_fractions", "0.4,0.12", "larger parts than SwAV's, which would be a few pixels (measured)"
+            "crops.min_area_fractions",
+            "0.4,0.12",
+            "larger parts than SwAV's, which with few or small images stay at the loss of chance (measured)",
         ),
         Choice("crops.max_area_fractions", "1.0,0.4", "the same"),
         *half,

@@ -247,7 +247,9 @@ def _functions(config: CropsConfig, compiled: bool) -> tuple[Callable[..., tf.Te
 @functools.cache
 def _compiled_one_by_one(config: CropsConfig) -> Callable[..., tf.Tensor]:
     def each(crops: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(lambda one: _distort_one(*one, config), (crops, uniform), fn_output_signature=tf.uint8)
+        return tf.map_fn(
+            lambda one: _distort_one(one[0], one[1], config), (crops, uniform), fn_output_signature=tf.uint8
+        )
 
     return tf.function(each, jit_compile=True, autograph=False)
 
