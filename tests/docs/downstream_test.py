@@ -103,5 +103,6 @@ def test_five_steps_of_segmentation_lower_the_loss(tmp_path):
     exec(block, names)
     assert names["losses"][-1] < 0.8 * names["losses"][0]
     assert names["classes"].shape == (4, 64, 64)
-    logits = tf.saved_model.load(str(tmp_path / "SEGMENTER")).serve(names["network"].normalize(photos))
+    segmenter = tf.saved_model.load(str(tmp_path / "SEGMENTER"))
+    logits = segmenter.serve(names["network"].normalize(photos))
     np.testing.assert_array_equal(tf.argmax(logits, axis=-1), names["classes"])
