@@ -3,11 +3,11 @@
 Legend: B images on this replica, K prototypes, R replicas; `...` are independent problems, such as the assigning crops.
 
 The released code (vissl/losses/distibuted_sinkhornknopp.py) divides Q = exp(scores / epsilon) in turn by its sums over
-images and over prototypes, in place. Here the same Q is kept as scores and the logarithm of what each prototype was
-divided by, and the division by sums over prototypes is a softmax. What multiplies all of Q, such as 1 / K, 1 / B and
-the first division by its total, cancels in the next division and is left out. Where a prototype's sum is zero the
-released code adds 1e-12 to all of Q; here that sum alone is raised to the smallest normal number, so that the other
-prototypes keep their codes.
+images and over prototypes, in place. Here Q = M u v: M stays as it is, u is a factor for each prototype and v one for
+each image, so that an iteration reads M twice and writes nothing of its size. Each row of M is divided by its largest
+number, which begins in v, so that no row vanishes. What multiplies all of Q, such as 1 / K, 1 / B and the first
+division by its total, cancels in the next division and is left out. Where a prototype's sum is zero the released code
+adds 1e-12 to all of Q; here the factor of that prototype has a limit, and the other prototypes keep their codes.
 """
 
 import numpy as np
@@ -15,6 +15,10 @@ import tensorflow as tf
 
 from seer_tf import distribution
 from seer_tf.errors import InputError
+
+# Of the largest finite number: a factor of a prototype, times any number of prototypes, stays finite, and so does one
+# divided by that.
+_LIMIT_EXPONENT = 0.8
 
 
 def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted: tf.Tensor | None = None) -> tf.Tensor:
@@ -50,25 +54,36 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted:
     scores = tf.stop_gradient(scores)
     if scores.dtype.size < tf.float32.size:
         scores = tf.cast(scores, tf.float32)
-    log_q = (scores - _largest(_counted(scores, counted, otherwise=scores.dtype.min))) / epsilon  # [..., B, K]
-    log_sums = tf.zeros_like(log_q[..., :1, :])  # [..., 1, K]
-    q = _counted(tf.exp(log_q), counted)  # [..., B, K]
-    smallest = np.finfo(q.dtype.as_numpy_dtype).tiny
+    row_largest = tf.reduce_max(scores, axis=-1, keepdims=True)  # [..., B, 1]
+    m = tf.exp((scores - row_largest) * (1.0 / epsilon))  # [..., B, K]
+    # Of an image that does not take part the factor stays zero.
+    largest = _largest(_counted(row_largest, counted, otherwise=scores.dtype.min))  # [..., 1, 1]
+    v = _counted(tf.exp((row_largest - largest) * (1.0 / epsilon)), counted)  # [..., B, 1]
+    limit = np.finfo(m.dtype.as_numpy_dtype).max ** _LIMIT_EXPONENT
     for _ in range(num_iterations):
-        prototype_sums = distribution.all_reduce(tf.reduce_sum(q, axis=-2, keepdims=True))  # [..., 1, K]
-        log_sums += tf.math.log(tf.maximum(prototype_sums, smallest))
-        q = _counted(tf.nn.softmax(log_q - log_sums, axis=-1), counted)  # [..., B, K]
-    return q
+        prototype_sums = distribution.all_reduce(_weighted_sums(m, v, axis=-2))  # [..., 1, K]
+        u = tf.minimum(1.0 / prototype_sums, tf.constant(limit, m.dtype))  # [..., 1, K]
+        v = _counted(1.0 / _weighted_sums(m, u, axis=-1), counted)  # [..., B, 1]
+    return m * u * v
+
+
+def _weighted_sums(m: tf.Tensor, weights: tf.Tensor, *, axis: int) -> tf.Tensor:
+    """Returns the sums of m [..., B, K] times weights over images, [..., 1, K], or over prototypes, [..., B, 1]."""
+    if tf.config.list_logical_devices("GPU"):
+        return tf.reduce_sum(m * weights, axis=axis, keepdims=True)  # TF32 would round a matrix product to 10 bits
+    over_images = axis == -2
+    first, second = (weights, m) if over_images else (m, weights)
+    return tf.matmul(first, second, transpose_a=over_images, transpose_b=not over_images)
 
 
 def _counted(x: tf.Tensor, counted: tf.Tensor | None, *, otherwise: float = 0.0) -> tf.Tensor:
-    """Returns [..., B, K] with another value in the rows that do not take part."""
+    """Returns [..., B, 1] with another value in the rows that do not take part."""
     return x if counted is None else tf.where(counted[:, tf.newaxis], x, tf.constant(otherwise, x.dtype))
 
 
-def _largest(scores: tf.Tensor) -> tf.Tensor:
-    """Returns the largest score of each problem over all replicas, [..., 1, 1], by SUM: there is no MAX of replicas."""
-    local = tf.reduce_max(scores, axis=(-2, -1), keepdims=True)  # [..., 1, 1]
+def _largest(row_largest: tf.Tensor) -> tf.Tensor:
+    """Returns the largest of each problem over all replicas, [..., 1, 1], by SUM: there is no MAX of replicas."""
+    local = tf.reduce_max(row_largest, axis=-2, keepdims=True)  # [..., 1, 1]
     own_place = tf.range(distribution.num_replicas()) == distribution.replica_id()  # [R]
     gathered = distribution.all_reduce(tf.where(own_place, local, tf.zeros_like(local)))  # [..., 1, R]
     return tf.reduce_max(gathered, axis=-1, keepdims=True)

@@ -43,6 +43,15 @@ def test_codes_sum_to_one_and_use_all_prototypes_alike() -> None:
     np.testing.assert_allclose(tf.reduce_sum(codes, axis=0), np.full(7, 30 / 7), rtol=1e-9)
 
 
+def test_gpus_make_the_same_codes_without_matrix_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may be rounded to TF32 there. The codes themselves are made on this machine's processor."""
+    scores = tf.constant(cosines(2, 12, 20))
+    expected = sinkhorn(scores, epsilon=0.05, num_iterations=3)
+    monkeypatch.setattr(tf, "matmul", None)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"a {kind}"])
+    np.testing.assert_allclose(sinkhorn(scores, epsilon=0.05, num_iterations=3), expected, rtol=1e-12)
+
+
 def test_permutes_with_its_images_and_prototypes() -> None:
     scores, random = cosines(10, 6), np.random.default_rng(1)
     images, prototypes = random.permutation(10), random.permutation(6)
