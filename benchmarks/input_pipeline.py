@@ -31,7 +31,7 @@ from seer_tf.data.replacing import ReplacingSource
 from seer_tf.data.source import Source
 
 _BATCHES, _QUICK_BATCHES = 12, 1
-_BATCHES_BEFORE = 4
+_BATCHES_BEFORE = 4  # taken before the clock starts: more than the pipeline makes ahead
 _BATCH = 32
 _CROPS = CropsConfig()
 _SMALL_PX = (500, 375)
@@ -126,7 +126,7 @@ def _stage(source: Source, function: Callable[[reading.Files], tf.Tensor]) -> tf
 
 
 class _Stream:
-    """A dataset as a run takes it: begun once, long ago."""
+    """A dataset whose batches are taken in rounds, each from a pipeline that has begun before the clock starts."""
 
     def __init__(self, dataset: tf.data.Dataset, num_batches: int) -> None:
         self._dataset, self._num_batches = dataset, num_batches

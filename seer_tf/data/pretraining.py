@@ -88,7 +88,7 @@ def pretraining_dataset(
     chunks = elements.batch(reading.IMAGES_PER_READ, drop_remainder=True).map(order)
     files = reading.read_files(chunks, source)
     batches = files.map(draw).unbatch().map(cut, **_IN_PARALLEL)
-    # Large crops are distorted image by image, so that all stays in the cache, small ones by the batch.
+    # Large crops are distorted as they are cut, so that all stays in the cache, small ones by the batch.
     if distort_here and multicrop.is_compiled(crops):
         batches = batches.map(distort, **_IN_PARALLEL)
     batches = batches.batch(local_batch_size, drop_remainder=True)
