@@ -18,10 +18,16 @@ from seer_tf.models import regnet_design
 NAME = "auto"
 
 _SIDES_PX = (32, 64, 96, 128, 160, 224)
-_VARIANTS = ("90MF", "200MF", "400MF", "800MF", "1.6GF", "4GF", "8GF", "16GF", "32GF", "64GF", "128GF", "256GF")
+_VARIANTS = (
+    *("90MF", "190MF", "200MF", "400MF", "800MF", "1.6GF", "4GF", "8GF"),
+    *("16GF", "32GF", "64GF", "128GF", "256GF"),
+)
 _STRIDE_ONE_PX = 64  # up to here the stem keeps the resolution
 _SMALL_PX = 96  # smaller crops are those that were measured here
 _MANY_IMAGES = 100_000  # crops of fewer images are those that were measured here; of more, those of the papers
+#: Of the variance of an untrained network's embeddings, so much must be common to two crops of an image.
+LEAST_COMMON_SHARE = 0.03
+_COLOUR_FIELDS = ("brightness", "contrast", "saturation", "hue", "grayscale_probability")
 _LEAST_STEPS = 4000
 _MOST_EPOCHS = 800
 _PARAMETERS_PER_IMAGE = 100
@@ -109,6 +115,30 @@ def with_speed(choices: list[Choice], facts: Facts, images_per_second: float) ->
 def with_steps(choices: list[Choice], facts: Facts, num_steps: int) -> list[Choice]:
     """Returns the choices with a length that is given."""
     return _with_length(choices, facts, num_steps, "as you set it")
+
+
+def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
+    """Returns the choices with each of the distortions of colour that may serve, the strongest first.
+
+    `with_common_share` then says why one of them was taken, after what its crops have in common.
+    """
+    full, half = (0.8, 0.8, 0.8, 0.2, 0.2), (0.4, 0.4, 0.4, 0.2, 0.2)
+    ladder = [full, half, (0.2, 0.2, 0.2, 0.05, 0.05), (0.0, 0.0, 0.0, 0.0, 0.0)]
+    first = ladder.index(full if facts.num_images >= _MANY_IMAGES else half)
+    return [_with_colours(choices, values, "its crops are yet to be looked at") for values in ladder[first:]]
+
+
+def with_common_share(choices: list[Choice], share: float) -> list[Choice]:
+    """Returns the choices with the reason for their distortion of colour: the share that its crops have in common."""
+    config = config_of(choices)
+    values = tuple(getattr(config.crops, name) for name in _COLOUR_FIELDS)
+    reason = (
+        f"the strongest of which two crops of your images share {LEAST_COMMON_SHARE:.0%} of an untrained network's "
+        f"variance or more, here {share:.1%}; with less, runs stayed at the loss of chance (measured)"
+        if share >= LEAST_COMMON_SHARE
+        else f"the weakest; even so two crops share only {share:.1%} of an untrained network's variance"
+    )
+    return _with_colours(choices, values, reason)
 
 
 def leaves_enough_steps(config: Config) -> bool:
@@ -240,21 +270,23 @@ def _crops(side: int, num_images: int) -> list[Choice]:
             Choice("crops.min_area_fractions", "0.14,0.05", "SwAV, appendix A; SEER the same"),
             Choice("crops.max_area_fractions", "1.0,0.14", "the same"),
         ]
-    half = [
-        Choice(f"crops.{name}", "0.4", "half of SwAV's: in a short run crops must have more in common (measured)")
-        for name in ("brightness", "contrast", "saturation")
-    ]
     return [
         *choices,
         Choice(
             "crops.min_area_fractions",
             "0.4,0.12",
-            "larger parts than SwAV's, which with few or small images stay at the loss of chance (measured)",
+            "larger parts than SwAV's for small or few images: measured with crops of 32 and 64 px; ours for others",
         ),
         Choice("crops.max_area_fractions", "1.0,0.4", "the same"),
-        *half,
-        Choice("crops.blur_probability", "0.0", "a blur of 2 px leaves nothing of a small crop (measured)"),
+        Choice("crops.blur_probability", "0.0", "the same"),
     ]
+
+
+def _with_colours(choices: list[Choice], values: tuple[float, ...], reason: str) -> list[Choice]:
+    names = [f"crops.{name}" for name in _COLOUR_FIELDS]
+    reasons = [reason, *["the same"] * (len(names) - 1)]
+    colours = [Choice(name, f"{value:g}", why) for name, value, why in zip(names, values, reasons, strict=True)]
+    return [choice for choice in choices if choice.field not in names] + colours
 
 
 def _steps(choices: list[Choice], facts: Facts, steps_per_second: float, speed: str) -> tuple[int, str]:

@@ -6,7 +6,16 @@ import itertools
 import pytest
 
 from seer_tf import planning
-from seer_tf.auto_recipe import Facts, choose, config_of, leaves_enough_steps, speed_of, with_speed
+from seer_tf.auto_recipe import (
+    Facts,
+    choose,
+    config_of,
+    distortions,
+    leaves_enough_steps,
+    speed_of,
+    with_common_share,
+    with_speed,
+)
 from seer_tf.config import Config, validate
 from seer_tf.errors import InputError
 
@@ -87,8 +96,10 @@ def test_the_length_follows_from_the_speed():
     choices = choose(LAPTOP)
     config = config_of(with_speed(choices, LAPTOP, images_per_second=320.0))
     assert config.run.num_steps == 45 * 60 * 320 // 64
-    slow = config_of(with_speed(choices, LAPTOP, images_per_second=1.0))
-    assert slow.run.num_steps == 42 and leaves_enough_steps(slow)  # nothing smaller is left
+    few = config_of(with_speed(choices, LAPTOP, images_per_second=1.0))
+    assert few.run.num_steps == 42 and not leaves_enough_steps(few)
+    smallest = choose(dataclasses.replace(LAPTOP, flops_per_second=64.0))
+    assert leaves_enough_steps(config_of(with_speed(smallest, LAPTOP, images_per_second=1.0)))  # nothing else is left
 
 
 def test_no_more_than_eight_hundred_epochs():
@@ -104,3 +115,21 @@ def test_the_speed_in_operations_is_that_of_the_planner():
 def test_every_choice_has_a_reason():
     for choice in choose(HOST):
         assert len(choice.reason) > 5 and choice.reason in str(choice) and choice.field in str(choice)
+
+
+def test_distortions_go_from_strong_to_none_and_few_images_begin_in_the_middle():
+    jitters = {
+        facts.num_images: [config_of(choices).crops for choices in distortions(choose(facts), facts)]
+        for facts in (LAPTOP, HOST)
+    }
+    assert [crops.brightness for crops in jitters[LAPTOP.num_images]] == [0.4, 0.2, 0.0]
+    assert [crops.hue for crops in jitters[HOST.num_images]] == [0.2, 0.2, 0.05, 0.0]
+    assert jitters[HOST.num_images][-1].grayscale_probability == 0
+
+
+def test_the_share_in_common_is_the_reason_and_changes_no_value():
+    weakest = distortions(choose(LAPTOP), LAPTOP)[-1]
+    for share, words in ((0.123, "here 12.3%"), (0.012, "only 1.2%")):
+        explained = with_common_share(weakest, share)
+        assert config_of(explained) == config_of(weakest)
+        assert any(words in choice.reason for choice in explained if choice.field == "crops.brightness")

@@ -80,6 +80,7 @@ def squeeze_width(input_width: int) -> int:
 
 VARIANTS: dict[str, RegNetDesign] = {
     "90MF": RegNetDesign(4, 32, 50.0, 2.0, 16),  # ours, for small images: four blocks, widths 32 to 256
+    "190MF": RegNetDesign(4, 32, 70.0, 2.83, 32),  # ours too: three stages, which leave 4 x 4 of a crop of 32 px
     "200MF": RegNetDesign(13, 24, 36.44, 2.49, 8),
     "400MF": RegNetDesign(16, 48, 27.89, 2.09, 8),
     "600MF": RegNetDesign(15, 48, 32.54, 2.32, 16),

@@ -50,7 +50,7 @@ SQUEEZE_WIDTHS: dict[str, tuple[tuple[int, ...], ...]] = {
     "256GF": ((8, 186), (186, 373), (373, 1026), (1026,)),
     "10B": ((8, 505), (505, 1010), (1010, 2778), (2778,)),
 }
-OURS = {"90MF"}
+OURS = {"90MF", "190MF"}
 
 
 def test_every_variant_is_in_the_table() -> None:
@@ -86,17 +86,19 @@ def test_built_network_has_the_published_parameters_and_squeeze_widths(variant: 
     keras.utils.clear_session()  # or the next Keras model to be built would initialise these variables too
 
 
-@pytest.mark.parametrize("variant", ["90MF", "200MF"])
+@pytest.mark.parametrize("variant", ["90MF", "190MF", "200MF"])
 def test_parameters_by_formula_are_those_of_a_network(variant: str) -> None:
     network = models.RegNetY(variant, stem_width=24)
     count = sum(variable.numpy().size for variable in network.trainable_variables)
     assert regnet_design.parameter_count(regnet_design.design(variant), stem_width=24) == count
 
 
-def test_our_small_variant() -> None:
+def test_our_small_variants() -> None:
     stages = regnet_design.design("90MF").stages()
     assert stages == (Stage(32, 1, 16, 2), Stage(64, 1, 16, 4), Stage(128, 1, 16, 8), Stage(256, 1, 16, 16))
     assert regnet_design.multiply_adds(regnet_design.design("90MF")) / 1e6 == pytest.approx(90, abs=5)
+    assert regnet_design.design("190MF").stages() == (Stage(32, 1, 32, 1), Stage(96, 1, 32, 3), Stage(256, 2, 32, 8))
+    assert regnet_design.multiply_adds(regnet_design.design("190MF")) / 1e6 == pytest.approx(190, abs=5)
 
 
 def test_multiply_adds_grow_with_the_area() -> None:
