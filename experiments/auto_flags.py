@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 from experiments import strategy_flags
 from experiments.rehearsal import images_per_second
@@ -16,6 +17,7 @@ from seer_tf.data.sources import Source
 from seer_tf.data.survey import survey
 from seer_tf.errors import InputError
 from seer_tf.strategies import choose_devices, num_gpus
+from seer_tf.train.common_share import common_share
 
 MINUTES = flags.DEFINE_float("minutes", 45, "Of --recipe=auto: how long training may take.", lower_bound=0.1)
 DEVICE_MEMORY = flags.DEFINE_float(
@@ -60,23 +62,22 @@ def derived(source: Source, assignments: list[str]) -> Config:
         f"{facts.num_images} images, shorter side {facts.shorter_side_px} px; {facts.num_devices} device(s) of ", end=""
     )
     print(f"{gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; {facts.minutes:g} minutes", flush=True)
-    choices, config = _tried(facts, assignments)
-    own = dict(assignment.split("=", 1) for assignment in assignments)
-    for choice in choices:
-        print(f"  {choice}" if choice.field not in own else f"  {choice.field}={own[choice.field]} as you set it")
-    return config
-
-
-def _tried(facts: Facts, assignments: list[str]) -> tuple[list[Choice], Config]:
-    """Returns choices and config, with a length that comes from a measured speed unless the user has set it."""
 
     def resolved(choices: list[Choice]) -> Config:
         return configs.validate(configs.override(auto_recipe.config_of(choices), assignments))
 
+    choices = _with_distortion(_with_length(facts, resolved, assignments), facts, resolved, source)
+    own = dict(assignment.split("=", 1) for assignment in assignments)
+    for choice in choices:
+        print(f"  {choice}" if choice.field not in own else f"  {choice.field}={own[choice.field]} as you set it")
+    return resolved(choices)
+
+
+def _with_length(facts: Facts, resolved: Callable[[list[Choice]], Config], assignments: list[str]) -> list[Choice]:
+    """Returns the choices with a length that comes from a measured speed, unless the user has set it."""
     choices = auto_recipe.choose(facts)
     if any(assignment.startswith("run.num_steps=") for assignment in assignments):
-        choices = auto_recipe.with_steps(choices, facts, resolved(choices).run.num_steps)
-        return choices, resolved(choices)
+        return auto_recipe.with_steps(choices, facts, resolved(choices).run.num_steps)
     for _ in range(_MOST_REHEARSALS):
         config = resolved(choices)
         print(f"trying RegNetY-{config.backbone.variant} for some steps, to see how fast it is here …", flush=True)
@@ -86,7 +87,24 @@ def _tried(facts: Facts, assignments: list[str]) -> tuple[list[Choice], Config]:
         if auto_recipe.leaves_enough_steps(resolved(choices)):
             break
         choices = auto_recipe.choose(again)
-    return choices, resolved(choices)
+    return choices
+
+
+def _with_distortion(
+    choices: list[Choice], facts: Facts, resolved: Callable[[list[Choice]], Config], source: Source
+) -> list[Choice]:
+    """Returns the choices with the strongest distortion that leaves crops of an image enough in common."""
+    print("looking at what crops of an image have in common …", flush=True)
+    for distorted in auto_recipe.distortions(choices, facts):
+        share = common_share(resolved(distorted), source)
+        if share >= auto_recipe.LEAST_COMMON_SHARE:
+            break
+    else:
+        print(
+            f"warning: even without a distortion of colours, crops of an image share {share:.1%} of an untrained "
+            "network's variance only, so the run may stay at the loss of chance; see docs/results.md"
+        )
+    return auto_recipe.with_common_share(distorted, share)
 
 
 def _host_gib() -> float:
