@@ -141,7 +141,7 @@ class ProbeGrid:
         last = self.curve[-1]
         return max(((stage, int(np.argmax(share))) for stage, share in last.items()), key=lambda at: last[at[0]][at[1]])
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, jit_compile=True)  # XLA passes over the weights of all settings less often
     def _step(self, features: dict[str, tf.Tensor], labels: tf.Tensor, factor: tf.Tensor) -> None:
         for stage, probes in self._probes.items():
             probes.step(tf.cast(features[stage], tf.float32), labels, factor)
