@@ -15,6 +15,7 @@ from seer_tf.auto_recipe import (
     speed_of,
     with_common_share,
     with_speed,
+    with_steps,
 )
 from seer_tf.config import Config, validate
 from seer_tf.errors import InputError
@@ -100,6 +101,15 @@ def test_the_length_follows_from_the_speed():
     assert few.run.num_steps == 42 and not leaves_enough_steps(few)
     smallest = choose(dataclasses.replace(LAPTOP, flops_per_second=64.0))
     assert leaves_enough_steps(config_of(with_speed(smallest, LAPTOP, images_per_second=1.0)))  # nothing else is left
+
+
+def test_the_learning_rate_falls_with_the_length_down_to_that_of_swav():
+    rates = [
+        config_of(with_steps(choose(LAPTOP), LAPTOP, steps)).schedule.peak_learning_rate
+        for steps in (100, 800, 2600, 5200, 10**6)
+    ]
+    assert rates == [3.0, 3.0, 1.0, 0.5, 0.075]
+    assert _config(CLUSTER).schedule.peak_learning_rate == 0.3 * 8192 / 256
 
 
 def test_no_more_than_eight_hundred_epochs():
