@@ -56,8 +56,8 @@ def common_share(config: Config, source: Source) -> float:
         seed=config.run.seed,
         first_step=0,
     )
-    sums = sum(_sums(model, batch) for batch in itertools.islice(batches, -(-_NUM_IMAGES // batch_size)))
-    in_common, of_first, of_second = sums
+    looked_at = itertools.islice(batches, -(-_NUM_IMAGES // batch_size))
+    in_common, of_first, of_second = np.sum([_sums(model, batch) for batch in looked_at], axis=0)
     return float(in_common / np.sqrt(of_first * of_second))
 
 
