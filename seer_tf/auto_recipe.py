@@ -27,7 +27,7 @@ _SMALL_PX = 96  # smaller crops are those that were measured here
 _MANY_IMAGES = 100_000  # crops of fewer images are those that were measured here; of more, those of the papers
 #: Of the variance of an untrained network's embeddings, so much must be common to two crops of an image.
 LEAST_COMMON_SHARE = 0.03
-_COLOUR_FIELDS = ("brightness", "contrast", "saturation", "hue", "grayscale_probability")
+_COLOURS = ("crops.brightness", "crops.contrast", "crops.saturation", "crops.hue", "crops.grayscale_probability")
 _LEAST_STEPS = 4000
 _MOST_EPOCHS = 800
 _SHORT_RATE, _LONGER_STEPS = 3.0, 2600  # the peak learning rate was best at 3 for 800 steps, at 1 for so many
@@ -126,20 +126,21 @@ def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
     full, half = (0.8, 0.8, 0.8, 0.2, 0.2), (0.4, 0.4, 0.4, 0.2, 0.2)
     ladder = [full, half, (0.2, 0.2, 0.2, 0.05, 0.05), (0.0, 0.0, 0.0, 0.0, 0.0)]
     first = ladder.index(full if facts.num_images >= _MANY_IMAGES else half)
-    return [_with_colours(choices, values, "its crops are yet to be looked at") for values in ladder[first:]]
+    return [
+        [*choices, *(Choice(field, f"{value:g}", "the same") for field, value in zip(_COLOURS, values, strict=True))]
+        for values in ladder[first:]
+    ]
 
 
 def with_common_share(choices: list[Choice], share: float) -> list[Choice]:
     """Returns the choices with the reason for their distortion of colour: the share that its crops have in common."""
-    config = config_of(choices)
-    values = tuple(getattr(config.crops, name) for name in _COLOUR_FIELDS)
     reason = (
         f"the strongest of which two crops of your images share {LEAST_COMMON_SHARE:.0%} of an untrained network's "
         f"variance or more, here {share:.1%}; with less, runs stayed at the loss of chance (measured)"
         if share >= LEAST_COMMON_SHARE
         else f"the weakest; even so two crops share only {share:.1%} of an untrained network's variance"
     )
-    return _with_colours(choices, values, reason)
+    return [dataclasses.replace(choice, reason=reason) if choice.field == _COLOURS[0] else choice for choice in choices]
 
 
 def leaves_enough_steps(config: Config) -> bool:
@@ -281,13 +282,6 @@ def _crops(side: int, num_images: int) -> list[Choice]:
         Choice("crops.max_area_fractions", "1.0,0.4", "the same"),
         Choice("crops.blur_probability", "0.0", "the same"),
     ]
-
-
-def _with_colours(choices: list[Choice], values: tuple[float, ...], reason: str) -> list[Choice]:
-    names = [f"crops.{name}" for name in _COLOUR_FIELDS]
-    reasons = [reason, *["the same"] * (len(names) - 1)]
-    colours = [Choice(name, f"{value:g}", why) for name, value, why in zip(names, values, reasons, strict=True)]
-    return [choice for choice in choices if choice.field not in names] + colours
 
 
 def _steps(choices: list[Choice], facts: Facts, steps_per_second: float, speed: str) -> tuple[int, str]:

@@ -11,15 +11,17 @@ B images, D embedding dimensions.
 import dataclasses
 import itertools
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from seer_tf.config import BackboneConfig, Config
 from seer_tf.data.pretraining import pretraining_dataset
+from seer_tf.data.reading import unreadable_images_named
 from seer_tf.data.replacing import ReplacingSource
 from seer_tf.data.source import Source
-from seer_tf.models.swav_model import build_swav_model, unflatten
+from seer_tf.models.swav_model import SwavModel, unflatten
+from seer_tf.train.checkpoints import in_float32
+from seer_tf.train.state import initial_model
 
 _NUM_IMAGES = 512
 _BATCH_SIZE = 64
@@ -43,9 +45,7 @@ def common_share(config: Config, source: Source) -> float:
     fields = ("sizes_px", "min_area_fractions", "max_area_fractions")
     pair = dataclasses.replace(crops, num=(2,), **{field: getattr(crops, field)[:1] for field in fields})
     backbone = BackboneConfig(variant=_VARIANT, stem_stride=config.backbone.stem_stride)
-    run = dataclasses.replace(config.run, precision="float32")
-    keras.utils.set_random_seed(config.run.seed)
-    model = build_swav_model(dataclasses.replace(config, backbone=backbone, crops=pair, run=run))
+    model = initial_model(in_float32(dataclasses.replace(config, backbone=backbone, crops=pair)))
     batch_size = min(_BATCH_SIZE, source.num_images)
     batches = pretraining_dataset(
         ReplacingSource(source, config.data.max_bad_fraction),
@@ -57,11 +57,12 @@ def common_share(config: Config, source: Source) -> float:
         first_step=0,
     )
     looked_at = itertools.islice(batches, -(-_NUM_IMAGES // batch_size))
-    in_common, of_first, of_second = np.sum([_sums(model, batch) for batch in looked_at], axis=0)
+    with unreadable_images_named():
+        in_common, of_first, of_second = np.sum([_sums(model, batch) for batch in looked_at], axis=0)
     return float(in_common / np.sqrt(of_first * of_second))
 
 
-def _sums(model: keras.Model, batch: tuple[tf.Tensor, ...]) -> np.ndarray:
+def _sums(model: SwavModel, batch: tuple[tf.Tensor, ...]) -> np.ndarray:
     """Returns the covariance of the two crops and the variance of each, summed over images and dimensions: [3]."""
     embeddings, _ = model(batch, training=True)
     embeddings = unflatten(embeddings, 2).numpy()  # [2, B, D]

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from seer_tf.config import Config, override
 from seer_tf.data.sources import open_source
+from seer_tf.errors import InputError
 from seer_tf.recipes import recipe
 from seer_tf.train.common_share import common_share
 
@@ -48,3 +49,11 @@ def test_it_is_the_same_every_time_and_says_nothing_of_the_small_crops(noise):
     config = _config(*_AS_THEY_ARE)
     again = override(config, ["crops.num=2,1", "crops.sizes_px=32,24", "run.precision=mixed_bfloat16"])
     assert common_share(config, noise) == pytest.approx(common_share(again, noise), abs=1e-6)
+
+
+def test_too_many_broken_images_get_one_sentence(tmp_path):
+    for number in range(8):
+        encoded = tf.io.encode_jpeg(np.full([32, 32, 3], 30 * number, np.uint8)).numpy()
+        (tmp_path / f"{number}.jpg").write_bytes(encoded if number % 2 else encoded[: len(encoded) // 2])
+    with pytest.raises(InputError, match="of 8 images cannot be used, more than data.max_bad_fraction=0.01 allows"):
+        common_share(_config(), open_source(f"folder:{tmp_path}"))
