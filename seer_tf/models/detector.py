@@ -60,7 +60,7 @@ class Detector:
             num_head_layers: convolutions in each head before the last one.
 
         Raises:
-            InputError: KerasHub is missing, or `size_px` is no such multiple.
+            InputError: KerasHub is missing, the backbone has fewer stages, or `size_px` is no such multiple.
         """
         hub = keras_hub()
         stride = 2 ** _LEVELS[1]
@@ -155,7 +155,16 @@ class Detector:
 
 
 def with_stem_stride_2(backbone: RegNetY) -> RegNetY:
-    """Returns a copy of a backbone, weights and all, whose level P_n has a stride of 2^n."""
+    """Returns a copy of a backbone, weights and all, whose level P_n has a stride of 2^n, up to P5.
+
+    Raises:
+        InputError: the backbone has fewer than four stages.
+    """
+    if "P5" not in backbone.pyramid_outputs:
+        raise InputError(
+            f"detection and segmentation need four stages, and RegNetY-{backbone.variant} has "
+            f"{len(backbone.pyramid_outputs) - 1}; pretrain another network, e.g. --set=backbone.variant=200MF"
+        )
     copy = RegNetY.from_config({**backbone.get_config(), "stem_stride": 2})
     copy.set_weights(backbone.get_weights())
     return copy

@@ -22,7 +22,7 @@ def build_segmenter(encoder: Encoder, num_classes: int, *, size_px: int) -> kera
         From normalised images, float32 [B, S, S, 3] as by `Encoder.normalize`, to logits [B, S, S, L].
 
     Raises:
-        InputError: KerasHub is missing, or `size_px` is no such multiple.
+        InputError: KerasHub is missing, the backbone has fewer stages, or `size_px` is no such multiple.
     """
     hub = keras_hub()
     if size_px % _STRIDE:

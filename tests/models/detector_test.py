@@ -19,11 +19,11 @@ _SIZE_PX = 128
 
 
 class _Encoder(Encoder):
-    """Ninety megaflops with the stem of small images."""
+    """A small network with the stem of small images."""
 
-    def __init__(self) -> None:
+    def __init__(self, variant: str = "90MF") -> None:
         keras.utils.set_random_seed(0)
-        self.backbone = RegNetY("90MF", stem_stride=1)
+        self.backbone = RegNetY(variant, stem_stride=1)
         self.mean, self.std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
 
@@ -44,6 +44,15 @@ def test_the_levels_have_the_strides_that_the_anchors_suppose():
     assert {name: tuple(value.shape[1:3]) for name, value in outputs.items()} == {
         f"P{level}": (64 // 2**level, 96 // 2**level) for level in range(1, 6)
     }
+
+
+def test_three_stages_are_too_few():
+    """The levels up to a stride of 32 are wanted."""
+    said = "need four stages, and RegNetY-190MF has 3"
+    with pytest.raises(InputError, match=said):
+        Detector(_Encoder("190MF"), ("cat",), size_px=_SIZE_PX, smallest_anchor_px=12.0)
+    with pytest.raises(InputError, match=said):
+        build_segmenter(_Encoder("190MF"), 2, size_px=64)
 
 
 def test_the_prior_is_with_the_classes(detector):
