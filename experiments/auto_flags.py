@@ -95,14 +95,17 @@ def _with_distortion(
 ) -> list[Choice]:
     """Returns the choices with the strongest distortion that leaves crops of an image enough in common."""
     print("looking at what crops of an image have in common …", flush=True)
-    for distorted in auto_recipe.distortions(choices, facts):
+    # What the user has set may make some of them alike.
+    tried = {resolved(distorted).crops: distorted for distorted in auto_recipe.distortions(choices, facts)}
+    for crops, distorted in tried.items():
         share = common_share(resolved(distorted), source)
+        print(f"  {share:.1%} with crops.brightness={crops.brightness:g} and crops.hue={crops.hue:g}", flush=True)
         if share >= auto_recipe.LEAST_COMMON_SHARE:
             break
     else:
         print(
-            f"warning: even without a distortion of colours, crops of an image share {share:.1%} of an untrained "
-            "network's variance only, so the run may stay at the loss of chance; see docs/results.md"
+            f"warning: even with the weakest distortion of colours that was tried, crops of an image share {share:.1%} "
+            "of an untrained network's variance only, so the run may stay at the loss of chance; see docs/results.md"
         )
     return auto_recipe.with_common_share(distorted, share)
 
