@@ -1,5 +1,6 @@
 """What `swav_pytorch.py` has found, as tables and as a picture. S seeds, E examinations."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from seer_tf.config import Config
 from seer_tf.reports.curves import Curves
 from seer_tf.reports.reference_band import Verdict, judge
 from seer_tf.train.measurements import RELATIVE_LOSS
+from seer_tf.whole_file import write_whole
 
 _WINDOW_STEPS = 50
 _FIRST_STEPS = 20
@@ -117,6 +119,15 @@ def _variance(values: np.ndarray) -> float:
 
 def _mean_and_sd(values: np.ndarray) -> str:
     return f"{values.mean():.1f}" + (f" ± {np.sqrt(_variance(values)):.1f}" if len(values) > 1 else "")
+
+
+def write_references(results: Results, config: Config, directory: Path) -> None:
+    """Writes the peer's losses as reference runs, which `compare_runs` reads: DIRECTORY/seed-S.jsonl for each seed."""
+    directory.mkdir(exist_ok=True)
+    for found in results:
+        curve = _curve(found["peer"]["losses"], config)[RELATIVE_LOSS]
+        lines = [json.dumps({"step": step, RELATIVE_LOSS: value}) for step, value in curve.items()]
+        write_whole(directory / f"seed-{found['seed']}.jsonl", "\n".join([*lines, ""]))
 
 
 def draw(results: Results, config: Config, picture: Path) -> None:

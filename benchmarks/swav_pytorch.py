@@ -6,7 +6,8 @@
 A seed decides on the initial weights, which are ours carried over, and on the crops. Both make `run.log_every_steps`
 steps in turn; every `run.examine_every_steps` the features of both are classified by the same k-NN, in our network,
 into which the peer's weights are read back. DIR/seed-S holds crops and `contest.json`: a seed that is there is not run
-again. At the end come tables and DIR/curves.png of all seeds. Algorithm and schedule of the peer are written from the
+again. At the end come tables and DIR/curves.png of all seeds, and in DIR/reference the peer's losses, for
+`compare_runs`. Algorithm and schedule of the peer are written from the
 paper and its released script (`torch_swav.py`); the network is that of transformers.
 
 In float32 the losses part after a few steps, as PyTorch's own do when the last bits of the weights are changed. With
@@ -25,7 +26,7 @@ from experiments import command
 from absl import flags
 
 from benchmarks.contest import contest
-from benchmarks.contest_report import draw, tables
+from benchmarks.contest_report import draw, tables, write_references
 from benchmarks.crop_files import CropFiles
 from benchmarks.labelled_bank import LabelledBank
 from benchmarks.machine import machine
@@ -67,6 +68,7 @@ def main() -> None:
         results.append(json.loads(written.read_text()))
     print(tables(results, config))
     draw(results, config, Path(OUTPUT.value) / "curves.png")
+    write_references(results, config, Path(OUTPUT.value) / "reference")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from seer_tf.evaluation.features import image_features
 from seer_tf.models import regnet_design
 from seer_tf.optimizers.schedules import learning_rate_schedule
 from seer_tf.recipes import recipe
+from seer_tf.reports.reference_band import read_references
 from seer_tf.train.gradients import at_once
 from seer_tf.train.loop import batches_from
 from seer_tf.train.moving_statistics import MovingStatistics
@@ -124,6 +125,15 @@ def test_the_report_finds_equals_equal_and_others_not(tmp_path: pathlib.Path) ->
     assert "The first losses are NOT equal" in other and other.count("0 of 4: OUTSIDE") == 3
     contest_report.draw(_results(1.0), config, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+def test_losses_of_the_peer_become_reference_runs(tmp_path: pathlib.Path) -> None:
+    results, config = _results(1.0), _config()
+    contest_report.write_references(results, config, tmp_path / "peer")
+    references = read_references(tmp_path, "peer")
+    assert len(references) == 3
+    expected = np.mean(results[2]["peer"]["losses"][50:100]) / np.log(config.head.num_prototypes)
+    assert references[2]["loss/relative_to_ln_K"][100] == pytest.approx(expected)
 
 
 @pytest.mark.slow
