@@ -108,7 +108,7 @@ def test_the_learning_rate_falls_with_the_length_down_to_that_of_swav():
         config_of(with_steps(choose(LAPTOP), LAPTOP, steps)).schedule.peak_learning_rate
         for steps in (100, 2000, 4000, 8000, 10**6)
     ]
-    assert rates == [3.0, 3.0, 2.0, 1.0, 0.075]
+    assert rates == [2.0, 2.0, 2.0, 1.0, 0.075]
     assert _config(CLUSTER).schedule.peak_learning_rate == 0.3 * 8192 / 256
 
 
