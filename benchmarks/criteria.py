@@ -16,14 +16,14 @@ from seer_tf.reports.curves import read_curves
 from seer_tf.swav.diagnostics import rank_me
 from seer_tf.train.checkpoints import load_model, model_variables, restore
 from seer_tf.train.gallery import FEATURE_STD, RANK_ME
-from seer_tf.train.measurements import RELATIVE_LOSS
+from seer_tf.train.log import quality_without_labels
+from seer_tf.train.measurements import PREDICTION_ENTROPY, RELATIVE_LOSS
 from seer_tf.train.run_directory import RunDirectory
 
 #: RankMe of the whole bank, beside that of the few images of the log.
 BANK_RANK_ME = "bank/rank_me"
 
 _AGREEMENT = "prototypes/agreement_of_views"
-_PREDICTIONS = "prototypes/entropy_of_predictions"
 _CODES = "prototypes/entropy_of_codes"
 _IN_USE = "prototypes/share_in_use"
 
@@ -41,7 +41,8 @@ CRITERIA: dict[str, Callable[[Numbers], float]] = {
     "RankMe of the bank": lambda n: n[BANK_RANK_ME],
     "low loss / ln K": _learned,
     "agreement": lambda n: n[_AGREEMENT],
-    "certain predictions": lambda n: -n[_PREDICTIONS],
+    "certain predictions": lambda n: -n[PREDICTION_ENTROPY],
+    "ln RankMe x certain predictions": quality_without_labels,
     "certain codes": lambda n: -n[_CODES],
     "prototypes in use": lambda n: n[_IN_USE],
     "std": lambda n: n[FEATURE_STD],

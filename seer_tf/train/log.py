@@ -1,6 +1,7 @@
 """The log of a run of pretraining: what its steps return becomes numbers, pictures, histograms and a verdict."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Callable, Mapping
 
@@ -17,6 +18,8 @@ from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.state import TrainState
 from seer_tf.train.summaries import crop_sheet
 from seer_tf.train.troubles import Guard
+
+WITHOUT_LABELS = "quality/without_labels"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +81,12 @@ class RunLog(IntervalLog):
         numbers = measurements.of_interval(steps, seconds, self._state.config)
         view = self._gallery.view()
         numbers |= view.numbers()
+        numbers[WITHOUT_LABELS] = quality_without_labels(numbers)
         if self._examination_is_due(step):
             numbers |= self._examine(step, view)
-        known = self._probed if self._probe else _without_labels(numbers)  # nothing before the probe's first look
-        self.quality = next((Quality(measure, value) for measure, value in known.items()), None)
+        alone = {WITHOUT_LABELS: numbers[WITHOUT_LABELS]}
+        known = self._probed if self._probe else alone  # nothing before the probe's first look
+        self.quality = next((Quality(*number) for number in known.items() if not math.isnan(number[1])), None)
         return numbers
 
     def _examine(self, step: int, view: View) -> Mapping[str, float]:
@@ -116,6 +121,13 @@ class RunLog(IntervalLog):
         )
 
 
-def _without_labels(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Returns what checkpoints are compared by without a probe; `benchmarks/checkpoint_choice.py` studies others."""
-    return {RANK_ME: numbers[RANK_ME]}
+def quality_without_labels(numbers: Mapping[str, float]) -> float:
+    """Returns what checkpoints are compared by without a probe: ln RankMe x (1 - entropy of predictions / ln K).
+
+    Of what the log says without labels it goes best with k-NN (`benchmarks/checkpoint_choice.py`, docs/results.md). It
+    is nought where all features are alike and where no prediction prefers a prototype.
+
+    Args:
+        numbers: of an interval, by the names of the log.
+    """
+    return math.log(numbers[RANK_ME]) * (1.0 - numbers[measurements.PREDICTION_ENTROPY])

@@ -22,6 +22,7 @@ QUANTILES = {"min": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile"
 
 LOSS = "loss/loss"
 RELATIVE_LOSS = "loss/relative_to_ln_K"
+PREDICTION_ENTROPY = "prototypes/entropy_of_predictions"
 LARGEST_SHARE = "prototypes/largest_share"
 LOSS_SCALE = "arithmetic/loss_scale"
 SKIPPED_STEPS = "arithmetic/skipped_steps"
@@ -117,10 +118,7 @@ def _of_prototypes(config: Config, own: Gradients, crops: Crops) -> dict[str, tf
     ln_k = max(math.log(num_prototypes), np.finfo(np.float32).tiny)
     local = {
         "prototypes/entropy_of_codes": diagnostics.entropy(own.codes) / ln_k,
-        "prototypes/entropy_of_predictions": diagnostics.prediction_entropy(
-            own.scores, temperature=config.swav.temperature
-        )
-        / ln_k,
+        PREDICTION_ENTROPY: diagnostics.prediction_entropy(own.scores, temperature=config.swav.temperature) / ln_k,
         "prototypes/agreement_of_views": diagnostics.view_agreement(own.scores),
         MEAN_PIXEL: tf.reduce_mean(tf.cast(crops[0][:, 0], tf.float32)),
     }

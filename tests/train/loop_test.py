@@ -20,8 +20,7 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.online_probe import KNN, OnlineProbe
 from seer_tf.recipes import recipe
 from seer_tf.train import saved_tensors
-from seer_tf.train.gallery import RANK_ME
-from seer_tf.train.log import Watching
+from seer_tf.train.log import WITHOUT_LABELS, Watching
 from seer_tf.train.loop import Outcome, batches_from, pretrain
 from seer_tf.train.run_directory import RunDirectory
 from tests.replicas import two_replicas
@@ -71,6 +70,7 @@ def test_a_run_writes_numbers_and_crops(finished: RunDirectory) -> None:
         "loss",
         "prototypes",
         "features",
+        "quality",
         "gradients",
         "updates",
         "trust_ratio",
@@ -107,7 +107,10 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
         np.testing.assert_allclose([*scalars(directory, name).values()], written, rtol=1e-6, err_msg=name)
     assert saved_tensors.read_about(newest)["quality"] == {"measure": KNN, "value": lines[-1][KNN]}
     assert saved_tensors.read_about(directory.checkpoint(2))["quality"] is None  # the probe has not looked yet
-    assert saved_tensors.read_about(plain)["quality"]["measure"] == RANK_ME
+    assert saved_tensors.read_about(plain)["quality"] == {
+        "measure": WITHOUT_LABELS,
+        "value": lines[-1][WITHOUT_LABELS],
+    }
     assert any(directory.tensorboard.rglob("*.xplane.pb"))
 
 
