@@ -157,7 +157,7 @@ def compare(
     rounds: int,
     work: Work | None = None,
     num_images: int = 0,
-    warm_ups: int = 2,
+    warm_ups: int = 1,
     prepare: Mapping[str, Contestant] | None = None,
 ) -> Comparison:
     """Times contestants in turn. Who begins a round changes, so that nobody always comes after the same.
@@ -168,14 +168,16 @@ def compare(
         rounds: how often each is timed.
         work: what there is to do at least, for the floor; the machine's rates are measured in every round.
         num_images: in one call; 0 where a call is not one of images.
-        warm_ups: calls of each that are not counted.
-        prepare: what is done before each call of a contestant and is not timed, by name.
+        warm_ups: times that each is timed before the first round, which do not count.
+        prepare: what is done before each call of a contestant and is not timed, by name; for others it is a call.
     """
     prepare = prepare or {}
 
     def timed(name: str) -> float:
         if name in prepare:
             prepare[name]()
+        else:
+            contestants[name]()  # the threads of who came before still wait by spinning, and the caches are theirs
         started = time.perf_counter()
         contestants[name]()
         return time.perf_counter() - started

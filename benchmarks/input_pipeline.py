@@ -74,7 +74,6 @@ def _beside_pillow(
             contestants,
             rounds=rounds,
             num_images=num_batches * _BATCH,
-            warm_ups=1,
             prepare={name: stream.begin for name, stream in streams.items()},
         )
 
