@@ -45,16 +45,18 @@ class Conv2D(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Convolves [B, h, w, C] to [B, ceil(h / strides), ceil(w / strides), filters]."""
-        kernel = tf.convert_to_tensor(self.kernel)
+        return self.convolve(inputs, tf.convert_to_tensor(self.kernel))
+
+    def convolve(self, inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
+        """Does what `call` does, with a kernel made of the layer's own, and adds a bias [filters]."""
         if self.kernel_size == self.strides == self.groups == 1:
-            return _pointwise(inputs, kernel)
+            return _pointwise(inputs, kernel, bias)
         if self.groups == 1 or _has_grouped_gradient(inputs):
-            return _convolve(inputs, kernel, self.strides)
-        outputs = [
-            _convolve(x, k, self.strides)
-            for x, k in zip(tf.split(inputs, self.groups, axis=-1), tf.split(kernel, self.groups, axis=-1), strict=True)
-        ]
-        return tf.concat(outputs, axis=-1)
+            outputs = _convolve(inputs, kernel, self.strides)
+        else:
+            parts = zip(tf.split(inputs, self.groups, axis=-1), tf.split(kernel, self.groups, axis=-1), strict=True)
+            outputs = tf.concat([_convolve(x, k, self.strides) for x, k in parts], axis=-1)
+        return outputs if bias is None else tf.nn.bias_add(outputs, bias)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the result."""
@@ -67,10 +69,12 @@ class Conv2D(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
-def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Convolves with a 1 x 1 kernel as one matrix product, which is faster on CPUs."""
+def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    """Convolves with a 1 x 1 kernel as one matrix product, which is faster on CPUs, and adds a bias."""
     channels, filters = kernel.shape[2:]
     outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), tf.reshape(kernel, [channels, filters]))
+    if bias is not None:
+        outputs = tf.nn.bias_add(outputs, bias)  # before the reshaping, TensorFlow makes it a part of the product
     outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [filters]], axis=0))
     return tf.ensure_shape(outputs, inputs.shape[:-1] + [filters])
 
@@ -179,6 +183,11 @@ class BatchNormalization(keras.layers.Layer):
             self._move(self.moving_variance, variance)
         return outputs
 
+    def affine(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns scale and shift, [C] each, by which inference normalises."""
+        scale = tf.math.rsqrt(self.moving_variance + self.epsilon) * self.gamma
+        return scale, self.beta - self.moving_mean * scale
+
     def _move(self, moving: keras.Variable, batch: tf.Tensor) -> None:
         moving.assign(moving * self.momentum + tf.stop_gradient(batch) * (1.0 - self.momentum))
 
@@ -251,6 +260,31 @@ class BatchNormalization(keras.layers.Layer):
         """Returns the arguments of the constructor."""
         own = {name: getattr(self, name) for name in ("momentum", "epsilon", "synchronized", "group_replicas")}
         return {**super().get_config(), **own}
+
+
+def convolved_and_normalized(
+    conv: Conv2D,
+    bn: BatchNormalization,
+    inputs: tf.Tensor,
+    training: bool | None = None,
+    statistics: BatchStatistics | None = None,
+) -> tf.Tensor:
+    """Convolves, then normalises.
+
+    In inference the normalisation is a factor of the kernel and a bias, which saves a pass over the activations.
+
+    Args:
+        conv: convolution, without bias.
+        bn: normalisation of what it makes.
+        inputs: [B, h, w, C].
+        training: of `BatchNormalization.call`.
+        statistics: of `BatchNormalization.call`.
+    """
+    if training:
+        return bn(conv(inputs), training=training, statistics=statistics)
+    scale, shift = bn.affine()
+    kernel = tf.cast(conv.kernel, scale.dtype) * scale
+    return conv.convolve(inputs, tf.cast(kernel, inputs.dtype), tf.cast(shift, inputs.dtype))
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")

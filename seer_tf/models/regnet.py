@@ -5,6 +5,7 @@ convolutions and squeeze-and-excitation. Every stage halves the resolution in it
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ import tensorflow as tf
 from seer_tf.config import BackboneConfig
 from seer_tf.errors import InputError
 from seer_tf.models import regnet_design, remat
-from seer_tf.models.layers import BatchNormalization, Conv2D, SqueezeExcitation
+from seer_tf.models.layers import BatchNormalization, Conv2D, SqueezeExcitation, convolved_and_normalized
 from seer_tf.models.regnet_design import RegNetDesign
 from seer_tf.models.remat import BatchStatistics
 
@@ -49,7 +50,7 @@ class Stem(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns [B, h, w, width]."""
-        return tf.nn.relu(self.bn(self.conv(inputs), training=training))
+        return tf.nn.relu(convolved_and_normalized(self.conv, self.bn, inputs, training))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the result."""
@@ -126,13 +127,13 @@ class BottleneckBlock(keras.layers.Layer):
         self, inputs: tf.Tensor, training: bool | None = None, statistics: BatchStatistics | None = None
     ) -> tf.Tensor:
         """Returns [B, h, w, width]; `training` and `statistics` are those of `BatchNormalization`."""
-        how = {"training": training, "statistics": statistics}
+        normalized = functools.partial(convolved_and_normalized, training=training, statistics=statistics)
         shortcut = inputs
         if self.shortcut is not None and self.shortcut_bn is not None:
-            shortcut = self.shortcut_bn(self.shortcut(inputs), **how)
-        x = tf.nn.relu(self.a_bn(self.a(inputs), **how))
-        x = tf.nn.relu(self.b_bn(self.b(x), **how))
-        x = self.c_bn(self.c(self.se(x)), **how)
+            shortcut = normalized(self.shortcut, self.shortcut_bn, inputs)
+        x = tf.nn.relu(normalized(self.a, self.a_bn, inputs))
+        x = tf.nn.relu(normalized(self.b, self.b_bn, x))
+        x = normalized(self.c, self.c_bn, self.se(x))
         return tf.nn.relu(shortcut + x)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

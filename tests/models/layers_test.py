@@ -301,3 +301,42 @@ def test_squeeze_excitation_gates_every_channel() -> None:
     np.testing.assert_allclose(layer(x), x / 2)
     layer.expand_bias.assign([100.0, -100.0, 0.0, 100.0, 100.0, 100.0])
     np.testing.assert_allclose(layer(x), x * [1.0, 0.0, 0.5, 1.0, 1.0, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(("kernel_size", "strides", "groups"), [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 3)])
+def test_in_inference_normalisation_is_a_part_of_the_convolution(
+    dtype: str, kernel_size: int, strides: int, groups: int
+) -> None:
+    """The result is that of one after the other, by NumPy; nothing normalises the activations any more."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2, 4, 5, 6))
+    conv, bn = Conv2D(6, kernel_size, strides=strides, groups=groups, dtype=dtype), BatchNormalization(dtype=dtype)
+    conv.build(x.shape)
+    bn.build(conv.compute_output_shape(x.shape))
+    conv.kernel.assign(random.normal(size=conv.kernel.shape))
+    for variable in bn.variables:
+        variable.assign(random.uniform(0.5, 1.5, size=6))
+    gamma, beta, mean, variance = (variable.numpy().astype(np.float64) for variable in bn.variables)
+    kernel = conv.kernel.numpy().astype(np.float64)
+    expected = (convolve(x, kernel, strides=strides, groups=groups) - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+
+    @tf.function
+    def normalized(inputs: tf.Tensor) -> tf.Tensor:
+        return layers.convolved_and_normalized(conv, bn, inputs)
+
+    inputs = tf.constant(x, conv.compute_dtype)
+    tolerance = TOLERANCES[conv.compute_dtype] * np.abs(expected).max()
+    np.testing.assert_allclose(tf.cast(normalized(inputs), tf.float64), expected, atol=tolerance)
+    operations = {op.type for op in normalized.get_concrete_function(inputs).graph.get_operations()}
+    assert "FusedBatchNormV3" not in operations and "BiasAdd" in operations
+
+
+def test_in_training_normalisation_moves_its_statistics() -> None:
+    conv, bn = Conv2D(2, 1), BatchNormalization()
+    x = tf.random.stateless_normal([2, 3, 3, 2], [0, 0])
+    conv.build(x.shape)
+    bn.build(x.shape)
+    y = layers.convolved_and_normalized(conv, bn, x, training=True)
+    np.testing.assert_allclose(tf.reduce_mean(y, axis=[0, 1, 2]), [0, 0], atol=1e-6)
+    np.testing.assert_allclose(bn.moving_mean.value, 0.1 * tf.reduce_mean(conv(x), axis=[0, 1, 2]), rtol=1e-5)
