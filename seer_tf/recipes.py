@@ -40,7 +40,7 @@ def demo() -> Config:
 
     Command: `script/demo`. Its epsilon is 0.02, not the 0.05 of SwAV, and its colour jitter half as strong: at the
     start scores grow only where crops of an image have more than epsilon / temperature of their variance in common.
-    Expect k-NN (k = 20) to rise from 25 to between 47 and 59 %. `docs/results.md` has what was tried.
+    Expect k-NN (k = 20) to rise from 25 to between 47 and 65 %. `docs/results.md` has what was tried.
     """
     return Config(
         data=DataConfig(global_batch_size=64),
