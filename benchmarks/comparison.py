@@ -157,7 +157,6 @@ def compare(
     rounds: int,
     work: Work | None = None,
     num_images: int = 0,
-    warm_ups: int = 1,
     prepare: Mapping[str, Contestant] | None = None,
 ) -> Comparison:
     """Times contestants in turn. Who begins a round changes, so that nobody always comes after the same.
@@ -168,23 +167,19 @@ def compare(
         rounds: how often each is timed.
         work: what there is to do at least, for the floor; the machine's rates are measured in every round.
         num_images: in one call; 0 where a call is not one of images.
-        warm_ups: times that each is timed before the first round, which do not count.
         prepare: what is done before each call of a contestant and is not timed, by name; for others it is a call.
     """
-    prepare = prepare or {}
+    # The threads of who came before still wait by spinning, and the caches are theirs: so a call comes first.
+    before = {**contestants, **(prepare or {})}
 
     def timed(name: str) -> float:
-        if name in prepare:
-            prepare[name]()
-        else:
-            contestants[name]()  # the threads of who came before still wait by spinning, and the caches are theirs
+        before[name]()
         started = time.perf_counter()
         contestants[name]()
         return time.perf_counter() - started
 
     for name in contestants:
-        for _ in range(warm_ups):
-            timed(name)
+        timed(name)
     limits = Limits() if work else None
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     floor_seconds = []

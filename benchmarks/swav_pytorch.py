@@ -7,8 +7,8 @@ A seed decides on the initial weights, which are ours carried over, and on the c
 steps in turn; every `run.examine_every_steps` the features of both are classified by the same k-NN, in our network,
 into which the peer's weights are read back. DIR/seed-S holds crops and `contest.json`: a seed that is there is not run
 again. At the end come tables and DIR/curves.png of all seeds, and in DIR/reference the peer's losses, for
-`compare_runs`. Algorithm and schedule of the peer are written from the
-paper and its released script (`torch_swav.py`); the network is that of transformers.
+`compare_runs`. Algorithm and schedule of the peer are written from the paper and its released script
+(`torch_swav.py`); the network is that of transformers.
 
 In float32 the losses part after a few steps, as PyTorch's own do when the last bits of the weights are changed. With
 --set=run.precision=float64, in a DIR of its own, they show that both do the same.

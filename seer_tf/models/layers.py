@@ -185,8 +185,11 @@ class BatchNormalization(keras.layers.Layer):
 
     def affine(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns scale and shift, [C] each, by which inference normalises."""
-        scale = tf.math.rsqrt(self.moving_variance + self.epsilon) * self.gamma
+        scale = self._scale(self.moving_variance)
         return scale, self.beta - self.moving_mean * scale
+
+    def _scale(self, variance: tf.Tensor | keras.Variable) -> tf.Tensor:
+        return tf.math.rsqrt(variance + self.epsilon) * self.gamma
 
     def _move(self, moving: keras.Variable, batch: tf.Tensor) -> None:
         moving.assign(moving * self.momentum + tf.stop_gradient(batch) * (1.0 - self.momentum))
@@ -219,8 +222,7 @@ class BatchNormalization(keras.layers.Layer):
         else:
             mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
             moved_by = mean, variance
-        scale = tf.math.rsqrt(variance + self.epsilon) * self.gamma
-        return tf.cast((x - mean) * scale + self.beta, inputs.dtype), *moved_by
+        return tf.cast((x - mean) * self._scale(variance) + self.beta, inputs.dtype), *moved_by
 
     def _sums(self, x: tf.Tensor, statistics: BatchStatistics | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the shift [C] and, for each group of replicas, the sums [groups, 2C + 1] of x, x^2 and 1.

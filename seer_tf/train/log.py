@@ -86,7 +86,8 @@ class RunLog(IntervalLog):
             numbers |= self._examine(step, view)
         alone = {WITHOUT_LABELS: numbers[WITHOUT_LABELS]}
         known = self._probed if self._probe else alone  # nothing before the probe's first look
-        self.quality = next((Quality(*number) for number in known.items() if not math.isnan(number[1])), None)
+        qualities = (Quality(measure, value) for measure, value in known.items() if not math.isnan(value))
+        self.quality = next(qualities, None)
         return numbers
 
     def _examine(self, step: int, view: View) -> Mapping[str, float]:

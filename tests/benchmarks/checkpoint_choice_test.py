@@ -52,7 +52,10 @@ def test_a_collapsed_network_deceives_agreement_but_not_its_product_with_rank() 
     }
     run = [Checkpoint(0, 0.5, healthy), Checkpoint(1, 0.2, collapsed)]
     assert score(CRITERIA["agreement"], [run]).gains == [0]
-    for name in ("RankMe", "RankMe x agreement", "ln RankMe x certain predictions", "RankMe x (1 - loss / ln K)"):
+    for name in (
+        *("RankMe", "RankMe x agreement", "ln RankMe x agreement", "ln RankMe x certain predictions"),
+        "RankMe x (1 - loss / ln K)",
+    ):
         assert score(CRITERIA[name], [run]).gains == pytest.approx([0.3]), name
     lines = table({"one": run}).splitlines()
     assert "| one | 2 | 50.0 | 50.0, 0 | 20.0 |" in lines

@@ -48,7 +48,7 @@ def test_ratios_are_of_the_same_round() -> None:
 def test_contestants_take_turns_after_calls_that_do_not_count() -> None:
     calls: list[str] = []
     contestants = {name: lambda name=name: calls.append(name) for name in "abc"}
-    found = compare("turns", contestants, rounds=3, warm_ups=1)
+    found = compare("turns", contestants, rounds=3)
     assert "".join(calls) == "aabbcc" + "aabbcc" + "bbccaa" + "ccaabb"
     assert {name: len(times) for name, times in found.seconds.items()} == {"a": 3, "b": 3, "c": 3}
 
