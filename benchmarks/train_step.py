@@ -24,6 +24,8 @@ _CROPS_PX, _QUICK_CROPS_PX = ((96, 48), (224, 96)), ((32, 16),)
 _VARIANT, _QUICK_VARIANT = "400MF", "90MF"
 _IMAGES, _QUICK_IMAGES = 32, 4
 _MEMORY_STEPS, _MEMORY_ROUNDS = 3, 3
+_KEEPING = "backbone.activation_checkpointing=convolution"
+_OURS_KEEPING = f"{one_step.OURS}, {_KEEPING}"
 
 
 def cases(settings: Settings) -> Iterator[Case]:
@@ -46,6 +48,7 @@ def cases(settings: Settings) -> Iterator[Case]:
 def _beside_pytorch(kinds: Iterable[str], fields: Sequence[str], title: str, rounds: int) -> Comparison:
     config = one_step.config_of(fields)
     contestants = {name: one_step.step_of(name, config) for name in (one_step.OURS, *kinds)}
+    contestants[_OURS_KEEPING] = one_step.tf_step(one_step.config_of([*fields, _KEEPING]))
     return _compared(title, contestants, config, rounds)
 
 
@@ -112,8 +115,10 @@ class Memory:
 
 
 def _memory(kinds: Iterable[str], fields: Sequence[str], title: str, rounds: int) -> Memory:
-    found: dict[str, list[own_process.Measured]] = {name: [] for name in (one_step.OURS, *kinds)}
+    cases = {name: [name, _MEMORY_STEPS, *fields] for name in (one_step.OURS, *kinds)}
+    cases[_OURS_KEEPING] = [*cases[one_step.OURS], _KEEPING]
+    found: dict[str, list[own_process.Measured]] = {name: [] for name in cases}
     for _ in range(min(rounds, _MEMORY_ROUNDS)):
-        for name, processes in found.items():
-            processes.append(own_process.measured("one_step", name, _MEMORY_STEPS, *fields))
+        for name, case in cases.items():
+            found[name].append(own_process.measured("one_step", *case))
     return Memory(title, found)

@@ -307,7 +307,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
 PARTS_TO_RESET = ("head", "prototypes", "optimizer", "schedule")
 ON_TROUBLE = ("warn", "stop")
 REDUCE_PRECISIONS = ("float32", "bfloat16", "float16")
-ACTIVATION_CHECKPOINTING = ("none", "block", "stage")
+ACTIVATION_CHECKPOINTING = ("none", "convolution", "block", "stage")
 
 _POSITIVE = (
     "data.global_batch_size",

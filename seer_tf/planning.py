@@ -93,11 +93,20 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class _Block:
-    """What one block keeps, in elements for one image: its input, its normalised tensors, and the rest."""
+    """What one block keeps, in elements for one image.
+
+    Attributes:
+        stage: that it is in.
+        input: of the block.
+        inner: results of the first two convolutions, which are normalised.
+        outer: those of the last one and of the shortcut, which are too.
+        others: what lies between the convolutions.
+    """
 
     stage: int
     input: int
-    normalized: int
+    inner: int
+    outer: int
     others: int
 
 
@@ -168,8 +177,9 @@ def fitting(config: Config, num_devices: int, device_bytes: int) -> tuple[list[s
 def _remedies(config: Config, num_devices: int) -> Iterator[str]:
     if config.run.precision in ("float32", "float64"):
         yield "run.precision=mixed_bfloat16"
-    if config.backbone.activation_checkpointing == "none":
-        yield "backbone.activation_checkpointing=block"
+    for cheap, dear in itertools.pairwise(("none", "convolution", "block")):
+        if config.backbone.activation_checkpointing in ("none", cheap):
+            yield f"backbone.activation_checkpointing={dear}"
     images = config.data.global_batch_size // num_devices
     for steps in range(config.run.accumulation_steps + 1, images + 1):
         if images % steps == 0:
@@ -184,7 +194,7 @@ def _head_widths(config: Config) -> tuple[int, ...]:
 def _image_flops(config: Config) -> int:
     """Counts a forward pass over all crops, a backward pass of twice that, and what is computed a second time."""
     trunk, head = _forward_multiply_adds(config, len(config.crops.num))
-    again = trunk if config.backbone.activation_checkpointing != "none" else 0
+    again = trunk if config.backbone.activation_checkpointing in ("block", "stage") else 0
     if config.run.accumulation_steps > 1:
         again += sum(_forward_multiply_adds(config, _num_sizes_for_codes(config)))
     return 2 * (3 * (trunk + head) + again)
@@ -233,27 +243,29 @@ def _activations(config: Config, images: int, *, synchronized: bool) -> tuple[in
         image = 3 * size**2 * (1 + _FLOAT + (element if element == _HALF else 0)) + 3 * (size + 2) ** 2 * element
         stem = regnet_design.STEM_WIDTH * side**2
         blocks = list(_blocks(config, side))
-        if config.backbone.activation_checkpointing == "none":
-            parts = [block.input * element + block.normalized * normalized + block.others * element for block in blocks]
-            trunk, again = sum(parts), 0
-        else:
-            trunk, again = _checkpointed(blocks, config.backbone.activation_checkpointing, element, normalized)
+        trunk, again = _trunk(blocks, config.backbone.activation_checkpointing, element, normalized)
         rows = count * images
         kept += rows * (image + stem * normalized + trunk)
         recomputed = max(recomputed, rows * again)
     return kept, recomputed
 
 
-def _checkpointed(blocks: list[_Block], by: str, element: int, normalized: int) -> tuple[int, int]:
-    """Returns bytes for one image: of the inputs that are kept, and of the largest part between two of them."""
+def _trunk(blocks: list[_Block], checkpointing: str, element: int, normalized: int) -> tuple[int, int]:
+    """Returns bytes for one image: of what is kept, and of the largest part that is computed again at once."""
+
+    def whole(part: list[_Block]) -> int:
+        elements = sum(block.input + block.others for block in part)
+        return elements * element + sum(block.inner + block.outer for block in part) * normalized
+
+    if checkpointing == "none":
+        return whole(blocks), 0
+    if checkpointing == "convolution":
+        kept = sum((block.input + block.inner) * element + block.outer * normalized for block in blocks)
+        return kept, max(block.inner * normalized + block.others * element for block in blocks)
     parts = [[block] for block in blocks]
-    if by == "stage":
+    if checkpointing == "stage":
         parts = [list(group) for _, group in itertools.groupby(blocks, key=lambda block: block.stage)]
-    inside = [
-        sum(block.input * element + block.normalized * normalized + block.others * element for block in part)
-        for part in parts
-    ]
-    return sum(part[0].input * element for part in parts), max(inside)
+    return sum(part[0].input * element for part in parts), max(map(whole, parts))
 
 
 def _blocks(config: Config, side: int) -> Iterator[_Block]:
@@ -268,7 +280,8 @@ def _blocks(config: Config, side: int) -> Iterator[_Block]:
             yield _Block(
                 stage=number,
                 input=width_in * side_in**2,
-                normalized=pixels_in + pixels * (3 if first else 2),
+                inner=pixels_in + pixels,
+                outer=pixels * (2 if first else 1),
                 others=pixels_in + padded + 2 * pixels,  # after both ReLUs, and after squeeze-and-excitation
             )
             width_in = stage.width

@@ -62,11 +62,12 @@ def test_memory_follows_what_causes_it() -> None:
     assert twice.activations == pytest.approx(2 * base.activations) and twice.weights == base.weights
     by = {
         kind: planning.plan(configs.override(config, [f"backbone.activation_checkpointing={kind}"]), 128).memory
-        for kind in ("none", "block", "stage")
+        for kind in ("none", "convolution", "block", "stage")
     }
-    assert by["stage"].activations < by["block"].activations < by["none"].activations
-    assert by["block"].recomputed < by["stage"].recomputed
-    assert by["block"].total < by["none"].total
+    activations = [by[kind].activations for kind in ("stage", "block", "convolution", "none")]
+    assert activations == sorted(set(activations))
+    assert 0 == by["none"].recomputed < by["convolution"].recomputed < by["block"].recomputed < by["stage"].recomputed
+    assert by["block"].total < by["convolution"].total < by["none"].total
 
 
 def test_reductions_are_counted() -> None:
@@ -105,7 +106,7 @@ def test_the_command_says_it_all() -> None:
     assert "1,000,000,000 images, 114,890 steps, 8.1 days at 1,421 images/s" in child.stdout
     assert "512 devices x 17 images = 8704" in child.stdout
     assert "does not fit  into 32 GiB; it would" in child.stdout and "--set run.accumulation_steps=17" in child.stdout
-    for kind in ("none", "stage"):  # the recipe's own is "block"
+    for kind in ("none", "convolution", "stage"):  # the recipe's own is "block"
         assert f"with --set backbone.activation_checkpointing={kind} " in child.stdout
 
 

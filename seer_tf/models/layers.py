@@ -47,16 +47,18 @@ class Conv2D(keras.layers.Layer):
         """Convolves [B, h, w, C] to [B, ceil(h / strides), ceil(w / strides), filters]."""
         return self.convolve(inputs, tf.convert_to_tensor(self.kernel))
 
-    def convolve(self, inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
-        """Does what `call` does, with a kernel made of the layer's own, and adds a bias [filters]."""
+    def convolve(
+        self, inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None, *, relu: bool = False
+    ) -> tf.Tensor:
+        """Does what `call` does, with a kernel made of the layer's own; may add a bias [filters], and apply ReLU."""
         if self.kernel_size == self.strides == self.groups == 1:
-            return _pointwise(inputs, kernel, bias)
+            return _pointwise(inputs, kernel, bias, relu=relu)
         if self.groups == 1 or _has_grouped_gradient(inputs):
             outputs = _convolve(inputs, kernel, self.strides)
         else:
             parts = zip(tf.split(inputs, self.groups, axis=-1), tf.split(kernel, self.groups, axis=-1), strict=True)
             outputs = tf.concat([_convolve(x, k, self.strides) for x, k in parts], axis=-1)
-        return outputs if bias is None else tf.nn.bias_add(outputs, bias)
+        return _finished(outputs, bias, relu=relu)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the result."""
@@ -69,14 +71,19 @@ class Conv2D(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
-def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
-    """Convolves with a 1 x 1 kernel as one matrix product, which is faster on CPUs, and adds a bias."""
+def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, *, relu: bool) -> tf.Tensor:
+    """Convolves with a 1 x 1 kernel as one matrix product, which is faster on CPUs."""
     channels, filters = kernel.shape[2:]
     outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), tf.reshape(kernel, [channels, filters]))
-    if bias is not None:
-        outputs = tf.nn.bias_add(outputs, bias)  # before the reshaping, TensorFlow makes it a part of the product
+    outputs = _finished(outputs, bias, relu=relu)  # before the reshaping, TensorFlow makes it a part of the product
     outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [filters]], axis=0))
     return tf.ensure_shape(outputs, inputs.shape[:-1] + [filters])
+
+
+def _finished(outputs: tf.Tensor, bias: tf.Tensor | None, *, relu: bool) -> tf.Tensor:
+    """Adds a bias and applies ReLU, where they are wanted."""
+    outputs = outputs if bias is None else tf.nn.bias_add(outputs, bias)
+    return tf.nn.relu(outputs) if relu else outputs
 
 
 def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
@@ -268,10 +275,12 @@ def convolved_and_normalized(
     conv: Conv2D,
     bn: BatchNormalization,
     inputs: tf.Tensor,
+    *,
+    relu: bool = False,
     training: bool | None = None,
     statistics: BatchStatistics | None = None,
 ) -> tf.Tensor:
-    """Convolves, then normalises.
+    """Convolves, then normalises, then applies ReLU where it is wanted.
 
     In inference the normalisation is a factor of the kernel and a bias, which saves a pass over the activations.
 
@@ -279,14 +288,16 @@ def convolved_and_normalized(
         conv: convolution, without bias.
         bn: normalisation of what it makes.
         inputs: [B, h, w, C].
+        relu: whether ReLU follows.
         training: of `BatchNormalization.call`.
         statistics: of `BatchNormalization.call`.
     """
     if training:
-        return bn(conv(inputs), training=training, statistics=statistics)
+        outputs = bn(conv(inputs), training=training, statistics=statistics)
+        return tf.nn.relu(outputs) if relu else outputs
     scale, shift = bn.affine()
     kernel = tf.cast(conv.kernel, scale.dtype) * scale
-    return conv.convolve(inputs, tf.cast(kernel, inputs.dtype), tf.cast(shift, inputs.dtype))
+    return conv.convolve(inputs, tf.cast(kernel, inputs.dtype), tf.cast(shift, inputs.dtype), relu=relu)
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")

@@ -50,7 +50,7 @@ class Stem(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns [B, h, w, width]."""
-        return tf.nn.relu(convolved_and_normalized(self.conv, self.bn, inputs, training))
+        return convolved_and_normalized(self.conv, self.bn, inputs, relu=True, training=training)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the result."""
@@ -78,6 +78,7 @@ class BottleneckBlock(keras.layers.Layer):
         strides: int = 1,
         synchronized: bool = False,
         group_replicas: int = 0,
+        keeps_convolutions_only: bool = False,
         **kwargs: Any,
     ) -> None:
         """Makes the layer.
@@ -88,11 +89,13 @@ class BottleneckBlock(keras.layers.Layer):
             strides: stride of the 3 x 3 convolution and of the shortcut.
             synchronized: of `BatchNormalization`.
             group_replicas: of `BatchNormalization`.
+            keeps_convolutions_only: whether the backward pass computes again what lies between the convolutions.
             **kwargs: of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.width, self.group_width, self.strides = width, group_width, strides
         self.synchronized, self.group_replicas = synchronized, group_replicas
+        self.keeps_convolutions_only = keeps_convolutions_only
         self.a = self._conv("a", 1)
         self.a_bn = self._bn("a_bn")
         self.b = self._conv("b", 3, strides=strides, groups=width // group_width)
@@ -131,10 +134,22 @@ class BottleneckBlock(keras.layers.Layer):
         shortcut = inputs
         if self.shortcut is not None and self.shortcut_bn is not None:
             shortcut = normalized(self.shortcut, self.shortcut_bn, inputs)
-        x = tf.nn.relu(normalized(self.a, self.a_bn, inputs))
-        x = tf.nn.relu(normalized(self.b, self.b_bn, x))
-        x = normalized(self.c, self.c_bn, self.se(x))
+        if training and self.keeps_convolutions_only:
+            x = remat.recomputed(self._after_a)(self.a(inputs))
+            x = remat.recomputed(self._after_b)(x)
+            x = self.c_bn(x, training=True)
+        else:
+            x = normalized(self.a, self.a_bn, inputs, relu=True)
+            x = normalized(self.b, self.b_bn, x, relu=True)
+            x = normalized(self.c, self.c_bn, self.se(x))
         return tf.nn.relu(shortcut + x)
+
+    def _after_a(self, x: tf.Tensor, statistics: BatchStatistics) -> tf.Tensor:
+        """Goes from the result of one convolution to that of the next, which nobody needs a second time."""
+        return self.b(tf.nn.relu(self.a_bn(x, training=True, statistics=statistics)))
+
+    def _after_b(self, x: tf.Tensor, statistics: BatchStatistics) -> tf.Tensor:
+        return self.c(self.se(tf.nn.relu(self.b_bn(x, training=True, statistics=statistics))))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the result."""
@@ -142,10 +157,8 @@ class BottleneckBlock(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        own = {
-            name: getattr(self, name) for name in ("width", "group_width", "strides", "synchronized", "group_replicas")
-        }
-        return {**super().get_config(), **own}
+        names = ("width", "group_width", "strides", "synchronized", "group_replicas", "keeps_convolutions_only")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
@@ -180,8 +193,8 @@ class RegNetY(keras.Model):
             synchronized: of `BatchNormalization`.
             group_replicas: of `BatchNormalization`.
             activation_checkpointing: what the backward pass computes again from what the forward pass has kept: "none",
-                each "block" from its input, or each "stage" from its own. Blocks are then inside of other layers; the
-                paths of variables stay.
+                what lies after a "convolution" up to the next one, each "block" from its input, or each "stage" from
+                its own. Blocks and stages are then inside of other layers; the paths of variables stay.
             name: of the model.
             dtype: dtype or dtype policy of every layer; None for Keras's global policy.
             **kwargs: of `keras.Model`.
@@ -202,6 +215,7 @@ class RegNetY(keras.Model):
                     stage.width,
                     group_width=stage.group_width,
                     strides=2 if block == 1 else 1,
+                    keeps_convolutions_only=activation_checkpointing == "convolution",
                     name=f"stage{number}_block{block}",
                     **layer_kwargs,
                 )

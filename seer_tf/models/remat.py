@@ -4,7 +4,8 @@
 replicas. So the first pass leaves its batch statistics behind, and the second takes them as they are.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -28,6 +29,22 @@ class BatchStatistics:
         self.repeated = False
 
 
+def recomputed(forward: Callable[[tf.Tensor, BatchStatistics], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function of which only the argument is kept; the backward pass computes again what it needs.
+
+    Args:
+        forward: gives its second argument to the batch normalisations that it calls.
+    """
+    statistics = BatchStatistics()
+
+    def with_statistics(x: tf.Tensor) -> tf.Tensor:
+        x = forward(x, statistics)
+        statistics.repeated = True
+        return x
+
+    return tf.recompute_grad(with_statistics)
+
+
 @keras.saving.register_keras_serializable(package="seer_tf")
 class Recomputed(keras.layers.Layer):
     """Blocks in a row, of which in training only the input is kept; the backward pass computes the rest again."""
@@ -47,18 +64,11 @@ class Recomputed(keras.layers.Layer):
         """Returns the last block's [B, h, w, C]."""
         if not training:
             return self._forward(inputs, training=False)
-        statistics = BatchStatistics()
+        return recomputed(functools.partial(self._forward, training=True))(inputs)
 
-        def forward(x: tf.Tensor) -> tf.Tensor:
-            x = self._forward(x, training=True, statistics=statistics)
-            statistics.repeated = True
-            return x
-
-        return tf.recompute_grad(forward)(inputs)
-
-    def _forward(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+    def _forward(self, x: tf.Tensor, statistics: BatchStatistics | None = None, *, training: bool) -> tf.Tensor:
         for block in self.blocks:
-            x = block(x, **kwargs)
+            x = block(x, training=training, statistics=statistics)
         return x
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -88,7 +98,7 @@ def checkpointed(
     on `kind`.
 
     Args:
-        blocks: of the stage, not built.
+        blocks: of the stage, not built. With the kind "convolution" they see to it themselves.
         kind: one of `ACTIVATION_CHECKPOINTING`: what is computed again at once, if anything.
         stage_name: the beginning of the names of the layers that hold blocks.
         input_shape: of the first block.
@@ -101,7 +111,7 @@ def checkpointed(
     for block in blocks:
         block.build(input_shape)
         input_shape = block.compute_output_shape(input_shape)
-    if kind == "none":
+    if kind in ("none", "convolution"):
         return blocks
     if kind == "block":
         return [Recomputed([block], name=f"{block.name}_recomputed", dtype=block.dtype_policy) for block in blocks]

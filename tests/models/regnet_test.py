@@ -103,7 +103,17 @@ LAYERS: list[tuple[type[keras.layers.Layer], dict[str, Any]]] = [
     (BatchNormalization, {"momentum": 0.7, "epsilon": 1e-3, "synchronized": True, "group_replicas": 2}),
     (SqueezeExcitation, {"squeeze_width": 3}),
     (Stem, {"width": 8, "strides": 1, "synchronized": True, "group_replicas": 2}),
-    (BottleneckBlock, {"width": 8, "group_width": 4, "strides": 2, "synchronized": True, "group_replicas": 2}),
+    (
+        BottleneckBlock,
+        {
+            "width": 8,
+            "group_width": 4,
+            "strides": 2,
+            "synchronized": True,
+            "group_replicas": 2,
+            "keeps_convolutions_only": True,
+        },
+    ),
 ]
 
 
