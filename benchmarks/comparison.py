@@ -7,6 +7,7 @@ like. Where that interval leaves open who is faster, the verdict says so, and wh
 
 import collections
 import dataclasses
+import functools
 import math
 import statistics
 import time
@@ -17,6 +18,7 @@ from benchmarks.floors import Limits, Work
 
 _CONFIDENCE = 0.9
 _FEWEST_ROUNDS = 5  # of fewer even the range of all ratios holds the median less often than that
+_SETTLED_SECONDS = 0.05  # by then, threads have given up waiting for more of their last work
 _ALIKE = 1.1  # an interval narrower than this around one is a tie, not noise
 
 Contestant = Callable[[], object]
@@ -167,10 +169,17 @@ def compare(
         rounds: how often each is timed.
         work: what there is to do at least, for the floor; the machine's rates are measured in every round.
         num_images: in one call; 0 where a call is not one of images.
-        prepare: what is done before each call of a contestant and is not timed, by name; for others it is a call.
+        prepare: what is done before each call of a contestant and is not timed, by name; for others it is calls.
     """
-    # The threads of who came before still wait by spinning, and the caches are theirs: so a call comes first.
-    before = {**contestants, **(prepare or {})}
+
+    def settle(name: str) -> None:
+        """Calls before it counts: the threads of who came before still wait by spinning, and the caches are theirs."""
+        until = time.perf_counter() + _SETTLED_SECONDS
+        contestants[name]()
+        while time.perf_counter() < until:
+            contestants[name]()
+
+    before = {name: functools.partial(settle, name) for name in contestants} | dict(prepare or {})
 
     def timed(name: str) -> float:
         before[name]()

@@ -13,6 +13,10 @@ from absl import logging
 from seer_tf import distribution
 from seer_tf.models.remat import BatchStatistics
 
+# On CPUs, oneDNN's batch norm in bfloat16 is a general one, slower than that in float32 with both casts, unless the
+# width is a multiple of this.
+_FAST_BFLOAT16_WIDTH = 16
+
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class Conv2D(keras.layers.Layer):
@@ -99,10 +103,15 @@ def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
 
 def _has_grouped_gradient(inputs: tf.Tensor) -> bool:
     """Returns whether `tf.nn.conv2d` in groups has a gradient where and as `inputs` will be computed."""
+    return not _is_on_cpu(inputs) or _has_grouped_gradient_on_cpu(inputs.dtype)
+
+
+def _is_on_cpu(inputs: tf.Tensor) -> bool:
+    """Returns whether `inputs` will be computed on a CPU."""
     device = tf.DeviceSpec.from_string(tf.identity(inputs).device).device_type
     if device is None:
         device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    return device != "CPU" or _has_grouped_gradient_on_cpu(inputs.dtype)
+    return device == "CPU"
 
 
 @functools.cache
@@ -204,6 +213,8 @@ class BatchNormalization(keras.layers.Layer):
     def _fused(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns outputs, mean [C] and unbiased variance [C]."""
         images = inputs if inputs.shape.rank == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
+        if inputs.dtype == tf.bfloat16 and inputs.shape[-1] % _FAST_BFLOAT16_WIDTH and _is_on_cpu(inputs):
+            images = tf.cast(images, tf.float32)
         unused = tf.zeros([0])
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=images,
@@ -214,7 +225,8 @@ class BatchNormalization(keras.layers.Layer):
             epsilon=self.epsilon,
             is_training=training,
         )
-        return outputs if images is inputs else tf.reshape(outputs, tf.shape(inputs)), mean, variance
+        outputs = outputs if inputs.shape.rank == 4 else tf.reshape(outputs, tf.shape(inputs))
+        return tf.cast(outputs, inputs.dtype), mean, variance
 
     def _composed(
         self, inputs: tf.Tensor, training: bool, statistics: BatchStatistics | None

@@ -149,6 +149,8 @@ BATCH_NORM_CASES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "fused": ({"dtype": "float32"}, (4, 3, 5, 6)),
     "fused on vectors": ({"dtype": "float32"}, (40, 6)),
     "half precision": ({"dtype": "mixed_bfloat16"}, (4, 3, 5, 6)),
+    "half precision on vectors": ({"dtype": "mixed_bfloat16"}, (40, 6)),
+    "half precision of a width that oneDNN has": ({"dtype": "mixed_bfloat16"}, (4, 3, 5, 16)),
     "synchronised": ({"dtype": "float32", "synchronized": True}, (4, 3, 5, 6)),
     "synchronised vectors": ({"dtype": "float32", "synchronized": True}, (40, 6)),
     "synchronised half precision": ({"dtype": "mixed_float16", "synchronized": True}, (4, 3, 5, 6)),
@@ -160,8 +162,8 @@ BATCH_NORM_CASES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
 def test_batch_normalization_equals_its_definition(case: str) -> None:
     kwargs, shape = BATCH_NORM_CASES[case]
     random = np.random.default_rng(1)
-    x = random.normal(loc=random.normal(size=6), scale=2.0, size=shape)
-    gamma, beta = random.normal(size=(2, 6))
+    x = random.normal(loc=random.normal(size=shape[-1]), scale=2.0, size=shape)
+    gamma, beta = random.normal(size=(2, shape[-1]))
     layer = BatchNormalization(momentum=0.7, **kwargs)
     layer.build(shape)
     layer.gamma.assign(gamma)
@@ -194,6 +196,16 @@ def test_the_paths_of_batch_normalization_have_equal_gradients() -> None:
     for path in gradients[:2]:
         for gradient, expected in zip(path, gradients[2], strict=True):
             np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("width", "dtype"), [(32, tf.bfloat16), (24, tf.float32)])
+def test_bfloat16_is_normalised_in_the_dtype_that_is_fast_at_its_width(width: int, dtype: tf.DType) -> None:
+    layer = BatchNormalization(dtype="mixed_bfloat16")
+    normalized = tf.function(lambda inputs: layer(inputs, training=True))
+    inputs = tf.random.stateless_normal([2, 3, 3, width], [0, 0], dtype=tf.bfloat16)
+    assert normalized(inputs).dtype == tf.bfloat16
+    operations = normalized.get_concrete_function(inputs).graph.get_operations()
+    assert [op.get_attr("T") for op in operations if op.type == "FusedBatchNormV3"] == [dtype]
 
 
 def test_frozen_batch_normalization_keeps_its_statistics() -> None:
