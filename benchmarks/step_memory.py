@@ -26,6 +26,8 @@ CASES: tuple[tuple[str, int, tuple[int, int], tuple[str, ...]], ...] = (
     ("400MF", 48, (96, 48), ()),
     ("4GF", 24, (96, 48), ()),
     ("16GF", 12, (96, 48), ()),
+    ("400MF", 48, (96, 48), ("backbone.activation_checkpointing=convolution",)),
+    ("4GF", 24, (96, 48), ("backbone.activation_checkpointing=convolution",)),
 )
 
 

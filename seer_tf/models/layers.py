@@ -4,6 +4,7 @@ Shapes: B images, h x w pixels, C channels. Weights keep the layout of a convolu
 """
 
 import functools
+import math
 from typing import Any
 
 import keras
@@ -16,6 +17,9 @@ from seer_tf.models.remat import BatchStatistics
 # On CPUs, oneDNN's batch norm in bfloat16 is a general one, slower than that in float32 with both casts, unless the
 # width is a multiple of this.
 _FAST_BFLOAT16_WIDTH = 16
+# Numbers for each filter. Larger ones are where images are small: there a pass over kernels takes as long as one over
+# activations, and for few images far longer.
+_SMALL_KERNEL = 512
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
@@ -294,7 +298,7 @@ def convolved_and_normalized(
 ) -> tf.Tensor:
     """Convolves, then normalises, then applies ReLU where it is wanted.
 
-    In inference the normalisation is a factor of the kernel and a bias, which saves a pass over the activations.
+    In inference the normalisation is a factor of a small kernel and a bias, which saves a pass over the activations.
 
     Args:
         conv: convolution, without bias.
@@ -304,12 +308,12 @@ def convolved_and_normalized(
         training: of `BatchNormalization.call`.
         statistics: of `BatchNormalization.call`.
     """
-    if training:
-        outputs = bn(conv(inputs), training=training, statistics=statistics)
-        return tf.nn.relu(outputs) if relu else outputs
-    scale, shift = bn.affine()
-    kernel = tf.cast(conv.kernel, scale.dtype) * scale
-    return conv.convolve(inputs, tf.cast(kernel, inputs.dtype), tf.cast(shift, inputs.dtype), relu=relu)
+    if not training and math.prod(conv.kernel.shape[:-1]) <= _SMALL_KERNEL:
+        scale, shift = bn.affine()
+        kernel = tf.cast(conv.kernel, scale.dtype) * scale
+        return conv.convolve(inputs, tf.cast(kernel, inputs.dtype), tf.cast(shift, inputs.dtype), relu=relu)
+    outputs = bn(conv(inputs), training=training, statistics=statistics)
+    return tf.nn.relu(outputs) if relu else outputs
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")

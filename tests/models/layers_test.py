@@ -316,13 +316,24 @@ def test_squeeze_excitation_gates_every_channel() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize(("kernel_size", "strides", "groups"), [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 3)])
-def test_in_inference_normalisation_is_a_part_of_the_convolution(
-    dtype: str, kernel_size: int, strides: int, groups: int
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "groups", "width", "relu", "in_one"),
+    [
+        (1, 1, 1, 6, False, True),
+        (1, 1, 1, 6, True, True),
+        (1, 2, 1, 6, True, True),
+        (3, 1, 1, 6, False, True),
+        (3, 2, 3, 6, True, True),
+        (1, 1, 1, 513, True, False),
+        (3, 2, 3, 174, False, False),
+    ],
+)
+def test_in_inference_normalisation_is_a_part_of_a_convolution_with_a_small_kernel(
+    dtype: str, kernel_size: int, strides: int, groups: int, width: int, relu: bool, in_one: bool
 ) -> None:
-    """The result is that of one after the other, by NumPy; nothing normalises the activations any more."""
+    """The result is that of one after the other, by NumPy; with a small kernel no pass normalises the activations."""
     random = np.random.default_rng(0)
-    x = random.normal(size=(2, 4, 5, 6))
+    x = random.normal(size=(2, 4, 5, width))
     conv, bn = Conv2D(6, kernel_size, strides=strides, groups=groups, dtype=dtype), BatchNormalization(dtype=dtype)
     conv.build(x.shape)
     bn.build(conv.compute_output_shape(x.shape))
@@ -332,16 +343,18 @@ def test_in_inference_normalisation_is_a_part_of_the_convolution(
     gamma, beta, mean, variance = (variable.numpy().astype(np.float64) for variable in bn.variables)
     kernel = conv.kernel.numpy().astype(np.float64)
     expected = (convolve(x, kernel, strides=strides, groups=groups) - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+    expected = np.maximum(expected, 0) if relu else expected
 
     @tf.function
     def normalized(inputs: tf.Tensor) -> tf.Tensor:
-        return layers.convolved_and_normalized(conv, bn, inputs)
+        return layers.convolved_and_normalized(conv, bn, inputs, relu=relu)
 
     inputs = tf.constant(x, conv.compute_dtype)
     tolerance = TOLERANCES[conv.compute_dtype] * np.abs(expected).max()
     np.testing.assert_allclose(tf.cast(normalized(inputs), tf.float64), expected, atol=tolerance)
     operations = {op.type for op in normalized.get_concrete_function(inputs).graph.get_operations()}
-    assert "FusedBatchNormV3" not in operations and "BiasAdd" in operations
+    assert ("BiasAdd" in operations) == in_one
+    assert not in_one or "FusedBatchNormV3" not in operations
 
 
 def test_in_training_normalisation_moves_its_statistics() -> None:
