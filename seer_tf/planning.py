@@ -98,16 +98,16 @@ class _Block:
     Attributes:
         stage: that it is in.
         input: of the block.
-        inner: results of the first two convolutions, which are normalised.
-        outer: those of the last one and of the shortcut, which are too.
-        others: what lies between the convolutions.
+        inner: result of each of the first two convolutions, which is normalised.
+        between: what lies after each of them, up to the next one.
+        outer: results of the last convolution and of the shortcut, which are normalised too.
     """
 
     stage: int
     input: int
-    inner: int
+    inner: tuple[int, int]
+    between: tuple[int, int]
     outer: int
-    others: int
 
 
 def plan(config: Config, num_devices: int) -> Plan:
@@ -254,14 +254,15 @@ def _trunk(blocks: list[_Block], checkpointing: str, element: int, normalized: i
     """Returns bytes for one image: of what is kept, and of the largest part that is computed again at once."""
 
     def whole(part: list[_Block]) -> int:
-        elements = sum(block.input + block.others for block in part)
-        return elements * element + sum(block.inner + block.outer for block in part) * normalized
+        elements = sum(block.input + sum(block.between) for block in part)
+        return elements * element + sum(sum(block.inner) + block.outer for block in part) * normalized
 
     if checkpointing == "none":
         return whole(blocks), 0
     if checkpointing == "convolution":
-        kept = sum((block.input + block.inner) * element + block.outer * normalized for block in blocks)
-        return kept, max(block.inner * normalized + block.others * element for block in blocks)
+        kept = sum((block.input + sum(block.inner)) * element + block.outer * normalized for block in blocks)
+        segments = [segment for block in blocks for segment in zip(block.inner, block.between, strict=True)]
+        return kept, max(inner * (normalized - element) + between * element for inner, between in segments)
     parts = [[block] for block in blocks]
     if checkpointing == "stage":
         parts = [list(group) for _, group in itertools.groupby(blocks, key=lambda block: block.stage)]
@@ -280,9 +281,9 @@ def _blocks(config: Config, side: int) -> Iterator[_Block]:
             yield _Block(
                 stage=number,
                 input=width_in * side_in**2,
-                inner=pixels_in + pixels,
+                inner=(pixels_in, pixels),
+                between=(pixels_in + padded, 2 * pixels),  # after ReLU, and after squeeze-and-excitation
                 outer=pixels * (2 if first else 1),
-                others=pixels_in + padded + 2 * pixels,  # after both ReLUs, and after squeeze-and-excitation
             )
             width_in = stage.width
 
