@@ -173,7 +173,7 @@ class Images(Source):
     def read(self, index):
         return self.encoded
 
-features = lambda images: {"avgpool": tf.zeros([len(images), 4096])}
+features = lambda images: {"avgpool": tf.zeros([tf.shape(images)[0], 4096])}
 extractor = Extractor(features, {"avgpool": Pooling(1, 1, 4096)}, "", "", Transform(8))
 write_features(extractor, Images(), sys.argv[2], data="", shard_bytes=2 ** 23)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
