@@ -177,9 +177,9 @@ def fitting(config: Config, num_devices: int, device_bytes: int) -> tuple[list[s
 def _remedies(config: Config, num_devices: int) -> Iterator[str]:
     if config.run.precision in ("float32", "float64"):
         yield "run.precision=mixed_bfloat16"
-    for cheap, dear in itertools.pairwise(("none", "convolution", "block")):
-        if config.backbone.activation_checkpointing in ("none", cheap):
-            yield f"backbone.activation_checkpointing={dear}"
+    dearer = {"none": ("convolution", "block"), "convolution": ("block",)}
+    for kind in dearer.get(config.backbone.activation_checkpointing, ()):
+        yield f"backbone.activation_checkpointing={kind}"
     images = config.data.global_batch_size // num_devices
     for steps in range(config.run.accumulation_steps + 1, images + 1):
         if images % steps == 0:

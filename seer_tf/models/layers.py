@@ -312,8 +312,7 @@ def convolved_and_normalized(
         scale, shift = bn.affine()
         kernel = tf.cast(conv.kernel, scale.dtype) * scale
         return conv.convolve(inputs, tf.cast(kernel, inputs.dtype), tf.cast(shift, inputs.dtype), relu=relu)
-    outputs = bn(conv(inputs), training=training, statistics=statistics)
-    return tf.nn.relu(outputs) if relu else outputs
+    return _finished(bn(conv(inputs), training=training, statistics=statistics), None, relu=relu)
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")

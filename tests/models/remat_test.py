@@ -105,7 +105,10 @@ def test_every_number_is_that_of_a_step_without_it(
     kind: str, dtype: str, sides: tuple[int, ...], num_replicas: int
 ) -> None:
     expected, actual = (_step(each, dtype, sides, num_replicas) for each in ("none", kind))
-    assert (actual.num_convolutions == expected.num_convolutions) == (kind == "convolution")
+    if kind == "convolution":
+        assert actual.num_convolutions == expected.num_convolutions
+    else:
+        assert actual.num_convolutions > expected.num_convolutions
     assert actual.values.keys() == expected.values.keys()
     for name, value in expected.values.items():
         assert np.linalg.norm(value) > 0, name
