@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from seer_tf.data.folder import FolderSource
+from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
 from seer_tf.export import formats
 from seer_tf.export.delivery import export
@@ -41,8 +42,8 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    """With prototypes, and a notice of a licence."""
-    return tiny_network().selected("prototypes")
+    """With prototypes; it resizes whatever comes, as a released network does, even a square of its own size."""
+    return dataclasses.replace(tiny_network().selected("prototypes"), transform=Transform(SIZE_PX, 40))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_the_card_says_what_it_is(exported):
     assert metadata["variant"] == "of two stages" and metadata["feature_dim"] == NUM_FEATURES
     assert metadata["outputs"]["cluster"]["dtype"] == "int32" and metadata["metrics"] == [_METRICS]
     preprocessing = metadata["preprocessing"]
-    assert (preprocessing["resize_shorter_side_px"], preprocessing["center_crop_px"]) == (37, SIZE_PX)
+    assert (preprocessing["resize_shorter_side_px"], preprocessing["center_crop_px"]) == (40, SIZE_PX)
     assert preprocessing["mean"] == [0.485, 0.456, 0.406] and "JPEG" in preprocessing["exif_orientation"]
     assert metadata["versions"]["tensorflow"] == tf.__version__
     assert metadata["files"] == [dataclasses.asdict(file) for file in files]

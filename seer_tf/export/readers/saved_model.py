@@ -11,14 +11,14 @@ serve = tf.saved_model.load(model).signatures
 files = [path.read_bytes() for path in sorted(pathlib.Path(given).glob("*.image"))]
 wholes = [np.load(path) for path in sorted(pathlib.Path(given).glob("*.whole.npy"))]
 answers = {
-    "serve": serve["serve"](images=np.load(f"{given}/crops.npy")),
     "serve_float": serve["serve_float"](crops=np.load(f"{given}/normalized.npy")),
     "serve_encoded": serve["serve_encoded"](encoded=tf.constant([b"no image", *files])),
 }
 assert answers["serve_encoded"].pop("valid").numpy().tolist() == [False] + [True] * len(files)
 found = {f"{name}/{key}": value.numpy() for name, answer in answers.items() for key, value in answer.items()}
 found = {name: value[1:] if name.startswith("serve_encoded/") else value for name, value in found.items()}
-each = [serve["serve"](images=image[None]) for image in wholes]
-found |= {f"one by one/{key}": np.concatenate([answer[key] for answer in each]) for key in each[0]}
+# A batch has one size, and the images have many: each goes with itself turned round, which must not take its place.
+each = [serve["serve"](images=np.stack([image, image[::-1, ::-1]])) for image in wholes]
+found |= {f"serve/{key}": np.concatenate([answer[key][:1] for answer in each]) for key in each[0]}
 # Strings come as objects, which a file of arrays would have to pickle.
 np.savez(outputs, **{name: value.astype("S") if value.dtype == object else value for name, value in found.items()})
