@@ -158,7 +158,8 @@ def _write_records(path: Path, images: Mapping[str, Sequence], features: Mapping
         for row, (name, classes) in enumerate(zip(images["ids"], images["classes"], strict=True)):
             entries = {"image/id": _bytes(name.encode()), "label": _integers(classes)}
             entries |= {f"features/{stage}": _bytes(values[row].tobytes()) for stage, values in features.items()}
-            writer.write(tf.train.Example(features=tf.train.Features(feature=entries)).SerializeToString())
+            example = tf.train.Example(features=tf.train.Features(feature=entries))
+            writer.write(example.SerializeToString(deterministic=True))  # or else the order of entries is by chance
 
 
 def _bytes(value: bytes) -> tf.train.Feature:
