@@ -58,8 +58,7 @@ def _scores(prototypes: int) -> np.ndarray:
 
 def _ours(scores: np.ndarray) -> Contestant:
     ours = tf.constant(scores)
-    codes = tf.function(lambda: sinkhorn(ours, epsilon=_EPSILON, num_iterations=_ITERATIONS))
-    return lambda: codes().numpy()
+    return tf.function(lambda: sinkhorn(ours, epsilon=_EPSILON, num_iterations=_ITERATIONS), autograph=False)
 
 
 def _theirs(scores: np.ndarray, *, compiled: bool) -> Contestant:

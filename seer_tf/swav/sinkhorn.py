@@ -12,6 +12,8 @@ adds 1e-12 to all of Q; here the factor of that prototype has a limit, and the o
 
 import functools
 import math
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import tensorflow as tf
 
@@ -21,6 +23,9 @@ from seer_tf.errors import InputError
 # Of the largest finite number: a factor of a prototype, times any number of prototypes, stays finite, and so does one
 # divided by that.
 _LIMIT_EXPONENT = 0.8
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted: tf.Tensor | None = None) -> tf.Tensor:
@@ -57,36 +62,82 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted:
         scores = tf.cast(scores, tf.float32)
     shape = tf.shape(scores)
     scores = tf.reshape(tf.stop_gradient(scores), [math.prod(scores.shape[:-2]), shape[-2], shape[-1]])  # [P, B, K]
-    problems = tf.unstack(scores)  # [B, K] each; on CPUs a product of P matrices in one operation takes twice as long
-    row_largest = [tf.reduce_max(problem, axis=-1, keepdims=True) for problem in problems]  # [B, 1]
-    m = [tf.exp((problem - rows) * (1.0 / epsilon)) for problem, rows in zip(problems, row_largest, strict=True)]
-    # Of an image that does not take part the factor stays zero.
-    largest = _largest([_counted(rows, counted, otherwise=scores.dtype.min) for rows in row_largest])
-    begun = [tf.exp((rows - most) * (1.0 / epsilon)) for rows, most in zip(row_largest, largest, strict=True)]
-    v = [_counted(factors, counted) for factors in begun]  # [B, 1]
-    limit = tf.constant(scores.dtype.max**_LIMIT_EXPONENT, scores.dtype)
-    for _ in range(num_iterations):
-        own_sums = [_weighted_sums(*pair, axis=0) for pair in zip(m, v, strict=True)]
-        u = [tf.minimum(1.0 / sums, limit) for sums in distribution.all_reduce_together(own_sums)]  # [1, K]
-        v = [_counted(1.0 / _weighted_sums(*pair, axis=1), counted) for pair in zip(m, u, strict=True)]
-    return tf.reshape(tf.stack([functools.reduce(tf.multiply, parts) for parts in zip(m, u, v, strict=True)]), shape)
+    counted = tf.fill([shape[-2]], True) if counted is None else counted
+    m, row_largest = _begun(scores, epsilon)
+    own_sums = _first_sums(m, row_largest, _largest(row_largest, counted), counted, epsilon)
+    for _ in range(num_iterations - 1):
+        own_sums = _next_sums(m, distribution.all_reduce(own_sums), counted)
+    return tf.reshape(_codes(m, distribution.all_reduce(own_sums), counted), shape)
+
+
+def _compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Makes what a replica does between two reductions one pass by XLA, where single operations make several.
+
+    Not for GPUs: there XLA needs files of CUDA that an installation of TensorFlow may lack.
+    """
+    compiled = tf.function(function, autograph=False, jit_compile=True, reduce_retracing=True)
+
+    @functools.wraps(function)
+    def call(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        return (function if _on_gpu() else compiled)(*arguments, **options)
+
+    return call
+
+
+def _on_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+@_compiled
+def _begun(scores: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns M [P, B, K] and the largest score of each row, [P, B, 1]."""
+    row_largest = tf.reduce_max(scores, axis=-1, keepdims=True)
+    return tf.exp((scores - row_largest) * (1.0 / epsilon)), row_largest
+
+
+@_compiled
+def _first_sums(
+    m: tf.Tensor, row_largest: tf.Tensor, largest: tf.Tensor, counted: tf.Tensor, epsilon: float
+) -> tf.Tensor:
+    """Returns this replica's sums over images, [P, 1, K], of M times what its rows were divided by."""
+    return _weighted_sums(m, _of_counted(tf.exp((row_largest - largest) * (1.0 / epsilon)), counted), axis=-2)
+
+
+@_compiled
+def _next_sums(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    """Returns this replica's sums over images, [P, 1, K], after an iteration with the sums of all replicas."""
+    _, v = _factors(m, sums, counted)
+    return _weighted_sums(m, v, axis=-2)
+
+
+@_compiled
+def _codes(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    """Returns Q [P, B, K] after an iteration with the sums of all replicas."""
+    u, v = _factors(m, sums, counted)
+    return m * u * v
+
+
+def _factors(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns u [P, 1, K] and v [P, B, 1] of an iteration."""
+    u = tf.minimum(1.0 / sums, tf.constant(m.dtype.max**_LIMIT_EXPONENT, m.dtype))
+    return u, _of_counted(1.0 / _weighted_sums(m, u, axis=-1), counted)
 
 
 def _weighted_sums(m: tf.Tensor, weights: tf.Tensor, *, axis: int) -> tf.Tensor:
-    """Returns the sums of m [B, K] times weights over images, [1, K], or over prototypes, [B, 1]."""
-    if tf.config.list_logical_devices("GPU"):
+    """Returns the sums of M [P, B, K] times weights over images, [P, 1, K], or over prototypes, [P, B, 1]."""
+    if _on_gpu():
         return tf.reduce_sum(m * weights, axis=axis, keepdims=True)  # TF32 would round a matrix product to 10 bits
-    return tf.matmul(weights, m, transpose_a=True) if axis == 0 else tf.matmul(m, weights, transpose_b=True)
+    return tf.matmul(weights, m, transpose_a=True) if axis == -2 else tf.matmul(m, weights, transpose_b=True)
 
 
-def _counted(x: tf.Tensor, counted: tf.Tensor | None, *, otherwise: float = 0.0) -> tf.Tensor:
-    """Returns [B, 1] with another value in the rows that do not take part."""
-    return x if counted is None else tf.where(counted[:, tf.newaxis], x, tf.constant(otherwise, x.dtype))
+def _of_counted(x: tf.Tensor, counted: tf.Tensor, *, otherwise: float = 0.0) -> tf.Tensor:
+    """Returns [P, B, 1] with another value in the rows that do not take part."""
+    return tf.where(counted[:, tf.newaxis], x, tf.constant(otherwise, x.dtype))
 
 
-def _largest(row_largest: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Returns the largest of each problem over all replicas, scalars, by SUM: there is no MAX of replicas."""
-    local = tf.stack([tf.reduce_max(rows, keepdims=True)[0] for rows in row_largest])  # [P, 1]
+def _largest(row_largest: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    """Returns the largest of each problem over all replicas, [P, 1, 1], by SUM: there is no MAX of replicas."""
+    local = tf.reduce_max(_of_counted(row_largest, counted, otherwise=row_largest.dtype.min), axis=-2)  # [P, 1]
     own_place = tf.range(distribution.num_replicas()) == distribution.replica_id()  # [R]
     gathered = distribution.all_reduce(tf.where(own_place, local, tf.zeros_like(local)))  # [P, R]
-    return tf.unstack(tf.reduce_max(gathered, axis=-1))
+    return tf.reduce_max(gathered, axis=-1)[:, tf.newaxis, tf.newaxis]
