@@ -63,15 +63,22 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted:
     shape = tf.shape(scores)
     scores = tf.reshape(tf.stop_gradient(scores), [math.prod(scores.shape[:-2]), shape[-2], shape[-1]])  # [P, B, K]
     counted = tf.fill([shape[-2]], True) if counted is None else counted
-    m, row_largest = _begun(scores, epsilon)
-    own_sums = _first_sums(m, row_largest, _largest(row_largest, counted), counted, epsilon)
+    # A single replica reduces nothing, so that all of it can be compiled together.
+    codes = _codes if distribution.num_replicas() > 1 else _compiled(_codes)
+    return tf.reshape(codes(scores, counted, epsilon, num_iterations), shape)
+
+
+def _codes(scores: tf.Tensor, counted: tf.Tensor, epsilon: float, num_iterations: int) -> tf.Tensor:
+    m, own_sums, own_largest = _begun(scores, counted, epsilon)
+    own_sums *= tf.exp((own_largest - _largest(own_largest)) * (1.0 / epsilon))
     for _ in range(num_iterations - 1):
         own_sums = _next_sums(m, distribution.all_reduce(own_sums), counted)
-    return tf.reshape(_codes(m, distribution.all_reduce(own_sums), counted), shape)
+    return _last(m, distribution.all_reduce(own_sums), counted)
 
 
+@functools.cache
 def _compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Makes what a replica does between two reductions one pass by XLA, where single operations make several.
+    """Has XLA make one pass of what single operations make several of.
 
     Not for GPUs: there XLA needs files of CUDA that an installation of TensorFlow may lack.
     """
@@ -89,18 +96,13 @@ def _on_gpu() -> bool:
 
 
 @_compiled
-def _begun(scores: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns M [P, B, K] and the largest score of each row, [P, B, 1]."""
-    row_largest = tf.reduce_max(scores, axis=-1, keepdims=True)
-    return tf.exp((scores - row_largest) * (1.0 / epsilon)), row_largest
-
-
-@_compiled
-def _first_sums(
-    m: tf.Tensor, row_largest: tf.Tensor, largest: tf.Tensor, counted: tf.Tensor, epsilon: float
-) -> tf.Tensor:
-    """Returns this replica's sums over images, [P, 1, K], of M times what its rows were divided by."""
-    return _weighted_sums(m, _of_counted(tf.exp((row_largest - largest) * (1.0 / epsilon)), counted), axis=-2)
+def _begun(scores: tf.Tensor, counted: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns M [P, B, K]; the sums of exp((scores - largest) / epsilon) over images, [P, 1, K]; largest, [P, 1, 1]."""
+    row_largest = tf.reduce_max(scores, axis=-1, keepdims=True)  # [P, B, 1]
+    largest = tf.reduce_max(_of_counted(row_largest, counted, otherwise=scores.dtype.min), axis=-2, keepdims=True)
+    m = tf.exp((scores - row_largest) * (1.0 / epsilon))
+    v = _of_counted(tf.exp((row_largest - largest) * (1.0 / epsilon)), counted)
+    return m, _weighted_sums(m, v, axis=-2), largest
 
 
 @_compiled
@@ -111,7 +113,7 @@ def _next_sums(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
 
 
 @_compiled
-def _codes(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+def _last(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
     """Returns Q [P, B, K] after an iteration with the sums of all replicas."""
     u, v = _factors(m, sums, counted)
     return m * u * v
@@ -135,9 +137,8 @@ def _of_counted(x: tf.Tensor, counted: tf.Tensor, *, otherwise: float = 0.0) -> 
     return tf.where(counted[:, tf.newaxis], x, tf.constant(otherwise, x.dtype))
 
 
-def _largest(row_largest: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+def _largest(own_largest: tf.Tensor) -> tf.Tensor:
     """Returns the largest of each problem over all replicas, [P, 1, 1], by SUM: there is no MAX of replicas."""
-    local = tf.reduce_max(_of_counted(row_largest, counted, otherwise=row_largest.dtype.min), axis=-2)  # [P, 1]
     own_place = tf.range(distribution.num_replicas()) == distribution.replica_id()  # [R]
-    gathered = distribution.all_reduce(tf.where(own_place, local, tf.zeros_like(local)))  # [P, R]
-    return tf.reduce_max(gathered, axis=-1)[:, tf.newaxis, tf.newaxis]
+    gathered = distribution.all_reduce(tf.where(own_place, own_largest, tf.zeros_like(own_largest)))  # [P, 1, R]
+    return tf.reduce_max(gathered, axis=-1, keepdims=True)
