@@ -7,13 +7,22 @@ the velocity, and its weight decay outside the gradient. No variable is left out
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from seer_tf import distribution
 from seer_tf.errors import InputError
+
+
+class _Update(NamedTuple):
+    """What a variable and its velocity are, and become; the new ones in the velocity's precision."""
+
+    value: tf.Tensor
+    velocity: tf.Tensor
+    new_value: tf.Tensor
+    new_velocity: tf.Tensor
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
@@ -92,9 +101,9 @@ class LARS(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one variable and its velocity; the base class calls it with the gradient summed over replicas."""
-        [(new_value, new_velocity)] = self._steps([(gradient, variable)], learning_rate)
-        self.assign(self.velocity(variable), new_velocity)
-        self.assign(variable, new_value)
+        [update], _ = self._updates([(gradient, variable)], learning_rate)
+        self.assign(self.velocity(variable), update.new_velocity)
+        self.assign(variable, update.new_value)
 
     def apply_reduced(
         self,
@@ -104,7 +113,7 @@ class LARS(keras.optimizers.Optimizer):
         finite: tf.Tensor,
         frozen: Mapping[str, tf.Tensor] | None = None,
         constraints: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] | None = None,
-    ) -> None:
+    ) -> tf.Tensor:
         """Takes one step with gradients that are already reduced over the replicas; reduces nothing.
 
         Works in a replica's step, in a `tf.function`, and eagerly. All replicas must give the same arguments. Nothing
@@ -119,6 +128,9 @@ class LARS(keras.optimizers.Optimizer):
             constraints: by the path of a variable, what makes its new value out of the one that the step gives, e.g.
                 the projection on unit norm.
 
+        Returns:
+            What each gradient that was given is multiplied by in this step, float [gradients]; one for the plain step.
+
         Raises:
             InputError: `frozen` or `constraints` names a variable that is not among `variables`.
         """
@@ -129,25 +141,18 @@ class LARS(keras.optimizers.Optimizer):
             raise InputError.unknown("variable", min(unknown), [v.path for v in variables])
         given = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         skip = tf.logical_not(finite)
-        updates = []
-        for (_, variable), (value, velocity) in zip(given, self._steps(given, self.learning_rate), strict=True):
+        updates, trust_ratios = self._updates(given, self.learning_rate)
+        assigned = []
+        for (_, variable), update in zip(given, updates, strict=True):
             keep = tf.logical_or(skip, frozen[variable.path]) if variable.path in frozen else skip
+            new_value = update.new_value
             if variable.path in constraints:
-                value = constraints[variable.path](value)
-            for target, new in ((variable.value, value), (self.velocity(variable).value, velocity)):
-                updates.append((target, tf.where(keep, target, tf.cast(new, target.dtype))))
-        distribution.assign(updates)
+                new_value = constraints[variable.path](new_value)
+            assigned.append((variable.value, tf.where(keep, update.value, tf.cast(new_value, update.value.dtype))))
+            assigned.append((self.velocity(variable).value, tf.where(keep, update.velocity, update.new_velocity)))
+        distribution.assign(assigned)
         self._iterations.assign_add(tf.cast(finite, self._iterations.dtype))
-
-    def trust_ratios(self, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable]) -> tf.Tensor:
-        """Returns what each gradient is multiplied by in a step now, float [variables]; one for the plain step.
-
-        Args:
-            gradients: reduced over the replicas, one for each variable.
-            variables: those the optimizer was built with.
-        """
-        scales, _ = self._scales_and_decays(list(zip(gradients, variables, strict=True)), self.learning_rate)
-        return tf.stack(scales)
+        return trust_ratios
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
@@ -166,43 +171,51 @@ class LARS(keras.optimizers.Optimizer):
     def _apply_weight_decay(self, variables: Iterable[tf.Variable]) -> None:
         """Does nothing: the base class would decay a second time, outside the gradient, since `weight_decay` is set."""
 
-    def _steps(
+    def _updates(
         self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor
-    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Returns the new value and the new velocity of each variable, in the velocity's precision; assigns nothing."""
-        steps = []
-        scales, decays = self._scales_and_decays(given, learning_rate)
-        for (gradient, variable), scale, decay in zip(given, scales, decays, strict=True):
-            velocity = self.velocity(variable).value
+    ) -> tuple[list[_Update], tf.Tensor]:
+        """Returns what becomes of each variable, and what its gradient is multiplied by; assigns nothing."""
+        gradients = [gradient for gradient, _ in given]
+        # Read once: each use of a variable in a graph is an operation of its own.
+        values = [tf.convert_to_tensor(variable) for _, variable in given]
+        velocities = [tf.convert_to_tensor(self.velocity(variable).value) for _, variable in given]
+        excluded = [self._excluded[self._get_variable_index(variable)] for _, variable in given]
+        scales, decays = self._scales_and_decays(gradients, values, excluded, learning_rate)
+        updates = []
+        for gradient, value, velocity, scale, decay in zip(
+            gradients, values, velocities, tf.unstack(scales), tf.unstack(decays), strict=True
+        ):
             dtype = velocity.dtype
-            value = tf.cast(variable, dtype)
-            step = tf.cast(scale, dtype) * tf.cast(gradient, dtype) + tf.cast(decay, dtype) * value
+            precise = tf.cast(value, dtype)
+            step = tf.cast(scale, dtype) * tf.cast(gradient, dtype) + tf.cast(decay, dtype) * precise
             new_velocity = self.momentum * velocity + step
-            steps.append((value - tf.cast(learning_rate, dtype) * new_velocity, new_velocity))
-        return steps
+            new_value = precise - tf.cast(learning_rate, dtype) * new_velocity
+            updates.append(_Update(value, velocity, new_value, new_velocity))
+        return updates, scales
 
     def _scales_and_decays(
-        self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor
-    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Returns what each gradient, and what each variable, is multiplied by before they are added."""
+        self,
+        gradients: Sequence[tf.Tensor],
+        values: Sequence[tf.Tensor],
+        excluded: Sequence[bool],
+        learning_rate: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what each gradient, and what each value, is multiplied by before they are added, [variables] each."""
         # As vectors over the variables: a dozen scalar operations for each of hundreds would be most of the graph.
-        variable_norms = _norms([variable for _, variable in given])
-        gradient_norms = _norms([gradient for gradient, _ in given])
-        rates = self.trust_coefficient * variable_norms
-        rates /= gradient_norms + self.weight_decay * variable_norms + self.epsilon
+        value_norms, gradient_norms = _norms(values), _norms(gradients)
+        rates = self.trust_coefficient * value_norms
+        rates /= gradient_norms + self.weight_decay * value_norms + self.epsilon
         if self.clip:
             rates = tf.minimum(rates / tf.cast(learning_rate, rates.dtype), 1)
-        excluded = tf.constant([self._excluded[self._get_variable_index(variable)] for _, variable in given])
-        plain = excluded | (variable_norms == 0) | (gradient_norms == 0)
+        plain = tf.constant(excluded) | (value_norms == 0) | (gradient_norms == 0)
         scales = tf.where(plain, tf.ones_like(rates), rates)
-        decays = tf.where(plain, tf.zeros_like(rates), rates * self.weight_decay)
-        return tf.unstack(scales), tf.unstack(decays)
+        return scales, tf.where(plain, tf.zeros_like(rates), rates * self.weight_decay)
 
 
 def _precision(tensor: tf.Tensor | tf.Variable) -> tf.DType:
     return tf.float64 if tensor.dtype == tf.float64 else tf.float32
 
 
-def _norms(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
+def _norms(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     # tf.nn.l2_loss is half the sum of squares, in one operation and without a temporary.
     return tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, _precision(tensor))) for tensor in tensors]))

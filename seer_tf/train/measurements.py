@@ -34,7 +34,7 @@ SECONDS_PER_STEP = "speed/seconds_per_step"
 
 
 def of_step(state: TrainState, own: Gradients, gradients: Sequence[tf.Tensor], crops: Crops) -> dict[str, tf.Tensor]:
-    """Returns what one step tells of the prototypes, the update and the data; call it before the update.
+    """Returns what one step tells of the prototypes, the gradients and the data.
 
     It looks at what the step has computed anyway. One SUM over the replicas serves all of it.
 
@@ -47,20 +47,27 @@ def of_step(state: TrainState, own: Gradients, gradients: Sequence[tf.Tensor], c
     Returns:
         Float32 scalars by the names that they have in the log, equal on every replica.
     """
-    return _of_prototypes(state.config, own, crops) | _of_gradients(state, gradients)
+    return _of_prototypes(state.config, own, crops) | _named("gradients/norm", _norms(state, gradients))
 
 
-def of_update(state: TrainState, learning_rate: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the norms of the update that was just made, float32 scalars by the names that they have in the log.
+def of_update(state: TrainState, learning_rate: tf.Tensor, trust_ratios: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns what is to tell of the update that was just made, float32 scalars by the names that they have in the log.
 
     Args:
         state: of the run, after the update.
         learning_rate: of that update.
+        trust_ratios: LARS's in it, float [n].
     """
+    ratios = tf.sort(tf.cast(trust_ratios, tf.float32))  # [n]
+    places = {name: round(quantile * (ratios.shape[0] - 1)) for name, quantile in QUANTILES.items()}
     weights = state.model.trainable_variables
     updates = learning_rate * _norms(state, [state.optimizer.velocity(variable).value for variable in weights])  # [4]
     relative = updates / tf.maximum(_norms(state, weights), np.finfo(np.float32).tiny)  # [4]
-    return _named("updates/norm", updates) | _named("updates/relative_to_weights", relative)
+    return {
+        **_named("updates/norm", updates),
+        **_named("updates/relative_to_weights", relative),
+        **{f"trust_ratio/{name}": ratios[place] for name, place in places.items()},
+    }
 
 
 def of_interval(steps: Mapping[str, np.ndarray], seconds: float, config: Config) -> dict[str, float]:
@@ -132,16 +139,6 @@ def _of_prototypes(config: Config, own: Gradients, crops: Crops) -> dict[str, tf
     return dict(zip(local, tf.unstack(means), strict=True)) | {
         "prototypes/share_in_use": tf.reduce_mean(tf.cast(by_codes > 0, tf.float32)),
         LARGEST_SHARE: tf.reduce_max(by_scores) / tf.reduce_sum(by_scores),
-    }
-
-
-def _of_gradients(state: TrainState, gradients: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-    weights = state.model.trainable_variables
-    ratios = tf.sort(tf.cast(state.optimizer.trust_ratios(gradients, weights), tf.float32))  # [n]
-    places = {name: round(quantile * (len(weights) - 1)) for name, quantile in QUANTILES.items()}
-    return {
-        **_named("gradients/norm", _norms(state, gradients)),
-        **{f"trust_ratio/{name}": ratios[place] for name, place in places.items()},
     }
 
 

@@ -44,7 +44,7 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
         updates += state.queue.pushed(own.embeddings)
 
     # What is frozen stays; LARS; prototypes of unit norm; then queue, loss scale and counters.
-    optimizer.apply_reduced(
+    trust_ratios = optimizer.apply_reduced(
         gradients,
         weights,
         finite=finite,
@@ -61,7 +61,7 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
         "loss_scale": tf.identity(state.loss_scale.value),
         "learning_rate": learning_rate,
         **measured,
-        **measurements.of_update(state, learning_rate),
+        **measurements.of_update(state, learning_rate, trust_ratios),
     }
 
 
