@@ -84,8 +84,7 @@ def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, *, 
     channels, filters = kernel.shape[2:]
     outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), tf.reshape(kernel, [channels, filters]))
     outputs = _finished(outputs, bias, relu=relu)  # before the reshaping, TensorFlow makes it a part of the product
-    outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [filters]], axis=0))
-    return tf.ensure_shape(outputs, inputs.shape[:-1] + [filters])
+    return tf.reshape(outputs, [*keras.ops.shape(inputs)[:-1], filters])  # no operation for what is known
 
 
 def _finished(outputs: tf.Tensor, bias: tf.Tensor | None, *, relu: bool) -> tf.Tensor:
@@ -212,7 +211,7 @@ class BatchNormalization(keras.layers.Layer):
         return tf.math.rsqrt(variance + self.epsilon) * self.gamma
 
     def _move(self, moving: keras.Variable, batch: tf.Tensor) -> None:
-        moving.assign(moving * self.momentum + tf.stop_gradient(batch) * (1.0 - self.momentum))
+        moving.value.assign_sub((moving - batch) * (1.0 - self.momentum))
 
     def _fused(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns outputs, mean [C] and unbiased variance [C]."""
@@ -358,7 +357,7 @@ class SqueezeExcitation(keras.layers.Layer):
         expand_kernel = tf.reshape(self.expand_kernel, self.expand_kernel.shape[2:])
         squeezed = tf.nn.relu(tf.matmul(pooled, reduce_kernel) + self.reduce_bias)  # [B, s]
         gates = tf.sigmoid(tf.matmul(squeezed, expand_kernel) + self.expand_bias)  # [B, C]
-        return inputs * gates[:, None, None, :]
+        return inputs * tf.reshape(gates, [-1, 1, 1, inputs.shape[-1]])
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the input."""

@@ -16,6 +16,20 @@ from seer_tf import distribution
 from seer_tf.errors import InputError
 
 
+class Applied(NamedTuple):
+    """What a step with n gradients did, float [n] each.
+
+    Attributes:
+        gradient_norms: of the gradients.
+        variable_norms: of the variables before the step.
+        trust_ratios: what each gradient was multiplied by; one for the plain step.
+    """
+
+    gradient_norms: tf.Tensor
+    variable_norms: tf.Tensor
+    trust_ratios: tf.Tensor
+
+
 class _Update(NamedTuple):
     """What a variable and its velocity are, and become; the new ones in the velocity's precision."""
 
@@ -113,7 +127,7 @@ class LARS(keras.optimizers.Optimizer):
         finite: tf.Tensor,
         frozen: Mapping[str, tf.Tensor] | None = None,
         constraints: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] | None = None,
-    ) -> tf.Tensor:
+    ) -> Applied:
         """Takes one step with gradients that are already reduced over the replicas; reduces nothing.
 
         Works in a replica's step, in a `tf.function`, and eagerly. All replicas must give the same arguments. Nothing
@@ -129,7 +143,7 @@ class LARS(keras.optimizers.Optimizer):
                 the projection on unit norm.
 
         Returns:
-            What each gradient that was given is multiplied by in this step, float [gradients]; one for the plain step.
+            The numbers of this step, of the variables whose gradient is not None.
 
         Raises:
             InputError: `frozen` or `constraints` names a variable that is not among `variables`.
@@ -141,7 +155,7 @@ class LARS(keras.optimizers.Optimizer):
             raise InputError.unknown("variable", min(unknown), [v.path for v in variables])
         given = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         skip = tf.logical_not(finite)
-        updates, trust_ratios = self._updates(given, self.learning_rate)
+        updates, applied = self._updates(given, self.learning_rate)
         assigned = []
         for (_, variable), update in zip(given, updates, strict=True):
             keep = tf.logical_or(skip, frozen[variable.path]) if variable.path in frozen else skip
@@ -152,7 +166,7 @@ class LARS(keras.optimizers.Optimizer):
             assigned.append((self.velocity(variable).value, tf.where(keep, update.velocity, update.new_velocity)))
         distribution.assign(assigned)
         self._iterations.assign_add(tf.cast(finite, self._iterations.dtype))
-        return trust_ratios
+        return applied
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
@@ -173,36 +187,33 @@ class LARS(keras.optimizers.Optimizer):
 
     def _updates(
         self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor
-    ) -> tuple[list[_Update], tf.Tensor]:
-        """Returns what becomes of each variable, and what its gradient is multiplied by; assigns nothing."""
+    ) -> tuple[list[_Update], Applied]:
+        """Returns what becomes of each variable, and the numbers of the step; assigns nothing."""
         gradients = [gradient for gradient, _ in given]
         # Read once: each use of a variable in a graph is an operation of its own.
         values = [tf.convert_to_tensor(variable) for _, variable in given]
         velocities = [tf.convert_to_tensor(self.velocity(variable).value) for _, variable in given]
         excluded = [self._excluded[self._get_variable_index(variable)] for _, variable in given]
-        scales, decays = self._scales_and_decays(gradients, values, excluded, learning_rate)
+        gradient_norms, value_norms = norms(gradients), norms(values)
+        scales, decays = self._scales_and_decays(gradient_norms, value_norms, excluded, learning_rate)
+        momentum = {dtype: tf.constant(self.momentum, dtype) for dtype in dict.fromkeys(v.dtype for v in velocities)}
         updates = []
         for gradient, value, velocity, scale, decay in zip(
             gradients, values, velocities, tf.unstack(scales), tf.unstack(decays), strict=True
         ):
             dtype = velocity.dtype
             precise = tf.cast(value, dtype)
-            step = tf.cast(scale, dtype) * tf.cast(gradient, dtype) + tf.cast(decay, dtype) * precise
-            new_velocity = self.momentum * velocity + step
+            step = tf.cast(scale, dtype) * tf.cast(gradient, dtype), tf.cast(decay, dtype) * precise
+            new_velocity = tf.add_n([*step, momentum[dtype] * velocity])
             new_value = precise - tf.cast(learning_rate, dtype) * new_velocity
             updates.append(_Update(value, velocity, new_value, new_velocity))
-        return updates, scales
+        return updates, Applied(gradient_norms, value_norms, scales)
 
     def _scales_and_decays(
-        self,
-        gradients: Sequence[tf.Tensor],
-        values: Sequence[tf.Tensor],
-        excluded: Sequence[bool],
-        learning_rate: tf.Tensor,
+        self, gradient_norms: tf.Tensor, value_norms: tf.Tensor, excluded: Sequence[bool], learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns what each gradient, and what each value, is multiplied by before they are added, [variables] each."""
         # As vectors over the variables: a dozen scalar operations for each of hundreds would be most of the graph.
-        value_norms, gradient_norms = _norms(values), _norms(gradients)
         rates = self.trust_coefficient * value_norms
         rates /= gradient_norms + self.weight_decay * value_norms + self.epsilon
         if self.clip:
@@ -216,6 +227,7 @@ def _precision(tensor: tf.Tensor | tf.Variable) -> tf.DType:
     return tf.float64 if tensor.dtype == tf.float64 else tf.float32
 
 
-def _norms(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+def norms(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
+    """Returns the Euclidean norm of each of n tensors, [n], at least float32."""
     # tf.nn.l2_loss is half the sum of squares, in one operation and without a temporary.
     return tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, _precision(tensor))) for tensor in tensors]))

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from seer_tf import distribution
 from seer_tf.config import Config
+from seer_tf.optimizers.lars import Applied, norms
 from seer_tf.swav import diagnostics
 from seer_tf.train.gradients import Crops, Gradients
 from seer_tf.train.state import TrainState
@@ -33,39 +34,57 @@ WAIT_SHARE = "speed/share_of_time_waiting_for_data"
 SECONDS_PER_STEP = "speed/seconds_per_step"
 
 
-def of_step(state: TrainState, own: Gradients, gradients: Sequence[tf.Tensor], crops: Crops) -> dict[str, tf.Tensor]:
-    """Returns what one step tells of the prototypes, the gradients and the data.
+def of_step(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor]:
+    """Returns what one step tells of the prototypes and the data.
 
     It looks at what the step has computed anyway. One SUM over the replicas serves all of it.
 
     Args:
-        state: of the run.
+        config: of the run.
         own: this replica's scores and codes.
-        gradients: those of all replicas together.
         crops: one uint8 tensor [B, crops, side, side, 3] for each crop size.
 
     Returns:
         Float32 scalars by the names that they have in the log, equal on every replica.
     """
-    return _of_prototypes(state.config, own, crops) | _named("gradients/norm", _norms(state, gradients))
+    num_prototypes = own.codes.shape[-1]
+    ln_k = max(math.log(num_prototypes), np.finfo(np.float32).tiny)
+    local = {
+        "prototypes/entropy_of_codes": diagnostics.entropy(own.codes) / ln_k,
+        PREDICTION_ENTROPY: diagnostics.prediction_entropy(own.scores, temperature=config.swav.temperature) / ln_k,
+        "prototypes/agreement_of_views": diagnostics.view_agreement(own.scores),
+        MEAN_PIXEL: tf.reduce_mean(tf.cast(crops[0][:, 0], tf.float32)),
+    }
+    means, by_codes, by_scores = distribution.all_reduce_together(
+        [
+            tf.stack([tf.cast(value, tf.float32) for value in local.values()]) / distribution.num_replicas(),
+            diagnostics.first_choices(own.codes),
+            diagnostics.first_choices(own.scores),
+        ]
+    )
+    return dict(zip(local, tf.unstack(means), strict=True)) | {
+        "prototypes/share_in_use": tf.reduce_mean(tf.cast(by_codes > 0, tf.float32)),
+        LARGEST_SHARE: tf.reduce_max(by_scores) / tf.reduce_sum(by_scores),
+    }
 
 
-def of_update(state: TrainState, learning_rate: tf.Tensor, trust_ratios: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns what is to tell of the update that was just made, float32 scalars by the names that they have in the log.
+def of_update(state: TrainState, learning_rate: tf.Tensor, applied: Applied) -> dict[str, tf.Tensor]:
+    """Returns what the update tells that was just made, float32 scalars by the names that they have in the log.
 
     Args:
         state: of the run, after the update.
         learning_rate: of that update.
-        trust_ratios: LARS's in it, float [n].
+        applied: what LARS says of it.
     """
-    ratios = tf.sort(tf.cast(trust_ratios, tf.float32))  # [n]
+    velocities = [state.optimizer.velocity(variable).value for variable in state.model.trainable_variables]
+    updates = learning_rate * _of_parts(state, norms(velocities))  # [4]
+    weights = _of_parts(state, applied.variable_norms)  # [4]
+    ratios = tf.sort(tf.cast(applied.trust_ratios, tf.float32))  # [n]
     places = {name: round(quantile * (ratios.shape[0] - 1)) for name, quantile in QUANTILES.items()}
-    weights = state.model.trainable_variables
-    updates = learning_rate * _norms(state, [state.optimizer.velocity(variable).value for variable in weights])  # [4]
-    relative = updates / tf.maximum(_norms(state, weights), np.finfo(np.float32).tiny)  # [4]
     return {
+        **_named("gradients/norm", _of_parts(state, applied.gradient_norms)),
         **_named("updates/norm", updates),
-        **_named("updates/relative_to_weights", relative),
+        **_named("updates/relative_to_weights", updates / tf.maximum(weights, np.finfo(np.float32).tiny)),
         **{f"trust_ratio/{name}": ratios[place] for name, place in places.items()},
     }
 
@@ -120,37 +139,14 @@ def first_bad(steps: Mapping[str, np.ndarray], first_step: int, names: Sequence[
     return (first_step + int(bad[0]), names[int(steps["first_bad"][bad[0]])]) if bad.size else None
 
 
-def _of_prototypes(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor]:
-    num_prototypes = own.codes.shape[-1]
-    ln_k = max(math.log(num_prototypes), np.finfo(np.float32).tiny)
-    local = {
-        "prototypes/entropy_of_codes": diagnostics.entropy(own.codes) / ln_k,
-        PREDICTION_ENTROPY: diagnostics.prediction_entropy(own.scores, temperature=config.swav.temperature) / ln_k,
-        "prototypes/agreement_of_views": diagnostics.view_agreement(own.scores),
-        MEAN_PIXEL: tf.reduce_mean(tf.cast(crops[0][:, 0], tf.float32)),
-    }
-    means, by_codes, by_scores = distribution.all_reduce_together(
-        [
-            tf.stack([tf.cast(value, tf.float32) for value in local.values()]) / distribution.num_replicas(),
-            diagnostics.first_choices(own.codes),
-            diagnostics.first_choices(own.scores),
-        ]
-    )
-    return dict(zip(local, tf.unstack(means), strict=True)) | {
-        "prototypes/share_in_use": tf.reduce_mean(tf.cast(by_codes > 0, tf.float32)),
-        LARGEST_SHARE: tf.reduce_max(by_scores) / tf.reduce_sum(by_scores),
-    }
-
-
-def _norms(state: TrainState, tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
-    """Returns the norm of one tensor per trained variable, of all of them and of those of each part: float32 [4]."""
-    squares = 2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, tf.float32)) for tensor in tensors])  # [n]
+def _of_parts(state: TrainState, norms: tf.Tensor) -> tf.Tensor:
+    """Returns the norm of all trained variables and of those of each part, float32 [4], of the norms [n] of each."""
     head, prototypes = state.model.head.trainable_variables, state.model.head.prototypes
     in_head = [any(variable is other for other in head) for variable in state.model.trainable_variables]
     is_prototypes = [variable is prototypes for variable in state.model.trainable_variables]
     of_head = np.logical_xor(in_head, is_prototypes)
     belongs = np.array([np.ones_like(in_head), np.logical_not(in_head), of_head, is_prototypes], np.float32)  # [4, n]
-    return tf.sqrt(tf.linalg.matvec(belongs, squares))
+    return tf.sqrt(tf.linalg.matvec(belongs, tf.square(tf.cast(norms, tf.float32))))
 
 
 def _named(name: str, values: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -16,12 +16,12 @@ class MovingStatistics:
         """Notes their values; call it before the step's first forward pass."""
         self._paths = [variable.path for variable in model.non_trainable_variables]
         self._variables = [variable.value for variable in model.non_trainable_variables]
-        self._before = [tf.identity(variable) for variable in self._variables]
+        self._before = [tf.convert_to_tensor(variable) for variable in self._variables]
         self._moved: list[list[tf.Tensor]] = []
 
     def note(self) -> None:
         """Notes where a forward pass has moved them."""
-        self._moved.append([tf.identity(variable) for variable in self._variables])
+        self._moved.append([tf.convert_to_tensor(variable) for variable in self._variables])
 
     def put_back(self) -> None:
         """Gives them the values that the step found, so that the next forward pass starts from the same."""
@@ -30,6 +30,8 @@ class MovingStatistics:
 
     def means(self) -> list[tf.Tensor]:
         """Returns the means of where the noted forward passes have moved them."""
+        if len(self._moved) == 1:
+            return self._moved[0]
         return [tf.add_n(values) / len(values) for values in zip(*self._moved, strict=True)]
 
     def settle(self, finite: tf.Tensor, frozen: Mapping[str, tf.Tensor]) -> None:

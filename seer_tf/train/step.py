@@ -38,13 +38,13 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
     finite = first_bad < 0
     frozen = frozen_variables(state)
     learning_rate = optimizer.learning_rate
-    measured = measurements.of_step(state, own, gradients, crops)
+    measured = measurements.of_step(config, own, crops)
     updates = [*state.schedule.observed(optimizer.iterations, loss)]
     if state.queue is not None:
         updates += state.queue.pushed(own.embeddings)
 
     # What is frozen stays; LARS; prototypes of unit norm; then queue, loss scale and counters.
-    trust_ratios = optimizer.apply_reduced(
+    applied = optimizer.apply_reduced(
         gradients,
         weights,
         finite=finite,
@@ -61,7 +61,7 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
         "loss_scale": tf.identity(state.loss_scale.value),
         "learning_rate": learning_rate,
         **measured,
-        **measurements.of_update(state, learning_rate, trust_ratios),
+        **measurements.of_update(state, learning_rate, applied),
     }
 
 

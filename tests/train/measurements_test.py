@@ -35,13 +35,11 @@ def test_what_a_step_tells(state: TrainState) -> None:
     codes = random.dirichlet(np.ones(8), (2, 6))  # [A, B, K]
     crops = (random.integers(0, 256, (6, 2, 8, 8, 3)).astype(np.uint8), np.zeros((6, 2, 4, 4, 3), np.uint8))
     own = Gradients(tf.constant(0.0), [], tf.constant(scores), tf.constant(codes), tf.zeros([2, 6, 16]))
-    gradients = gradients_of(state)
-    actual = measurements.of_step(state, own, gradients, tuple(tf.constant(group) for group in crops))
+    actual = measurements.of_step(state.config, own, tuple(tf.constant(group) for group in crops))
 
     predictions = np.exp(scores / 0.1) / np.exp(scores / 0.1).sum(axis=-1, keepdims=True)
     nearest = scores.argmax(axis=-1)
     pairs = [(nearest[one] == nearest[two]).mean() for one in range(4) for two in range(4) if one != two]
-    weights = state.model.trainable_variables
     expected = {
         "prototypes/entropy_of_codes": -(codes * np.log(codes)).sum(axis=-1).mean() / np.log(8),
         "prototypes/entropy_of_predictions": -(predictions * np.log(predictions)).sum(axis=-1).mean() / np.log(8),
@@ -49,47 +47,39 @@ def test_what_a_step_tells(state: TrainState) -> None:
         "prototypes/share_in_use": len(np.unique(codes.argmax(axis=-1))) / 8,
         "prototypes/largest_share": np.bincount(nearest.ravel()).max() / 24,
         "data/mean_pixel": crops[0][:, 0].mean(),
-        "gradients/norm": norm(gradients),
     }
-    for part in measurements.PARTS:
-        of_part = [g for g, w in zip(gradients, weights, strict=True) if part_of(w.path) == part]
-        expected[f"gradients/norm_{part}"] = norm(of_part)
     for name, value in expected.items():
         np.testing.assert_allclose(actual[name], value, rtol=1e-5, err_msg=name)
     assert actual.keys() == expected.keys()
 
 
-def test_updates_are_learning_rate_times_velocity(state: TrainState) -> None:
-    weights = state.model.trainable_variables
-    state.optimizer.apply_reduced(gradients_of(state), weights, finite=tf.constant(True))  # the first has no rate yet
+def test_what_an_update_tells(state: TrainState) -> None:
+    """The norms of all and of each part, and the quantiles of the trust ratios."""
+    weights, gradients = state.model.trainable_variables, gradients_of(state)
+    state.optimizer.apply_reduced(gradients, weights, finite=tf.constant(True))  # the first has no rate yet
     before, learning_rate = [weight.numpy() for weight in weights], float(state.optimizer.learning_rate)
     assert learning_rate > 0
-    state.optimizer.apply_reduced(gradients_of(state), weights, finite=tf.constant(True))
-    actual = measurements.of_update(state, tf.constant(learning_rate), tf.ones([len(weights)]))
-    for part in measurements.PARTS:
-        moved = [new - old for old, new, w in zip(before, weights, weights, strict=True) if part_of(w.path) == part]
-        now = [w for w in weights if part_of(w.path) == part]
-        np.testing.assert_allclose(actual[f"updates/norm_{part}"], norm(moved), rtol=1e-3, err_msg=part)
-        np.testing.assert_allclose(
-            actual[f"updates/relative_to_weights_{part}"], norm(moved) / norm(now), rtol=1e-3, err_msg=part
+    applied = state.optimizer.apply_reduced(gradients, weights, finite=tf.constant(True))
+    actual = measurements.of_update(state, tf.constant(learning_rate), applied)
+
+    moved = [new - old for old, new in zip(before, weights, strict=True)]
+    for part in (None, *measurements.PARTS):
+        places = [place for place, weight in enumerate(weights) if part in (None, part_of(weight.path))]
+        of_gradients, of_moved, of_weights = (
+            norm([tensors[place] for place in places]) for tensors in (gradients, moved, before)
         )
+        end = f"_{part}" if part else ""
+        np.testing.assert_allclose(actual[f"gradients/norm{end}"], of_gradients, rtol=1e-5, err_msg=end)
+        np.testing.assert_allclose(actual[f"updates/norm{end}"], of_moved, rtol=1e-3, err_msg=end)
+        relative = actual[f"updates/relative_to_weights{end}"]
+        np.testing.assert_allclose(relative, of_moved / of_weights, rtol=1e-3, err_msg=end)
 
-
-def test_quantiles_of_the_trust_ratios(state: TrainState) -> None:
-    weights, gradients = state.model.trainable_variables, gradients_of(state)
     ratios = sorted(
         0.001 * norm([weight]) / (norm([gradient]) + 1e-6 * norm([weight]) + 1e-8) if norm([weight]) else 1.0
-        for weight, gradient in zip(weights, gradients, strict=True)
+        for weight, gradient in zip(before, gradients, strict=True)
     )
-    trust_ratios = state.optimizer.apply_reduced(gradients, weights, finite=tf.constant(True))
-    actual = measurements.of_update(state, tf.constant(0.1), trust_ratios)
-    for name, share in (
-        ("min", 0),
-        ("lower_quartile", 1 / 4),
-        ("median", 1 / 2),
-        ("upper_quartile", 3 / 4),
-        ("max", 1),
-    ):
+    shares = {"min": 0, "lower_quartile": 1 / 4, "median": 1 / 2, "upper_quartile": 3 / 4, "max": 1}
+    for name, share in shares.items():
         place = round((len(ratios) - 1) * share)
         np.testing.assert_allclose(actual[f"trust_ratio/{name}"], ratios[place], rtol=1e-5, err_msg=name)
 
