@@ -9,7 +9,7 @@
 All but the label are of length one: the first two bytes, the others int64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -27,6 +27,16 @@ def serialized(encoded: bytes, header: Header, name: str, classes: Sequence[int]
     if classes:
         numbers["label"] = list(classes)
     texts = {"image/encoded": encoded, "image/id": name.encode("utf-8", "surrogateescape")}
+    return serialized_entries(texts, numbers)
+
+
+def serialized_entries(texts: Mapping[str, bytes], numbers: Mapping[str, Sequence[int]]) -> bytes:
+    """Returns a `tf.train.Example` of entries by name, the same bytes for the same entries.
+
+    Args:
+        texts: each an entry of one value.
+        numbers: each an entry of int64 values, of any number.
+    """
     features = {key: tf.train.Feature(int64_list=tf.train.Int64List(value=values)) for key, values in numbers.items()}
     features |= {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from seer_tf.data.example import serialized_entries
 from seer_tf.data.selection import Selection
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
@@ -156,18 +157,9 @@ def _write_shard(
 def _write_records(path: Path, images: Mapping[str, Sequence], features: Mapping[str, np.ndarray]) -> None:
     with tf.io.TFRecordWriter(str(path)) as writer:
         for row, (name, classes) in enumerate(zip(images["ids"], images["classes"], strict=True)):
-            entries = {"image/id": _bytes(name.encode()), "label": _integers(classes)}
-            entries |= {f"features/{stage}": _bytes(values[row].tobytes()) for stage, values in features.items()}
-            example = tf.train.Example(features=tf.train.Features(feature=entries))
-            writer.write(example.SerializeToString(deterministic=True))  # or else the order of entries is by chance
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _integers(values: Sequence[int]) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+            texts = {"image/id": name.encode()}
+            texts |= {f"features/{stage}": values[row].tobytes() for stage, values in features.items()}
+            writer.write(serialized_entries(texts, {"label": classes}))
 
 
 def _partial(path: Path) -> Path:
