@@ -203,8 +203,8 @@ class LARS(keras.optimizers.Optimizer):
         ):
             dtype = velocity.dtype
             precise = tf.cast(value, dtype)
-            step = tf.cast(scale, dtype) * tf.cast(gradient, dtype), tf.cast(decay, dtype) * precise
-            new_velocity = tf.add_n([*step, momentum[dtype] * velocity])
+            scaled, decayed = tf.cast(scale, dtype) * tf.cast(gradient, dtype), tf.cast(decay, dtype) * precise
+            new_velocity = tf.add_n([scaled, decayed, momentum[dtype] * velocity])
             new_value = precise - tf.cast(learning_rate, dtype) * new_velocity
             updates.append(_Update(value, velocity, new_value, new_velocity))
         return updates, Applied(gradient_norms, value_norms, scales)

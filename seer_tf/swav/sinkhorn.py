@@ -63,20 +63,10 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted:
     shape = tf.shape(scores)
     scores = tf.reshape(tf.stop_gradient(scores), [math.prod(scores.shape[:-2]), shape[-2], shape[-1]])  # [P, B, K]
     counted = tf.fill([shape[-2]], True) if counted is None else counted
-    # A single replica reduces nothing, so that all of it can be compiled together.
-    codes = _codes if distribution.num_replicas() > 1 else _compiled(_codes)
+    codes = _codes if distribution.num_replicas() > 1 else _codes_alone
     return tf.reshape(codes(scores, counted, epsilon, num_iterations), shape)
 
 
-def _codes(scores: tf.Tensor, counted: tf.Tensor, epsilon: float, num_iterations: int) -> tf.Tensor:
-    m, own_sums, own_largest = _begun(scores, counted, epsilon)
-    own_sums *= tf.exp((own_largest - _largest(own_largest)) * (1.0 / epsilon))
-    for _ in range(num_iterations - 1):
-        own_sums = _next_sums(m, distribution.all_reduce(own_sums), counted)
-    return _last(m, distribution.all_reduce(own_sums), counted)
-
-
-@functools.cache
 def _compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
     """Has XLA make one pass of what single operations make several of.
 
@@ -117,6 +107,18 @@ def _last(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
     """Returns Q [P, B, K] after an iteration with the sums of all replicas."""
     u, v = _factors(m, sums, counted)
     return m * u * v
+
+
+def _codes(scores: tf.Tensor, counted: tf.Tensor, epsilon: float, num_iterations: int) -> tf.Tensor:
+    m, own_sums, own_largest = _begun(scores, counted, epsilon)
+    own_sums *= tf.exp((own_largest - _largest(own_largest)) * (1.0 / epsilon))
+    for _ in range(num_iterations - 1):
+        own_sums = _next_sums(m, distribution.all_reduce(own_sums), counted)
+    return _last(m, distribution.all_reduce(own_sums), counted)
+
+
+# A single replica reduces nothing, so that all of it can be compiled together.
+_codes_alone = _compiled(_codes)
 
 
 def _factors(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

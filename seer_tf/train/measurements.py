@@ -139,14 +139,14 @@ def first_bad(steps: Mapping[str, np.ndarray], first_step: int, names: Sequence[
     return (first_step + int(bad[0]), names[int(steps["first_bad"][bad[0]])]) if bad.size else None
 
 
-def _of_parts(state: TrainState, norms: tf.Tensor) -> tf.Tensor:
-    """Returns the norm of all trained variables and of those of each part, float32 [4], of the norms [n] of each."""
+def _of_parts(state: TrainState, of_each: tf.Tensor) -> tf.Tensor:
+    """Returns the norm of all trained variables and of those of each part, float32 [4], from that of each, [n]."""
     head, prototypes = state.model.head.trainable_variables, state.model.head.prototypes
     in_head = [any(variable is other for other in head) for variable in state.model.trainable_variables]
     is_prototypes = [variable is prototypes for variable in state.model.trainable_variables]
     of_head = np.logical_xor(in_head, is_prototypes)
     belongs = np.array([np.ones_like(in_head), np.logical_not(in_head), of_head, is_prototypes], np.float32)  # [4, n]
-    return tf.sqrt(tf.linalg.matvec(belongs, tf.square(tf.cast(norms, tf.float32))))
+    return tf.sqrt(tf.linalg.matvec(belongs, tf.square(tf.cast(of_each, tf.float32))))
 
 
 def _named(name: str, values: tf.Tensor) -> dict[str, tf.Tensor]:
