@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from absl import logging
 
 from seer_tf.data import decode, storage
-from seer_tf.data.formats import UnusableImageError
+from seer_tf.data.formats import UnreadableImageError
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
 from seer_tf.progress import Progress
@@ -29,7 +29,7 @@ class FilesSource(Source):
         try:
             return storage.read(os.path.join(self._directory, self.ids[index]))
         except OSError as error:
-            raise UnusableImageError(f"cannot be read: {error.strerror}") from None
+            raise UnreadableImageError(f"cannot be read: {error.strerror}") from None
 
 
 def find_usable(

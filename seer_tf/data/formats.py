@@ -65,6 +65,10 @@ class UnusableImageError(ValueError):
     """Why an encoded image cannot be used, in a few words."""
 
 
+class UnreadableImageError(UnusableImageError):
+    """Its bytes could not be had, so that nothing is known of the image itself."""
+
+
 def image_format(encoded: bytes) -> str:
     """Returns "JPEG", "PNG", "GIF", "BMP", "WebP" or "JPEG XL".
 

@@ -81,11 +81,7 @@ class ReplacingSource(Source):
         """Notes a bad image, once, and stops everything where there are too many."""
         if index in self._bad:
             return
-        try:
-            name = self.ids[index]
-        except UnusableImageError:  # The name is part of a record that cannot be read.
-            name = f"image {index}"
-        self._bad[index] = f"{name}: {reason}"
+        self._bad[index] = f"{self.ids[index]}: {reason}"
         if self.num_bad > self._max_bad_fraction * self.num_images:
             raise InputError(
                 f"{self.num_bad} of {self.num_images} images cannot be used, more than data.max_bad_fraction="

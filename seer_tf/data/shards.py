@@ -12,6 +12,7 @@ Here they are read; `preparation.py` writes them.
 import bisect
 import dataclasses
 import functools
+import hashlib
 import io
 import itertools
 import json
@@ -24,6 +25,7 @@ import tensorflow as tf
 from absl import logging
 
 from seer_tf.data import storage, tfrecords
+from seer_tf.data.formats import UnusableImageError
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
 
@@ -51,7 +53,7 @@ class ShardsSource(Source):
         self, directory: str, shards: Sequence[Shard], index: np.ndarray, class_names: tuple[str, ...] | None
     ) -> None:
         """The shards must have been checked, as `open_shards` does."""
-        self._directory, self._index = directory, index
+        self._directory, self._shards, self._index = directory, shards, index
         self._paths = [os.path.join(directory, shard.name) for shard in shards]
         self._starts = list(itertools.accumulate((shard.num_images for shard in shards), initial=0))
         self.class_names = class_names
@@ -80,6 +82,10 @@ class ShardsSource(Source):
             return tuple(self.features(index)["label"].int64_list.value)
         return () if label == NO_LABEL else (label,)
 
+    def fingerprint(self) -> str:
+        """Returns what tells these images from others: SHA-256 of the checksums of the shards, in hex."""
+        return hashlib.sha256(repr([self.class_names, self._shards]).encode()).hexdigest()
+
     def read(self, index: int) -> bytes:
         """Returns the encoded bytes of image `index`."""
         return self.features(index)["image/encoded"].bytes_list.value[0]
@@ -97,7 +103,7 @@ class ShardsSource(Source):
 
 
 class _RecordIds(Sequence):
-    """The ids of a `ShardsSource`, each read when asked for."""
+    """The ids of a `ShardsSource`, each read when asked for; a broken record has its number for a name."""
 
     def __init__(self, source: ShardsSource) -> None:
         self._source = source
@@ -110,7 +116,10 @@ class _RecordIds(Sequence):
             return [self[number] for number in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        value = self._source.features(index % len(self))["image/id"].bytes_list.value[0]
+        try:
+            value = self._source.features(index % len(self))["image/id"].bytes_list.value[0]
+        except UnusableImageError:
+            return f"record {index % len(self)}"
         return value.decode("utf-8", "surrogateescape")
 
 

@@ -1,6 +1,8 @@
 """What every kind of source offers: images by number, their names and, for evaluation, their classes."""
 
 import abc
+import hashlib
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,6 +43,13 @@ class Source(abc.ABC):
         for index in range(self.num_images):
             matrix[index, list(self.classes_of(index))] = True
         return matrix
+
+    def fingerprint(self) -> str:
+        """Returns what tells these images from others without reading them: SHA-256 of names and classes, in hex."""
+        digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        for index, name in enumerate(self.ids):
+            digest.update(f"{name}\0{self.classes_of(index)}\0".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
 
     @abc.abstractmethod
     def read(self, index: int) -> bytes:

@@ -140,14 +140,3 @@ def test_not_one_usable_image():
 def test_what_has_vanished_stops_the_run_at_once():
     with pytest.raises(InputError, match="shard 3: it cannot be read; put it back"):
         ReplacingSource(_Source({7: "vanished"}), 1.0).read(7)
-
-
-def test_a_name_that_cannot_be_read_does_no_harm(caplog):
-    class Names(list):
-        def __getitem__(self, index):
-            return _unusable()
-
-    source = _Source({5: "record"})
-    source.ids = Names(source.ids)
-    assert ReplacingSource(source, 1.0).read(5) == _Source({}).read(6)
-    assert "image 5: shard 3 is broken" in caplog.text
