@@ -40,7 +40,7 @@ def write_audit(audit: Audit, directory: str, path: str) -> None:
         groups=[[_picture(source, number) for number in group] for group in audit.duplicate_examples],
         rejected=rejected[:_NUM_REJECTED],
     )
-    storage.write(path, page.encode())
+    storage.write(path, page.encode(errors="backslashreplace"))  # names of files need not be UTF-8
 
 
 def _picture(source: shards.ShardsSource, number: int) -> tuple[str, str]:
