@@ -8,6 +8,7 @@ on, beside each shard lie its entries and its part of the ledger, and `plan.json
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import io
 import json
@@ -17,9 +18,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from seer_tf.data import audit, ledger, near_duplicates, shards, storage
 from seer_tf.data.audit import Audit
+from seer_tf.data.formats import UnusableImageError
 from seer_tf.data.shard_writing import (
     ENTRY,
     ShardOptions,
@@ -27,7 +30,7 @@ from seer_tf.data.shard_writing import (
     entries_path,
     hashes_path,
     prepared,
-    read,
+    prepared_in_order,
     rejected_path,
     shard_path,
 )
@@ -37,7 +40,8 @@ from seer_tf.errors import InputError
 from seer_tf.progress import Progress
 
 _PLAN, _LOCK = "plan.json", ".lock"
-_SAMPLE_IMAGES = 1000
+_SAMPLE_IMAGES = 200
+_WORDS = {"fingerprint": "names or classes of images", "sample": "content of images"}
 
 
 def write_shards(
@@ -64,27 +68,50 @@ def write_shards(
         drop_duplicates: whether of images that look alike the first is taken alone; all are decoded once more for it.
 
     Raises:
-        InputError: the directory holds something else, another run writes it, it cannot be written, or no image was
-            usable.
+        InputError: the directory holds something else, another run writes it, it cannot be written, too many images
+            cannot be read any more, or none was usable.
     """
+    with _claimed(output_dir) as begun:
+        order = np.random.default_rng(seed).permutation(source.num_images)
+        plan = _plan(source, seed, options, shard_bytes, drop_duplicates)
+        if begun is None:
+            begun = {"plan": plan, "num_shards": _num_shards(source, options, shard_bytes)}
+            _save(output_dir, _PLAN, begun)
+        _refuse_another(output_dir, begun["plan"], plan)
+        num_shards = begun["num_shards"]
+        if storage.exists(os.path.join(output_dir, shards.MANIFEST)):
+            logging.info("%s: these shards were finished earlier; nothing was done.", output_dir)
+        else:
+            parts = np.array_split(order, num_shards)
+            dropped = _dropped(source, output_dir, parts, run) if drop_duplicates else {}
+            task = ShardTask(source, output_dir, parts, options, dropped)
+            _run_unfinished(task, parts, run, f"writing {num_shards} shards to {output_dir}")
+            _finish(source, output_dir, begun)
+        _remove_what_was_begun(output_dir, num_shards)
+        return audit.from_json(_load(output_dir, shards.MANIFEST)["audit"])
+
+
+def check_output(output_dir: str) -> None:
+    """Makes the directory if need be: for what is wrong to be said before the images are looked into.
+
+    Raises:
+        InputError: it holds something else than shards, another run writes it, or it cannot be written.
+    """
+    with _claimed(output_dir):
+        pass
+
+
+@contextlib.contextmanager
+def _claimed(directory: str) -> Iterator[dict[str, Any] | None]:
+    """Keeps other runs away; yields plan and number of the shards that are finished or begun there, or None."""
     try:
-        storage.make_directory(output_dir)
-        with _lock(output_dir):
-            order = np.random.default_rng(seed).permutation(source.num_images)
-            num_shards = _num_shards(source, order, options, shard_bytes)
-            plan = _plan(source, num_shards, seed, options, drop_duplicates)
-            if not _claim(output_dir, plan):
-                parts = np.array_split(order, num_shards)
-                dropped = _dropped(source, output_dir, parts, run) if drop_duplicates else {}
-                task = ShardTask(source, output_dir, parts, options, dropped)
-                _run_unfinished(task, parts, run, f"writing {num_shards} shards to {output_dir}")
-                _finish(source, output_dir, num_shards, plan)
-            return audit.from_json(_load(output_dir, shards.MANIFEST)["audit"])
+        storage.make_directory(directory)
+        _begun(directory)  # before there is a lock in what is somebody else's
+        with _lock(directory):
+            yield _begun(directory)
     except (OSError, tf.errors.OpError) as error:
         reason = error.strerror if isinstance(error, OSError) else error.message
-        raise InputError(
-            f"{output_dir}: the shards cannot be written ({reason}); mend that and run it again."
-        ) from None
+        raise InputError(f"{directory}: the shards cannot be written ({reason}); mend that and run it again.") from None
 
 
 @contextlib.contextmanager
@@ -93,59 +120,77 @@ def _lock(directory: str) -> Iterator[None]:
     if storage.is_remote(directory):
         yield
         return
-    path = os.path.join(directory, _LOCK)
-    with open(path, "w") as file:
+    # The file stays: one that is removed may be locked by the next run already, and by a third one under its name.
+    with open(os.path.join(directory, _LOCK), "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{directory}: another run is writing shards there; wait for it, or stop it.") from None
-        try:
-            yield
-        finally:
-            os.unlink(path)
+        yield
 
 
-def _num_shards(source: Source, order: np.ndarray, options: ShardOptions, shard_bytes: int) -> int:
+def _begun(directory: str) -> dict[str, Any] | None:
+    for name in (shards.MANIFEST, _PLAN):
+        if storage.exists(os.path.join(directory, name)):
+            begun = _load(directory, name)
+            if {"plan", "num_shards"} <= begun.keys():
+                return begun
+            raise InputError(
+                f"{directory}: {name} is of an earlier version, or of something else; give a new directory."
+            )
+    if any(not name.startswith(".") for name in storage.names(directory)):
+        raise InputError(f"{directory}: the directory holds something else; give an empty or a new one.")
+    return None
+
+
+def _refuse_another(directory: str, found: dict[str, Any], plan: dict[str, Any]) -> None:
+    differing = [key for key in plan if found.get(key) != plan[key]]
+    if differing:
+        named = ", ".join(_WORDS.get(key) or f"{key} ({found.get(key)}, now {plan[key]})" for key in differing)
+        raise InputError(f"{directory}: the shards there are of other {named}; give an empty directory or a new one.")
+
+
+def _num_shards(source: Source, options: ShardOptions, shard_bytes: int) -> int:
     """Estimates it from a sample; where images stay as they are, none needs to be decoded for it."""
-    if options.longest_side_px:
-        sizes = [prepared(source, int(index), options).num_bytes for index in order[:_SAMPLE_IMAGES]]
-    else:
-        sizes = [len(read(source, int(index))[0]) for index in order[:_SAMPLE_IMAGES]]
-    return max(1, round(source.num_images * float(np.mean(sizes)) / shard_bytes))
+    sample = _sample(source)
+
+    def num_bytes(index: int) -> int:
+        return prepared(source, index, options).num_bytes if options.longest_side_px else len(_read(source, index))
+
+    with Progress(len(sample), "image", "estimating the number of shards") as progress:
+        total = 0
+        for size in in_order(num_bytes, sample, os.cpu_count() or 1):
+            total += size
+            progress.advance()
+    return max(1, round(source.num_images * total / len(sample) / shard_bytes))
 
 
-def _plan(source: Source, num_shards: int, seed: int, options: ShardOptions, drop_duplicates: bool) -> dict[str, Any]:
-    """What makes shards these and no others."""
+def _plan(source: Source, seed: int, options: ShardOptions, shard_bytes: int, drop_duplicates: bool) -> dict[str, Any]:
+    """What makes shards these and no others; of the images' content a sample answers for all."""
     digest = hashlib.sha256()
-    for name in source.ids:
-        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+    for index in _sample(source):
+        digest.update(hashlib.sha256(_read(source, index)).digest())
     return {
         "num_images": source.num_images,
-        "ids_sha256": digest.hexdigest(),
-        "num_shards": num_shards,
+        "fingerprint": source.fingerprint(),
+        "sample": digest.hexdigest(),
         "seed": seed,
+        "shard_bytes": shard_bytes,
         "drop_duplicates": drop_duplicates,
         **dataclasses.asdict(options),
     }
 
 
-def _claim(directory: str, plan: dict[str, Any]) -> bool:
-    """Finds the directory empty, or with the beginning of the same shards; returns whether they are finished."""
-    is_finished = storage.exists(os.path.join(directory, shards.MANIFEST))
-    if is_finished:
-        found = _load(directory, shards.MANIFEST).get("plan")
-    elif storage.exists(os.path.join(directory, _PLAN)):
-        found = _load(directory, _PLAN)
-    else:
-        found = None if set(storage.names(directory)) - {_LOCK} else plan
-    if found != plan:
-        raise InputError(
-            f"{directory}: the directory holds something else, or shards of other images or settings; give an empty or "
-            "a new one."
-        )
-    if not is_finished:
-        _save(directory, _PLAN, plan)
-    return is_finished
+def _sample(source: Source) -> list[int]:
+    """Returns the numbers of some images, evenly spaced."""
+    return np.unique(np.linspace(0, source.num_images - 1, _SAMPLE_IMAGES).astype(int)).tolist()
+
+
+def _read(source: Source, index: int) -> bytes:
+    try:
+        return source.read(index)
+    except UnusableImageError:
+        return b""
 
 
 def _dropped(source: Source, directory: str, parts: Sequence[np.ndarray], run: Runner) -> dict[int, int]:
@@ -173,8 +218,10 @@ class HashTask:
     def __call__(self, number: int, num_threads: int = 1) -> None:
         """Writes the hashes of the images of shard `number`, uint64."""
         options = ShardOptions()
-        images = in_order(lambda index: prepared(self.source, index, options), self.parts[number].tolist(), num_threads)
-        hashes = np.fromiter((image.hash for image in images), np.uint64, len(self.parts[number]))
+        indices = self.parts[number].tolist()
+        prepare = functools.partial(prepared, self.source, options=options)
+        images = prepared_in_order(self.source, indices, prepare, num_threads)
+        hashes = np.fromiter((image.hash for image in images), np.uint64, len(indices))
         storage.write(self.path(number), hashes.tobytes())
 
 
@@ -188,8 +235,9 @@ def _run_unfinished(task: Task, parts: Sequence[np.ndarray], run: Runner, label:
             progress.advance(len(parts[number]))
 
 
-def _finish(source: Source, directory: str, num_shards: int, plan: dict[str, Any]) -> None:
-    """Writes index, ledgers and manifest over all shards, and removes what was needed to take the work up again."""
+def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
+    """Writes index, ledgers and manifest over all shards."""
+    num_shards = begun["num_shards"]
     paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
     entries = [np.frombuffer(storage.read(entries_path(path)), ENTRY) for path in paths]
     parts = [ledger.parse(storage.read(rejected_path(path)).decode()) for path in paths]
@@ -206,12 +254,17 @@ def _finish(source: Source, directory: str, num_shards: int, plan: dict[str, Any
     lines = [_shard(path, len(part)) for path, part in zip(paths, entries, strict=True)]
     found = audit.audited(joined, rejected, groups, num_shards, sum(line.num_bytes for line in lines))
     manifest = {
-        "plan": plan,
+        **begun,
         "classes": source.class_names,
         "shards": list(map(dataclasses.asdict, lines)),
         "audit": dataclasses.asdict(found),
     }
     _save(directory, shards.MANIFEST, manifest)
+
+
+def _remove_what_was_begun(directory: str, num_shards: int) -> None:
+    """Removes what was needed to take the work up again."""
+    paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
     for path in (*map(entries_path, paths), *map(rejected_path, paths), *map(hashes_path, paths)):
         storage.remove(path)
     storage.remove(os.path.join(directory, _PLAN))

@@ -5,14 +5,15 @@ A task says all that a worker needs to write any shard, and goes to other proces
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from seer_tf.data import decode, example, formats, ledger, near_duplicates, shards, storage, tfrecords, workers
-from seer_tf.data.formats import UnusableImageError
+from seer_tf.data.formats import UnreadableImageError, UnusableImageError
 from seer_tf.data.source import Source
+from seer_tf.errors import InputError
 
 #: What is known of each record of a shard while shards are made.
 ENTRY = np.dtype(
@@ -28,6 +29,7 @@ ENTRY = np.dtype(
     ]
 )
 _JPEG_QUALITY = 95
+_MAX_UNREADABLE_FRACTION = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +54,14 @@ class PreparedImage:
         header: format and size.
         hash: by `near_duplicates.perceptual_hash`.
         reason: why it cannot be used, or None.
+        is_readable: whether its bytes could be had.
     """
 
     encoded: bytes = b""
     header: formats.Header | None = None
     hash: int = near_duplicates.FLAT
     reason: str | None = None
+    is_readable: bool = True
 
     @property
     def num_bytes(self) -> int:
@@ -67,9 +71,10 @@ class PreparedImage:
 
 def prepared(source: Source, index: int, options: ShardOptions) -> PreparedImage:
     """Reads, decodes and judges image `index`; every pixel is decoded once."""
-    encoded, reason = read(source, index)
-    if reason is not None:
-        return PreparedImage(reason=reason)
+    try:
+        encoded = source.read(index)
+    except UnusableImageError as error:
+        return PreparedImage(reason=str(error), is_readable=not isinstance(error, UnreadableImageError))
     image, reason = decode.judged(encoded)
     if image is None and options.keep_truncated:
         completed = decode.completed_jpeg(encoded)
@@ -83,12 +88,24 @@ def prepared(source: Source, index: int, options: ShardOptions) -> PreparedImage
     return PreparedImage(encoded, formats.read_header(encoded), fingerprint)
 
 
-def read(source: Source, index: int) -> tuple[bytes, str | None]:
-    """Returns the bytes of an image, and why they cannot be read, or None."""
-    try:
-        return source.read(index), None
-    except UnusableImageError as error:
-        return b"", str(error)
+def prepared_in_order(
+    source: Source, indices: Sequence[int], prepare: Callable[[int], PreparedImage], num_threads: int
+) -> Iterator[PreparedImage]:
+    """Yields what `prepare` makes of each image.
+
+    Raises:
+        InputError: more than one image in a hundred cannot be read any more, though its header could when the source
+            was opened: what is wrong then is the place, and shards without those images would pass for finished.
+    """
+    num_unreadable = 0
+    for index, image in zip(indices, workers.in_order(prepare, indices, num_threads), strict=True):
+        num_unreadable += not image.is_readable
+        if num_unreadable > _MAX_UNREADABLE_FRACTION * len(indices):
+            raise InputError(
+                f"{source.ids[index]}: {image.reason}, like {num_unreadable - 1} images before it that were there when "
+                "the work began; see what became of them, and run it again: it goes on from there."
+            )
+        yield image
 
 
 def _made_smaller(image: tf.Tensor, longest_side_px: int) -> bytes:
@@ -147,7 +164,7 @@ class ShardTask:
         unfinished = f"{path}.unfinished"
         entries, rejected, offset = [], [], 0
         indices = self.parts[number].tolist()
-        images = workers.in_order(self._prepared, indices, num_threads)
+        images = prepared_in_order(self.source, indices, self._prepared, num_threads)
         with tf.io.TFRecordWriter(unfinished) as writer:
             for index, image in zip(indices, images, strict=True):
                 if image.reason is not None or image.header is None:

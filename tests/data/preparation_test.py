@@ -1,11 +1,14 @@
 """Preparing shards: what is done to images, what is reported of them, who does the work, and who may write where."""
 
 import fcntl
+import functools
 import hashlib
 import io
 import json
+import os
 import pathlib
 import resource
+import shutil
 from typing import Any
 
 import numpy as np
@@ -166,14 +169,83 @@ def test_two_runs_do_not_write_one_output(folder, tmp_path):
         with pytest.raises(InputError, match="another run is writing shards there"):
             _write(folder, tmp_path / "out")
     _write(folder, tmp_path / "out")  # the lock of a run that died is free
-    assert not (tmp_path / "out" / ".lock").exists()
 
 
 def test_other_settings_do_not_mix_with_what_was_begun(folder, tmp_path):
     _write(folder, tmp_path, longest_side_px=50)
-    for other in ({}, {"longest_side_px": 60}, {"longest_side_px": 50, "keep_truncated": True}):
-        with pytest.raises(InputError, match="holds something else, or shards of other images or settings"):
+    for other, named in [
+        ({}, r"of other longest_side_px \(50, now 0\); give an empty"),
+        ({"longest_side_px": 50, "keep_truncated": True}, r"of other keep_truncated \(False, now True\); give"),
+    ]:
+        with pytest.raises(InputError, match=named):
             _write(folder, tmp_path, **other)
+
+
+def test_other_images_of_the_same_names_do_not_pass_for_finished(folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    _write(other, tmp_path / "out")
+    (other / "even" / "02.jpg").write_bytes(_jpeg(_photo(99)))
+    with pytest.raises(InputError, match="of other content of images; give"):
+        _write(other, tmp_path / "out")
+
+
+def test_other_classes_do_not_pass_for_finished(folder, tmp_path):
+    table, output = folder / "classes.csv", str(tmp_path)
+
+    def write(label):
+        table.write_text(f"file,class\neven/00.jpg,{label}\n")
+        source = sources.open_source(f"csv:{table}")
+        preparation.write_shards(source, output, ShardOptions(), run=LocalRunner(1), shard_bytes=10**6)
+
+    write("cat")
+    with pytest.raises(InputError, match="of other names or classes of images; give"):
+        write("dog")
+    table.unlink()
+
+
+@pytest.mark.parametrize("drop_duplicates", [False, True])
+def test_a_source_that_vanishes_stops_the_work_and_is_taken_up(folder, tmp_path, drop_duplicates):
+    images = tmp_path / "images"
+    shutil.copytree(folder, images)
+
+    class Vanishing(LocalRunner):
+        def __call__(self, task, numbers):
+            images.rename(tmp_path / "away")
+            yield from super().__call__(task, numbers)
+
+    write = functools.partial(_write, images, tmp_path / "out", shard_bytes=3000, drop_duplicates=drop_duplicates)
+    with pytest.raises(InputError, match="cannot be read: No such file or directory, like 0 images before it"):
+        write(run=Vanishing(1))
+    (tmp_path / "away").rename(images)
+    assert write().num_images == _write(folder, tmp_path / "whole", drop_duplicates=drop_duplicates).num_images
+
+
+def test_a_name_that_is_no_text_is_shown_escaped(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    with open(os.fsencode(images) + b"/caf\xe9.jpg", "wb") as file:
+        file.write(_jpeg(_photo(0)))
+    audit = _write(images, tmp_path / "out")
+    write_audit(audit, str(tmp_path / "out"), str(tmp_path / "audit.html"))
+    assert "caf\\udce9.jpg" in (tmp_path / "audit.html").read_text()
+
+
+def test_what_a_kill_left_behind_is_no_obstacle_and_goes(folder, tmp_path):
+    (tmp_path / ".plan.json.abcdef").write_text("{")
+    _write(folder, tmp_path)
+    left = tmp_path / "images-00000-of-00001.entries"
+    left.write_bytes(b"")
+    _write(folder, tmp_path)
+    assert not left.exists()
+
+
+def test_an_output_is_examined_before_the_images(tmp_path):
+    (tmp_path / "thesis.txt").write_text("hello")
+    with pytest.raises(InputError, match="holds something else"):
+        preparation.check_output(str(tmp_path))
+    with pytest.raises(InputError, match="cannot be written"):
+        preparation.check_output(str(tmp_path / "thesis.txt"))
 
 
 def test_shards_by_url(folder):
@@ -183,7 +255,7 @@ def test_shards_by_url(folder):
     assert not [name for name in tf.io.gfile.listdir(root) if "unfinished" in name]
     manifest = json.loads(tf.io.gfile.GFile(f"{root}/manifest.json", "rb").read())
     assert len(manifest["shards"]) > 1
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match=r"other shard_bytes \(10000, now 5000\)"):
         _write(folder, root, shard_bytes=5000)
 
 

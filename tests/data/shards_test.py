@@ -163,7 +163,7 @@ def test_a_stopped_run_is_taken_up_and_finished_shards_are_kept(tmp_path):
 
         def read(self, index: int) -> bytes:
             Stopping.num_reads += 1
-            if Stopping.num_reads > _NUM_IMAGES + 25:
+            if Stopping.num_reads > 2 * _NUM_IMAGES + 25:
                 raise KeyboardInterrupt
             return super().read(index)
 
@@ -189,7 +189,7 @@ def test_finished_shards_are_not_written_again(tmp_path):
 
 def test_a_directory_with_something_else_is_refused(tmp_path):
     _write(tmp_path / "shards")
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match=r"of other seed \(0, now 1\); give"):
         _write(tmp_path / "shards", seed=1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("hello")
@@ -290,10 +290,11 @@ def test_a_flipped_byte_is_named_and_costs_no_other_image(tmp_path):
 
 
 def test_a_truncated_shard_costs_the_records_that_it_lost(tmp_path, caplog):
-    _write(tmp_path)
-    path = sorted(tmp_path.glob("*.tfrecord"))[0]
+    shards_dir = tmp_path / "shards"
+    _write(shards_dir)
+    path = sorted(shards_dir.glob("*.tfrecord"))[0]
     path.write_bytes(path.read_bytes()[:-150])
-    source = shards.open_shards(str(tmp_path))
+    source = shards.open_shards(str(shards_dir))
     assert f"{path.name}: the last 150 of" in caplog.text
     lost = []
     for index in range(source.num_images):
@@ -301,8 +302,10 @@ def test_a_truncated_shard_costs_the_records_that_it_lost(tmp_path, caplog):
             source.read(index)
         except UnusableImageError:
             lost.append(index)
-    first = json.loads((tmp_path / "manifest.json").read_text())["shards"][0]["num_images"]
-    assert lost == [first - 1]
+    last = json.loads((shards_dir / "manifest.json").read_text())["shards"][0]["num_images"] - 1
+    assert lost == [last] and source.ids[last] == f"record {last}"
+    assert _write(tmp_path / "again", source).num_images == source.num_images - 1
+    assert f"record {last}\t{path} is broken at byte" in (tmp_path / "again" / "rejected.tsv").read_text()
 
 
 def test_a_shard_that_vanishes_is_named(tmp_path):
