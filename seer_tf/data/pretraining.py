@@ -106,11 +106,12 @@ def max_bytes(crops: CropsConfig, local_batch_size: int) -> tuple[int, int]:
 
     Returns:
         Bytes of finished crops, those of the batches made ahead, put together, distorted and taken; and bytes of images
-        being decoded, one for each core, at the limit of `formats.DECODED_BYTES_LIMIT`.
+        being decoded, one for each core, at twice the limit of `formats.DECODED_BYTES_LIMIT`: the decoders of PNG, WebP
+        and progressive JPEG hold what they decode beside the pixels that they return.
     """
     of_image = sum(3 * num * side**2 for num, side in zip(crops.num, crops.sizes_px, strict=True))
     num_batches = _BATCHES_AHEAD + 2 + (0 if multicrop.is_compiled(crops) else _NUM_CORES)
-    return num_batches * local_batch_size * of_image, _NUM_CORES * formats.DECODED_BYTES_LIMIT
+    return num_batches * local_batch_size * of_image, 2 * _NUM_CORES * formats.DECODED_BYTES_LIMIT
 
 
 #: What a step gets: crops as the network sees them, or crops that it is to distort itself.
