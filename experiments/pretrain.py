@@ -3,6 +3,7 @@
 On several hosts the same command starts on each of them (docs/many_hosts.md).
 """
 
+import functools
 import pathlib
 import sys
 
@@ -20,7 +21,7 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.online_probe import OnlineProbe
 from seer_tf.recipes import RECIPES, recipe
 from seer_tf.roll_call import roll_call
-from seer_tf.strategies import is_chief, make_strategy
+from seer_tf.strategies import make_strategy
 from seer_tf.train.guards import lost_workers_named
 from seer_tf.train.log import Watching
 from seer_tf.train.loop import check_fit, pretrain
@@ -113,9 +114,7 @@ def main() -> None:
             tf.config.experimental.enable_op_determinism()
         strategy = make_strategy(placement)
         survey(source)  # or raises, on every worker
-        outcome = pretrain(
-            config, source, directory, strategy, watching(config, source) if is_chief(strategy) else None
-        )
+        outcome = pretrain(config, source, directory, strategy, functools.partial(watching, config, source))
     if outcome.stopped_by is not None:
         print(f"{outcome.stopped_by}: saved at step {outcome.step} of {config.run.num_steps}; ", end="")
         print("the same command continues from there", flush=True)

@@ -304,7 +304,7 @@ PLACES = ("host", "accelerator")
 #: By which crops are resized, with antialias.
 INTERPOLATIONS = ("bilinear", "bicubic")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
-PARTS_TO_RESET = ("head", "prototypes", "optimizer", "schedule")
+PARTS_TO_RESET = ("head", "prototypes", "queue", "optimizer", "schedule")
 ON_TROUBLE = ("warn", "stop")
 REDUCE_PRECISIONS = ("float32", "bfloat16", "float16")
 ACTIVATION_CHECKPOINTING = ("none", "convolution", "block", "stage")

@@ -99,17 +99,18 @@ class Checkpoints:
         about = {"step": step, "quality": quality and dataclasses.asdict(quality)}
         try:
             saved_tensors.write(self._directory.checkpoint(step), tensors, about)
-            self._remove_unwanted()
+            self._remove_unwanted(step)
         except (tf.errors.OpError, OSError) as error:
             raise InputError(
                 f"no checkpoint can be written to {self._directory.checkpoints} ({_reason(error)}); make room or give "
                 "permission, then the same command continues from the newest one"
             ) from None
 
-    def _remove_unwanted(self) -> None:
-        run = self._state.config.run
-        qualities = {step: _quality(self._directory.checkpoint(step)) for step in self._directory.checkpoint_steps()}
-        for step in qualities.keys() - kept(qualities, run.keep_checkpoints, run.keep_every_steps):
+    def _remove_unwanted(self, newest: int) -> None:
+        """Removes what is not kept, and what lies beyond the newest: damaged ones that the run went back behind."""
+        run, steps = self._state.config.run, self._directory.checkpoint_steps()
+        qualities = {step: _quality(self._directory.checkpoint(step)) for step in steps if step <= newest}
+        for step in set(steps) - kept(qualities, run.keep_checkpoints, run.keep_every_steps):
             saved_tensors.remove(self._directory.checkpoint(step))
 
 

@@ -1,4 +1,4 @@
-"""What ends a run early: a signal, which is a wish, and a worker that is lost."""
+"""What ends a run early: a signal, which is a wish, a worker that fails, and one that is lost."""
 
 import contextlib
 import re
@@ -9,8 +9,9 @@ from typing import Any, Self
 
 import tensorflow as tf
 
+from seer_tf import distribution
 from seer_tf.cluster import Cluster
-from seer_tf.errors import LostWorkerError
+from seer_tf.errors import InputError, LostWorkerError
 
 _CLUSTER_BROKEN = ("Collective ops is aborted", "CoordinationService")
 
@@ -44,6 +45,47 @@ class StopSignals:
         while self._before:
             number, handler = self._before.popitem()
             signal.signal(number, handler)
+
+
+class Agreement:
+    """What all workers decide together: to stop as soon as one of them wishes it, to fail as soon as one of them has.
+
+    Where one alone raised, the others would wait for it until they take it for lost, and ask to be started again.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        """Prepares it; every worker makes its own, and calls `reached` as often as the others."""
+        self._failure: InputError | None = None
+
+        def of_replica(wishes: tf.Tensor) -> tf.Tensor:
+            return distribution.all_reduce(tf.identity(wishes))  # the copy lies on the replica's device
+
+        @tf.function
+        def total(wishes: tf.Tensor) -> tf.Tensor:
+            return strategy.experimental_local_results(strategy.run(of_replica, args=(wishes,)))[0]
+
+        self._total = total
+
+    @contextlib.contextmanager
+    def failure_held(self) -> Iterator[None]:
+        """Keeps an `InputError` of what only this worker does back until the next agreement."""
+        try:
+            yield
+        except InputError as error:
+            self._failure = self._failure or error
+
+    def reached(self, *, wish: bool) -> bool:
+        """Returns whether any worker wishes to stop.
+
+        Raises:
+            InputError: a worker has failed: its own error there, and one that says so on the others.
+        """
+        wishes, failures = self._total(tf.constant([float(wish), float(self._failure is not None)])).numpy()
+        if self._failure is not None:
+            raise self._failure
+        if failures:
+            raise InputError("another worker has stopped; its own last line says what is wrong there")
+        return bool(wishes)
 
 
 @contextlib.contextmanager

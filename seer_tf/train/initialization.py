@@ -78,11 +78,10 @@ def _parts(name: str) -> set[str]:
     if name in ("step", "lars/iterations") or name.startswith("schedule/"):
         return {"schedule"}
     weight = name.removeprefix("model/").removeprefix("lars/velocity/")
-    parts = {"prototypes"} if weight == "head/prototypes" else {"head"} if weight.startswith(_OF_HEAD) else set()
-    return parts if name.startswith(("model/", "queue/")) else parts | {"optimizer"}
-
-
-_OF_HEAD = ("head/", "queue/")
+    if weight.startswith("queue/"):
+        return {"queue", "head"}
+    parts = {"prototypes"} if weight == "head/prototypes" else {"head"} if weight.startswith("head/") else set()
+    return parts if name.startswith("model/") else parts | {"optimizer"}
 
 
 def _converted(file: pathlib.Path) -> dict[str, keras.Variable]:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from seer_tf.errors import InputError
 from seer_tf.progress import Progress
 from seer_tf.train import measurements
 from seer_tf.train.checkpoints import Quality
@@ -126,8 +127,11 @@ class IntervalLog(abc.ABC):
     def _write_json(self, step: int, numbers: Mapping[str, float]) -> None:
         if self._json_file is not None:
             line = {"step": step, **{name: value if math.isfinite(value) else None for name, value in numbers.items()}}
-            with self._json_file.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            try:
+                with self._json_file.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+            except OSError as error:
+                raise _unwritable(self._json_file, error) from None
 
     def _profile(self) -> None:
         """Starts or stops the profiler between two calls of the steps function."""
@@ -142,7 +146,18 @@ class IntervalLog(abc.ABC):
 
 def _end_half_a_line(file: pathlib.Path) -> None:
     """Makes the file ready for whole lines: a process that was killed while it wrote may have left half of one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.exists() and file.read_bytes()[-1:] not in (b"\n", b""):
-        with file.open("a") as lines:
-            lines.write("\n")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a+b") as lines:
+            lines.seek(max(0, lines.tell() - 1))
+            if lines.read() not in (b"\n", b""):
+                lines.write(b"\n")
+    except OSError as error:
+        raise _unwritable(file, error) from None
+
+
+def _unwritable(file: pathlib.Path, error: OSError) -> InputError:
+    return InputError(
+        f"--log_json={file} cannot be written ({error.strerror}); mend that or give another, then the same command "
+        "continues from the newest checkpoint"
+    )

@@ -16,7 +16,7 @@ from seer_tf.data.sources import Source
 from seer_tf.errors import InputError
 from seer_tf.strategies import is_chief
 from seer_tf.train.checkpoints import Checkpoints
-from seer_tf.train.guards import StopSignals
+from seer_tf.train.guards import Agreement, StopSignals
 from seer_tf.train.initialization import initialize
 from seer_tf.train.interval_log import IntervalLog
 from seer_tf.train.log import RunLog, Watching
@@ -46,7 +46,7 @@ def pretrain(
     source: Source,
     directory: RunDirectory,
     strategy: tf.distribute.Strategy | None = None,
-    watching: Watching | None = None,
+    watching: Callable[[], Watching] = Watching,
 ) -> Outcome:
     """Trains from the newest checkpoint of a run directory, or from the beginning, to the end.
 
@@ -57,7 +57,7 @@ def pretrain(
         source: the images.
         directory: of the run.
         strategy: over the devices that compute; None for one device.
-        watching: what is looked at on the way, beside the numbers of every run.
+        watching: makes what is looked at on the way, beside the numbers of every run; the chief alone calls it.
 
     Raises:
         InputError: the data is too small for the config, the batch does not divide by the replicas, the directory
@@ -70,9 +70,7 @@ def pretrain(
         initialize=initialize,
         batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
         step=train_step,
-        log=lambda state, batch: RunLog(
-            state, source, directory, distorted(batch, config.crops), watching or Watching()
-        ),
+        log=lambda state, batch: RunLog(state, source, directory, distorted(batch, config.crops), watching()),
         remedy="lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon",
     )
     strategy = strategy or tf.distribute.get_strategy()
@@ -116,7 +114,7 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
             is in trouble and `run.on_trouble` says to stop.
     """
     config = task.config
-    with directory.claimed(config) if is_chief(strategy) else contextlib.nullcontext():
+    with StopSignals() as stop, directory.claimed(config) if is_chief(strategy) else contextlib.nullcontext():
         with strategy.scope():
             state = task.state()
         checkpoints = Checkpoints(directory, state)
@@ -128,12 +126,13 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
         with unreadable_images_named():
             batches = iter(task.batches(step, strategy))
             batch = next(batches)
+            agreement = Agreement(strategy)
             log = None
-            if is_chief(strategy):
-                log = task.log(
-                    state, tf.nest.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
-                )
-            return _train(task, state, strategy, batch, batches, checkpoints, log)
+            with agreement.failure_held():
+                own = tf.nest.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
+                log = task.log(state, own) if is_chief(strategy) else None
+            agreement.reached(wish=False)
+            return _train(task, state, strategy, batch, batches, checkpoints, log, agreement, stop)
 
 
 def check_fit(config: Config, source: Source, num_replicas: int) -> None:
@@ -201,13 +200,15 @@ def _train(
     batches: Iterator,
     checkpoints: Checkpoints,
     log: IntervalLog | None,
+    agreement: Agreement,
+    stop: StopSignals,
 ) -> Outcome:
     """Makes the steps that are left, or those until somebody wants to stop. The chief alone has a log, and saves."""
     run, step = state.config.run, int(state.step.numpy())
-    advance, agree = steps_function(state, strategy, task.step), _agreement(strategy)
+    advance = steps_function(state, strategy, task.step)
     advance(batch, batches, tf.constant(0))  # no step, but the graph: the first rate is one of training
-    with StopSignals() as stop, log or contextlib.nullcontext():
-        stopping = False
+    with log or contextlib.nullcontext():
+        stopping = agreement.reached(wish=stop.received is not None)
         while step < run.num_steps and not stopping:
             count = _steps_until_next_event(state.config, step)
             metrics, batch = advance(batch, batches, tf.constant(count))
@@ -215,17 +216,19 @@ def _train(
                 metrics["skipped_in_a_row"].numpy(), metrics["first_bad"].numpy(), step, watched(state), task.remedy
             )
             step += count
-            if log:
-                log.add(step, metrics)
-            checkpoints.check()
-            troubles = log.troubles if log and run.on_trouble == "stop" else []
-            stopping = agree(bool(troubles) or stop.received is not None)
-            if troubles:
-                raise InputError(f"step {step}: {troubles[0]}; --on_trouble=warn goes on all the same")
-            if log and (stopping or step % run.checkpoint_every_steps == 0 or step == run.num_steps):
-                checkpoints.save(log.quality)
-        checkpoints.wait()
-        agree(False)  # nobody leaves before the chief has saved
+            with agreement.failure_held():
+                if log:
+                    log.add(step, metrics)
+                checkpoints.check()
+                if log and log.troubles and run.on_trouble == "stop":
+                    raise InputError(f"step {step}: {log.troubles[0]}; --on_trouble=warn goes on all the same")
+            stopping = agreement.reached(wish=stop.received is not None)
+            with agreement.failure_held():
+                if log and (stopping or step % run.checkpoint_every_steps == 0 or step == run.num_steps):
+                    checkpoints.save(log.quality)
+        with agreement.failure_held():
+            checkpoints.wait()
+        agreement.reached(wish=False)  # nobody leaves before the chief has saved
     stopped_by = stop.received or "a signal to another worker"
     return Outcome(step, stopped_by if step < run.num_steps else None)
 
@@ -311,19 +314,6 @@ def steps_function(
         return dict(zip(names, tf.unstack(tf.transpose(history.stack()), num=len(names)), strict=True)), batch
 
     return several
-
-
-def _agreement(strategy: tf.distribute.Strategy) -> Callable[[bool], bool]:
-    """Returns a function that all workers call together, and that is true of all as soon as one of them says so."""
-
-    def of_replica(wish: tf.Tensor) -> tf.Tensor:
-        return distribution.all_reduce(tf.identity(wish))  # the copy lies on the replica's device
-
-    @tf.function
-    def total(wish: tf.Tensor) -> tf.Tensor:
-        return strategy.experimental_local_results(strategy.run(of_replica, args=(wish,)))[0]
-
-    return lambda wish: bool(total(tf.constant(float(wish))) > 0)
 
 
 def _steps_until_next_event(config: BaseConfig, step: int) -> int:

@@ -16,11 +16,15 @@ import tensorflow as tf
 import seer_tf
 from seer_tf import config as configs
 from seer_tf.config import AnyConfig, BaseConfig, Config
+from seer_tf.data import storage
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
 from seer_tf.whole_file import write_whole
 
 _MAY_CHANGE = (
+    "backbone.activation_checkpointing",
+    "data.augment_on",
+    "data.max_bad_fraction",
     "run.log_every_steps",
     "run.examine_every_steps",
     "run.checkpoint_every_steps",
@@ -40,7 +44,13 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Names a directory; it need not exist yet."""
+        """Names a directory; it need not exist yet.
+
+        Raises:
+            InputError: it is a URL: only `tf.io.gfile` could open that, and it has no locks.
+        """
+        if storage.is_remote(path):
+            raise InputError(f"{os.fspath(path)} is a URL; give a directory of this machine or of a shared file system")
         self.path = pathlib.Path(path)
 
     @property
@@ -119,7 +129,7 @@ class RunDirectory:
             if changed:
                 raise InputError(
                     f"{self.path} holds a run of another config ({'; '.join(changed)}): give the same flags to "
-                    "continue it, or another --run_dir"
+                    f"continue it, or another --run_dir, with --init_from={self.path} to go on from its weights there"
                 )
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(f"{self.path} is not empty and not the directory of a run; give another --run_dir")
@@ -128,7 +138,7 @@ class RunDirectory:
     def claimed(self, config: BaseConfig) -> Iterator[None]:
         """Claims the directory, and keeps other processes from doing so until the context ends or this process dies.
 
-        Where bad input ends the context before anything was made, a new directory belongs to nobody again.
+        Where an error or Ctrl-C ends the context before anything was made, a new directory belongs to nobody again.
 
         Raises:
             InputError: as `claim` does, or another process is writing to the directory.
@@ -144,7 +154,7 @@ class RunDirectory:
                 ) from None
             try:
                 yield
-            except InputError:
+            except BaseException:
                 files = [self.path / "config.json", self.path / "lock"]
                 if is_new and sorted(self.path.iterdir()) == files:
                     for file in files:

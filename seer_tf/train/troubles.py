@@ -6,6 +6,7 @@ steps, since every run begins like a collapsed one.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -122,7 +123,8 @@ def _explodes(_: Config, seen: Sequence[Interval]) -> Trouble | None:
 
 def _vanishes(config: Config, seen: Sequence[Interval]) -> Trouble | None:
     relative = _relative_updates(seen[-1])["backbone"]
-    if not relative < _VANISHING or seen[-1].first_step < config.schedule.head_only_steps:
+    begun = max(config.schedule.warmup_steps, config.schedule.head_only_steps)
+    if not relative < _VANISHING or seen[-1].first_step < begun:
         return None
     return Trouble(
         "updates vanish",
@@ -216,7 +218,11 @@ SUPERVISED_RULES: tuple[Rule, ...] = (_overflows, _frozen_data, _starves)
 def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
     """Returns the last intervals that together are long enough to call a state lasting; none before that."""
     begun = max(config.schedule.warmup_steps, config.schedule.head_only_steps, config.swav.freeze_prototypes_steps)
-    settled = [interval for interval in seen if interval.first_step >= begun]
+    settled = [
+        interval
+        for interval in seen
+        if interval.first_step >= begun and math.isfinite(interval.numbers[measurements.RELATIVE_LOSS])
+    ]
     for start in reversed(range(len(settled))):
         if settled[-1].step - settled[start].first_step >= _patience_steps(config):
             return settled[start:]

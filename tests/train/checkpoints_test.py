@@ -102,6 +102,10 @@ def test_a_damaged_checkpoint_is_skipped_with_a_word(run: Run, caplog: pytest.Lo
         assert "the one before it is used" in caplog.text
     (directory.checkpoint(5) / "tensors.index").unlink()
     assert checkpoints.restore_latest() == 3
+    state.step.assign(4)
+    checkpoints.save()
+    checkpoints.wait()
+    assert directory.checkpoint_steps() == [3, 4]  # the damaged one does not outlive those that are written after it
 
 
 def test_nothing_but_damaged_checkpoints_is_one_sentence(run: Run) -> None:

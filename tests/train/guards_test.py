@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from seer_tf.cluster import Cluster
-from seer_tf.errors import LostWorkerError
-from seer_tf.train.guards import StopSignals, lost_workers_named
+from seer_tf.errors import InputError, LostWorkerError
+from seer_tf.train.guards import Agreement, StopSignals, lost_workers_named
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -25,6 +25,16 @@ def test_the_first_signal_is_remembered_and_the_second_goes_through(number: sign
             assert seen == ["outer"]
     finally:
         signal.signal(number, before)
+
+
+def test_a_failure_is_held_until_all_agree() -> None:
+    agreement = Agreement(tf.distribute.get_strategy())
+    assert [agreement.reached(wish=wish) for wish in (False, True)] == [False, True]
+    for reason in ("the disk is full", "something else"):
+        with agreement.failure_held():
+            raise InputError(reason)
+    with pytest.raises(InputError, match="the disk is full"):
+        agreement.reached(wish=True)
 
 
 def test_a_lost_worker_is_named() -> None:

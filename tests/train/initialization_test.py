@@ -67,6 +67,7 @@ def is_of_schedule(name: str) -> bool:
         ("prototypes", is_of_prototypes),
         ("optimizer", is_of_optimizer),
         ("schedule", is_of_schedule),
+        ("queue", lambda name: name.startswith("queue/")),
         ("head,schedule", lambda name: is_of_head(name) or is_of_schedule(name)),
     ],
 )
@@ -104,6 +105,18 @@ def test_a_changed_head_is_named_and_can_be_reset(run: tuple[RunDirectory, dict[
     with pytest.raises(InputError, match=r"head/prototypes has shape \(8, 16\) there and \(5, 16\) here.*or --reset"):
         initialize(state_of(*settings))
     initialize(state_of(*settings, "run.reset=prototypes"))
+
+
+def test_a_queue_of_another_length_starts_empty_where_it_is_reset(
+    run: tuple[RunDirectory, dict[str, np.ndarray]],
+) -> None:
+    settings = f"run.init_from={run[0].path}", "swav.queue_length=32"
+    with pytest.raises(InputError, match=r"queue/embeddings has shape .*or --reset what differs \(.*queue"):
+        initialize(state_of(*settings))
+    state = state_of(*settings, "run.reset=queue")
+    initialize(state)
+    assert state.queue is not None and state.queue.num_pushed == 0
+    np.testing.assert_array_equal(state.model.head.prototypes, run[1]["model/head/prototypes"])
 
 
 def test_a_run_that_is_at_its_end_is_told_what_to_do(run: tuple[RunDirectory, dict[str, np.ndarray]]) -> None:

@@ -1,5 +1,6 @@
 """The loop: what a run leaves behind, and how it ends."""
 
+import functools
 import json
 import pathlib
 import shutil
@@ -93,7 +94,7 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
     file.write_text('{"step": 2, "loss')  # of a process that was killed
     probe = OnlineProbe(Selection(open_source("builtin:test"), range(60)), source, config)
     in_calls = configs.override(config, ["run.steps_per_call=2"])
-    pretrain(in_calls, source, directory, watching=Watching(probe.of, file, profile_steps=(3, 4)))
+    pretrain(in_calls, source, directory, watching=lambda: Watching(probe.of, file, profile_steps=(3, 4)))
     newest, plain = directory.checkpoint(6), finished.checkpoint(6)
     expected = saved_tensors.read(plain, saved_tensors.shapes(plain))
     for name, tensor in saved_tensors.read(newest, saved_tensors.shapes(newest)).items():
@@ -112,6 +113,14 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
         "value": lines[-1][WITHOUT_LABELS],
     }
     assert any(directory.tensorboard.rglob("*.xplane.pb"))
+
+
+def test_a_log_that_cannot_be_written_is_one_sentence(config: Config, tmp_path: pathlib.Path) -> None:
+    for place, reason in ((tmp_path, "Is a directory"), (tmp_path / "file" / "log", "Not a directory|File exists")):
+        (tmp_path / "file").touch()
+        with pytest.raises(InputError, match=f"--log_json={place} cannot be written \\(({reason})\\); mend that"):
+            source, directory = open_source(config.data.source), RunDirectory(tmp_path / "run")
+            pretrain(config, source, directory, watching=functools.partial(Watching, json_file=place))
 
 
 @pytest.mark.slow

@@ -18,11 +18,12 @@ def test_the_config_comes_back(tmp_path: pathlib.Path) -> None:
     assert [file.name for file in directory.path.iterdir()] == ["config.json"]
 
 
-def test_intervals_may_change_and_nothing_else(tmp_path: pathlib.Path) -> None:
+def test_what_changes_no_number_may_change_and_nothing_else(tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.claim(recipe("debug_tiny"))
-    directory.claim(configs.override(recipe("debug_tiny"), ["run.log_every_steps=1"]))
-    with pytest.raises(InputError, match="run.seed: 0, 1"):
+    for setting in ("run.log_every_steps=1", "data.max_bad_fraction=0.5", "data.augment_on=accelerator"):
+        directory.claim(configs.override(recipe("debug_tiny"), [setting]))
+    with pytest.raises(InputError, match=f"run.seed: 0, 1.*--init_from={tmp_path} to go on"):
         directory.claim(configs.override(recipe("debug_tiny"), ["run.seed=1"]))
     assert directory.read_config() == recipe("debug_tiny")
 
@@ -66,6 +67,17 @@ def test_a_new_directory_is_free_again_where_bad_input_ends_the_run_before_it_be
         with directory.claimed(recipe("debug_tiny")):
             raise InputError("no such weights")
     assert directory.read_config() == recipe("debug_tiny")
+
+
+def test_a_new_directory_is_free_again_after_ctrl_c(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(KeyboardInterrupt), RunDirectory(tmp_path / "run").claimed(recipe("debug_tiny")):
+        raise KeyboardInterrupt
+    RunDirectory(tmp_path / "run").claim(configs.override(recipe("debug_tiny"), ["run.seed=1"]))
+
+
+def test_a_url_is_refused() -> None:
+    with pytest.raises(InputError, match="gs://bucket/run is a URL; give a directory"):
+        RunDirectory("gs://bucket/run")
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:

@@ -156,3 +156,14 @@ def test_bad_input_is_one_sentence_on_every_worker(
         (error,) = errors(tmp_path, index)
         assert re.search(sentence, error)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.two_process
+def test_what_fails_on_one_alone_stops_both(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    run = [*command(images, tmp_path / "run"), f"--log_json={tmp_path}"]
+    with two_commands(run, tmp_path) as workers:
+        assert [worker.wait(120) for worker in workers] == [2, 2]  # not TRY_AGAIN: that would fail again
+    said = [(tmp_path / f"{index}.txt").read_text().splitlines()[-1] for index in range(2)]
+    assert "cannot be written (Is a directory)" in said[0]
+    assert "another worker has stopped" in said[1]
