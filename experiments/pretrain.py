@@ -89,9 +89,10 @@ def watching(config: Config, source: Source) -> Watching:
         probe = OnlineProbe(open_source(PROBE_DATA.value), source, config).of
     profile_steps = None
     if PROFILE_STEPS.value is not None:
-        if len(PROFILE_STEPS.value) != 2 or not all(step.isdecimal() for step in PROFILE_STEPS.value):
+        steps = [int(step) for step in PROFILE_STEPS.value if step.isdecimal()]
+        if len(PROFILE_STEPS.value) != 2 or len(steps) != 2 or not steps[0] < steps[1]:
             raise InputError("--profile_steps takes the first and the last step, e.g. --profile_steps=20,30")
-        profile_steps = int(PROFILE_STEPS.value[0]), int(PROFILE_STEPS.value[1])
+        profile_steps = steps[0], steps[1]
     json_file = pathlib.Path(LOG_JSON.value) if LOG_JSON.value else None
     return Watching(probe, json_file, profile_steps)
 

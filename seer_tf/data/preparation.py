@@ -7,7 +7,6 @@ on, beside each shard lie its entries and its part of the ledger, and `plan.json
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import io
@@ -37,6 +36,7 @@ from seer_tf.data.shard_writing import (
 from seer_tf.data.source import Source
 from seer_tf.data.workers import Runner, Task, in_order
 from seer_tf.errors import InputError
+from seer_tf.file_lock import locked
 from seer_tf.progress import Progress
 
 _PLAN, _LOCK = "plan.json", ".lock"
@@ -120,10 +120,9 @@ def _lock(directory: str) -> Iterator[None]:
     if storage.is_remote(directory):
         yield
         return
-    # The file stays: one that is removed may be locked by the next run already, and by a third one under its name.
-    with open(os.path.join(directory, _LOCK), "a") as file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(os.path.join(directory, _LOCK)))
         except BlockingIOError:
             raise InputError(f"{directory}: another run is writing shards there; wait for it, or stop it.") from None
         yield

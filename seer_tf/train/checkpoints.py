@@ -22,6 +22,10 @@ from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.state import RunState, initial_model, model_variables
 
 
+class OtherNetworkError(InputError):
+    """What is read is whole, but has other names or shapes than what it is read into."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Quality:
     """What the best checkpoint is chosen by.
@@ -214,10 +218,10 @@ def _restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of
     for name in sorted(variables.keys() ^ shapes.keys()):
         if name in variables or all_of_it:
             where = "lacks" if name in variables else "has"
-            raise InputError(f"the checkpoint {path} is of another config than this run: it {where} {name}")
+            raise OtherNetworkError(f"the checkpoint {path} is of another config than this run: it {where} {name}")
     for name, variable in variables.items():
         if shapes[name] != tuple(variable.shape):
-            raise InputError(
+            raise OtherNetworkError(
                 f"the checkpoint {path} is of another network: {name} has shape {shapes[name]} there and "
                 f"{tuple(variable.shape)} here"
             )

@@ -1,4 +1,4 @@
-"""What ends a run early: a signal, which is a wish, a worker that fails, and one that is lost."""
+"""What ends a run early: a signal, which is a wish, memory that is too small, a worker that fails or is lost."""
 
 import contextlib
 import re
@@ -86,6 +86,24 @@ class Agreement:
         if failures:
             raise InputError("another worker has stopped; its own last line says what is wrong there")
         return bool(wishes)
+
+
+@contextlib.contextmanager
+def exhausted_memory_named() -> Iterator[None]:
+    """Turns what TensorFlow says of memory that it cannot get into one sentence with the remedies.
+
+    Raises:
+        InputError: in place of TensorFlow's error.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        reason = error.message.partition("\n")[0].partition(" [Op:")[0]
+        raise InputError(
+            f"a device has too little memory ({reason}); raise run.accumulation_steps, set "
+            "backbone.activation_checkpointing=block or lower data.global_batch_size; experiments/plan_run.py says what a "
+            "config needs"
+        ) from None
 
 
 @contextlib.contextmanager

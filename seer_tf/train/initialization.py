@@ -10,7 +10,7 @@ import tensorflow as tf
 from seer_tf.config import PARTS_TO_RESET
 from seer_tf.errors import InputError
 from seer_tf.models.swav_head import SwavHead
-from seer_tf.train.checkpoints import restore, restore_newest
+from seer_tf.train.checkpoints import OtherNetworkError, restore, restore_newest
 from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.state import TrainState
 
@@ -50,7 +50,7 @@ def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> None:
         with _reset_suggested():
             if not restore_newest(wanted, directory, all_of_it=False):
                 raise InputError("the run has no checkpoint yet")
-    elif source.name.startswith("step-"):
+    elif source.name.startswith("step-") and source.exists():
         with _reset_suggested():
             restore(wanted, source, all_of_it=False)
     elif source.suffix == ".keras" or (source / "model.keras").exists():
@@ -68,7 +68,7 @@ def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> None:
 def _reset_suggested() -> Iterator[None]:
     try:
         yield
-    except InputError as error:
+    except OtherNetworkError as error:
         parts = ", ".join(PARTS_TO_RESET)
         raise InputError(f"{error}; give the config of then, or --reset what differs ({parts})") from None
 
@@ -108,9 +108,9 @@ def _take_converted(wanted: dict[str, tf.Variable], found: dict[str, keras.Varia
     backbone = {name for name in wanted if name.startswith("model/") and not _parts(name)}
     for name in sorted(backbone | (found.keys() & wanted.keys())):
         if name not in found:
-            raise InputError(f"it has no {name.removeprefix('model/')}, so it is of another network")
+            raise OtherNetworkError(f"it has no {name.removeprefix('model/')}, so it is of another network")
         if tuple(found[name].shape) != tuple(wanted[name].shape):
-            raise InputError(
+            raise OtherNetworkError(
                 f"its {name.removeprefix('model/')} has shape {tuple(found[name].shape)}, and this run's has "
                 f"{tuple(wanted[name].shape)}"
             )

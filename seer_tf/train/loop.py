@@ -16,7 +16,7 @@ from seer_tf.data.sources import Source
 from seer_tf.errors import InputError
 from seer_tf.strategies import is_chief
 from seer_tf.train.checkpoints import Checkpoints
-from seer_tf.train.guards import Agreement, StopSignals
+from seer_tf.train.guards import Agreement, StopSignals, exhausted_memory_named
 from seer_tf.train.initialization import initialize
 from seer_tf.train.interval_log import IntervalLog
 from seer_tf.train.log import RunLog, Watching
@@ -115,7 +115,7 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
     """
     config = task.config
     with StopSignals() as stop, directory.claimed(config) if is_chief(strategy) else contextlib.nullcontext():
-        with strategy.scope():
+        with exhausted_memory_named(), strategy.scope():
             state = task.state()
         checkpoints = Checkpoints(directory, state)
         if not checkpoints.restore_latest() and config.run.init_from:
@@ -206,12 +206,14 @@ def _train(
     """Makes the steps that are left, or those until somebody wants to stop. The chief alone has a log, and saves."""
     run, step = state.config.run, int(state.step.numpy())
     advance = steps_function(state, strategy, task.step)
-    advance(batch, batches, tf.constant(0))  # no step, but the graph: the first rate is one of training
+    with exhausted_memory_named():
+        advance(batch, batches, tf.constant(0))  # no step, but the graph: the first rate is one of training
     with log or contextlib.nullcontext():
         stopping = agreement.reached(wish=stop.received is not None)
         while step < run.num_steps and not stopping:
             count = _steps_until_next_event(state.config, step)
-            metrics, batch = advance(batch, batches, tf.constant(count))
+            with exhausted_memory_named():
+                metrics, batch = advance(batch, batches, tf.constant(count))
             check_skipped(
                 metrics["skipped_in_a_row"].numpy(), metrics["first_bad"].numpy(), step, watched(state), task.remedy
             )

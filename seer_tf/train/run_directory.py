@@ -1,7 +1,6 @@
 """The directory of a run: `config.json`, `checkpoints/`, `tensorboard/`, `export/`."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ from seer_tf.config import AnyConfig, BaseConfig, Config
 from seer_tf.data import storage
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
+from seer_tf.file_lock import locked
 from seer_tf.whole_file import write_whole
 
 _MAY_CHANGE = (
@@ -111,7 +111,7 @@ class RunDirectory:
             return configs.from_json(content["config"], kind)
         except FileNotFoundError:
             raise InputError(f"{self.path} is not the directory of a run: it has no config.json") from None
-        except (json.JSONDecodeError, KeyError):
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
             raise InputError(f"{file} is damaged; restore it or start a new run in another directory") from None
 
     def check(self, config: BaseConfig) -> None:
@@ -145,9 +145,9 @@ class RunDirectory:
         """
         is_new = not (self.path / "config.json").exists()
         self.claim(config)
-        with open(self.path / "lock", "a") as lock:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(locked(self.path / "lock"))
             except BlockingIOError:
                 raise InputError(
                     f"another process is writing to {self.path}: wait until it ends, or give another --run_dir"

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from seer_tf.cluster import Cluster
 from seer_tf.errors import InputError, LostWorkerError
-from seer_tf.train.guards import Agreement, StopSignals, lost_workers_named
+from seer_tf.train.guards import Agreement, StopSignals, exhausted_memory_named, lost_workers_named
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -25,6 +25,12 @@ def test_the_first_signal_is_remembered_and_the_second_goes_through(number: sign
             assert seen == ["outer"]
     finally:
         signal.signal(number, before)
+
+
+def test_too_little_memory_is_one_sentence() -> None:
+    with pytest.raises(InputError, match="too little memory .*allocating tensor.*; raise run.accumulation_steps"):
+        with exhausted_memory_named():
+            tf.zeros([1 << 20, 1 << 20, 100])
 
 
 def test_a_failure_is_held_until_all_agree() -> None:

@@ -1,6 +1,9 @@
 """The directory of a run belongs to one config."""
 
+import errno
+import fcntl
 import json
+import os
 import pathlib
 
 import pytest
@@ -28,7 +31,7 @@ def test_what_changes_no_number_may_change_and_nothing_else(tmp_path: pathlib.Pa
     assert directory.read_config() == recipe("debug_tiny")
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"config": {}}'])
+@pytest.mark.parametrize("content", ["", "{", '{"config": {}}', "[]", '{"config": 1, "versions": {"seer_tf": "0"}}'])
 def test_a_damaged_config_is_one_sentence(tmp_path: pathlib.Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(InputError, match="damaged|not of this version"):
@@ -67,6 +70,17 @@ def test_a_new_directory_is_free_again_where_bad_input_ends_the_run_before_it_be
         with directory.claimed(recipe("debug_tiny")):
             raise InputError("no such weights")
     assert directory.read_config() == recipe("debug_tiny")
+
+
+def test_where_there_are_no_locks_a_warning_says_so(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
+        assert "cannot be locked (Function not implemented)" in caplog.text
 
 
 def test_a_new_directory_is_free_again_after_ctrl_c(tmp_path: pathlib.Path) -> None:
