@@ -17,7 +17,7 @@ _MODULES = {path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 # What a file or folder of seer_tf may import from the others, besides the package's name and version.
 _HOSTS = {"cluster", "strategies", "roll_call", "cluster_check"}
-_GROUND = {"errors", "config", "finetune_config", "progress", "distribution", "whole_file"} | _HOSTS
+_GROUND = {"errors", "config", "finetune_config", "progress", "distribution", "whole_file", "file_lock"} | _HOSTS
 _LEARNING = {"data", "models", "swav", "optimizers"}
 _USING = {"evaluation", "export", "reports"}
 _MAY_IMPORT = {
