@@ -101,7 +101,7 @@ def exhausted_memory_named() -> Iterator[None]:
         reason = error.message.partition("\n")[0].partition(" [Op:")[0]
         raise InputError(
             f"a device has too little memory ({reason}); raise run.accumulation_steps, set "
-            "backbone.activation_checkpointing=block or lower data.global_batch_size; experiments/plan_run.py says what "
+            "backbone.activation_checkpointing=block or lower data.global_batch_size; plan_run.py says what "
             "a config needs"
         ) from None
 
