@@ -1,18 +1,20 @@
 """Images that are files of their own, which is what `folder:`, `list:` and `csv:` have in common."""
 
-import concurrent.futures
 import os
 from collections.abc import Callable, Sequence
 
 from absl import logging
 
-from seer_tf.data import decode, storage
+from seer_tf.data import decode, storage, workers
 from seer_tf.data.formats import UnreadableImageError
 from seer_tf.data.source import Source
 from seer_tf.errors import InputError
 from seer_tf.progress import Progress
 
-_HEADER_BYTES = 1 << 18
+#: How much of a file is read until its header is complete; what has none in the last of these is refused.
+_BEGINNINGS_BYTES = (1 << 14, 1 << 18, 1 << 22, 1 << 26)
+#: Only these have metadata of any length before their size.
+_INCOMPLETE = ("broken JPEG header", "broken JPEG XL header")
 _NUM_NAMED_FILES = 5
 
 
@@ -43,7 +45,7 @@ def find_usable(
     Args:
         flag: the data flag, for the log.
         names: what there is.
-        read: gives the first bytes of a name, as many as its second argument says, or all for -1.
+        read: gives the first bytes of a name, as many as its second argument says.
 
     Returns:
         The names of the images, in their order; name and reason of what is left out.
@@ -51,12 +53,9 @@ def find_usable(
     Raises:
         InputError: none of them is an image.
     """
-    with (
-        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
-        Progress(len(names), "file", f"looking into {flag}") as progress,
-    ):
-        reasons = []
-        for reason in pool.map(lambda name: _reject_reason(lambda num_bytes: read(name, num_bytes)), names):
+    reasons = []
+    with Progress(len(names), "file", f"looking into {flag}") as progress:
+        for reason in workers.in_order(lambda name: _reject_reason(read, name), names, os.cpu_count() or 1):
             reasons.append(reason)
             progress.advance()
     usable = [name for name, reason in zip(names, reasons, strict=True) if reason is None]
@@ -73,13 +72,14 @@ def find_usable(
     return usable, rejected
 
 
-def _reject_reason(read: Callable[[int], bytes]) -> str | None:
-    """Judges a file by its beginning, and by all of it when metadata push the frame header of a JPEG beyond."""
+def _reject_reason(read: Callable[[str, int], bytes], name: str) -> str | None:
+    """Judges a file by its beginning, and by more of it only where metadata push the size of an image beyond."""
     try:
-        beginning = read(_HEADER_BYTES)
-        reason = decode.header_reject_reason(beginning)
-        if reason is None or len(beginning) < _HEADER_BYTES:
-            return reason
-        return decode.header_reject_reason(read(-1))
+        for num_bytes in _BEGINNINGS_BYTES:
+            beginning = read(name, num_bytes)
+            reason = decode.header_reject_reason(beginning)
+            if reason not in _INCOMPLETE or len(beginning) < num_bytes:
+                break
+        return reason
     except OSError as error:
         return f"cannot be read: {error.strerror}"

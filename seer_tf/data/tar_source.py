@@ -61,7 +61,7 @@ def open_tar(path: str) -> TarSource:
 
     def read(name: str, num_bytes: int) -> bytes:
         offset, length = places[name]
-        return storage.read(path, offset, length if num_bytes < 0 else min(num_bytes, length))
+        return storage.read(path, offset, min(num_bytes, length))
 
     usable, rejected = files.find_usable(f"tar:{path}", sorted(places), read)
     return TarSource(path, places, usable, rejected)

@@ -3,14 +3,16 @@
 import gzip
 import io
 import pickle
+import struct
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from seer_tf.data import sources
+from seer_tf.data import files, sources, storage
 from seer_tf.data.formats import UnusableImageError
 from seer_tf.errors import InputError
 
@@ -159,3 +161,53 @@ def test_a_folder_by_url():
     tf.io.gfile.remove(f"{root}/b/3.png")
     with pytest.raises(UnusableImageError, match="cannot be read"):
         source.read(2)
+
+
+@pytest.mark.parametrize("magic", [b"II*\x00", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"])
+def test_a_huge_file_that_is_no_image_is_not_read_whole(folder, magic):
+    with (folder / "huge").open("wb") as file:
+        file.write(magic)
+        file.truncate(1 << 28)
+    tracemalloc.start()
+    source = sources.open_source(f"folder:{folder}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "huge" in dict(source.rejected) and peak < 1 << 27
+
+
+def _asked(path):
+    """How much of a file is read until it is judged."""
+    asked = []
+
+    def read(name, num_bytes):
+        asked.append(num_bytes)
+        return storage.read(name, num_bytes=num_bytes)
+
+    files.find_usable("folder:x", [str(path)], read)
+    return asked
+
+
+def test_as_little_is_read_as_tells_the_size(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    assert _asked(tmp_path / "noise.png") == [1 << 14]
+    for num_bytes, times in ((10_000, 1), (200_000, 2), (5_000_000, 4)):
+        Image.new("RGB", (6, 5)).save(tmp_path / "a.jpg", icc_profile=bytes(num_bytes))
+        assert _asked(tmp_path / "a.jpg") == [1 << 14, 1 << 18, 1 << 22, 1 << 26][:times]
+
+
+def test_the_size_of_a_jpeg_xl_may_lie_behind_much_metadata(tmp_path):
+    box = struct.pack(">I4s", 8 + 100_000, b"Exif") + bytes(100_000)
+    codestream = struct.pack(">I4s", 8 + 4, b"jxlc") + b"\xff\x0a" + bytes([0b0100_0001, 0b1])  # 8 x 8 px
+    (tmp_path / "a.jxl").write_bytes(b"\x00\x00\x00\x0cJXL \r\n\x87\n" + box + codestream + bytes(100))
+    assert _asked(tmp_path / "a.jxl") == [1 << 14, 1 << 18]
+
+
+def test_memory_does_not_hold_a_future_for_each_name(tmp_path):
+    (tmp_path / "1.png").write_bytes(_encoded(1))
+    names = [str(tmp_path / "1.png")] * 20_000
+    tracemalloc.start()
+    files.find_usable("folder:x", names, lambda name, num_bytes: storage.read(name, num_bytes=num_bytes))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500 * len(names)
