@@ -49,11 +49,7 @@ def open_csv(path: str) -> CsvSource:
     """
     classes = _read_table(path)
     directory = os.path.dirname(path)
-    usable, rejected = files.find_usable(
-        f"csv:{path}",
-        list(classes),
-        lambda name, num_bytes: storage.read(os.path.join(directory, name), num_bytes=num_bytes),
-    )
+    usable, rejected = files.find_usable_files(f"csv:{path}", directory, list(classes))
     return CsvSource(directory, classes, rejected, usable)
 
 

@@ -34,6 +34,13 @@ class FilesSource(Source):
             raise UnreadableImageError(f"cannot be read: {error.strerror}") from None
 
 
+def find_usable_files(flag: str, directory: str, names: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """As `find_usable`, of files by their paths, relative to `directory` where they are not absolute."""
+    return find_usable(
+        flag, names, lambda name, num_bytes: storage.read(os.path.join(directory, name), num_bytes=num_bytes)
+    )
+
+
 def find_usable(
     flag: str, names: Sequence[str], read: Callable[[str, int], bytes]
 ) -> tuple[list[str], list[tuple[str, str]]]:

@@ -33,11 +33,7 @@ def open_folder(directory: str) -> FolderSource:
         InputError: no such directory, no file in it, or no image among the files.
     """
     names = list_files(directory)
-    usable, rejected = files.find_usable(
-        f"folder:{directory}",
-        names,
-        lambda name, num_bytes: storage.read(os.path.join(directory, name), num_bytes=num_bytes),
-    )
+    usable, rejected = files.find_usable_files(f"folder:{directory}", directory, names)
     return FolderSource(directory, usable, rejected)
 
 

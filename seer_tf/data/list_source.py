@@ -20,9 +20,5 @@ def open_list(path: str) -> files.FilesSource:
     if not names:
         raise InputError(f"list:{path}: the list is empty; write the path of an image on each line.")
     directory = os.path.dirname(path)
-    usable, rejected = files.find_usable(
-        f"list:{path}",
-        names,
-        lambda name, num_bytes: storage.read(os.path.join(directory, name), num_bytes=num_bytes),
-    )
+    usable, rejected = files.find_usable_files(f"list:{path}", directory, names)
     return files.FilesSource(directory, usable, rejected)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -18,11 +19,17 @@ def read(path: str | os.PathLike, offset: int = 0, num_bytes: int = -1) -> bytes
     """Returns bytes of a file from `offset` on, at most `num_bytes`, all where that is -1.
 
     Raises:
-        OSError: the file is missing or cannot be read.
+        OSError: the file is missing or cannot be read, or a part is asked of what is no regular file, as of a pipe.
     """
     if not is_remote(path):
-        with open(path, "rb", buffering=0) as file:
-            return os.pread(file.fileno(), num_bytes, offset) if num_bytes >= 0 else file.read()
+        if num_bytes < 0:
+            with open(path, "rb", buffering=0) as file:
+                return file.read()
+        # Not waiting, as one would for somebody to write into a pipe.
+        with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+            return os.pread(file.fileno(), num_bytes, offset)
     try:
         with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
             file.seek(offset)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import pickle
 import struct
 import tarfile
@@ -89,6 +90,18 @@ def test_a_list_names_its_images_in_its_order(folder, tmp_path_factory):
     (folder / "b" / "4.png").unlink()
     with pytest.raises(UnusableImageError, match="cannot be read: No such file"):
         source.read(0)
+
+
+def test_what_is_no_regular_file_is_left_out(folder):
+    os.mkfifo(folder / "pipe.png")  # to open it would wait for ever
+    (folder / "list.txt").write_text("pipe.png\n/dev/zero\na\na/1.png\n")
+    source = sources.open_source(f"list:{folder / 'list.txt'}")
+    assert source.ids == ["a/1.png"]
+    assert source.rejected == [
+        ("pipe.png", "cannot be read: not a regular file"),
+        ("/dev/zero", "cannot be read: not a regular file"),
+        ("a", "cannot be read: Is a directory"),
+    ]
 
 
 @pytest.mark.parametrize(("content", "sentence"), [(None, "cannot be read"), ("\n\n", "is empty"), ("x\n", "none of")])
