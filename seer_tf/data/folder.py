@@ -30,7 +30,7 @@ def open_folder(directory: str) -> FolderSource:
     """Opens the images below `directory`; files that are no images are left out, counted and named in the log.
 
     Raises:
-        InputError: no such directory, no file in it, or no image among the files.
+        InputError: no such directory, it cannot be read, no file in it, or no image among the files.
     """
     names = list_files(directory)
     usable, rejected = files.find_usable_files(f"folder:{directory}", directory, names)
@@ -38,21 +38,25 @@ def open_folder(directory: str) -> FolderSource:
 
 
 def list_files(directory: str) -> list[str]:
-    """Returns every regular file below `directory`, sorted, relative to it; hidden files and folders are skipped.
+    """Returns every file below `directory`, sorted, relative to it; hidden files and folders are skipped.
+
+    What only looks like one is named too, so that it is not left out without a word: a link that leads nowhere, a pipe,
+    a folder that cannot be read.
 
     Raises:
-        InputError: no such directory, or no file in it.
+        InputError: no such directory, it cannot be read, or there is no file in it.
     """
     if not storage.is_directory(directory):
         raise InputError(f"folder:{directory}: there is no such directory; give the directory that holds the images.")
-    found = [
-        os.path.relpath(os.path.join(parent, name), directory)
-        for parent, names in storage.walk(directory)
-        for name in names
-    ]
+    try:
+        found = sorted(os.path.relpath(path, directory) for path in storage.walk(directory))
+    except OSError as error:
+        raise InputError(
+            f"folder:{directory}: the directory cannot be read ({error.strerror}); give one that you may read."
+        ) from None
     if not found:
         raise InputError(f"folder:{directory}: the directory holds no file; give the directory that holds the images.")
-    return sorted(found)
+    return found
 
 
 def class_folders(ids: Sequence[str]) -> tuple[str, ...] | None:

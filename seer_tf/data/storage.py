@@ -98,26 +98,38 @@ def remove(path: str | os.PathLike) -> None:
         tf.io.gfile.remove(os.fspath(path)) if is_remote(path) else os.remove(path)
 
 
-def walk(directory: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields each directory from `directory` down, with the names of the files in it; nothing hidden.
+def is_hidden(name: str) -> bool:
+    """Returns whether a file or folder, by its name without those above it, is a hidden one."""
+    return name.startswith(".") and name not in (".", "..")
 
-    Links are followed, but not in circles.
+
+def walk(directory: str) -> Iterator[str]:
+    """Yields the path of whatever is no folder below `directory`, and of folders that cannot be read; nothing hidden.
+
+    Links are followed, but not in circles. Of a folder that has several names the first counts, as they are sorted.
+
+    Raises:
+        OSError: `directory` itself cannot be read.
     """
-    if is_remote(directory):
-        for parent, _, found in tf.io.gfile.walk(directory):
-            if not any(part.startswith(".") for part in os.path.relpath(parent, directory).split("/") if part != "."):
-                yield parent, [name for name in found if not name.startswith(".")]
-        return
+    errors: list[OSError] = []
+    steps = (
+        tf.io.gfile.walk(directory)
+        if is_remote(directory)
+        else os.walk(directory, onerror=errors.append, followlinks=True)
+    )
     seen = set()
-    for parent, folders, found in os.walk(directory, followlinks=True):
+    for parent, folders, found in steps:
         real = os.path.realpath(parent)
         if real in seen:  # A link to a folder above would lead round for ever.
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [folder for folder in folders if not folder.startswith(".")]
-        visible = (name for name in found if not name.startswith("."))
-        yield parent, [name for name in visible if os.path.isfile(os.path.join(parent, name))]
+        folders[:] = sorted(folder for folder in folders if not is_hidden(folder))
+        yield from (os.path.join(parent, name) for name in found if not is_hidden(name))
+    for error in errors:
+        if error.filename == directory:
+            raise error
+        yield error.filename
 
 
 def _os_error(error: tf.errors.OpError, path: str | os.PathLike) -> OSError:

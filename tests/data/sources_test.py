@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import os
+import pathlib
+import tempfile
 
 import numpy as np
 import pytest
@@ -37,11 +39,17 @@ def test_files_that_are_no_images_are_left_out_counted_and_named(tmp_path, caplo
     _save(tmp_path / "good.png")
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty.jpg").touch()
+    (tmp_path / "nowhere.png").symlink_to("missing.png")
     os.mkfifo(tmp_path / "pipe.png")  # opening it would wait for ever
     source = sources.open_source(f"folder:{tmp_path}")
     assert list(source.ids) == ["good.png"]
-    assert list(source.rejected) == [("empty.jpg", "empty file"), ("notes.txt", "not an image")]
-    assert "2 of 3 files left out" in caplog.text
+    assert list(source.rejected) == [
+        ("empty.jpg", "empty file"),
+        ("notes.txt", "not an image"),
+        ("nowhere.png", "cannot be read: No such file or directory"),
+        ("pipe.png", "cannot be read: not a regular file"),
+    ]
+    assert "4 of 5 files left out" in caplog.text
     assert "notes.txt: not an image" in caplog.text
 
 
@@ -56,6 +64,44 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (tmp_path / "folder" / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "folder" / "sub" / "up").symlink_to(tmp_path / "folder")
     assert list(sources.open_source(f"folder:{tmp_path / 'folder'}").ids) == ["link/a.png"]
+
+
+def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path):
+    """Made in either order, for the file system gives names in its own."""
+    _save(tmp_path / "elsewhere" / "a.png")
+    for number, links in enumerate(("bdac", "cabd", "dcba")):
+        (tmp_path / str(number)).mkdir()
+        for name in links:
+            (tmp_path / str(number) / name).symlink_to(tmp_path / "elsewhere")
+        assert list(sources.open_source(f"folder:{tmp_path / str(number)}").ids) == ["a/a.png"]
+
+
+@pytest.fixture
+def closed_folder():
+    """A folder that may not be read, and neither may root, who becomes somebody else: `closed/` in one that may."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # pytest's own is for one user alone
+        os.chmod(directory, 0o755)
+        closed = pathlib.Path(directory) / "closed"
+        _save(pathlib.Path(directory) / "good.png")
+        _save(closed / "a.png")
+        closed.chmod(0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield closed
+        finally:
+            os.seteuid(user)
+            closed.chmod(0o700)
+
+
+def test_a_folder_that_may_not_be_read_is_named(closed_folder, caplog):
+    source = sources.open_source(f"folder:{closed_folder.parent}")
+    assert list(source.ids) == ["good.png"]
+    assert list(source.rejected) == [("closed", "cannot be read: Permission denied")]
+    assert "1 of 2 files left out (closed: cannot be read" in caplog.text
+    with pytest.raises(InputError, match=r"closed: the directory cannot be read \(Permission denied\)"):
+        sources.open_source(f"folder:{closed_folder}")
 
 
 def test_top_folders_are_classes(tmp_path):
