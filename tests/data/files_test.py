@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 
 def _tar(folder):
-    with tarfile.open(folder / "images.tar", "w") as archive:
+    with tarfile.open(folder / "images.tar", "w", format=tarfile.GNU_FORMAT) as archive:  # one header for each member
         for name in ("./a", "b"):
             archive.add(folder / name, arcname=name)
     return f"tar:{folder / 'images.tar'}"
@@ -53,7 +53,7 @@ def test_a_tar_file_is_read_in_place(folder, caplog):
 def test_a_tar_file_that_shrinks_or_vanishes_is_named(folder):
     source = sources.open_source(_tar(folder))
     content = (folder / "images.tar").read_bytes()
-    (folder / "images.tar").write_bytes(content[: len(content) // 2])
+    (folder / "images.tar").write_bytes(content[: content.index(b"b/4.png")])
     with pytest.raises(UnusableImageError, match="the tar file ends early"):
         source.read(3)
     (folder / "images.tar").unlink()
@@ -76,6 +76,73 @@ def test_an_empty_tar_file(tmp_path):
     (tmp_path / "images.tar").write_bytes(bytes(10_240))
     with pytest.raises(InputError, match="no file in it"):
         sources.open_source(f"tar:{tmp_path / 'images.tar'}")
+
+
+@pytest.mark.parametrize("how", ["at a header", "in a header", "in data", "before its end", "broken header", "joined"])
+def test_a_tar_file_that_lost_members_is_refused(folder, how):
+    flag = _tar(folder)
+    content = (folder / "images.tar").read_bytes()
+    place = content.index(b"./a/2.png")  # where the header of the second image begins
+    changed = {
+        "at a header": content[:place],
+        "in a header": content[: place + 100],
+        "in data": content[: place + 512 + 10],
+        "before its end": content.rstrip(b"\0"),
+        "broken header": content[: place + 3] + b"x" + content[place + 4 :],
+        "joined": content + content,
+    }[how]
+    (folder / "images.tar").write_bytes(changed)
+    with pytest.raises(InputError, match=r"images.tar: .*broken"):
+        sources.open_source(flag)
+
+
+def test_links_in_a_tar_file_are_followed_or_named(folder):
+    os.link(folder / "a" / "1.png", folder / "b" / "hard.png")
+    (folder / "a" / "soft.png").symlink_to("../b/soft.png")
+    (folder / "b" / "soft.png").symlink_to("3.png")
+    (folder / "b" / "round.png").symlink_to("round.png")
+    (folder / "b" / "outside.png").symlink_to("/etc/hostname")
+    os.mkfifo(folder / "b" / "pipe.png")
+    source = sources.open_source(_tar(folder))
+    assert source.ids == ["a/1.png", "a/2.png", "a/soft.png", "b/3.png", "b/4.png", "b/hard.png", "b/soft.png"]
+    assert [source.read(index) for index in (2, 5, 6)] == [_encoded(number) for number in (2, 0, 2)]
+    reason = "cannot be read: not a regular file, and no link to one in the tar file"
+    assert source.rejected == [
+        ("b/notes.txt", "not an image"),
+        *((f"b/{name}.png", reason) for name in ("outside", "pipe", "round")),
+    ]
+
+
+def test_a_file_given_to_tar_twice_is_one_image(folder):
+    with tarfile.open(folder / "images.tar", "w") as archive:
+        for _ in range(2):  # the second time as a link to itself, as GNU's tar does
+            member = archive.gettarinfo(folder / "a" / "1.png", "1.png")
+            if archive.getmembers():
+                member.type, member.linkname, member.size = tarfile.LNKTYPE, "1.png", 0
+            archive.addfile(member, io.BytesIO(_encoded(0)))
+    source = sources.open_source(f"tar:{folder / 'images.tar'}")
+    assert source.ids == ["1.png"] and source.read(0) == _encoded(0) and source.rejected == []
+
+
+def test_only_names_that_begin_with_a_dot_are_hidden_in_a_tar_file(folder):
+    names = ["../x.png", "././z.png", "a//y.png", "./.git/1.png", "b/.hidden.png", "../.2.png"]
+    with tarfile.open(folder / "images.tar", "w") as archive:
+        for name in names:
+            archive.add(folder / "a" / "1.png", arcname=name)
+    assert sources.open_source(f"tar:{folder / 'images.tar'}").ids == ["../x.png", "a/y.png", "z.png"]
+
+
+def test_a_tar_file_keeps_little_of_each_member(tmp_path):
+    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+        for index in range(5000):
+            member = tarfile.TarInfo(f"{index:05}.png")
+            member.size, member.mtime = len(_encoded(1)), 0.5  # a time that takes a header of its own, as `tar` writes
+            archive.addfile(member, io.BytesIO(_encoded(1)))
+    tracemalloc.start()
+    sources.open_source(f"tar:{tmp_path / 'images.tar'}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 600 * 5000
 
 
 def test_a_list_names_its_images_in_its_order(folder, tmp_path_factory):
