@@ -56,21 +56,25 @@ def open_csv(path: str) -> CsvSource:
 def _read_table(path: str) -> dict[str, tuple[str, ...]]:
     """Returns the names of the classes of each file."""
     try:
-        rows = list(csv.reader(io.StringIO(storage.read(path).decode("utf-8-sig"))))
+        text = storage.read(path).decode("utf-8-sig")
+        if "\0" in text:
+            raise csv.Error("it holds a NUL byte")
+        rows = list(csv.reader(io.StringIO(text)))
     except OSError as error:
         raise InputError(f"csv:{path}: the table cannot be read ({error.strerror}); give a CSV file.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"csv:{path}: this is no CSV in UTF-8 ({error}); save it as such.") from None
     if len(rows) < 2 or len(rows[0]) < 2:
         raise InputError(f"csv:{path}: the table needs a line of column names, then path and label on each line.")
-    if storage.exists(os.path.join(os.path.dirname(path), rows[0][0])):
+    first = rows[0][0]
+    if first and storage.is_file(os.path.join(os.path.dirname(path), first)):
         raise InputError(f"csv:{path}: the first line is an image already; put the names of the columns above it.")
     classes: dict[str, tuple[str, ...]] = {}
     for number, row in enumerate(rows[1:], start=2):
-        if len(row) not in (0, len(rows[0])):
-            raise InputError(f"csv:{path}: line {number} has {len(row)} cells instead of {len(rows[0])}; mend it.")
-        if not row:
+        if not any(row):  # Excel leaves such rows at the end.
             continue
+        if len(row) != len(rows[0]):
+            raise InputError(f"csv:{path}: line {number} has {len(row)} cells instead of {len(rows[0])}; mend it.")
         if row[0] in classes:
             raise InputError(f"csv:{path}: line {number} names {row[0]} again; put all its labels into one line.")
         labels = (label.strip() for cell in row[1:] for label in cell.split(_BETWEEN_LABELS))

@@ -10,13 +10,15 @@ def open_list(path: str) -> files.FilesSource:
     """Opens the images that a list names; what cannot be used is left out, counted and named in the log.
 
     Raises:
-        InputError: the list cannot be read or is empty, or none of what it names is an image.
+        InputError: the list cannot be read, is no text or is empty, or none of what it names is an image.
     """
     try:
-        lines = storage.read(path).decode("utf-8", "surrogateescape").splitlines()
+        text = storage.read(path).decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise InputError(f"list:{path}: the list cannot be read ({error.strerror}); give a text file.") from None
-    names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if "\0" in text:  # as in UTF-16, and in no name of a file
+        raise InputError(f"list:{path}: this is no text in UTF-8 (it holds a NUL byte); save it as such.")
+    names = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if not names:
         raise InputError(f"list:{path}: the list is empty; write the path of an image on each line.")
     directory = os.path.dirname(path)

@@ -62,6 +62,11 @@ def is_directory(path: str | os.PathLike) -> bool:
     return tf.io.gfile.isdir(os.fspath(path)) if is_remote(path) else os.path.isdir(path)
 
 
+def is_file(path: str | os.PathLike) -> bool:
+    """Returns whether there is such a file, and not a directory."""
+    return exists(path) and not is_directory(path)
+
+
 def make_directory(path: str | os.PathLike) -> None:
     """Makes a directory and what is missing above it."""
     tf.io.gfile.makedirs(os.fspath(path)) if is_remote(path) else os.makedirs(path, exist_ok=True)

@@ -159,6 +159,16 @@ def test_a_list_names_its_images_in_its_order(folder, tmp_path_factory):
         source.read(0)
 
 
+def test_a_list_may_begin_with_a_byte_order_mark_and_is_no_utf_16(folder):
+    (folder / "list.txt").write_text("a/1.png\n", "utf-8-sig")
+    assert sources.open_source(f"list:{folder / 'list.txt'}").ids == ["a/1.png"]
+    (folder / "list.txt").write_text("a/1.png\n", "utf-16")
+    with pytest.raises(
+        InputError, match=r"list.txt: this is no text in UTF-8 \(it holds a NUL byte\); save it as such"
+    ):
+        sources.open_source(f"list:{folder / 'list.txt'}")
+
+
 def test_what_is_no_regular_file_is_left_out(folder):
     os.mkfifo(folder / "pipe.png")  # to open it would wait for ever
     (folder / "list.txt").write_text("pipe.png\n/dev/zero\na\na/1.png\n")
@@ -202,6 +212,12 @@ def test_a_table_with_several_labels(folder):
     assert source.label_matrix.tolist() == [[False, True, True], [True, True, False], [False] * 3]
 
 
+def test_a_column_may_have_no_name_or_that_of_a_folder_and_rows_may_be_empty(folder):
+    for name in ("", "a"):
+        source = _csv(folder, f"{name},kind\na/1.png,cat\n\na/2.png,dog\n,\n,,\n")
+        assert source.ids == ["a/1.png", "a/2.png"] and source.class_names == ("cat", "dog")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -212,6 +228,7 @@ def test_a_table_with_several_labels(folder):
         ("file,kind\na/1.png,cat\na/1.png,dog\n", "line 3 names a/1.png again"),
         ("file,kind\na/1.png,cat,dog\n", "line 2 has 3 cells instead of 2"),
         ("file,kind\na/1.png,\n", "not one label"),
+        ("file,kind\na/1\0.png,cat\n", "no CSV in UTF-8 .it holds a NUL byte"),
         ("file,kind\nb/notes.txt,cat\n", "none of its 1 files"),
     ],
 )
