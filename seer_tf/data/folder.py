@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 
 from seer_tf.data import files, storage
 from seer_tf.errors import InputError
@@ -18,7 +19,7 @@ class FolderSource(files.FilesSource):
     def __init__(self, directory: str, ids: Sequence[str], rejected: Sequence[tuple[str, str]] = ()) -> None:
         """`ids` are paths relative to `directory`."""
         super().__init__(directory, ids, rejected)
-        self.class_names = class_folders(ids)
+        self.class_names = class_folders(f"folder:{directory}", ids)
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
@@ -59,13 +60,27 @@ def list_files(directory: str) -> list[str]:
     return found
 
 
-def class_folders(ids: Sequence[str]) -> tuple[str, ...] | None:
+def class_folders(flag: str, ids: Sequence[str]) -> tuple[str, ...] | None:
     """Returns the classes that the names of images tell, or None.
 
-    Top folders are classes when every image lies below one and there are at least two with two images each.
+    Top folders are classes when every image lies below one and there are at least two with two images each. Where there
+    are several and they are none, the log says what is in the way.
+
+    Args:
+        flag: the data flag, for the log.
+        ids: the names.
     """
-    tops = collections.Counter(path.parts[0] if len(path.parts) > 1 else "" for path in map(pathlib.PurePath, ids))
-    if len(tops) < 2 or "" in tops or min(tops.values()) < 2:
+    paths = [pathlib.PurePath(name) for name in ids]
+    outside = next((str(path) for path in paths if len(path.parts) == 1), None)
+    tops = collections.Counter(path.parts[0] for path in paths if len(path.parts) > 1)
+    if len(tops) < 2:
+        return None
+    if sum(count > 1 for count in tops.values()) < 2:
+        alone = min(tops, key=lambda top: tops[top])
+        logging.info("%s: no labels, for fewer than two top folders hold two images (%s holds one)", flag, alone)
+        return None
+    if outside is not None:
+        logging.warning("%s: no labels, for %s lies beside the top folders; move it into one", flag, outside)
         return None
     return tuple(sorted(tops))
 

@@ -26,7 +26,7 @@ class TarSource(Source):
         """`places` are offset and length in bytes of each member, `ids` the members that are images."""
         self._path = path
         self.ids, self.rejected = ids, rejected
-        self.class_names = folder.class_folders(ids)
+        self.class_names = folder.class_folders(f"tar:{path}", ids)
         self._places = np.array([places[name] for name in ids], np.int64)
 
     @functools.cached_property

@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import pathlib
+import re
 import tempfile
 
 import numpy as np
@@ -113,16 +114,33 @@ def test_top_folders_are_classes(tmp_path):
     assert [("cat", "dog")[label] for label in source.labels] == [name.split("/")[0] for name in source.ids]
 
 
+def test_a_class_may_have_one_image_when_two_others_have_two(tmp_path):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "owl/1.png"):
+        _save(tmp_path / name)
+    source = sources.open_source(f"folder:{tmp_path}")
+    assert source.class_names == ("cat", "dog", "owl")
+    assert source.labels is not None and source.labels.tolist() == [0, 0, 1, 1, 2]
+
+
 @pytest.mark.parametrize(
-    "names",
-    [("cat/1.png", "cat/2.png"), ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "3.png"), ("a/1.png", "b/1.png")],
-    ids=["one folder", "an image outside", "one image each"],
+    ("names", "reason"),
+    [
+        (("cat/1.png", "cat/2.png", "3.png"), None),
+        (("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "3.png"), "3.png lies beside the top folders"),
+        (("cat/1.png", "cat/2.png", "dog/1.png"), r"fewer than two top folders hold two images \(dog holds one\)"),
+        (("a/1.png", "b/1.png"), r"fewer than two top folders hold two images \(a holds one\)"),
+    ],
+    ids=["one folder", "an image outside", "one image in the second", "one image each"],
 )
-def test_other_trees_have_no_classes(tmp_path, names):
+def test_other_trees_have_no_classes_and_the_log_says_why(tmp_path, names, reason, caplog):
+    caplog.set_level("INFO")
     for name in names:
         _save(tmp_path / name)
     source = sources.open_source(f"folder:{tmp_path}")
     assert source.class_names is None and source.labels is None
+    said = [message for message in caplog.messages if "no labels" in message]
+    assert len(said) == (reason is not None)
+    assert reason is None or re.search(f"folder:{tmp_path}: no labels, for {reason}", said[0])
 
 
 def test_a_missing_folder(tmp_path):
