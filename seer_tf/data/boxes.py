@@ -8,6 +8,7 @@ corners, taken as distances from the image's corner, so that what counts pixels 
 import collections
 import dataclasses
 import json
+import os
 import xml.etree.ElementTree
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from seer_tf.data import decode
+from seer_tf.data import decode, files, storage, workers
 from seer_tf.data.formats import UnusableImageError, read_header
 from seer_tf.errors import InputError
+from seer_tf.progress import Progress
 
 _ROUNDING_PX = 1.0
 _NUM_NAMED = 5
@@ -101,10 +103,13 @@ def open_boxes(directory: str | Path, split: str) -> BoxedImages:
     if not class_names:
         raise InputError(f"{directory}: the split {split!r} has no boxes")
     degenerate: list[str] = []
-    images = tuple(
-        _checked(image, class_names, degenerate) for image in sorted(annotated, key=lambda image: image.file)
-    )
-    return BoxedImages(images, class_names, tuple(degenerate))
+    annotated.sort(key=lambda image: image.file)
+    images = []
+    with Progress(len(annotated), "image", f"looking into {directory}") as progress:
+        for image, upright in zip(annotated, workers.in_order(_upright, annotated, os.cpu_count() or 1), strict=True):
+            images.append(_checked(image, upright, class_names, degenerate))
+            progress.advance()
+    return BoxedImages(tuple(images), class_names, tuple(degenerate))
 
 
 def require_same_classes(train: BoxedImages, test: BoxedImages) -> None:
@@ -178,9 +183,11 @@ def _text(element: xml.etree.ElementTree.Element, path: str) -> str:
     return found.strip()
 
 
-def _checked(image: _Annotated, class_names: tuple[str, ...], degenerate: list[str]) -> BoxedImage:
-    """Holds an annotation against its image, and leaves boxes without area out, naming them."""
-    width, height, orientation = _upright(image)
+def _checked(
+    image: _Annotated, upright: tuple[int, int, int], class_names: tuple[str, ...], degenerate: list[str]
+) -> BoxedImage:
+    """Holds boxes against their image, as by `_upright`, and leaves those without area out, naming them."""
+    width, height, orientation = upright
     kept, labels = [], []
     for corners, name in zip(image.boxes, image.names, strict=True):
         inside = np.clip(corners, 0, [width, height, width, height])
@@ -207,8 +214,10 @@ def _has_no_area(corners: Sequence[float] | np.ndarray) -> bool:
 def _upright(image: _Annotated) -> tuple[int, int, int]:
     """Returns width and height of an image as one sees it, if they are those of its annotation, and its orientation."""
     try:
-        encoded = image.file.read_bytes()
+        encoded = files.beginning(lambda num_bytes: storage.read(image.file, num_bytes=num_bytes))
         header = read_header(encoded)
+        if header.format != "JPEG" or b"Exif" in encoded:  # Other formats may have their EXIF at the end.
+            encoded = image.file.read_bytes()
     except (OSError, UnusableImageError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{image.file} is annotated and cannot be used: {reason}") from None

@@ -79,14 +79,24 @@ def find_usable(
     return usable, rejected
 
 
+def beginning(read: Callable[[int], bytes]) -> bytes:
+    """Returns as much of a file as tells its size: 16 KiB, and more only where metadata push it beyond, up to 64 MiB.
+
+    Args:
+        read: gives the first bytes of the file, as many as its argument says.
+
+    Raises:
+        OSError: as `read`.
+    """
+    for num_bytes in _BEGINNINGS_BYTES:
+        found = read(num_bytes)
+        if len(found) < num_bytes or decode.header_reject_reason(found) not in _INCOMPLETE:
+            break
+    return found
+
+
 def _reject_reason(read: Callable[[str, int], bytes], name: str) -> str | None:
-    """Judges a file by its beginning, and by more of it only where metadata push the size of an image beyond."""
     try:
-        for num_bytes in _BEGINNINGS_BYTES:
-            beginning = read(name, num_bytes)
-            reason = decode.header_reject_reason(beginning)
-            if reason not in _INCOMPLETE or len(beginning) < num_bytes:
-                break
-        return reason
+        return decode.header_reject_reason(beginning(lambda num_bytes: read(name, num_bytes)))
     except OSError as error:
         return f"cannot be read: {error.strerror}"

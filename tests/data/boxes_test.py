@@ -1,6 +1,7 @@
 """Boxes from both layouts: the same image either way, what is left out and named, and what is refused."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,30 @@ def test_an_image_turned_by_its_camera_is_measured_upright(tmp_path):
     """Its annotation is of what one sees."""
     images = open_boxes(_write_coco(tmp_path, orientation=6), "train")
     assert {(image.width_px, image.height_px, image.orientation) for image in images.images} == {(40, 50, 6)}
+
+
+def test_the_pixels_are_not_read(tmp_path):
+    with (_write_coco(tmp_path) / "train" / "a.jpg").open("r+b") as file:
+        exif = file.read().index(b"Exif")
+        file.seek(exif)
+        file.write(b"None")
+        file.truncate(1 << 28)
+    tracemalloc.start()
+    open_boxes(tmp_path, "train")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
+
+
+def test_the_orientation_is_read_where_the_metadata_are_long(tmp_path):
+    """Such that the size lies in what is read first, and not all that is before the pixels."""
+    file = _write_coco(tmp_path, orientation=6) / "train" / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (50, 40)).save(file, exif=exif, icc_profile=bytes(15_900))
+    content = file.read_bytes()
+    assert content.index(b"\xff\xc0") + 20 < 1 << 14 < content.index(b"\xff\xda")
+    assert open_boxes(tmp_path, "train").images[0].orientation == 6
 
 
 @pytest.mark.parametrize("write", [_write_coco, _write_voc])
