@@ -70,9 +70,14 @@ def class_folders(flag: str, ids: Sequence[str]) -> tuple[str, ...] | None:
         flag: the data flag, for the log.
         ids: the names.
     """
-    paths = [pathlib.PurePath(name) for name in ids]
-    outside = next((str(path) for path in paths if len(path.parts) == 1), None)
-    tops = collections.Counter(path.parts[0] for path in paths if len(path.parts) > 1)
+    tops: collections.Counter[str] = collections.Counter()
+    outside = None
+    for name in ids:
+        top, *below = pathlib.PurePath(name).parts
+        if below:
+            tops[top] += 1
+        else:
+            outside = outside or name
     if len(tops) < 2:
         return None
     if sum(count > 1 for count in tops.values()) < 2:
