@@ -25,7 +25,7 @@ ENTRY = np.dtype(
         ("height", "<i4"),
         ("width", "<i4"),
         ("format", "<i4"),
-        ("hash", "<u8"),
+        ("hash", "u1", near_duplicates.LOOK_SHAPE),
     ]
 )
 _JPEG_QUALITY = 95
@@ -52,14 +52,14 @@ class PreparedImage:
     Attributes:
         encoded: its bytes.
         header: format and size.
-        hash: by `near_duplicates.perceptual_hash`.
+        look: by `near_duplicates.look`; black, which is like nothing, where there is no image.
         reason: why it cannot be used, or None.
         is_readable: whether its bytes could be had.
     """
 
     encoded: bytes = b""
     header: formats.Header | None = None
-    hash: int = near_duplicates.FLAT
+    look: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(near_duplicates.LOOK_SHAPE, np.uint8))
     reason: str | None = None
     is_readable: bool = True
 
@@ -67,6 +67,11 @@ class PreparedImage:
     def num_bytes(self) -> int:
         """Size of the encoded image."""
         return len(self.encoded)
+
+    @property
+    def hash(self) -> int:
+        """What is compared of the look where only 64 bits are kept."""
+        return near_duplicates.perceptual_hash(self.look)
 
 
 def prepared(source: Source, index: int, options: ShardOptions) -> PreparedImage:
@@ -82,10 +87,10 @@ def prepared(source: Source, index: int, options: ShardOptions) -> PreparedImage
             encoded, (image, reason) = completed, decode.judged(completed)
     if image is None:
         return PreparedImage(reason=reason)
-    fingerprint = near_duplicates.perceptual_hash(image)
+    look = near_duplicates.look(image)
     if 0 < options.longest_side_px < max(image.shape):
         encoded = _made_smaller(decode.upright(image, decode.exif_orientation(encoded)), options.longest_side_px)
-    return PreparedImage(encoded, formats.read_header(encoded), fingerprint)
+    return PreparedImage(encoded, formats.read_header(encoded), look)
 
 
 def prepared_in_order(
@@ -176,7 +181,7 @@ class ShardTask:
                 label = classes[0] if len(classes) == 1 else shards.SEVERAL_LABELS if classes else shards.NO_LABEL
                 size = (image.header.height_px, image.header.width_px)
                 kind = formats.FORMATS.index(image.header.format)
-                entries.append((offset, len(record), label, index, *size, kind, image.hash))
+                entries.append((offset, len(record), label, index, *size, kind, image.look))
                 offset += tfrecords.framed_bytes(len(record))
         storage.write(rejected_path(path), ledger.lines(rejected).encode())
         storage.write(entries_path(path), np.array(entries, ENTRY).tobytes())

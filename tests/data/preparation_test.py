@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from seer_tf.data import near_duplicates, preparation, shard_writing, shards, sources
+from seer_tf.data import preparation, shard_writing, shards, sources
 from seer_tf.data.audit import Audit
 from seer_tf.data.beam_shards import BeamRunner
 from seer_tf.data.shard_writing import ShardOptions
@@ -274,34 +274,6 @@ def test_results_come_in_order_and_few_are_worked_on_ahead():
     assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
     assert len(started) <= 5 + 4 * 3
     assert list(results) == [number * number for number in range(5, 1000)]
-
-
-def _hash(image: Image.Image) -> int:
-    return near_duplicates.perceptual_hash(tf.constant(np.asarray(image)))
-
-
-def test_the_hash_tells_brightness_to_the_right():
-    ramp = np.repeat(np.arange(0, 252, 4).astype(np.uint8)[None, :, None], 40, axis=0).repeat(3, axis=2)
-    assert _hash(Image.fromarray(ramp)) == 0
-    assert near_duplicates.perceptual_hash(tf.constant(ramp[:, ::-1])) == 2**64 - 1
-    assert _hash(Image.new("RGB", (50, 40), (200, 30, 60))) == near_duplicates.FLAT
-    distances = [int(_hash(_photo(0)) ^ _hash(_photo(seed))).bit_count() for seed in range(1, 20)]
-    assert min(distances) > 10
-
-
-def test_groups_are_those_of_all_pairs():
-    rng = np.random.default_rng(3)
-    centres = rng.integers(1, 2**63, 60, np.uint64)
-    flips = [sum(1 << int(bit) for bit in rng.choice(64, rng.integers(0, 4), replace=False)) for _ in range(300)]
-    hashes = np.concatenate([rng.choice(centres, 300) ^ np.array(flips, np.uint64), np.zeros(5, np.uint64)])
-    near = np.bitwise_count(hashes[:, None] ^ hashes) <= near_duplicates.MAX_DISTANCE
-    near &= (hashes != near_duplicates.FLAT)[:, None] & (hashes != near_duplicates.FLAT)
-    reached = near
-    while (reached @ reached > reached).any():
-        reached = reached @ reached
-    expected = sorted({tuple(np.flatnonzero(row)) for row in reached if row.sum() > 1})
-    assert [tuple(group) for group in near_duplicates.groups(hashes)] == expected
-    assert len(expected) > 20
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
