@@ -1,7 +1,8 @@
 """Encoded bytes to RGB pixels, judged by content and trusting no file.
 
-Pixels equal Pillow's `convert("RGB")`; where there is transparency, the image is laid over white. The rotation that a
-camera noted in EXIF, which TensorFlow ignores, is applied.
+Pixels equal Pillow's `convert("RGB")`; where there is transparency, the image is laid over white, but for GIF, of which
+TensorFlow gives no alpha and black. Of 16-bit PNG the upper eight bits are taken. The rotation that a camera noted in
+EXIF, which TensorFlow ignores, is applied.
 """
 
 import functools

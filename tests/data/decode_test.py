@@ -280,6 +280,16 @@ def test_mutations_crash_nothing_and_stay_within_a_gibibyte(num):
     assert grown_mib < 1024
 
 
+def test_what_the_documentation_excepts():
+    """Transparent places of GIF become black, and of 16 bits the upper eight are left."""
+    palette = Image.new("P", (8, 6), 1)
+    palette.putpalette([200, 100, 50] * 256)
+    palette.putpixel((3, 2), 5)
+    assert not _ours(_encode(palette, "GIF", transparency=5))[2, 3].any()
+    levels = np.linspace(0, 4095, 4096).astype(np.uint16).reshape(64, 64)
+    assert np.unique(_ours(_encode(Image.fromarray(levels), "PNG"))).tolist() == list(range(16))
+
+
 @pytest.mark.skipif(not _IMAGES.exists(), reason="needs the development images in ../shared/images")
 def test_photos_from_the_wild_equal_pillows():
     """All but two in a hundred pixels to the bit, and no pixel off by more than two levels."""
