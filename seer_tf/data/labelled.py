@@ -34,16 +34,3 @@ def _images(source: Source, transform: Transform) -> tf.data.Dataset:
     encoded = reading.read_encoded(chunks, source)
     images = encoded.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return images.with_options(reading.options())
-
-
-def resize_and_crop(image: tf.Tensor, size_px: int) -> tf.Tensor:
-    """Returns `Transform(size_px)` of an image.
-
-    Args:
-        image: uint8 `[h, w, 3]`; a square of `size_px` is returned as it is.
-        size_px: side of the result.
-
-    Returns:
-        uint8 `[size, size, 3]`.
-    """
-    return Transform(size_px)(image)
