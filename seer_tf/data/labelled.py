@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from seer_tf.data import decode, reading
+from seer_tf.data import reading
 from seer_tf.data.source import Source
 from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
@@ -27,8 +27,8 @@ def images_dataset(source: Source, transform: Transform, *, batch_size: int) -> 
 
 def _images(source: Source, transform: Transform) -> tf.data.Dataset:
     @tf.autograph.experimental.do_not_convert
-    def prepare(encoded: tf.Tensor, orientation: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-        return transform(decode.decode_image(encoded, orientation))
+    def prepare(encoded: tf.Tensor, orientation: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        return transform(reading.decode_or_name(encoded, orientation, number, source))
 
     chunks = tf.data.Dataset.range(source.num_images).batch(reading.IMAGES_PER_READ).map(lambda numbers: (numbers,))
     encoded = reading.read_encoded(chunks, source)

@@ -42,7 +42,7 @@ def _digests(source: Source, numbers: range | np.ndarray) -> list[bytes | None]:
             return None
 
     with (
-        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+        concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
         Progress(len(numbers), "image", "comparing probe and training images") as progress,
     ):
         digests = []

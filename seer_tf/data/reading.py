@@ -58,7 +58,7 @@ def read_files(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
         files = Files(*map(tf.ensure_shape, (encoded, orientations, sizes), ([num], [num], [num, 2])))
         return files, numbers, *rest
 
-    return chunks.map(read_chunk, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
+    return chunks.map(read_chunk, num_parallel_calls=len(os.sched_getaffinity(0)), deterministic=True)
 
 
 def read_encoded(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
@@ -75,7 +75,15 @@ def _read(source: Source, number: int) -> bytes:
     try:
         return source.read(number)
     except UnusableImageError as error:
-        raise InputError(f"image {number} of the data: {error}; {_REMEDY}") from None
+        raise InputError(f"{_name(source, number)}: {error}; {_REMEDY}") from None
+
+
+def _name(source: Source, number: int) -> str:
+    """Returns what an image is called; the name of a broken record cannot be read either."""
+    try:
+        return source.ids[number]
+    except UnusableImageError:
+        return f"image {number} of the data"
 
 
 def _upright_size(encoded: bytes, orientation: int) -> tuple[int, int]:
@@ -96,6 +104,27 @@ def decode_or_nothing(encoded: tf.Tensor, orientation: tf.Tensor, shrink: tf.Ten
     one = tf.data.Dataset.from_tensors((encoded, orientation, shrink)).map(decode.decode_image).ignore_errors()
     nothing = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
     return one.concatenate(nothing).take(1).get_single_element()
+
+
+def decode_or_name(encoded: tf.Tensor, orientation: tf.Tensor, number: tf.Tensor, source: Source) -> tf.Tensor:
+    """As `decode.decode_image`, but what does not decode is an error that names it, for `unreadable_images_named`.
+
+    Args:
+        encoded: string scalar, image `number` of the source.
+        orientation: integer scalar, as by `decode.exif_orientation`.
+        number: int64 scalar.
+        source: has the names.
+
+    Returns:
+        uint8 `[h, w, 3]`.
+    """
+
+    def fail(encoded: bytes, number: np.ndarray) -> np.ndarray:
+        raise InputError(f"{_name(source, int(number))}: {decode.reject_reason(encoded)}; {_REMEDY}")
+
+    image = decode_or_nothing(encoded, orientation, tf.constant(0))
+    image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.numpy_function(fail, [encoded, number], tf.uint8))
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def decode_stand_in(number: tf.Tensor, source: ReplacingSource) -> tf.Tensor:

@@ -8,7 +8,9 @@ import tensorflow as tf
 from PIL import Image
 
 from seer_tf.data import labelled
+from seer_tf.data.reading import unreadable_images_named
 from seer_tf.data.source import Source
+from seer_tf.data.sources import open_source
 from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
 
@@ -42,3 +44,14 @@ def test_images_without_labels():
     assert [images.shape[0] for images in batches] == [40, 10]
     with pytest.raises(InputError, match="no labels"):
         labelled.labelled_dataset(source, Transform(16), batch_size=40)
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    for number in range(20):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 50, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number:02d}.jpg")
+    whole = (tmp_path / "17.jpg").read_bytes()
+    (tmp_path / "17.jpg").write_bytes(whole[: len(whole) // 2])
+    images = labelled.images_dataset(open_source(f"folder:{tmp_path}"), Transform(16), batch_size=4)
+    with pytest.raises(InputError, match="^17.jpg: does not decode: .*; make shards"), unreadable_images_named():
+        list(images)
