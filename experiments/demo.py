@@ -5,6 +5,7 @@ python experiments/demo.py [DIR] --output=demo_output
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shlex
@@ -42,6 +43,8 @@ SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, order and augmentation.
 
 _MARK = "demo.json"
 _SHARD_BYTES = 16_000_000
+# The crops are of 32 px: photographs of many megapixels would be decoded again and again only to be shrunk.
+_LONGEST_SIDE_PX = 128
 _MIN_IMAGES = 32
 
 
@@ -101,8 +104,10 @@ def _prepare(output: Path) -> tuple[Source, Source | None]:
 
 
 def _sharded(source: Source, directory: Path) -> Source:
-    run = LocalRunner(os.cpu_count() or 1)
-    write_shards(source, str(directory), ShardOptions(), run=run, shard_bytes=_SHARD_BYTES)
+    run = LocalRunner(len(os.sched_getaffinity(0)))
+    audit = write_shards(source, str(directory), ShardOptions(_LONGEST_SIDE_PX), run=run, shard_bytes=_SHARD_BYTES)
+    if audit.num_rejected:
+        print(f"files left out: {audit.num_rejected}, see {directory / 'rejected.tsv'} for the reasons")
     return open_source(f"shards:{directory}")
 
 
@@ -174,6 +179,8 @@ def _stage(name: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        sys.argv[1] = f"--images={sys.argv[1]}"
+    for place, (before, argument) in enumerate(itertools.pairwise(sys.argv), 1):
+        if not argument.startswith("-") and (place == 1 or "=" in before):
+            sys.argv[place] = f"--images={argument}"
+            break
     command.run(main)

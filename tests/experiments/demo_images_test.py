@@ -1,16 +1,14 @@
-"""The demo's images: the held-out part, what counts as labelled, and the shrinking of large files."""
+"""The demo's images: the held-out part, and what counts as labelled."""
 
-import io
 from pathlib import Path
 
-from experiments.demo_images import SHORTER_SIDE_PX, SmallImages, demo_images, pictures
+from experiments import demo
+from experiments.demo_images import demo_images, pictures
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from seer_tf.data.decode import reject_reason
-from seer_tf.data.sources import open_source
 from seer_tf.errors import InputError
 
 
@@ -51,22 +49,14 @@ def test_a_missing_directory_is_refused(tmp_path):
         demo_images(str(tmp_path / "nowhere"))
 
 
-def test_large_images_are_made_small_upright_and_stay_images(tmp_path):
-    """A photograph on its side: red above once it is upright. Small and broken files come back as they are."""
-    sideways = np.zeros([600, 800, 3], np.uint8)
-    sideways[:, :400, 0] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter, clockwise
-    Image.fromarray(sideways).save(tmp_path / "large.jpg", exif=exif)
-    Image.fromarray(sideways[:50, :60]).save(tmp_path / "small.png")
-    large, small = range(2)
-    images = SmallImages(open_source(f"folder:{tmp_path}"))
-    shrunk = Image.open(io.BytesIO(images.read(large)))
-    assert shrunk.size == (SHORTER_SIDE_PX, round(SHORTER_SIDE_PX * 800 / 600))
-    assert reject_reason(images.read(large)) is None
-    upright = pictures(images)[large]
-    assert upright[5, :, 0].min() > 200 and upright[-5, :, 0].max() < 50
-    assert images.read(small) == (tmp_path / "small.png").read_bytes()
-    broken = (tmp_path / "large.jpg").read_bytes()[:900]
-    (tmp_path / "large.jpg").write_bytes(broken)
-    assert images.read(large) == broken
+def test_shards_are_small_and_what_is_left_out_is_said(tmp_path, capsys):
+    """A transparent image is laid over white, as everywhere, and a truncated one is counted."""
+    _tree(tmp_path / "images", {"a": 3})
+    Image.new("RGBA", (300, 200), (255, 240, 0, 0)).save(tmp_path / "images" / "a" / "clear.png")
+    whole = (tmp_path / "images" / "a" / "001.png").read_bytes()
+    (tmp_path / "images" / "a" / "001.png").write_bytes(whole[: len(whole) // 2])
+    train, _ = demo_images(str(tmp_path / "images"))
+    made = demo._sharded(train, tmp_path / "shards")
+    assert "files left out: 1," in capsys.readouterr().out
+    (clear,) = (image for image in pictures(made) if max(image.shape) > 30)
+    assert clear.shape == (85, 128, 3) and clear.min() >= 254
