@@ -18,7 +18,7 @@ from seer_tf.data.replacing import ReplacingSource
 
 _SHUFFLE_ROUNDS = 8
 # Numbers and not AUTOTUNE, which may take half of the memory for what is made ahead.
-_NUM_CORES = os.cpu_count() or 1
+_NUM_CORES = len(os.sched_getaffinity(0))
 _IN_PARALLEL: dict[str, Any] = {"num_parallel_calls": _NUM_CORES, "deterministic": True}
 _BATCHES_AHEAD = 2
 

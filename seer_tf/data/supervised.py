@@ -84,5 +84,5 @@ def supervised_dataset(
     elements = tf.data.Dataset.range(first_step * local_batch_size, tf.int64.max)
     chunks = elements.batch(reading.IMAGES_PER_READ, drop_remainder=True)
     batches = chunks.map(described).unbatch().batch(local_batch_size, drop_remainder=True)
-    workers = 1 if change is None else os.cpu_count()
+    workers = 1 if change is None else len(os.sched_getaffinity(0))
     return tf.data.Dataset.zip(images, batches).map(together, num_parallel_calls=workers, deterministic=True)

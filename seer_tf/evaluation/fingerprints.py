@@ -45,7 +45,7 @@ class FingerprintedSource(Source):
 def fingerprints(source: Source) -> np.ndarray:
     """Returns the fingerprints of all images of a source, uint64 [num_images]; reads every file once."""
     with (
-        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+        concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
         Progress(source.num_images, "image", "looking for shared files") as progress,
     ):
         found = np.zeros(source.num_images, np.uint64)

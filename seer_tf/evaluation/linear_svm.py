@@ -72,7 +72,7 @@ def linear_svm(
     labels = np.where(train_matrix, 1, -1).T  # [L, N]
     # In processes, not threads: those would share one generator of random numbers inside the solver. The tasks are
     # scikit-learn's own functions, so that the processes need not import TensorFlow.
-    parallel = Parallel(n_jobs=min(os.cpu_count() or 1, len(labels)), return_as="generator")
+    parallel = Parallel(n_jobs=min(len(os.sched_getaffinity(0)), len(labels)), return_as="generator")
     with Progress(len(labels) * (len(costs) + 1), "fit", "linear SVM") as progress, warnings.catch_warnings():
         # Costs as high as 1,000 do not come to an end within the protocol's iterations.
         warnings.simplefilter("ignore", ConvergenceWarning)
