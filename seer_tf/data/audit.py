@@ -12,6 +12,9 @@ from seer_tf.data import formats
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _QUANTILE_NAMES = ("least", "5 %", "25 %", "half", "75 %", "95 %", "most")
 _NUM_REASONS = 12
+_DARK = 16  # of 255, where the image has been made 8 x 9
+#: What to do where many images are dark.
+DARK_REMEDY = "of 16-bit PNG the upper eight bits are taken, so stretch the levels of those that use fewer"
 _EXAMPLE_GROUPS, _EXAMPLE_IMAGES = 12, 6
 
 
@@ -28,6 +31,7 @@ class Audit:
         longer_side_px: the same of the longer side.
         encoded_kb: the same of the encoded size in kB.
         rejected_by_reason: number of files of each reason, the most frequent first.
+        num_dark: images whose every part is nearly black.
         num_duplicate_groups: groups of images that look alike.
         num_duplicates: images in these groups beyond the first of each.
         duplicate_examples: some of the groups, as numbers of records.
@@ -41,6 +45,7 @@ class Audit:
     longer_side_px: tuple[float, ...]
     encoded_kb: tuple[float, ...]
     rejected_by_reason: dict[str, int]
+    num_dark: int
     num_duplicate_groups: int
     num_duplicates: int
     duplicate_examples: tuple[tuple[int, ...], ...]
@@ -77,6 +82,8 @@ class Audit:
         lines.append(
             f"near-duplicates: {self.num_duplicates} images look like another, in {self.num_duplicate_groups} groups"
         )
+        if self.num_dark:
+            lines.append(f"{self.num_dark} images are nearly black: {DARK_REMEDY}")
         return "\n".join(lines)
 
 
@@ -109,6 +116,7 @@ def audited(
         longer_side_px=_quantiles(sides.max(axis=0)),
         encoded_kb=_quantiles(entries["length"] / 1e3),
         rejected_by_reason=dict(reasons.most_common()),
+        num_dark=int((entries["look"].reshape(len(entries), -1).max(axis=1) < _DARK).sum()),
         num_duplicate_groups=len(groups),
         num_duplicates=sum(len(group) - 1 for group in groups),
         duplicate_examples=tuple(tuple(group[:_EXAMPLE_IMAGES].tolist()) for group in groups[:_EXAMPLE_GROUPS]),

@@ -49,11 +49,6 @@ def _shrunk(image: tf.Tensor) -> tf.Tensor:
     return tf.saturate_cast(tf.round(small[0]), tf.uint8)
 
 
-def perceptual_hash(look: np.ndarray) -> int:
-    """Returns the hash of a look alone, 64 bits."""
-    return int(_hashes(look[None])[0][0])
-
-
 def groups(looks: np.ndarray) -> list[np.ndarray]:
     """Returns the groups of images that look alike, each at least of two, as sorted positions in `looks`.
 
@@ -61,7 +56,7 @@ def groups(looks: np.ndarray) -> list[np.ndarray]:
     only is in none.
 
     Args:
-        looks: uint8 `[n, 8, 9, 3]`; or their hashes alone, uint64 `[n]`, which decide less well.
+        looks: uint8 `[n, 8, 9, 3]`.
     """
     firsts = _firsts(looks)
     others = np.flatnonzero(firsts != np.arange(len(looks)))
@@ -122,8 +117,6 @@ def _compare(looks: np.ndarray, hashes: np.ndarray, bands: np.ndarray, order: np
 
 def _hashes(looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the hashes of looks, uint64 `[n]`, and their mean grey levels, float32 `[n]`."""
-    if looks.ndim == 1:
-        return looks, np.zeros(len(looks), np.float32)
     hashes, brightness = np.empty(len(looks), np.uint64), np.empty(len(looks), np.float32)
     for start in range(0, len(looks), _AT_ONCE):
         grey = looks[start : start + _AT_ONCE].astype(np.float32) @ _GREY_WEIGHTS
@@ -136,8 +129,6 @@ def _hashes(looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _are_alike(looks: np.ndarray, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Returns whether the looks at these positions, both int64 `[m]`, none flat, are alike: bool `[m]`."""
-    if looks.ndim == 1:
-        return np.bitwise_count(looks[ones] ^ looks[others]) <= _MAX_DISTANCE
     alike = np.empty(len(ones), bool)
     for start in range(0, len(ones), _AT_ONCE):
         pair = [looks[positions[start : start + _AT_ONCE]].astype(np.float32) for positions in (ones, others)]

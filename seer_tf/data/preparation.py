@@ -27,7 +27,7 @@ from seer_tf.data.shard_writing import (
     ShardOptions,
     ShardTask,
     entries_path,
-    hashes_path,
+    looks_path,
     prepared,
     prepared_in_order,
     rejected_path,
@@ -194,34 +194,33 @@ def _read(source: Source, index: int) -> bytes:
 
 def _dropped(source: Source, directory: str, parts: Sequence[np.ndarray], run: Runner) -> dict[int, int]:
     """Returns the images that look like an earlier one, each with that one."""
-    task = HashTask(source, directory, parts)
+    task = LookTask(source, directory, parts)
     _run_unfinished(task, parts, run, "looking for near-duplicates")
-    hashes = np.zeros(source.num_images, np.uint64)
+    looks = np.zeros((source.num_images, *near_duplicates.LOOK_SHAPE), np.uint8)
     for number, part in enumerate(parts):
-        hashes[part] = np.frombuffer(storage.read(task.path(number)), np.uint64)
-    return {int(other): int(group[0]) for group in near_duplicates.groups(hashes) for other in group[1:]}
+        looks[part] = np.frombuffer(storage.read(task.path(number)), np.uint8).reshape(-1, *near_duplicates.LOOK_SHAPE)
+    return {int(other): int(group[0]) for group in near_duplicates.groups(looks) for other in group[1:]}
 
 
 @dataclasses.dataclass(frozen=True)
-class HashTask:
-    """Computes the perceptual hashes of the images of shards to come, FLAT for those that cannot be used."""
+class LookTask:
+    """Keeps the looks of the images of shards to come, black for those that cannot be used."""
 
     source: Source
     directory: str
     parts: Sequence[np.ndarray]
 
     def path(self, number: int) -> str:
-        """Returns where the hashes of shard `number` lie, until all shards are finished."""
-        return hashes_path(shard_path(self.directory, number, len(self.parts)))
+        """Returns where the looks of shard `number` lie, until all shards are finished."""
+        return looks_path(shard_path(self.directory, number, len(self.parts)))
 
     def __call__(self, number: int, num_threads: int = 1) -> None:
-        """Writes the hashes of the images of shard `number`, uint64."""
+        """Writes the looks of the images of shard `number`, uint8 `[n, 8, 9, 3]`."""
         options = ShardOptions()
         indices = self.parts[number].tolist()
         prepare = functools.partial(prepared, self.source, options=options)
         images = prepared_in_order(self.source, indices, prepare, num_threads)
-        hashes = np.fromiter((image.hash for image in images), np.uint64, len(indices))
-        storage.write(self.path(number), hashes.tobytes())
+        storage.write(self.path(number), b"".join(image.look.tobytes() for image in images))
 
 
 def _run_unfinished(task: Task, parts: Sequence[np.ndarray], run: Runner, label: str) -> None:
@@ -247,7 +246,7 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
         where = os.path.join(directory, shards.REJECTED)
         raise InputError(f"{directory}: none of {len(rejected)} images was usable; see {where} for the reasons.")
     _write_index(directory, joined)
-    groups = near_duplicates.groups(joined["hash"])
+    groups = near_duplicates.groups(joined["look"])
     named = [(str(k), source.ids[joined["image"][place]]) for k, group in enumerate(groups, 1) for place in group]
     _write_ledger(directory, shards.DUPLICATES, ledger.DUPLICATES_HEADER, named)
     lines = [_shard(path, len(part)) for path, part in zip(paths, entries, strict=True)]
@@ -264,7 +263,7 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
 def _remove_what_was_begun(directory: str, num_shards: int) -> None:
     """Removes what was needed to take the work up again."""
     paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
-    for path in (*map(entries_path, paths), *map(rejected_path, paths), *map(hashes_path, paths)):
+    for path in (*map(entries_path, paths), *map(rejected_path, paths), *map(looks_path, paths)):
         storage.remove(path)
     storage.remove(os.path.join(directory, _PLAN))
 

@@ -25,7 +25,7 @@ ENTRY = np.dtype(
         ("height", "<i4"),
         ("width", "<i4"),
         ("format", "<i4"),
-        ("hash", "u1", near_duplicates.LOOK_SHAPE),
+        ("look", "u1", near_duplicates.LOOK_SHAPE),
     ]
 )
 _JPEG_QUALITY = 95
@@ -67,11 +67,6 @@ class PreparedImage:
     def num_bytes(self) -> int:
         """Size of the encoded image."""
         return len(self.encoded)
-
-    @property
-    def hash(self) -> int:
-        """What is compared of the look where only 64 bits are kept."""
-        return near_duplicates.perceptual_hash(self.look)
 
 
 def prepared(source: Source, index: int, options: ShardOptions) -> PreparedImage:
@@ -131,9 +126,9 @@ def entries_path(shard: str) -> str:
     return f"{shard.removesuffix('.tfrecord')}.entries"
 
 
-def hashes_path(shard: str) -> str:
-    """Returns where the perceptual hashes of a shard's images lie, before near-duplicates are dropped."""
-    return f"{shard.removesuffix('.tfrecord')}.hashes"
+def looks_path(shard: str) -> str:
+    """Returns where the looks of a shard's images lie, before near-duplicates are dropped."""
+    return f"{shard.removesuffix('.tfrecord')}.looks"
 
 
 def rejected_path(shard: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.data import decode, ledger, shards, storage
-from seer_tf.data.audit import Audit
+from seer_tf.data.audit import DARK_REMEDY, Audit
 from seer_tf.reports.pictures import data_uri
 
 _NUM_PICTURES = 60
@@ -36,6 +36,7 @@ def write_audit(audit: Audit, directory: str, path: str) -> None:
     page = environment.get_template("audit.html.jinja2").render(
         directory=directory,
         audit=audit,
+        dark_remedy=DARK_REMEDY,
         pictures=[_picture(source, int(number)) for number in chosen],
         groups=[[_picture(source, number) for number in group] for group in audit.duplicate_examples],
         rejected=rejected[:_NUM_REJECTED],

@@ -231,6 +231,19 @@ def test_a_name_that_is_no_text_is_shown_escaped(tmp_path):
     assert "caf\\udce9.jpg" in (tmp_path / "audit.html").read_text()
 
 
+def test_images_of_few_levels_are_noticed(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for seed in range(3):
+        twelve_bits = np.random.default_rng(seed).integers(0, 4096, (40, 50), np.uint16)
+        Image.fromarray(twelve_bits).save(images / f"{seed}.png")
+    Image.fromarray(twelve_bits * 16).save(images / "stretched.png")
+    audit = _write(images, tmp_path / "out")
+    assert audit.num_dark == 3 and "3 images are nearly black: of 16-bit PNG the upper eight" in audit.text()
+    write_audit(audit, str(tmp_path / "out"), str(tmp_path / "audit.html"))
+    assert "3 images are nearly black" in (tmp_path / "audit.html").read_text()
+
+
 def test_what_a_kill_left_behind_is_no_obstacle_and_goes(folder, tmp_path):
     (tmp_path / ".plan.json.abcdef").write_text("{")
     _write(folder, tmp_path)

@@ -283,7 +283,7 @@ def test_a_flipped_byte_is_named_and_costs_no_other_image(tmp_path):
     assert source.read(1)
     batches = images_dataset(source, Transform(8), batch_size=4)
     with (
-        pytest.raises(InputError, match=f"image 0 of the data: .*{path.name} is broken at byte 0; make shards"),
+        pytest.raises(InputError, match=f"record 0: .*{path.name} is broken at byte 0; make shards"),
         unreadable_images_named(),
     ):
         list(batches)
