@@ -158,7 +158,7 @@ def _num_shards(source: Source, options: ShardOptions, shard_bytes: int) -> int:
 
     with Progress(len(sample), "image", "estimating the number of shards") as progress:
         total = 0
-        for size in in_order(num_bytes, sample, os.cpu_count() or 1):
+        for size in in_order(num_bytes, sample, len(os.sched_getaffinity(0))):
             total += size
             progress.advance()
     return max(1, round(source.num_images * total / len(sample) / shard_bytes))
