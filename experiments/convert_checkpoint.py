@@ -22,9 +22,7 @@ def main() -> None:
     with new_directory(OUTPUT.value) as directory:
         network = convert(CHECKPOINT.value)
         network.save(directory)
-        (saved_model,) = export(
-            of_converted(network, directory), directory / "saved_model", source=open_source("builtin:test")
-        )
+        (saved_model,) = export(of_converted(network), directory / "saved_model", source=open_source("builtin:test"))
     print(published.LICENCE_NOTICE)
     print(f"RegNetY-{network.variant} with the names of {network.layout}")
     print(f"matched: {len(network.matched)} tensors")

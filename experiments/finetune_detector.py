@@ -1,5 +1,6 @@
 """Fits RetinaNet on a network's backbone to images with boxes, and reports COCO's mean average precision."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -17,7 +18,7 @@ from seer_tf.evaluation.detection import Detections, average_precision, detect, 
 from seer_tf.export.detector_model import write_detector
 from seer_tf.export.directory import new_directory
 from seer_tf.export.network import Network
-from seer_tf.export.opening import open_network
+from seer_tf.export.opening import backbone_metadata, open_network
 from seer_tf.models import RegNetY
 from seer_tf.models.detector import Detector, smallest_anchor_px
 from seer_tf.reports.prediction_sheet import Box, PredictedImage, write_prediction_sheet
@@ -92,8 +93,8 @@ def _network() -> Network:
     keras.utils.set_random_seed(SEED.value)
     network = open_network(MODEL.value).selected("backbone")
     if UNTRAINED.value:
-        fresh = RegNetY.from_config(network.backbone.get_config())
-        network.backbone.set_weights(fresh.get_weights())
+        fresh = RegNetY.from_config({**network.backbone.get_config(), "licence": ""})
+        return dataclasses.replace(network, backbone=fresh, metadata=backbone_metadata(fresh))
     return network
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from seer_tf.export.directory import new_directory
 from seer_tf.export.formats import Format, find_format
 from seer_tf.export.network import Network
 from seer_tf.export.verification import Reference
+from seer_tf.models import published
 from seer_tf.progress import Progress
 
 # S evaluation size
@@ -62,8 +62,7 @@ def export(
             files.append(_checked(name, kind, path, reference))
             progress.advance(note=name)
         Card(network, files, metrics, num_compared=len(reference.crops)).write(directory)
-        if network.licence_notice is not None:
-            shutil.copy(network.licence_notice, directory)
+        published.add_notice(directory, network.licence)
     return files
 
 

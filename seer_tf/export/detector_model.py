@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.errors import InputError
+from seer_tf.models import published
 from seer_tf.models.detector import Detector
 
 TOLERANCE = 1e-3
@@ -27,7 +28,7 @@ _READER = Path(__file__).parent / "readers" / "detector.py"
 
 
 def write_detector(detector: Detector, directory: Path, images: np.ndarray, metadata: Mapping[str, Any]) -> float:
-    """Writes a SavedModel and metadata.json, loads it in a fresh process and compares.
+    """Writes a SavedModel, metadata.json and the notice of a licence, loads it in a fresh process and compares.
 
     Args:
         detector: to write.
@@ -48,6 +49,7 @@ def write_detector(detector: Detector, directory: Path, images: np.ndarray, meta
     archive.write_out(str(directory), verbose=False)
     described = {**metadata, "class_names": list(detector.class_names), "longer_side_px": detector.size_px}
     (directory / "metadata.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
+    published.add_notice(directory, detector.licence)
     difference = _difference(directory, images, {name: value.numpy() for name, value in serve(images).items()})
     if not difference <= TOLERANCE:
         raise InputError(

@@ -35,7 +35,6 @@ class Network(Encoder):
         reads_prototypes: whether the head's scores are read, or its embeddings alone.
         metadata: what the card says of it, in JSON's types.
         data: data flag of images such as it was trained on.
-        licence_notice: a file that must go with the weights.
     """
 
     backbone: RegNetY
@@ -48,7 +47,6 @@ class Network(Encoder):
     reads_prototypes: bool = True
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: str = "builtin:test"
-    licence_notice: Path | None = None
 
     @property
     def size_px(self) -> int:

@@ -21,7 +21,6 @@ from seer_tf.train.run_directory import RunDirectory
 CLASSIFIER_FILE = "classifier.keras"
 """Of an `ImageClassifier`, in the directory of a fine-tuning run; of a classifier alone, in that of a conversion."""
 
-_LICENCE_NOTICE = "SEER_LICENCE.txt"
 _TRANSFORM = Transform(224)  # where a file does not say
 
 
@@ -63,26 +62,23 @@ def _of_run(run_dir: Path, checkpoint: Path | None = None) -> Network:
         Transform(config.crops.sizes_px[0]),
         head=model.head,
         metadata={
-            "variant": config.backbone.variant,
-            "stem_stride": config.backbone.stem_stride,
+            **backbone_metadata(model.backbone),
             "recipe": config.recipe,
             "training_data": config.data.source,
             "training_steps": int(step[1]) if step else None,
-            "licence": None,
         },
         data=config.data.source,
     )
 
 
-def of_converted(converted: ConvertedNetwork, directory: Path) -> Network:
-    """Returns the backbone of a conversion, with the notice of the licence that was written into a directory."""
+def of_converted(converted: ConvertedNetwork) -> Network:
+    """Returns the backbone of a conversion."""
     return Network(
         converted.backbone,
         converted.mean,
         converted.std,
         _released_transform(converted.release),
         metadata=converted.metadata(),
-        licence_notice=directory / _LICENCE_NOTICE,
     )
 
 
@@ -92,6 +88,7 @@ def _of_conversion(directory: Path) -> Network:
     except (OSError, json.JSONDecodeError):
         raise InputError(f"{directory} has no readable metadata.json; convert the checkpoint again") from None
     backbone = _load(directory / "model.keras")
+    backbone.licence = account.get("licence") or ""  # files of earlier versions do not have it themselves
     head, classifier = (
         _load(directory / name) if (directory / name).is_file() else None
         for name in ("swav_head.keras", CLASSIFIER_FILE)
@@ -105,7 +102,6 @@ def _of_conversion(directory: Path) -> Network:
         head=None if head is None else head.get_layer("head"),
         classifier=classifier,
         metadata={name: value for name, value in account.items() if name not in ("matched", "unused")},
-        licence_notice=directory / _LICENCE_NOTICE,
     )
 
 
@@ -118,12 +114,12 @@ def _released_transform(release: published.PublishedModel | None) -> Transform:
 def _of_keras_model(path: Path) -> Network:
     model = _load(path)
     if isinstance(model, RegNetY):
-        return Network(model, published.MEAN, published.STD, _TRANSFORM, metadata=_backbone_metadata(model))
+        return Network(model, published.MEAN, published.STD, _TRANSFORM, metadata=backbone_metadata(model))
     if not isinstance(model, (ImageClassifier, SwavModel)):
         raise InputError(
             f"{path} holds a {type(model).__name__}; give one with an ImageClassifier, SwavModel or RegNetY"
         )
-    network = Network(model.backbone, model.mean, model.std, _TRANSFORM, metadata=_backbone_metadata(model.backbone))
+    network = Network(model.backbone, model.mean, model.std, _TRANSFORM, metadata=backbone_metadata(model.backbone))
     if isinstance(model, SwavModel):
         return dataclasses.replace(network, head=model.head)
     return dataclasses.replace(
@@ -131,8 +127,10 @@ def _of_keras_model(path: Path) -> Network:
     )
 
 
-def _backbone_metadata(backbone: RegNetY) -> dict[str, Any]:
-    return {"variant": backbone.variant, "stem_stride": backbone.stem_stride, "licence": None}
+def backbone_metadata(backbone: RegNetY) -> dict[str, Any]:
+    """Returns what a backbone itself says of it, in JSON's types: `variant`, `stem_stride` and `licence`."""
+    fields = published.licence_fields(backbone.licence)
+    return {"variant": backbone.variant, "stem_stride": backbone.stem_stride, **fields}
 
 
 def _load(path: Path) -> Any:

@@ -69,9 +69,7 @@ class ConvertedNetwork(Encoder):
             "stem_stride": self.backbone.stem_stride,
             "converted_from": self.source,
             "names_of": self.layout,
-            "licence": published.LICENCE,
-            "licence_url": published.LICENCE_URL,
-            "attribution": published.ATTRIBUTION,
+            **published.licence_fields(published.LICENCE),
         }
 
     def save(self, directory: Path) -> None:
@@ -82,7 +80,7 @@ class ConvertedNetwork(Encoder):
         for name, model in (("model", self.backbone), ("swav_head", self.swav_head), ("classifier", self.classifier)):
             if model is not None:
                 _save(model, directory / f"{name}.keras")
-        (directory / "SEER_LICENCE.txt").write_text(published.LICENCE_NOTICE, "utf-8")
+        published.add_notice(directory, published.LICENCE)
         account = {**self.metadata(), "matched": self.matched, "unused": self.unused}
         (directory / "metadata.json").write_text(json.dumps(account, indent=2) + "\n", "utf-8")
 
@@ -95,7 +93,7 @@ def convert(path: str | os.PathLike[str]) -> ConvertedNetwork:
     """
     stored = open_network(Path(path))
     variant = stored.variant()
-    backbone = RegNetY(variant, dtype="float32")
+    backbone = RegNetY(variant, licence=published.LICENCE, dtype="float32")
     width = backbone.output_shape[-1]
     head, head_filling = swav_head(stored, width)
     classifier, classifier_filling = _classifier(stored, width)

@@ -39,6 +39,7 @@ class Detector:
         model: KerasHub's, from normalised squares [B, S, S, 3] to logits and deltas of the anchors.
         class_names: in the order of its labels.
         size_px: S, which the longer side of an image becomes.
+        licence: of the weights that it started from; empty where nothing is known of it.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Detector:
         if size_px % stride:
             raise InputError(f"a detector sees squares of a multiple of {stride} px, not of {size_px} px")
         self._encoder, self.class_names, self.size_px = encoder, tuple(class_names), size_px
+        self.licence = encoder.licence
         pyramid = hub.models.RetinaNetBackbone(
             image_encoder=with_stem_stride_2(encoder.backbone),
             min_level=_LEVELS[0],

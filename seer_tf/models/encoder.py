@@ -17,6 +17,15 @@ class Encoder:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def licence(self) -> str:
+        """Of the weights, as the backbone carries it; empty where nothing is known of it."""
+        return getattr(self.backbone, "licence", "")
+
+    @licence.setter
+    def licence(self, licence: str) -> None:
+        self.backbone.licence = licence
+
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """Returns (images / 255 - mean) / std of uint8 [..., 3], float32 at least."""
         dtype = "float64" if self.backbone.compute_dtype == "float64" else "float32"

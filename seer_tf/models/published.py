@@ -5,6 +5,7 @@ Files and head sizes are those of VISSL's `projects/SEER/README.md`, `MODEL_ZOO.
 """
 
 import dataclasses
+from pathlib import Path
 
 from seer_tf.config import HeadConfig
 
@@ -32,6 +33,22 @@ A converter cannot know where a file is from: weights that are not SEER's are un
 """
 
 
+NOTICE_FILE = "SEER_LICENCE.txt"
+
+
+def licence_fields(licence: str) -> dict[str, str | None]:
+    """Returns what metadata say of a `RegNetY.licence`."""
+    if licence != LICENCE:
+        return {"licence": licence or None}
+    return {"licence": LICENCE, "licence_url": LICENCE_URL, "attribution": ATTRIBUTION}
+
+
+def add_notice(directory: Path, licence: str) -> None:
+    """Writes the notice into a directory with weights of this `RegNetY.licence`, if it is SEER's."""
+    if licence == LICENCE:
+        (directory / NOTICE_FILE).write_text(LICENCE_NOTICE, "utf-8")
+
+
 @dataclasses.dataclass(frozen=True)
 class PublishedModel:
     """One released file.
@@ -47,7 +64,6 @@ class PublishedModel:
         interpolation: of that resize.
         mean: of the red, green and blue channel of images between 0 and 1.
         std: standard deviation of the same.
-        licence: its name.
     """
 
     variant: str
@@ -60,12 +76,6 @@ class PublishedModel:
     interpolation: str = "bilinear"
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
-    licence: str = LICENCE
-
-    @property
-    def url(self) -> str:
-        """Where Meta offers the file."""
-        return BASE_URL + self.file_name
 
 
 def _pretrained(

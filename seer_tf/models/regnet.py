@@ -167,6 +167,7 @@ class RegNetY(keras.Model):
 
     Attributes:
         pyramid_outputs: the symbolic outputs of the stem ("P1") and of the stages ("P2" and so on).
+        licence: of the weights; empty where nothing is known of it.
     """
 
     def __init__(
@@ -179,6 +180,7 @@ class RegNetY(keras.Model):
         synchronized: bool = False,
         group_replicas: int = 0,
         activation_checkpointing: str = "none",
+        licence: str = "",
         name: str = "regnety",
         dtype: Any = None,
         **kwargs: Any,
@@ -195,6 +197,7 @@ class RegNetY(keras.Model):
             activation_checkpointing: what the backward pass computes again from what the forward pass has kept: "none",
                 what lies after a "convolution" up to the next one, each "block" from its input, or each "stage" from
                 its own. Blocks and stages are then inside of other layers; the paths of variables stay.
+            licence: of the weights that it will be given, where they have one; it goes into every copy and file.
             name: of the model.
             dtype: dtype or dtype policy of every layer; None for Keras's global policy.
             **kwargs: of `keras.Model`.
@@ -231,13 +234,13 @@ class RegNetY(keras.Model):
         self.pyramid_outputs = pyramid
         self.variant, self.design, self.stem_width = variant, design, stem_width
         self.stem_stride, self.synchronized, self.group_replicas = stem_stride, synchronized, group_replicas
-        self.activation_checkpointing = activation_checkpointing
+        self.activation_checkpointing, self.licence = activation_checkpointing, licence
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, in JSON's types."""
         names = ("variant", "stem_width", "stem_stride", "synchronized", "group_replicas", "activation_checkpointing")
         return {
-            **{name: getattr(self, name) for name in (*names, "name", "trainable")},
+            **{name: getattr(self, name) for name in (*names, "licence", "name", "trainable")},
             "design": dataclasses.asdict(self.design) if self.design else None,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
         }

@@ -16,6 +16,7 @@ from absl import logging
 
 from seer_tf.config import AnyConfig, Config
 from seer_tf.errors import InputError
+from seer_tf.models import published
 from seer_tf.models.swav_model import SwavModel
 from seer_tf.train import saved_tensors
 from seer_tf.train.run_directory import RunDirectory
@@ -96,13 +97,17 @@ class Checkpoints:
         """
         for unfinished in self._directory.checkpoints.glob(f"*{saved_tensors.UNFINISHED}"):
             shutil.rmtree(unfinished, ignore_errors=True)  # of a process that died; several workers may look at it
-        restore_newest(self._state.named_variables(), self._directory, all_of_it=True)
+        newest = restore_newest(self._state.named_variables(), self._directory, all_of_it=True)
+        if newest is not None:
+            self._state.model.licence = licence(newest)
         return int(self._state.step.numpy())
 
     def _write(self, step: int, tensors: Mapping[str, tf.Tensor], quality: Quality | None) -> None:
-        about = {"step": step, "quality": quality and dataclasses.asdict(quality)}
+        quality_values = quality and dataclasses.asdict(quality)
+        about = {"step": step, "quality": quality_values, "licence": self._state.model.licence}
         try:
             saved_tensors.write(self._directory.checkpoint(step), tensors, about)
+            published.add_notice(self._directory.path, self._state.model.licence)
             self._remove_unwanted(step)
         except (tf.errors.OpError, OSError) as error:
             raise InputError(
@@ -139,7 +144,9 @@ def kept(qualities: Mapping[int, Quality | None], num_last: int, every_steps: in
     return chosen
 
 
-def restore_newest(variables: Mapping[str, tf.Variable], directory: RunDirectory, *, all_of_it: bool) -> bool:
+def restore_newest(
+    variables: Mapping[str, tf.Variable], directory: RunDirectory, *, all_of_it: bool
+) -> pathlib.Path | None:
     """Does as `restore` with the newest checkpoint that is whole; says which are not.
 
     Args:
@@ -148,7 +155,7 @@ def restore_newest(variables: Mapping[str, tf.Variable], directory: RunDirectory
         all_of_it: whether a checkpoint that holds more than the variables is refused.
 
     Returns:
-        Whether there is a checkpoint.
+        Where that checkpoint lies; None where there is none.
 
     Raises:
         InputError: none of them is whole, or the newest that is has other names or shapes than the variables.
@@ -158,12 +165,12 @@ def restore_newest(variables: Mapping[str, tf.Variable], directory: RunDirectory
         path = directory.checkpoint(step)
         try:
             _restore(variables, path, all_of_it=all_of_it)
-            return True
+            return path
         except saved_tensors.DamagedError as error:
             logging.warning("the checkpoint %s is damaged (%s); the one before it is used", path, error)
     if steps:
         raise InputError(f"every checkpoint in {directory.checkpoints} is damaged; start again in another --run_dir")
-    return False
+    return None
 
 
 def restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_it: bool) -> None:
@@ -181,6 +188,11 @@ def restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_
         _restore(variables, path, all_of_it=all_of_it)
     except saved_tensors.DamagedError as error:
         raise InputError(f"the checkpoint {path} is damaged ({error}); give another one") from None
+
+
+def licence(path: pathlib.Path) -> str:
+    """Returns the licence of the weights in a checkpoint; empty where nothing is known of it."""
+    return saved_tensors.read_about(path).get("licence", "")
 
 
 def load_model(
@@ -202,9 +214,13 @@ def load_model(
     if untrained:
         return config, model
     if checkpoint is not None:
-        restore(model_variables(model), pathlib.Path(checkpoint), all_of_it=False)
-    elif not restore_newest(model_variables(model), directory, all_of_it=False):
+        found = pathlib.Path(checkpoint)
+        restore(model_variables(model), found, all_of_it=False)
+    elif (newest := restore_newest(model_variables(model), directory, all_of_it=False)) is not None:
+        found = newest
+    else:
         raise InputError(f"{directory.path} has no checkpoint yet; let experiments/pretrain.py write one")
+    model.licence = licence(found)
     return config, model
 
 

@@ -91,7 +91,10 @@ def build_classifier(
         "dtype": config.run.precision,
     }
     checkpointing = config.classifier.activation_checkpointing
-    own = RegNetY.from_config({**backbone.get_config(), **how, "activation_checkpointing": checkpointing})
+    licence = "" if config.classifier.untrained else backbone.licence
+    own = RegNetY.from_config(
+        {**backbone.get_config(), **how, "activation_checkpointing": checkpointing, "licence": licence}
+    )
     layers: list[keras.layers.Layer] = []
     if config.classifier.keep_first_head_layer:
         layers = [_first_layer(config, head), BatchNormalization(name="head_bn1", **how), keras.layers.ReLU()]

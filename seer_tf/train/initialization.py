@@ -10,7 +10,7 @@ import tensorflow as tf
 from seer_tf.config import PARTS_TO_RESET
 from seer_tf.errors import InputError
 from seer_tf.models.swav_head import SwavHead
-from seer_tf.train.checkpoints import OtherNetworkError, restore, restore_newest
+from seer_tf.train.checkpoints import OtherNetworkError, licence, restore, restore_newest
 from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.state import TrainState
 
@@ -31,7 +31,7 @@ def initialize(state: TrainState) -> None:
     run, source = state.config.run, pathlib.Path(state.config.run.init_from)
     wanted = {name: variable for name, variable in state.named_variables().items() if not _parts(name) & set(run.reset)}
     try:
-        _take(wanted, source)
+        state.model.licence = _take(wanted, source)
     except InputError as error:
         raise InputError(f"--init_from={source}: {error}") from None
     step = int(state.step.numpy())
@@ -42,26 +42,30 @@ def initialize(state: TrainState) -> None:
         )
 
 
-def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> None:
-    """Assigns the variables what lies in a place of any kind."""
+def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> str:
+    """Assigns the variables what lies in a place of any kind, and returns its licence."""
     if (source / "config.json").exists():
         directory = RunDirectory(source)
         directory.read_config()  # or raises, as where a newer version has made it
         with _reset_suggested():
-            if not restore_newest(wanted, directory, all_of_it=False):
+            newest = restore_newest(wanted, directory, all_of_it=False)
+            if newest is None:
                 raise InputError("the run has no checkpoint yet")
-    elif source.name.startswith("step-") and source.exists():
+            return licence(newest)
+    if source.name.startswith("step-") and source.exists():
         with _reset_suggested():
             restore(wanted, source, all_of_it=False)
-    elif source.suffix == ".keras" or (source / "model.keras").exists():
-        found = _converted(source if source.suffix == ".keras" else source / "model.keras")
+            return licence(source)
+    if source.suffix == ".keras" or (source / "model.keras").exists():
+        file = source if source.suffix == ".keras" else source / "model.keras"
+        backbone = _load(file)
         with _reset_suggested():
-            _take_converted(wanted, found)
-    else:
-        raise InputError(
-            "it is neither a run nor RUN/checkpoints/step-N nor a .keras file nor a directory with model.keras; give "
-            "one of these"
-        )
+            _take_converted(wanted, _converted(backbone, file.with_name("swav_head.keras")))
+            return getattr(backbone, "licence", "")
+    raise InputError(
+        "it is neither a run nor RUN/checkpoints/step-N nor a .keras file nor a directory with model.keras; give one "
+        "of these"
+    )
 
 
 @contextlib.contextmanager
@@ -84,10 +88,9 @@ def _parts(name: str) -> set[str]:
     return parts if name.startswith("model/") else parts | {"optimizer"}
 
 
-def _converted(file: pathlib.Path) -> dict[str, keras.Variable]:
+def _converted(backbone: keras.Model, head_file: pathlib.Path) -> dict[str, keras.Variable]:
     """Returns the variables of a backbone, and of a head beside it where there is one, by their names in a state."""
-    found = {f"model/{variable.path}": variable for variable in _load(file).variables}
-    head_file = file.with_name("swav_head.keras")
+    found = {f"model/{variable.path}": variable for variable in backbone.variables}
     if head_file.exists():
         for layer in _load(head_file).layers:
             if isinstance(layer, SwavHead):

@@ -20,7 +20,15 @@ from seer_tf.export.delivery import export
 from seer_tf.export.formats import FORMATS
 from seer_tf.export.network import Network
 from seer_tf.export.verification import Reference
-from tests.export.tiny_network import CLASS_NAMES, NUM_FEATURES, SIZE_PX, folder_of_images, tiny_network
+from seer_tf.models import published
+from tests.export.tiny_network import (
+    CLASS_NAMES,
+    NUM_FEATURES,
+    SIZE_PX,
+    folder_of_images,
+    tiny_network,
+    under_seers_licence,
+)
 
 _METRICS = {
     "evaluation": "knn",
@@ -50,9 +58,7 @@ def network() -> Network:
 def exported(network, source, tmp_path_factory):
     """The directory with a SavedModel, an ONNX and a calibrated LiteRT file, and what was found of each."""
     directory = tmp_path_factory.mktemp("export") / "with a space" / "model"
-    notice = tmp_path_factory.mktemp("licence") / "NOTICE.txt"
-    notice.write_text("for research only")
-    network = dataclasses.replace(network, licence_notice=notice)
+    network = dataclasses.replace(network, backbone=under_seers_licence(network.backbone))
     kinds = ("saved_model", "onnx", "litert_int8")
     return directory, export(network, directory, source=source, formats=kinds, metrics=[_METRICS])
 
@@ -86,7 +92,7 @@ def test_the_card_says_what_it_is(exported):
     assert (
         "| knn | k = 20 | top-1 | 50.00 | 45.00 to 55.12 | RUN | nothing | folder:B |" in readme and "[B, 32]" in readme
     )
-    assert (directory / "NOTICE.txt").read_text() == "for research only"
+    assert (directory / "SEER_LICENCE.txt").read_text("utf-8") == published.LICENCE_NOTICE
 
 
 def test_the_onnx_file_has_a_free_batch(exported):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from seer_tf.errors import InputError
 from seer_tf.export import detector_model
 from seer_tf.export.detector_model import write_detector
-from seer_tf.models import RegNetY
+from seer_tf.models import RegNetY, published
 from seer_tf.models.detector import Detector
 from seer_tf.models.encoder import Encoder
 
@@ -22,7 +22,7 @@ class _Encoder(Encoder):
 
     def __init__(self) -> None:
         keras.utils.set_random_seed(0)
-        self.backbone = RegNetY("90MF")
+        self.backbone = RegNetY("90MF", licence=published.LICENCE)
         self.mean, self.std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -48,6 +48,7 @@ def test_it_returns_boxes_in_pixels_of_the_images(tmp_path, monkeypatch):
     assert boxes.min() >= 0 and boxes[:, 2].max() <= 300.01
     metadata = json.loads((tmp_path / "model" / "metadata.json").read_text())
     assert metadata["class_names"] == ["cat", "dog"] and metadata["variant"] == "90MF"
+    assert (tmp_path / "model" / "SEER_LICENCE.txt").read_text("utf-8") == published.LICENCE_NOTICE
     monkeypatch.setattr(detector_model, "_difference", lambda *arguments: float("nan"))
     with pytest.raises(InputError, match="the reloaded detector differs"):
         write_detector(detector, tmp_path / "other", images, {})

@@ -2,23 +2,28 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from seer_tf import config as configs
 from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
-from seer_tf.export.opening import open_network
-from seer_tf.models import published
+from seer_tf.export.opening import backbone_metadata, open_network
+from seer_tf.finetune_recipes import recipe as finetune_recipe
+from seer_tf.models import RegNetY, published
 from seer_tf.models.classifier import ImageClassifier
 from seer_tf.models.convert import ConvertedNetwork
+from seer_tf.models.detector import with_stem_stride_2
 from seer_tf.recipes import recipe
 from seer_tf.train.checkpoints import Checkpoints
+from seer_tf.train.classifier_state import build_classifier
 from seer_tf.train.run_directory import RunDirectory
 from seer_tf.train.state import TrainState
-from tests.export.tiny_network import CLASS_NAMES, NUM_FEATURES, SIZE_PX, tiny_network
+from tests.export.tiny_network import CLASS_NAMES, NUM_FEATURES, SIZE_PX, tiny_network, under_seers_licence
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,17 @@ def test_a_run_and_one_of_its_checkpoints(run):
     assert newest.metadata["variant"] == config.backbone.variant and newest.classifier is None
 
 
+def test_a_run_keeps_the_licence_of_what_it_started_from(run, tmp_path):
+    """As its newest checkpoint, or the one that is named, has it."""
+    assert open_network(run).metadata["licence"] is None
+    licensed = tmp_path / "run"
+    shutil.copytree(run, licensed)
+    (licensed / "checkpoints" / "step-7" / "about.json").write_text(json.dumps({"licence": published.LICENCE}))
+    for place in (licensed, licensed / "checkpoints" / "step-7"):
+        assert open_network(place).licence == open_network(place).metadata["licence"] == published.LICENCE
+    assert open_network(licensed / "checkpoints" / "step-3").metadata["licence"] is None
+
+
 def test_a_classifier_keeps_its_classes_and_its_transform(classifier_file, run):
     """Alone, or in the directory of the run that fine-tuned it."""
     network = open_network(classifier_file)
@@ -96,8 +112,7 @@ def test_a_conversion(tmp_path):
     network = open_network(tmp_path)
     assert network.transform == Transform(384, 384, "bicubic") and network.mean == published.MEAN
     assert network.metadata["licence"] == published.LICENCE and "matched" not in network.metadata
-    assert network.licence_notice is not None
-    assert network.licence_notice.read_text("utf-8") == published.LICENCE_NOTICE
+    assert network.licence == published.LICENCE  # the backbone's file is that of an earlier version, without it
     named = dataclasses.replace(network, class_names=CLASS_NAMES)
     crops = np.random.default_rng(0).normal(size=[2, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
     for part in ("prototypes", "classifier"):
@@ -111,6 +126,23 @@ def test_a_backbone_alone(tmp_path):
     tiny_network().backbone.save(tmp_path / "backbone.keras")
     network = open_network(tmp_path / "backbone.keras")
     assert network.head is None and network.mean == published.MEAN and network.size_px == 224
+
+
+def test_seers_licence_stays_with_what_is_made_of_its_weights(tmp_path):
+    """A backbone's file, the classifier that was fine-tuned from it, and one of its own with fresh weights."""
+    tiny = tiny_network()
+    backbone = under_seers_licence(tiny.backbone)
+    backbone.save(tmp_path / "backbone.keras")
+    for untrained, licence in ((False, published.LICENCE), (True, None)):
+        config = configs.override(finetune_recipe("finetune_small"), [f"classifier.untrained={untrained}"])
+        build_classifier(config, backbone, None, CLASS_NAMES).save(tmp_path / "classifier.keras")
+        assert open_network(tmp_path / "classifier.keras").metadata["licence"] == licence
+    whole = open_network(tmp_path / "backbone.keras")
+    for network in (whole, whole.selected("backbone")):
+        assert network.licence == network.metadata["licence"] == published.LICENCE
+        assert network.metadata["attribution"] == published.ATTRIBUTION
+    assert with_stem_stride_2(RegNetY("90MF", licence="CC0-1.0")).licence == "CC0-1.0"
+    assert backbone_metadata(RegNetY("90MF", licence="CC0-1.0"))["licence"] == "CC0-1.0"
 
 
 def test_what_is_no_network(run, tmp_path):

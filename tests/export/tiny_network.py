@@ -9,7 +9,7 @@ from PIL import Image
 from seer_tf.data.folder import FolderSource
 from seer_tf.data.transform import Transform
 from seer_tf.export.network import Network
-from seer_tf.models import RegNetY, SwavHead
+from seer_tf.models import RegNetY, SwavHead, published
 from seer_tf.models.regnet_design import RegNetDesign
 
 SIZE_PX = 32
@@ -38,6 +38,13 @@ def tiny_network(*, dtype: str = "float32") -> Network:
         class_names=CLASS_NAMES,
         metadata={"variant": "of two stages", "training_data": "noise", "licence": None},
     )
+
+
+def under_seers_licence(backbone: RegNetY) -> RegNetY:
+    """Returns a copy of a backbone as a conversion of SEER's weights would have it."""
+    copy = RegNetY.from_config({**backbone.get_config(), "licence": published.LICENCE})
+    copy.set_weights(backbone.get_weights())
+    return copy
 
 
 def folder_of_images(directory: Path, num_images: int = 12) -> FolderSource:

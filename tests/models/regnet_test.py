@@ -75,6 +75,7 @@ EVERY_ARGUMENT: dict[str, Any] = {
     "synchronized": True,
     "group_replicas": 2,
     "activation_checkpointing": "stage",
+    "licence": "CC0-1.0",
     "name": "mine",
     "dtype": "mixed_bfloat16",
 }

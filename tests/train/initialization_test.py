@@ -11,6 +11,7 @@ import pytest
 
 from seer_tf import config as configs
 from seer_tf.errors import InputError
+from seer_tf.models import published
 from seer_tf.models.swav_head import SwavHead
 from seer_tf.recipes import recipe
 from seer_tf.train.checkpoints import Checkpoints
@@ -159,6 +160,28 @@ def test_a_converted_model_brings_backbone_and_head(converted: tuple[pathlib.Pat
         initialize(state)
         for name, value in values(state).items():
             np.testing.assert_array_equal(value, (saved if comes(name) else fresh)[name], err_msg=name)
+
+
+def test_seers_licence_goes_into_every_checkpoint(
+    converted: tuple[pathlib.Path, dict[str, np.ndarray]], tmp_path: pathlib.Path
+) -> None:
+    """From a conversion to a run, from that to another, from one of its checkpoints to a third, which is continued."""
+    shutil.copytree(converted[0], tmp_path / "converted")
+    backbone = keras.saving.load_model(tmp_path / "converted" / "model.keras", compile=False)
+    backbone.licence = published.LICENCE
+    backbone.save(tmp_path / "converted" / "model.keras")
+    for source, run in (("converted", "one"), ("one", "two"), ("two/checkpoints/step-0", "three")):
+        state = state_of(f"run.init_from={tmp_path / source}")
+        initialize(state)
+        directory = RunDirectory(tmp_path / run)
+        directory.claim(state.config)
+        checkpoints = Checkpoints(directory, state)
+        checkpoints.save()
+        checkpoints.wait()
+        assert (tmp_path / run / "SEER_LICENCE.txt").read_text("utf-8") == published.LICENCE_NOTICE
+    continued = state_of()
+    Checkpoints(RunDirectory(tmp_path / "three"), continued).restore_latest()
+    assert continued.model.licence == published.LICENCE
 
 
 def test_a_converted_model_of_another_network_is_refused(
