@@ -3,6 +3,7 @@
 Low-shot is the same with a part of the labels. RUN_DIR/classifier.keras goes into export.py and robustness.py.
 """
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -16,6 +17,7 @@ from absl import flags
 from seer_tf import config as configs
 from seer_tf import finetune_config
 from seer_tf.data.sources import GRAMMAR
+from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
 from seer_tf.evaluation.classification import among_first, classify
 from seer_tf.evaluation.labelled_images import LabelledImages, labelled_images
@@ -173,7 +175,8 @@ def _protocol(config: FinetuneConfig, data: LabelledImages) -> str:
         part = f"the images in {config.data.subset_list}, "
     epochs = config.run.num_steps * config.data.global_batch_size / data.train.num_images
     head = ", the head's first layer kept" if config.classifier.keep_first_head_layer else ""
-    return f"{part}recipe {config.recipe}, {epochs:.3g} epochs at {config.crops.sizes_px[0]} px{head}"
+    transform = Transform(**dataclasses.asdict(config.transform))
+    return f"{part}recipe {config.recipe}, {epochs:.3g} epochs at {config.crops.sizes_px[0]} px{head}; {transform}"
 
 
 if __name__ == "__main__":

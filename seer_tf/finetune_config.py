@@ -33,7 +33,10 @@ class LabelledDataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TransformConfig:
-    """What test images go through: shorter side to `resize_px`, then the central square of `size_px`."""
+    """What test images go through: shorter side to `resize_px`, then the central square of `size_px`.
+
+    `resize_px` of 0 is `size_px` * 256 / 224, where images of the final size stay as they are.
+    """
 
     size_px: int = 224
     resize_px: int = 256
@@ -156,6 +159,12 @@ def validate(config: FinetuneConfig) -> FinetuneConfig:
         value = _value(config, path)
         if not low <= value <= high:
             raise InputError(f"{path}={value} must be from {low:g} to {high:g}")
+    transform = config.transform
+    if transform.resize_px and transform.resize_px < transform.size_px:
+        raise InputError(
+            f"transform.resize_px={transform.resize_px} is less than transform.size_px={transform.size_px}, so that "
+            "test images would have black borders; raise it, or set it to 0 for size_px * 256 / 224"
+        )
     for path in _POSITIVE:
         if _value(config, path) <= 0:
             raise InputError(f"{path}={_value(config, path)} must be above zero")

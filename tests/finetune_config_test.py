@@ -1,5 +1,6 @@
 """The config of fine-tuning and its recipes."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from seer_tf import config as configs
 from seer_tf import finetune_config
 from seer_tf.config import Config
+from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
 from seer_tf.finetune_config import FinetuneConfig
 from seer_tf.finetune_recipes import RECIPES, recipe
@@ -40,12 +42,20 @@ def test_the_papers_numbers() -> None:
         ("optimizer.layer_decay=-1", "from 0 to 1"),
         ("schedule.peak_learning_rate=0", "above zero"),
         ("data.global_batch_size=0", "above zero"),
+        ("transform.size_px=384", "transform.resize_px=256 is less than transform.size_px=384"),
+        ("transform.resize_px=-1", "transform.resize_px=-1 is less"),
         ("transform.interpolation=cubic", "did you mean 'bicubic'"),
     ],
 )
 def test_validate_refuses(assignment: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         finetune_config.validate(configs.override(recipe("finetune_imagenet_224"), [assignment]))
+
+
+def test_a_resize_of_nought_goes_with_any_crop() -> None:
+    assignments = ["transform.size_px=384", "transform.resize_px=0"]
+    config = finetune_config.validate(configs.override(recipe("finetune_imagenet_224"), assignments))
+    assert str(Transform(**dataclasses.asdict(config.transform))).startswith("shorter side to 439 px")
 
 
 def test_a_file_of_another_kind_of_run_is_refused() -> None:

@@ -4,6 +4,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from seer_tf.errors import InputError
+
 _RESIZE_RATIO = 256 / 224  # The usual evaluation of ImageNet: shorter side to 256, central 224.
 _KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 INTERPOLATIONS = tuple(_KERNELS)
@@ -19,12 +21,23 @@ class Transform:
             it is, since sets of small images are made of those. A released network's is a number, whatever comes.
         interpolation: "bilinear" or "bicubic", both with antialias.
         squash: whether to squeeze the whole into the square instead of cutting, as VISSL does with VOC07.
+
+    Raises:
+        InputError: a square is to be cut that is larger than what it is cut from.
     """
 
     size_px: int
     resize_px: int | None = None
     interpolation: str = "bilinear"
     squash: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the sides."""
+        if not self.squash and self._shorter_px < self.size_px:
+            raise InputError(
+                f"no square of {self.size_px} px can be cut from images whose shorter side becomes {self.resize_px} "
+                "px; resize them to no less"
+            )
 
     def __str__(self) -> str:
         """Returns what it does in words."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from seer_tf.data.transform import Transform
+from seer_tf.errors import InputError
 from seer_tf.models import Encoder
 from seer_tf.models.published import PUBLISHED
 
@@ -69,6 +70,13 @@ def test_squashing_keeps_the_whole_image():
     image = _noise(50, 93)
     expected = np.asarray(_resized(image, 64, "bilinear").resize((56, 56), _PILLOW["bilinear"]))
     _assert_equal(Transform(56, squash=True)(tf.constant(image)), expected)
+
+
+def test_a_square_is_not_cut_from_less():
+    """It would have black borders; squeezing enlarges."""
+    with pytest.raises(InputError, match="no square of 384 px can be cut .* becomes 256 px"):
+        Transform(384, 256)
+    assert Transform(384, 256, squash=True)(tf.constant(_noise(50, 93))).shape == (384, 384, 3)
 
 
 def test_an_image_of_the_right_size_stays_as_it_is_unless_a_resize_is_asked_for():

@@ -62,6 +62,7 @@ def test_killed_and_begun_again_it_learns_and_its_classifier_serves(place: Path)
     assert ran.returncode == 0, ran.stderr
     (line,) = (run / "evaluations.jsonl").read_text().splitlines()
     found = json.loads(line)
+    assert found["protocol"].endswith(" at 32 px; shorter side to 32 px (bilinear), central 32 px")
     assert found == json.loads(ran.stdout.splitlines()[-1])
     assert (found["value"], found["num_train_images"], found["steps"]) == (1.0, 48, 48)
 
@@ -84,6 +85,7 @@ def test_killed_and_begun_again_it_learns_and_its_classifier_serves(place: Path)
         (["--test_data=folder:{place}/train"], "60 of the 60 test images are files of the training data too"),
         (["--test_data=folder:{place}/test/red"], "has no labels"),
         (["--recipe=low_shot_imagenet_10", "--fraction=1"], "has no projection head with a hidden layer"),
+        (["--set=transform.size_px=64"], "transform.resize_px=32 is less than transform.size_px=64"),
         (["--set=optimizer.layer_decay=2"], "optimizer.layer_decay=2.0 must be from 0 to 1"),
         (["--model={place}/train"], "train"),
     ],
