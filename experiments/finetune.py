@@ -22,6 +22,7 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.classification import among_first, classify
 from seer_tf.evaluation.labelled_images import LabelledImages, labelled_images
 from seer_tf.evaluation.outcome import HEADER, Outcome, add_to_file, mean_interval
+from seer_tf.evaluation.paper_numbers import FINE_TUNING
 from seer_tf.export.network import Network
 from seer_tf.export.opening import CLASSIFIER_FILE, open_network
 from seer_tf.finetune_config import FinetuneConfig
@@ -153,7 +154,7 @@ def _outcome(config: FinetuneConfig, data: LabelledImages, logits: np.ndarray) -
     if len(data.class_names) > 5:
         details["top5"] = float(among_first(logits, data.test_labels, 5).mean())
     return Outcome(
-        evaluation="fine-tuning",
+        evaluation=FINE_TUNING,
         protocol=_protocol(config, data),
         metric=_METRIC,
         value=float(right.mean()),

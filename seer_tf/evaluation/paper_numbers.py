@@ -29,6 +29,9 @@ class PublishedNumber:
     source: str
 
 
+FINE_TUNING = "fine-tuning"
+"""What an `Outcome` of fine-tuning calls its evaluation."""
+
 _IMAGENET, _INAT, _PLACES, _VOC = "ImageNet", "iNaturalist 2018", "Places205", "VOC07"
 _DATA_FLAGS = {
     _IMAGENET: r"imagenet2012@|imagenet(-?1k)?\b",
@@ -46,12 +49,12 @@ def _rows(evaluation: str, data: str, metric: str, source: str, **percents: floa
 
 
 PUBLISHED_NUMBERS = (
-    *_rows("finetune", _IMAGENET, "top-1", "the paper, table 1", _128GF=83.8, _256GF=84.2),
-    *_rows("finetune", _IMAGENET, "top-1", "VISSL, 384 px", _32GF=83.4, _64GF=84.0, _128GF=84.5, _256GF=85.2),
-    *_rows("finetune", _IMAGENET, "top-1", "the paper, 1 % of the labels", _256GF=60.5),
-    *_rows("finetune", _IMAGENET, "top-1", "the paper, 10 % of the labels", _128GF=76.7, _256GF=77.9),
-    *_rows("finetune", _INAT, "top-1", "VISSL", _32GF=79.1, _64GF=80.0, _128GF=82.6, _256GF=83.9),
-    *_rows("finetune", _PLACES, "top-1", "VISSL", _32GF=67.5, _64GF=67.4, _128GF=67.5, _256GF=67.7),
+    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, table 1", _128GF=83.8, _256GF=84.2),
+    *_rows(FINE_TUNING, _IMAGENET, "top-1", "VISSL, 384 px", _32GF=83.4, _64GF=84.0, _128GF=84.5, _256GF=85.2),
+    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 1 % of the labels", _256GF=60.5),
+    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 10 % of the labels", _128GF=76.7, _256GF=77.9),
+    *_rows(FINE_TUNING, _INAT, "top-1", "VISSL", _32GF=79.1, _64GF=80.0, _128GF=82.6, _256GF=83.9),
+    *_rows(FINE_TUNING, _PLACES, "top-1", "VISSL", _32GF=67.5, _64GF=67.4, _128GF=67.5, _256GF=67.7),
     *_rows("linear_probe", _IMAGENET, "top-1", "VISSL", _32GF=74.03, _64GF=75.25, _128GF=75.96, _256GF=77.51),
 )
 
