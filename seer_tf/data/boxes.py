@@ -1,8 +1,9 @@
 """Images with boxes around the things in them, from a folder in COCO's layout or in that of Pascal VOC.
 
-COCO: `DIR/annotations/instances_SPLIT.json`, images in `DIR/SPLIT/`; boxes are x, y, width, height. Crowds are left
-out. Pascal VOC: `DIR/ImageSets/Main/SPLIT.txt`, `DIR/Annotations/NAME.xml`, `DIR/JPEGImages/NAME.jpg`; boxes are
-corners, taken as distances from the image's corner, so that what counts pixels from one is half a pixel off.
+COCO: `DIR/annotations/instances_SPLIT.json`, images in `DIR/SPLIT/`; boxes are x, y, width, height. Pascal
+VOC: `DIR/ImageSets/Main/SPLIT.txt`, `DIR/Annotations/NAME.xml`, `DIR/JPEGImages/NAME.jpg`; boxes are corners, taken as
+distances from the image's corner, so that what counts pixels from one is half a pixel off. COCO's crowds and VOC's
+difficult things are kept apart: nothing is fitted to them, and finding them is neither right nor wrong.
 """
 
 import collections
@@ -36,6 +37,8 @@ class BoxedImage:
         orientation: by which the stored pixels are turned upright, as by `decode.exif_orientation`.
         boxes: float32 [n, 4], left, top, right and bottom in pixels, inside the image, of positive size.
         labels: int64 [n], positions in the set's `class_names`.
+        ignored_boxes: float32 [m, 4], likewise, of crowds and of difficult things.
+        ignored_labels: int64 [m], of these.
     """
 
     file: Path
@@ -44,6 +47,8 @@ class BoxedImage:
     orientation: int
     boxes: np.ndarray
     labels: np.ndarray
+    ignored_boxes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0, 4], np.float32))
+    ignored_labels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0], np.int64))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +57,7 @@ class BoxedImages:
 
     Attributes:
         images: in the order of their names.
-        class_names: sorted.
+        class_names: sorted; of the training split in every split, so that some may have no box here.
         degenerate: one text for each box that was left out because it has no area.
     """
 
@@ -62,30 +67,32 @@ class BoxedImages:
 
     @property
     def num_boxes(self) -> int:
-        """Boxes in all images."""
+        """Boxes in all images, without those to be ignored."""
         return sum(len(image.boxes) for image in self.images)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Annotated:
-    """An image as its annotation has it: corners and names of classes."""
+    """An image as its annotation has it: corners and names of classes, and which are to be ignored."""
 
     file: Path
     size_px: tuple[int, int]
     boxes: list[tuple[float, float, float, float]]
     names: list[str]
+    ignored: list[bool]
 
 
-def open_boxes(directory: str | Path, split: str) -> BoxedImages:
+def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | None = None) -> BoxedImages:
     """Reads the annotations of a split, and the header of every image.
 
     Args:
         directory: of the set.
         split: its name, e.g. "train".
+        class_names: those of the training split, for another; None for those that have boxes here.
 
     Raises:
         InputError: the directory has neither layout, there is no such split, an annotation cannot be read, an image is
-            missing or of another size than annotated, or a box reaches beyond its image.
+            missing or of another size than annotated, a box reaches beyond its image, or is of no known class.
     """
     directory = Path(directory)
     if (directory / "annotations" / f"instances_{split}.json").is_file():
@@ -99,30 +106,26 @@ def open_boxes(directory: str | Path, split: str) -> BoxedImages:
         )
     if not annotated:
         raise InputError(f"{directory}: the split {split!r} has no images")
-    class_names = tuple(sorted({name for image in annotated for name in image.names}))
-    if not class_names:
+    found = {
+        name for image in annotated for name, ignored in zip(image.names, image.ignored, strict=True) if not ignored
+    }
+    if not found:
         raise InputError(f"{directory}: the split {split!r} has no boxes")
+    names = tuple(sorted(found) if class_names is None else class_names)
+    unknown = sorted(found - set(names))
+    if unknown:
+        raise InputError(
+            f"{directory}: the split {split!r} has boxes of classes that the training split lacks: "
+            f"{', '.join(unknown[:_NUM_NAMED])}; give splits with the same ones"
+        )
     degenerate: list[str] = []
     annotated.sort(key=lambda image: image.file)
     images = []
     with Progress(len(annotated), "image", f"looking into {directory}") as progress:
         for image, upright in zip(annotated, workers.in_order(_upright, annotated, os.cpu_count() or 1), strict=True):
-            images.append(_checked(image, upright, class_names, degenerate))
+            images.append(_checked(image, upright, names, degenerate))
             progress.advance()
-    return BoxedImages(tuple(images), class_names, tuple(degenerate))
-
-
-def require_same_classes(train: BoxedImages, test: BoxedImages) -> None:
-    """Checks that two splits name the same classes.
-
-    Raises:
-        InputError: one has a class that the other lacks.
-    """
-    extra = sorted(set(train.class_names) ^ set(test.class_names))
-    if extra:
-        where = {name: "training" if name in train.class_names else "test" for name in extra[:_NUM_NAMED]}
-        texts = ", ".join(f"{name} only in the {part} data" for name, part in where.items())
-        raise InputError(f"the classes of the two splits disagree: {texts}; give splits with the same ones")
+    return BoxedImages(tuple(images), names, tuple(degenerate))
 
 
 def _read_coco(directory: Path, split: str) -> list[_Annotated]:
@@ -132,14 +135,14 @@ def _read_coco(directory: Path, split: str) -> list[_Annotated]:
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
         boxes: dict[Any, list[dict[str, Any]]] = collections.defaultdict(list)
         for annotation in content["annotations"]:
-            if not annotation.get("iscrowd"):
-                boxes[annotation["image_id"]].append(annotation)
+            boxes[annotation["image_id"]].append(annotation)
         return [
             _Annotated(
                 directory / split / image["file_name"],
                 (int(image["width"]), int(image["height"])),
                 [_corners(*map(float, annotation["bbox"])) for annotation in boxes[image["id"]]],
                 [names[annotation["category_id"]] for annotation in boxes[image["id"]]],
+                [bool(annotation.get("iscrowd")) for annotation in boxes[image["id"]]],
             )
             for image in content["images"]
         ]
@@ -171,9 +174,11 @@ def _read_voc_image(directory: Path, name: str) -> _Annotated:
             for thing in things
         ]
         names = [_text(thing, "name") for thing in things]
+        difficult = [thing.findtext("difficult", "0").strip() == "1" for thing in things]
     except (OSError, ValueError, xml.etree.ElementTree.ParseError) as error:
         raise InputError(f"{file} is not in Pascal VOC's format ({type(error).__name__}: {error})") from None
-    return _Annotated(directory / "JPEGImages" / f"{name}.jpg", sides, corners, names)  # type: ignore[arg-type]
+    image_file = directory / "JPEGImages" / f"{name}.jpg"
+    return _Annotated(image_file, sides, corners, names, difficult)  # type: ignore[arg-type]
 
 
 def _text(element: xml.etree.ElementTree.Element, path: str) -> str:
@@ -188,8 +193,11 @@ def _checked(
 ) -> BoxedImage:
     """Holds boxes against their image, as by `_upright`, and leaves those without area out, naming them."""
     width, height, orientation = upright
-    kept, labels = [], []
-    for corners, name in zip(image.boxes, image.names, strict=True):
+    kept: dict[bool, list[np.ndarray]] = {False: [], True: []}  # by whether they are to be ignored
+    labels: dict[bool, list[int]] = {False: [], True: []}
+    for corners, name, ignored in zip(image.boxes, image.names, image.ignored, strict=True):
+        if name not in class_names:
+            continue  # to be ignored, or it would have been refused; and never found
         inside = np.clip(corners, 0, [width, height, width, height])
         is_near = np.abs(inside - corners).max() <= _ROUNDING_PX  # not so of nan
         left, top, right, bottom = corners
@@ -201,10 +209,11 @@ def _checked(
                 f"{box}: this box reaches beyond the image, which is {width} x {height}; mend the annotation"
             )
         else:
-            kept.append(inside)
-            labels.append(class_names.index(name))
-    boxes = np.array(kept, np.float32).reshape(-1, 4)
-    return BoxedImage(image.file, width, height, orientation, boxes, np.array(labels, np.int64))
+            kept[ignored].append(inside)
+            labels[ignored].append(class_names.index(name))
+    boxes = {ignored: np.array(some, np.float32).reshape(-1, 4) for ignored, some in kept.items()}
+    numbers = {ignored: np.array(some, np.int64) for ignored, some in labels.items()}
+    return BoxedImage(image.file, width, height, orientation, boxes[False], numbers[False], boxes[True], numbers[True])
 
 
 def _has_no_area(corners: Sequence[float] | np.ndarray) -> bool:

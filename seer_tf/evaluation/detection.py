@@ -140,7 +140,7 @@ def pycocotools() -> tuple[Any, Any]:
 
 
 def average_precision(images: BoxedImages, detections: Sequence[Detections]) -> AveragePrecision:
-    """Compares detections with boxes, by pycocotools.
+    """Compares detections with boxes, by pycocotools: those to be ignored are crowds to it.
 
     Args:
         images: with their boxes.
@@ -168,9 +168,13 @@ def average_precision(images: BoxedImages, detections: Sequence[Detections]) -> 
 
 def _coco_dataset(images: BoxedImages) -> dict[str, Any]:
     annotations = [
-        {"image_id": number, "category_id": int(label), "bbox": _as_coco(box), "area": _area(box), "iscrowd": 0}
+        {"image_id": number, "category_id": int(label), "bbox": _as_coco(box), "area": _area(box), "iscrowd": is_crowd}
         for number, image in enumerate(images.images)
-        for box, label in zip(image.boxes, image.labels, strict=True)
+        for is_crowd, boxes, labels in (
+            (0, image.boxes, image.labels),
+            (1, image.ignored_boxes, image.ignored_labels),
+        )
+        for box, label in zip(boxes, labels, strict=True)
     ]
     return {
         "info": {},

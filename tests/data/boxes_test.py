@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seer_tf.data.boxes import BoxedImages, named_degenerate, open_boxes, require_same_classes
+from seer_tf.data.boxes import BoxedImages, named_degenerate, open_boxes
 from seer_tf.errors import InputError
 from tests.real_images import REAL_IMAGES, needs_real_images
 
@@ -176,15 +176,33 @@ def test_what_cannot_be_used(tmp_path):
         open_boxes(missing, "train")
 
 
-def test_splits_must_have_the_same_classes(tmp_path):
-    """Or it is said which has what."""
-    train = open_boxes(_write_coco(tmp_path), "train")
-    test = open_boxes(_write_coco(tmp_path, {**_BOXES, "a.jpg": []}, split="test"), "test")
-    with pytest.raises(InputError, match="disagree: dog only in the training data"):
-        require_same_classes(train, test)
-    with pytest.raises(InputError, match="dog only in the test data"):
-        require_same_classes(test, train)
-    require_same_classes(train, train)
+def test_a_split_has_the_classes_of_the_training_split(tmp_path):
+    """One without a box of a class is numbered alike; one with a box of another class is refused."""
+    _write_coco(tmp_path)
+    _write_coco(tmp_path, {**_BOXES, "a.jpg": [("dog", (5, 6, 20, 30))], "c.jpg": []}, split="test")
+    train = open_boxes(tmp_path, "train")
+    test = open_boxes(tmp_path, "test", train.class_names)
+    assert test.class_names == train.class_names == ("cat", "dog") and test.images[0].labels.tolist() == [1]
+    with pytest.raises(InputError, match="'train' has boxes of classes that the training split lacks: cat; give"):
+        open_boxes(tmp_path, "train", open_boxes(tmp_path, "test").class_names)
+
+
+def test_crowds_and_difficult_things_are_kept_apart(tmp_path):
+    """Of COCO and of Pascal VOC; their boxes are checked as others are, and make no class."""
+    coco, voc = _write_coco(tmp_path / "coco"), _write_voc(tmp_path / "voc")
+    file = coco / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["iscrowd"] = 1
+    file.write_text(json.dumps(content))
+    file = voc / "Annotations" / "a.xml"
+    file.write_text(file.read_text().replace("<name>dog</name>", "<name>dog</name><difficult>1</difficult>"))
+    for directory in (coco, voc):
+        assert open_boxes(directory, "train").class_names == ("cat",)
+        assert open_boxes(directory, "train").images[0].ignored_boxes.size == 0  # nobody finds dogs
+        images = open_boxes(directory, "train", ("cat", "dog"))
+        assert images.num_boxes == 2 and images.images[0].boxes.tolist() == [[0, 0, 40, 50]]
+        assert images.images[0].ignored_boxes.tolist() == [[5, 6, 20, 30]]
+        assert images.images[0].ignored_labels.tolist() == [1] and images.images[1].ignored_boxes.shape == (0, 4)
 
 
 @needs_real_images

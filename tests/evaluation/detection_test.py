@@ -1,6 +1,7 @@
 """COCO's numbers on detections whose precision is known, the batches that a detector is fitted on, and a fit."""
 
 import dataclasses
+import json
 import math
 import sys
 
@@ -71,6 +72,40 @@ def test_coco_counts_what_is_known(images):
     ]
     of_red = average_precision(images, red)
     assert of_red.map50 == pytest.approx(0.5) and of_red.ap50 == pytest.approx({"red": 1.0, "blue": 0.0})
+
+
+def test_crowds_count_as_pycocotools_counts_them(images, tmp_path):
+    """On one JSON file: what is found in a crowd, more confidently than the rest, is neither right nor wrong."""
+    boxes = {0: [10, 10, 40, 40], 1: [60, 10, 80, 60]}  # by whether it is a crowd
+    content = {
+        "info": {},
+        "categories": [{"id": 0, "name": "red"}],
+        "images": [{"id": 0, "file_name": images.images[0].file.name, "width": 160, "height": 80}],
+        "annotations": [
+            {
+                "id": 1 + is_crowd,
+                "image_id": 0,
+                "category_id": 0,
+                "bbox": box,
+                "area": box[2] * box[3],
+                "iscrowd": is_crowd,
+            }
+            for is_crowd, box in boxes.items()
+        ],
+    }
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_test.json").write_text(json.dumps(content))
+    (tmp_path / "test").symlink_to(images.images[0].file.parent)
+    found = np.array([[62, 12, 82, 32], [90, 20, 110, 50], [10, 10, 50, 50]], np.float32)
+    detections = Detections(found, np.zeros([3], np.int32), np.array([0.9, 0.8, 0.5], np.float32))
+    ours = average_precision(open_boxes(tmp_path, "test"), [detections])
+    coco, cocoeval = detection.pycocotools()
+    truth = coco.COCO(str(tmp_path / "annotations" / "instances_test.json"))
+    theirs = cocoeval.COCOeval(truth, truth.loadRes(list(detection._coco_results([detections]))), "bbox")
+    theirs.evaluate()
+    theirs.accumulate()
+    theirs.summarize()
+    assert ours.map == theirs.stats[0] == pytest.approx(1.0)
 
 
 def test_the_overlap_decides(images):
