@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
-from seer_tf.data.boxes import BoxedImage, BoxedImages, named_degenerate, open_boxes, require_same_classes
+from seer_tf.data.boxes import BoxedImage, BoxedImages, named_degenerate, open_boxes
 from seer_tf.data.decode import decode_image
 from seer_tf.evaluation.detection import Detections, average_precision, detect, fit, pycocotools
+from seer_tf.evaluation.fingerprints import check_disjoint, fingerprint
 from seer_tf.export.detector_model import write_detector
 from seer_tf.export.directory import new_directory
 from seer_tf.export.network import Network
@@ -45,8 +46,9 @@ _MIN_SHOWN_CONFIDENCE = 0.3
 def main() -> None:
     """Runs the command."""
     pycocotools()  # missing, it is missed before the fitting and not after it
-    train, test = open_boxes(DATA.value, TRAIN_SPLIT.value), open_boxes(DATA.value, TEST_SPLIT.value)
-    require_same_classes(train, test)
+    train = open_boxes(DATA.value, TRAIN_SPLIT.value)
+    test = open_boxes(DATA.value, TEST_SPLIT.value, train.class_names)
+    check_disjoint(_fingerprints(train), _fingerprints(test))
     degenerate = named_degenerate([train, test])
     if degenerate:
         logging.warning("%s", degenerate)
@@ -86,6 +88,10 @@ def main() -> None:
         print(f"  {name}: AP50 {100 * value:.1f} %")
     print(f"{OUTPUT.value}: SavedModel, largest difference in a fresh process {difference:.1e}; predictions.html")
     print(json.dumps(result), flush=True)
+
+
+def _fingerprints(images: BoxedImages) -> np.ndarray:
+    return np.array([fingerprint(image.file.read_bytes()) for image in images.images], np.uint64)
 
 
 def _network() -> Network:

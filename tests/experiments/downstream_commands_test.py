@@ -117,7 +117,12 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
         ("export", ["--model={run}", "--formats=tflite"], "there is no format 'tflite'"),
         ("export", ["--model={place}"], "is no network"),
         ("browse_clusters", ["--model={backbone}", "--data=folder:{place}"], "this network has no prototypes"),
-        ("finetune_detector", ["--model={run}", "--data={boxes}", "--test_split=other"], "two splits disagree"),
+        (
+            "finetune_detector",
+            ["--model={run}", "--data={boxes}", "--test_split=other"],
+            "the training split lacks: cow",
+        ),
+        ("finetune_detector", ["--model={run}", "--data={boxes}", "--test_split=train"], "4 of the 4 test images"),
         ("finetune_detector", ["--model={run}", "--data={boxes}", "--test_split=val"], "has no split 'val'"),
         ("finetune_detector", ["--model={run}", "--data={boxes}", "--size_px=200"], "multiple of 128 px"),
     ],
