@@ -8,7 +8,6 @@ from experiments import command
 from absl import flags
 
 from seer_tf.data.sources import open_source
-from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
 from seer_tf.evaluation.outcome import read_file
 from seer_tf.export.delivery import export
@@ -61,7 +60,7 @@ def _network() -> Network:
     """Returns the network of --model with what the other flags say of it."""
     network = open_network(MODEL.value)
     if SIZE_PX.value:
-        network = dataclasses.replace(network, transform=Transform(SIZE_PX.value))
+        network = dataclasses.replace(network, transform=network.transform.with_size(SIZE_PX.value))
     if LICENCE.value:
         network = dataclasses.replace(network, metadata={**network.metadata, "licence": LICENCE.value})
     if CLASS_NAMES.value:

@@ -100,5 +100,5 @@ def _of_pixels(name: str, devices: Devices) -> Extractor:
 def _asked(transform: Transform) -> Transform:
     """Returns the transform of the model as the flags change it."""
     if SIZE_PX.value is not None:
-        transform = dataclasses.replace(transform, size_px=SIZE_PX.value, resize_px=None)
+        transform = transform.with_size(SIZE_PX.value)
     return dataclasses.replace(transform, squash=SQUASH.value)

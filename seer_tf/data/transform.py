@@ -33,7 +33,7 @@ class Transform:
 
     def __post_init__(self) -> None:
         """Checks the sides."""
-        if not self.squash and self._shorter_px < self.size_px:
+        if not self.squash and self.shorter_px < self.size_px:
             raise InputError(
                 f"no square of {self.size_px} px can be cut from images whose shorter side becomes {self.resize_px} "
                 "px; resize them to no less"
@@ -43,7 +43,7 @@ class Transform:
         """Returns what it does in words."""
         cut = f"squeezed into {self.size_px} px" if self.squash else f"central {self.size_px} px"
         kept = "" if self.resize_px else "; such a square as it is"
-        return f"shorter side to {self._shorter_px} px ({self.interpolation}), {cut}{kept}"
+        return f"shorter side to {self.shorter_px} px ({self.interpolation}), {cut}{kept}"
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
         """Returns uint8 `[size, size, 3]` of uint8 `[h, w, 3]`."""
@@ -54,12 +54,17 @@ class Transform:
             result = tf.cond(tf.reduce_all(shape == self.size_px), lambda: image, lambda: self._resized(image, shape))
         return tf.ensure_shape(result, [self.size_px, self.size_px, 3])
 
+    def with_size(self, size_px: int) -> "Transform":
+        """Returns the same for another side, resized to size * 256 / 224 first."""
+        return dataclasses.replace(self, size_px=size_px, resize_px=None)
+
     @property
-    def _shorter_px(self) -> int:
+    def shorter_px(self) -> int:
+        """What the shorter side becomes before the square is cut."""
         return self.resize_px or round(self.size_px * _RESIZE_RATIO)
 
     def _resized(self, image: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-        resized = shape * self._shorter_px // tf.reduce_min(shape)  # torchvision's `Resize` truncates the longer side.
+        resized = shape * self.shorter_px // tf.reduce_min(shape)  # torchvision's `Resize` truncates the longer side.
         square = tf.fill([2], self.size_px)
         if self.squash:
             return resize(resize(image, resized, resized, self.interpolation), square, square, self.interpolation)

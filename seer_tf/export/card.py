@@ -100,11 +100,13 @@ class Card:
 
 def preprocessing(network: Network) -> dict[str, Any]:
     """Returns the way from a file to normalised crops, enough to repeat it elsewhere."""
+    side = network.size_px
+    kept = {} if network.transform.resize_px else {"unchanged_when": f"the image is {side} x {side} already"}
     return {
-        "resize_shorter_side_px": network.transform.resize_px or round(network.size_px * 256 / 224),
+        "resize_shorter_side_px": network.transform.shorter_px,
         "interpolation": f"{network.transform.interpolation} with antialias",
         "center_crop_px": network.size_px,
-        "unchanged_when": f"the image is {network.size_px} x {network.size_px} already",
+        **kept,
         "scale": 1 / 255,
         "mean": list(network.mean),
         "std": list(network.std),

@@ -15,7 +15,7 @@ import tensorflow as tf
 from seer_tf.data.folder import FolderSource
 from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
-from seer_tf.export import formats
+from seer_tf.export import card, formats
 from seer_tf.export.delivery import export
 from seer_tf.export.formats import FORMATS
 from seer_tf.export.network import Network
@@ -83,6 +83,10 @@ def test_the_card_says_what_it_is(exported):
     assert metadata["outputs"]["cluster"]["dtype"] == "int32" and metadata["metrics"] == [_METRICS]
     preprocessing = metadata["preprocessing"]
     assert (preprocessing["resize_shorter_side_px"], preprocessing["center_crop_px"]) == (40, SIZE_PX)
+    assert "unchanged_when" not in preprocessing  # it resizes whatever comes
+    own = dataclasses.replace(tiny_network(), transform=Transform(SIZE_PX, 40, "bicubic").with_size(64))
+    assert card.preprocessing(own)["unchanged_when"] == "the image is 64 x 64 already"
+    assert card.preprocessing(own)["interpolation"].startswith("bicubic")
     assert preprocessing["mean"] == [0.485, 0.456, 0.406] and "JPEG" in preprocessing["exif_orientation"]
     assert metadata["versions"]["tensorflow"] == tf.__version__
     assert metadata["files"] == [dataclasses.asdict(file) for file in files]
