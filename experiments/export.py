@@ -7,6 +7,7 @@ from experiments import command
 
 from absl import flags
 
+from seer_tf.data.source import Source
 from seer_tf.data.sources import open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.outcome import read_file
@@ -25,9 +26,9 @@ OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist
 PART = flags.DEFINE_string("part", "backbone", f"What stands on the backbone: {', '.join(PARTS)}.")
 FORMATS_ = flags.DEFINE_list("formats", ["saved_model"], f"Some of {', '.join(FORMATS)}.")
 IMAGES = flags.DEFINE_string(
-    "images", None, "Images to compare on and to calibrate int8 with. [what it was trained on]"
+    "images", None, "Images to compare on and to calibrate int8 with. [what a run was trained on, else rendered ones]"
 )
-SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the centre crop. [the run's largest crop]", lower_bound=1)
+SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the centre crop. [the model's own]", lower_bound=1)
 CLASS_NAMES = flags.DEFINE_string("class_names", None, "File with a class a line. [those that the classifier knows]")
 METRICS = flags.DEFINE_multi_string(
     "metrics", None, "File of results of evaluations, for the card. [RUN/evaluations.jsonl of a run, where it is]"
@@ -41,7 +42,7 @@ def main() -> None:
         raise InputError(f"{OUTPUT.value} exists already; name another output directory or remove it")
     metrics = [dataclasses.asdict(outcome) for file in _metrics_files() for outcome in read_file(file)]
     network = _network().selected(PART.value)
-    source = open_source(IMAGES.value or network.data)
+    source = _images(network)
     for file in export(network, OUTPUT.value, source=source, formats=FORMATS_.value, metrics=metrics):
         print(
             f"{file.format}: {Path(OUTPUT.value, file.file)}, {file.num_bytes / 1e6:.1f} MB, largest difference in a "
@@ -54,6 +55,24 @@ def _metrics_files() -> list[Path]:
         return [Path(file) for file in METRICS.value]
     of_run = Path(MODEL.value, "evaluations.jsonl")
     return [of_run] if of_run.is_file() else []
+
+
+def _images(network: Network) -> Source:
+    """Returns the images of --images, or else those that the network was trained on, or else rendered ones."""
+    if IMAGES.value:
+        return open_source(IMAGES.value)
+    if not network.data:
+        calibrated = [name for name in FORMATS_.value if name in FORMATS and FORMATS[name].is_calibrated]
+        if calibrated:
+            raise InputError(
+                f"{calibrated[0]} is calibrated on images such as the network will see, and {MODEL.value} does not say "
+                "on which it was trained; name some by --images"
+            )
+        return open_source("builtin:test")
+    try:
+        return open_source(network.data)
+    except InputError as error:
+        raise InputError(f"{error}; or name other images to compare on by --images") from None
 
 
 def _network() -> Network:

@@ -34,7 +34,7 @@ class Network(Encoder):
         class_names: in the order of the logits.
         reads_prototypes: whether the head's scores are read, or its embeddings alone.
         metadata: what the card says of it, in JSON's types.
-        data: data flag of images such as it was trained on.
+        data: data flag of images such as it was trained on; empty where it is not known.
     """
 
     backbone: RegNetY
@@ -46,7 +46,7 @@ class Network(Encoder):
     class_names: tuple[str, ...] = ()
     reads_prototypes: bool = True
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    data: str = "builtin:test"
+    data: str = ""
 
     @property
     def size_px(self) -> int:

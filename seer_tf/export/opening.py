@@ -12,6 +12,7 @@ import keras
 from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
 from seer_tf.export.network import Network
+from seer_tf.finetune_config import FinetuneConfig
 from seer_tf.models import RegNetY, SwavModel, published
 from seer_tf.models.classifier import ImageClassifier
 from seer_tf.models.convert import ConvertedNetwork
@@ -37,14 +38,15 @@ def open_network(model: str | os.PathLike[str]) -> Network:
     path = Path(model)
     if path.is_file() and path.suffix == ".keras":
         return _of_keras_model(path)
-    if (path / CLASSIFIER_FILE).is_file() and (path / "config.json").is_file():
-        return _of_keras_model(path / CLASSIFIER_FILE)
     if (path / "config.json").is_file():
-        return _of_run(path)
+        return _of_fine_tuning(path) if _is_fine_tuning(path) else _of_run(path)
     if (path / "model.keras").is_file():
         return _of_conversion(path)
     if (path / "tensors.index").is_file():
-        return _of_run(path.parent.parent, path)
+        run_dir = path.parent.parent
+        if _is_fine_tuning(run_dir):
+            raise InputError(f"{path} is a checkpoint of fine-tuning: give the run {run_dir}, once it is finished")
+        return _of_run(run_dir, path)
     raise InputError(
         f"{path} is no network: give the directory of a run, one of its checkpoints (RUN/checkpoints/step-500), a "
         "directory that convert_checkpoint.py wrote, or a .keras file"
@@ -71,6 +73,25 @@ def _of_run(run_dir: Path, checkpoint: Path | None = None) -> Network:
     )
 
 
+def _is_fine_tuning(run_dir: Path) -> bool:
+    try:
+        return "classifier" in json.loads((run_dir / "config.json").read_text("utf-8"))["config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # whoever reads it as a run of pretraining says what is wrong
+
+
+def _of_fine_tuning(run_dir: Path) -> Network:
+    config = RunDirectory(run_dir).read_config_of(FinetuneConfig)
+    if not (run_dir / CLASSIFIER_FILE).is_file():
+        raise InputError(
+            f"{run_dir} is a run of fine-tuning without {CLASSIFIER_FILE}: finish the fine-tuning, or give its "
+            f"--model, {config.run.init_from}"
+        )
+    network = _of_keras_model(run_dir / CLASSIFIER_FILE)
+    account = {"recipe": config.recipe, "training_data": config.data.train, "training_steps": config.run.num_steps}
+    return dataclasses.replace(network, metadata={**network.metadata, **account}, data=config.data.train)
+
+
 def of_converted(converted: ConvertedNetwork) -> Network:
     """Returns the backbone of a conversion."""
     return Network(
@@ -85,15 +106,21 @@ def of_converted(converted: ConvertedNetwork) -> Network:
 def _of_conversion(directory: Path) -> Network:
     try:
         account = json.loads((directory / "metadata.json").read_text("utf-8"))
-    except (OSError, json.JSONDecodeError):
+        variant = account["variant"]
+    except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{directory} has no readable metadata.json; convert the checkpoint again") from None
     backbone = _load(directory / "model.keras")
+    if not isinstance(backbone, RegNetY):
+        raise InputError(
+            f"{directory / 'model.keras'} holds a {type(backbone).__name__} and no RegNetY, as an export does; give "
+            "the network that was exported"
+        )
     backbone.licence = account.get("licence") or ""  # files of earlier versions do not have it themselves
     head, classifier = (
         _load(directory / name) if (directory / name).is_file() else None
         for name in ("swav_head.keras", CLASSIFIER_FILE)
     )
-    release = published.find(account["variant"], fine_tuned=classifier is not None)
+    release = published.find(variant, fine_tuned=classifier is not None)
     return Network(
         backbone,
         release.mean if release else published.MEAN,

@@ -116,6 +116,7 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
         ("export", ["--model={backbone}", "--part=prototypes"], "this network has no prototypes"),
         ("export", ["--model={run}", "--formats=tflite"], "there is no format 'tflite'"),
         ("export", ["--model={place}"], "is no network"),
+        ("export", ["--model={backbone}", "--formats=litert_int8"], "name some by --images"),
         ("browse_clusters", ["--model={backbone}", "--data=folder:{place}"], "this network has no prototypes"),
         (
             "finetune_detector",

@@ -85,11 +85,19 @@ def test_a_classifier_keeps_its_classes_and_its_transform(classifier_file, run):
     np.testing.assert_allclose(
         found, tiny_network().selected("classifier").on_images(images)["probabilities"], atol=1e-6
     )
-    fine_tuned = run.with_name("fine_tuned")
-    fine_tuned.mkdir()
-    (fine_tuned / "config.json").write_text("{}")
-    (fine_tuned / "classifier.keras").write_bytes(classifier_file.read_bytes())
-    assert open_network(fine_tuned).class_names == CLASS_NAMES
+    directory = RunDirectory(run.with_name("fine_tuned"))
+    assignments = ["data.train=folder:TRAIN", "run.num_steps=40", "run.init_from=RUN"]
+    directory.claim(configs.override(finetune_recipe("finetune_small"), assignments))
+    with pytest.raises(InputError, match="without classifier.keras: finish the fine-tuning, or give its --model, RUN"):
+        open_network(directory.path)
+    shutil.copytree(run / "checkpoints", directory.checkpoints)
+    with pytest.raises(InputError, match="is a checkpoint of fine-tuning: give the run"):
+        open_network(directory.checkpoint(3))
+    (directory.path / "classifier.keras").write_bytes(classifier_file.read_bytes())
+    fine_tuned = open_network(directory.path)
+    assert fine_tuned.class_names == CLASS_NAMES and fine_tuned.data == "folder:TRAIN"
+    told = {"recipe": "finetune_small", "training_data": "folder:TRAIN", "training_steps": 40}
+    assert told.items() <= fine_tuned.metadata.items() and fine_tuned.metadata["variant"] == "400MF"
 
 
 def test_a_conversion(tmp_path):
@@ -159,7 +167,16 @@ def test_what_is_no_network(run, tmp_path):
     for path, sentence in cases.items():
         with pytest.raises(InputError, match=sentence):
             open_network(path)
+    (tmp_path / "metadata.json").write_text("{}")
+    with pytest.raises(InputError, match="no readable metadata.json"):
+        open_network(tmp_path)
     (tmp_path / "metadata.json").write_text(json.dumps({"variant": "32GF"}))
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    (exported / "metadata.json").write_text(json.dumps({"variant": "400MF"}))
+    tiny_network().selected("backbone").on_images.save(exported / "model.keras")
+    with pytest.raises(InputError, match="model.keras holds a Functional and no RegNetY, as an export does"):
+        open_network(exported)
     with pytest.raises(InputError, match="cannot be read as a Keras model"):
         open_network(tmp_path)
     empty = RunDirectory(tmp_path / "empty")
