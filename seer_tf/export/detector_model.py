@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.errors import InputError
+from seer_tf.export.saved_model import of_some
 from seer_tf.models import published
 from seer_tf.models.detector import Detector
 
@@ -65,7 +66,8 @@ def _serve(detector: Detector) -> Any:
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
         specs = (tf.TensorSpec([detector.size_px] * 2 + [3], tf.float32), tf.TensorSpec([], tf.float32))
         squares, scales = tf.map_fn(detector.square, images, fn_output_signature=specs)
-        found = detector.detect(squares, scales)
+        found = of_some(lambda some: detector.model(some, training=False), squares, detector.size_px)
+        found = detector.decode(found, squares, scales)
         return {**found, "class_name": tf.gather(names, found["labels"] + 1)}
 
     return serve

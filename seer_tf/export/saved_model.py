@@ -49,7 +49,7 @@ def signatures(network: Network) -> dict[str, Callable]:
     stages = keras.Model(network.backbone.input, network.backbone.pyramid_outputs)
 
     def outputs(crops: tf.Tensor) -> Outputs:
-        return _named_classes(network, _of_some(lambda some: network.on_crops(some, training=False), crops, size_px))
+        return _named_classes(network, of_some(lambda some: network.on_crops(some, training=False), crops, size_px))
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def serve(images: tf.Tensor) -> Outputs:
@@ -68,7 +68,7 @@ def signatures(network: Network) -> dict[str, Callable]:
 
     @tf.function(autograph=False, input_signature=float_signature)
     def serve_stages(crops: tf.Tensor) -> Outputs:
-        return _of_some(lambda some: stages(some, training=False), crops, size_px)
+        return of_some(lambda some: stages(some, training=False), crops, size_px)
 
     @tf.function(autograph=False, input_signature=float_signature)
     def train_float(crops: tf.Tensor) -> Outputs:
@@ -78,8 +78,14 @@ def signatures(network: Network) -> dict[str, Callable]:
     return {function.__name__: function for function in functions}
 
 
-def _of_some(function: Callable[[tf.Tensor], Outputs], crops: tf.Tensor, size_px: int) -> Outputs:
-    """Calls a function of crops that may be none: a convolution of no images fails in oneDNN, so it is given one."""
+def of_some(function: Callable[[tf.Tensor], Outputs], crops: tf.Tensor, size_px: int) -> Outputs:
+    """Calls a function of crops that may be none: a convolution of no images fails in oneDNN, so it is given one.
+
+    Args:
+        function: of float32 [B, S, S, 3] to tensors [B, ...] by name.
+        crops: float32 [B, S, S, 3].
+        size_px: S.
+    """
     num_crops = tf.shape(crops)[0]
     some = tf.cond(num_crops > 0, lambda: crops, lambda: tf.zeros([1, size_px, size_px, 3]))
     return {name: output[:num_crops] for name, output in function(some).items()}

@@ -40,6 +40,8 @@ def test_it_returns_boxes_in_pixels_of_the_images(tmp_path, monkeypatch):
     squares, scales = zip(*(detector.square(tf.constant(image)) for image in images), strict=True)
     expected = detector.detect(tf.stack(squares), tf.stack(scales))
     np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=0.01)
+    nothing = tf.saved_model.load(str(tmp_path / "model")).signatures["serve"](images=images[:0])
+    assert {name: value.shape[0] for name, value in nothing.items()} == dict.fromkeys(found, 0)
     num = int(found["num_detections"][0])
     labels, names = found["labels"][0].numpy(), found["class_name"][0].numpy()
     assert num > 0
