@@ -15,7 +15,7 @@ from seer_tf.data.source import Source
 from seer_tf.errors import InputError
 from seer_tf.export.card import Card, ExportedFile
 from seer_tf.export.directory import new_directory
-from seer_tf.export.formats import Format, find_format
+from seer_tf.export.formats import FORMATS, Format, find_format
 from seer_tf.export.network import Network
 from seer_tf.export.verification import Reference
 from seer_tf.models import published
@@ -47,11 +47,17 @@ def export(
         The files, each with the largest difference that was found.
 
     Raises:
-        InputError: `output_dir` exists, there is no such format, it cannot be had here, no image of the source can be
-            read, or a file differs by more than its format's tolerance. Nothing stays written.
+        InputError: `output_dir` exists, no format is named, there is no such format, it cannot be had here, no image of
+            the source can be read, weights are not finite, or a file differs by more than its format's tolerance.
+            Nothing stays written.
         RuntimeError: a file cannot be loaded again; nothing stays written.
     """
     kinds = {name: find_format(name, network) for name in formats}
+    if not kinds:
+        raise InputError(f"no format is named, so nothing would be written; take some of {', '.join(FORMATS)}")
+    for variable in network.on_images.variables:
+        if not np.isfinite(variable.numpy()).all():
+            raise InputError(f"the network's weights are not finite ({variable.path}); give an earlier checkpoint")
     with new_directory(output_dir) as directory, Progress(len(kinds), "file", "exporting") as progress:
         images = _readable_images(source)
         reference = Reference(network, list(itertools.islice(images, _NUM_COMPARED)))

@@ -159,6 +159,12 @@ def test_a_missing_extra_is_one_sentence(network, source, tmp_path, monkeypatch,
 
 def test_what_cannot_be_exported(network, source, tmp_path):
     """No such format; a network too large for a file of it; images that do not decode."""
+    with pytest.raises(InputError, match="no format is named"):
+        export(network, tmp_path / "model", source=source, formats=[])
+    broken = tiny_network().selected("backbone")
+    broken.backbone.variables[3].assign(np.nan * broken.backbone.variables[3])
+    with pytest.raises(InputError, match=r"weights are not finite \(\S+\); give an earlier checkpoint"):
+        export(broken, tmp_path / "model", source=source)
     with pytest.raises(InputError, match="did you mean 'litert_int8'"):
         export(network, tmp_path / "model", source=source, formats=["litert_int16"])
     large = dataclasses.replace(FORMATS["onnx"], max_bytes=1000)
