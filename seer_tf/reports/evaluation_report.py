@@ -45,7 +45,10 @@ class Group:
     @property
     def curves(self) -> str:
         """Returns the curves as an <svg> element; nothing where there are none."""
-        curves = {row.name: row.curve for row in self.rows if row.curve}
+        curves: dict[str, Sequence[float]] = {}
+        for number, row in enumerate(self.rows, start=1):
+            if row.curve:
+                curves[f"{row.name} (row {number})" if row.name in curves else row.name] = row.curve
         return lines(curves, x_label="epoch", y_label="held-out top-1, %") if curves else ""
 
 

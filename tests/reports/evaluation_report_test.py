@@ -27,6 +27,12 @@ def test_the_page_has_every_number_and_fetches_nothing(tmp_path):
     assert "src=" not in page and "@import" not in page
 
 
+def test_runs_of_one_name_have_a_curve_each():
+    """In two directories, say."""
+    group = Group("knn on A", "top-1", [_row("RUN", 2.0, (1, 3), (1, 2)), _row("RUN", 3.0, (2, 4), (2, 3))])
+    assert ">RUN<" in group.curves and ">RUN (row 2)<" in group.curves
+
+
 def test_bars_are_as_long_as_their_values():
     """Twice the value, twice the length; the chart takes the page's colours."""
     svg = interval_bars([("a", 20.0, (18.0, 23.0)), ("b", 40.0, (39.0, 41.0))], x_label="top-1, %")
