@@ -9,6 +9,7 @@ from seer_tf.errors import InputError
 _RESIZE_RATIO = 256 / 224  # The usual evaluation of ImageNet: shorter side to 256, central 224.
 _KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 INTERPOLATIONS = tuple(_KERNELS)
+_MAX_ASPECT = 16  # of what is squeezed: a strip of 4 x 20,000 pixels would become 256 x 1,280,000 on the way
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Transform:
         resized = shape * self.shorter_px // tf.reduce_min(shape)  # torchvision's `Resize` truncates the longer side.
         square = tf.fill([2], self.size_px)
         if self.squash:
+            resized = tf.minimum(resized, tf.maximum(shape, _MAX_ASPECT * self.shorter_px))
             return resize(resize(image, resized, resized, self.interpolation), square, square, self.interpolation)
         return resize(image, resized, square, self.interpolation)
 

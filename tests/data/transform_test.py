@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from seer_tf.data import transform
 from seer_tf.data.transform import Transform
 from seer_tf.errors import InputError
 from seer_tf.models import Encoder
@@ -70,6 +71,20 @@ def test_squashing_keeps_the_whole_image():
     image = _noise(50, 93)
     expected = np.asarray(_resized(image, 64, "bilinear").resize((56, 56), _PILLOW["bilinear"]))
     _assert_equal(Transform(56, squash=True)(tf.constant(image)), expected)
+
+
+def test_squashing_a_thin_strip_does_not_enlarge_it_lengthwise(monkeypatch):
+    """What it becomes on the way is no longer than it is, or than 16 times its new width."""
+    sizes, original = [], transform.resize
+
+    def noted(image: tf.Tensor, size: tf.Tensor, window: tf.Tensor, interpolation: str) -> tf.Tensor:
+        sizes.append(size.numpy().tolist())
+        return original(image, size, window, interpolation)
+
+    monkeypatch.setattr(transform, "resize", noted)
+    for length in (900, 200, 70):
+        Transform(28, squash=True)(tf.constant(_noise(4, length)))
+    assert sizes[::2] == [[32, 900], [32, 512], [32, 512]]
 
 
 def test_a_square_is_not_cut_from_less():
