@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 # Drawn in these, then named as the page's own colours, so that a chart follows its light and dark themes.
 _PAGE_COLORS = {"#010203": "var(--text)", "#040506": "var(--faint)", "#070809": "var(--accent)"}
-_TEXT, _FAINT, _ACCENT = _PAGE_COLORS
+TEXT, FAINT, ACCENT = _PAGE_COLORS
 _LINE_STYLES = ("-", "--", ":", "-.")
 
 
@@ -25,17 +25,17 @@ def interval_bars(values: Sequence[tuple[str, float, tuple[float, float]]], *, x
     Returns:
         An <svg> element.
     """
-    with _chart(0.7 + 0.42 * len(values)) as (axes, svg):
+    with chart(0.7 + 0.42 * len(values)) as (axes, svg):
         places = range(len(values))
         numbers = [value for _, value, _ in values]
         errors = [[max(0.0, v - low) for _, v, (low, _) in values], [max(0.0, high - v) for _, v, (_, high) in values]]
-        axes.barh(places, numbers, height=0.55, color=_ACCENT, alpha=0.75)
-        axes.errorbar(numbers, places, xerr=errors, fmt="none", ecolor=_TEXT, elinewidth=1.2, capsize=3)
+        axes.barh(places, numbers, height=0.55, color=ACCENT, alpha=0.75)
+        axes.errorbar(numbers, places, xerr=errors, fmt="none", ecolor=TEXT, elinewidth=1.2, capsize=3)
         axes.set_yticks(places, [name for name, _, _ in values])
         axes.invert_yaxis()
         axes.set_xlim(left=0)
-        axes.set_xlabel(x_label, color=_TEXT)
-        axes.grid(axis="x", color=_FAINT, linewidth=0.5, alpha=0.5)
+        axes.set_xlabel(x_label, color=TEXT)
+        axes.grid(axis="x", color=FAINT, linewidth=0.5, alpha=0.5)
     return svg[0]
 
 
@@ -50,19 +50,19 @@ def lines(curves: Mapping[str, Sequence[float]], *, x_label: str, y_label: str) 
     Returns:
         An <svg> element.
     """
-    with _chart(3.2) as (axes, svg):
+    with chart(3.2) as (axes, svg):
         for number, (name, values) in enumerate(curves.items()):
             style = _LINE_STYLES[number % len(_LINE_STYLES)]
-            axes.plot(range(1, len(values) + 1), values, style, color=_ACCENT, linewidth=2, label=name)
-        axes.set_xlabel(x_label, color=_TEXT)
-        axes.set_ylabel(y_label, color=_TEXT)
-        axes.grid(axis="y", color=_FAINT, linewidth=0.5, alpha=0.5)
-        axes.legend(frameon=False, labelcolor=_TEXT)
+            axes.plot(range(1, len(values) + 1), values, style, color=ACCENT, linewidth=2, label=name)
+        axes.set_xlabel(x_label, color=TEXT)
+        axes.set_ylabel(y_label, color=TEXT)
+        axes.grid(axis="y", color=FAINT, linewidth=0.5, alpha=0.5)
+        axes.legend(frameon=False, labelcolor=TEXT)
     return svg[0]
 
 
 @contextlib.contextmanager
-def _chart(height: float) -> Iterator[tuple[Axes, list[str]]]:
+def chart(height: float) -> Iterator[tuple[Axes, list[str]]]:
     """Gives axes to draw on and a list that has the <svg> element afterwards."""
     svg: list[str] = []
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "seer_tf", "font.size": 11}):
@@ -70,7 +70,7 @@ def _chart(height: float) -> Iterator[tuple[Axes, list[str]]]:
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         yield axes, svg
-        axes.tick_params(colors=_TEXT, length=0)
+        axes.tick_params(colors=TEXT, length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
         written = io.StringIO()

@@ -4,14 +4,10 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-import jinja2
 import numpy as np
 
-from seer_tf.reports.pictures import data_uri
+from seer_tf.reports.page import render_page
 from seer_tf.whole_file import write_whole
-
-_PICTURE_PX = 128
-_SMALL_PICTURE_PX = 44
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +38,9 @@ def write_cluster_page(
         path: of the HTML file; one that is there is replaced.
         title: of the page.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["picture"] = lambda pixels: data_uri(pixels, longest_side_px=_PICTURE_PX)
-    environment.filters["small_picture"] = lambda pixels: data_uri(pixels, longest_side_px=_SMALL_PICTURE_PX)
     in_use = sizes[sizes > 0]
-    page = environment.get_template("cluster_page.html.jinja2").render(
+    page = render_page(
+        "cluster_page.html.jinja2",
         title=title,
         clusters=clusters,
         shown={cluster.number: cluster for cluster in clusters},

@@ -26,7 +26,7 @@ def read_curves(place: str | os.PathLike[str]) -> Curves:
         InputError: there is no log of a run.
     """
     path = pathlib.Path(place)
-    curves = _from_json_lines(path) if path.is_file() else _from_events(path / "tensorboard")
+    curves = _from_json_lines(path) if path.is_file() else read_events(path / "tensorboard")
     if not curves:
         raise InputError(f"{place} has no log of a run; give a --run_dir of pretrain.py or a file of its --log_json")
     return {name: dict(sorted(curve.items())) for name, curve in sorted(curves.items())}
@@ -46,7 +46,8 @@ def _from_json_lines(file: pathlib.Path) -> Curves:
     return curves
 
 
-def _from_events(directory: pathlib.Path) -> Curves:
+def read_events(directory: pathlib.Path) -> Curves:
+    """Returns the curves in a directory of TensorBoard's events; none where there is no such directory."""
     if not directory.is_dir():
         return {}
     events = EventAccumulator(str(directory), size_guidance={"tensors": 0}).Reload()

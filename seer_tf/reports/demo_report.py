@@ -4,11 +4,10 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-import jinja2
 import numpy as np
 
 from seer_tf.reports.learning_curve import learning_curve
-from seer_tf.reports.pictures import data_uri
+from seer_tf.reports.page import render_page
 from seer_tf.whole_file import write_whole
 
 
@@ -98,14 +97,5 @@ def write_demo_report(report: DemoReport, path: str | os.PathLike[str]) -> None:
 
 def render_demo_report(report: DemoReport) -> str:
     """Returns the page as HTML with everything in it: styles, images, chart; no script and nothing to fetch."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["data_uri"] = data_uri
-    environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
     chart = learning_curve(report.learning_curve, x_label="step", y_label="loss / ln K")
-    return environment.get_template("demo_report.html.jinja2").render(report=report, chart=chart)
+    return render_page("demo_report.html.jinja2", report=report, chart=chart)

@@ -1,4 +1,4 @@
-"""Pages of one look: self-contained HTML from a template that fills `page.html.jinja2`."""
+"""Pages: self-contained HTML from a template beside this file, of which several fill `page.html.jinja2`."""
 
 from typing import Any
 
@@ -21,5 +21,5 @@ def render_page(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = data_uri
+    environment.filters |= {"data_uri": data_uri, "percent": lambda fraction: f"{100 * fraction:.1f} %"}
     return environment.get_template(template).render(**values)

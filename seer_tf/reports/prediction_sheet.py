@@ -4,13 +4,10 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-import jinja2
 import numpy as np
 
-from seer_tf.reports.pictures import data_uri
+from seer_tf.reports.page import render_page
 from seer_tf.whole_file import write_whole
-
-_PICTURE_PX = 420
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +53,4 @@ def write_prediction_sheet(
         title: of the page.
         summary: a sentence below it.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["picture"] = lambda pixels: data_uri(pixels, longest_side_px=_PICTURE_PX)
-    page = environment.get_template("prediction_sheet.html.jinja2").render(title=title, summary=summary, images=images)
-    write_whole(path, page)
+    write_whole(path, render_page("prediction_sheet.html.jinja2", title=title, summary=summary, images=images))

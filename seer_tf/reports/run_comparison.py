@@ -6,7 +6,6 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-import jinja2
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.reports.curves import Curves, read_curves
+from seer_tf.reports.page import render_page
 from seer_tf.reports.reference_band import COMPARED, Verdict, band
 from seer_tf.train.run_directory import RunDirectory
 from seer_tf.whole_file import write_whole
@@ -69,18 +69,12 @@ def render(runs: Sequence[Run], references: Sequence[Curves] = (), verdicts: Seq
         references: runs of a recipe, whose band lies behind the lines.
         verdicts: whether the first run is inside.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     names = sorted({name for run in runs for name in run.curves}, key=lambda name: (name not in COMPARED, name))
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.partition("/")[0], []).append(chart(name, runs, references))
-    return environment.get_template("run_comparison.html.jinja2").render(
+    return render_page(
+        "run_comparison.html.jinja2",
         runs=[(run.name, _COLORS[index % len(_COLORS)]) for index, run in enumerate(runs)],
         differences=config_differences(runs),
         configs_known=all(run.config for run in runs),
