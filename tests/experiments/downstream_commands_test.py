@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from seer_tf import config as configs
 from seer_tf.evaluation.outcome import Outcome, add_to_file
 from seer_tf.models import RegNetY
 from seer_tf.recipes import recipe
 from seer_tf.train.checkpoints import Checkpoints
-from seer_tf.train.run_directory import RunDirectory
+from seer_tf.train.run_directory import RunDirectory, versions
 from seer_tf.train.state import TrainState
 
 
@@ -35,6 +37,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoints = Checkpoints(directory, TrainState(config))
     checkpoints.save()
     checkpoints.wait()
+    shutil.copytree(place / "run", place / "gone")
+    gone = configs.override(config, ["data.source=folder:/gone"])
+    (place / "gone" / "config.json").write_text(json.dumps({"config": configs.to_json(gone), "versions": versions()}))
     RegNetY("90MF").save(place / "backbone.keras")
     generator = np.random.default_rng(0)
     (place / "boxes" / "annotations").mkdir(parents=True)
@@ -116,6 +121,7 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
         ("export", ["--model={backbone}", "--part=prototypes"], "this network has no prototypes"),
         ("export", ["--model={run}", "--formats=tflite"], "there is no format 'tflite'"),
         ("export", ["--model={place}"], "is no network"),
+        ("export", ["--model={gone}"], "or name other images to compare on by --images"),
         ("export", ["--model={backbone}", "--formats=litert_int8"], "name some by --images"),
         ("browse_clusters", ["--model={backbone}", "--data=folder:{place}"], "this network has no prototypes"),
         (
@@ -130,7 +136,13 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
 )
 def test_bad_input_gets_one_sentence(place, command, arguments, sentence):
     """And exit status 2, and nothing written."""
-    names = {"place": place, "run": place / "run", "backbone": place / "backbone.keras", "boxes": place / "boxes"}
+    names = {
+        "place": place,
+        "run": place / "run",
+        "gone": place / "gone",
+        "backbone": place / "backbone.keras",
+        "boxes": place / "boxes",
+    }
     output = place / "never"
     ran = _run(command, *(argument.format(**names) for argument in arguments), f"--output={output}")
     assert ran.returncode == 2, ran.stderr
