@@ -115,7 +115,7 @@ def _of_conversion(directory: Path) -> Network:
             f"{directory / 'model.keras'} holds a {type(backbone).__name__} and no RegNetY, as an export does; give "
             "the network that was exported"
         )
-    backbone.licence = account.get("licence") or ""  # files of earlier versions do not have it themselves
+    backbone.licence = backbone.licence or published.licence_beside(directory / "model.keras")
     head, classifier = (
         _load(directory / name) if (directory / name).is_file() else None
         for name in ("swav_head.keras", CLASSIFIER_FILE)
@@ -141,6 +141,7 @@ def _released_transform(release: published.PublishedModel | None) -> Transform:
 def _of_keras_model(path: Path) -> Network:
     model = _load(path)
     if isinstance(model, RegNetY):
+        model.licence = model.licence or published.licence_beside(path)
         return Network(model, published.MEAN, published.STD, _TRANSFORM, metadata=backbone_metadata(model))
     if not isinstance(model, (ImageClassifier, SwavModel)):
         raise InputError(

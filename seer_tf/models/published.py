@@ -5,6 +5,7 @@ Files and head sizes are those of VISSL's `projects/SEER/README.md`, `MODEL_ZOO.
 """
 
 import dataclasses
+import json
 from pathlib import Path
 
 from seer_tf.config import HeadConfig
@@ -41,6 +42,17 @@ def licence_fields(licence: str) -> dict[str, str | None]:
     if licence != LICENCE:
         return {"licence": licence or None}
     return {"licence": LICENCE, "licence_url": LICENCE_URL, "attribution": ATTRIBUTION}
+
+
+def licence_beside(file: Path) -> str:
+    """Returns the licence in the metadata.json beside a file; empty where there is none.
+
+    Backbones that earlier versions converted do not carry it themselves.
+    """
+    try:
+        return json.loads(file.with_name("metadata.json").read_text("utf-8")).get("licence") or ""
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def add_notice(directory: Path, licence: str) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from seer_tf.config import PARTS_TO_RESET
 from seer_tf.errors import InputError
+from seer_tf.models import published
 from seer_tf.models.swav_head import SwavHead
 from seer_tf.train.checkpoints import OtherNetworkError, licence, restore, restore_newest
 from seer_tf.train.run_directory import RunDirectory
@@ -61,7 +62,7 @@ def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> str:
         backbone = _load(file)
         with _reset_suggested():
             _take_converted(wanted, _converted(backbone, file.with_name("swav_head.keras")))
-            return getattr(backbone, "licence", "")
+            return getattr(backbone, "licence", "") or published.licence_beside(file)
     raise InputError(
         "it is neither a run nor RUN/checkpoints/step-N nor a .keras file nor a directory with model.keras; give one "
         "of these"

@@ -121,6 +121,7 @@ def test_a_conversion(tmp_path):
     assert network.transform == Transform(384, 384, "bicubic") and network.mean == published.MEAN
     assert network.metadata["licence"] == published.LICENCE and "matched" not in network.metadata
     assert network.licence == published.LICENCE  # the backbone's file is that of an earlier version, without it
+    assert open_network(tmp_path / "model.keras").metadata["licence"] == published.LICENCE
     named = dataclasses.replace(network, class_names=CLASS_NAMES)
     crops = np.random.default_rng(0).normal(size=[2, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
     for part in ("prototypes", "classifier"):

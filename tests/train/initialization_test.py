@@ -166,11 +166,19 @@ def test_seers_licence_goes_into_every_checkpoint(
     converted: tuple[pathlib.Path, dict[str, np.ndarray]], tmp_path: pathlib.Path
 ) -> None:
     """From a conversion to a run, from that to another, from one of its checkpoints to a third, which is continued."""
+    shutil.copytree(converted[0], tmp_path / "of_an_earlier_version")
+    (tmp_path / "of_an_earlier_version" / "metadata.json").write_text(json.dumps({"licence": published.LICENCE}))
     shutil.copytree(converted[0], tmp_path / "converted")
     backbone = keras.saving.load_model(tmp_path / "converted" / "model.keras", compile=False)
     backbone.licence = published.LICENCE
     backbone.save(tmp_path / "converted" / "model.keras")
-    for source, run in (("converted", "one"), ("one", "two"), ("two/checkpoints/step-0", "three")):
+    sources = {
+        "of_an_earlier_version": "nought",
+        "converted": "one",
+        "one": "two",
+        "two/checkpoints/step-0": "three",
+    }
+    for source, run in sources.items():
         state = state_of(f"run.init_from={tmp_path / source}")
         initialize(state)
         directory = RunDirectory(tmp_path / run)
