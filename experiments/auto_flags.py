@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
 
 from experiments import strategy_flags
 from experiments.rehearsal import images_per_second
@@ -63,42 +62,36 @@ def derived(source: Source, assignments: list[str]) -> Config:
     )
     print(f"{gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; {facts.minutes:g} minutes", flush=True)
 
-    def resolved(choices: list[Choice]) -> Config:
-        return configs.validate(configs.override(auto_recipe.config_of(choices), assignments))
-
-    choices = _with_distortion(_with_length(facts, resolved, assignments), facts, resolved, source)
-    own = dict(assignment.split("=", 1) for assignment in assignments)
+    choices = _with_distortion(_with_length(facts, assignments), facts, source)
     for choice in choices:
-        print(f"  {choice}" if choice.field not in own else f"  {choice.field}={own[choice.field]} as you set it")
-    return resolved(choices)
+        print(f"  {choice}")
+    return configs.validate(auto_recipe.config_of(choices))
 
 
-def _with_length(facts: Facts, resolved: Callable[[list[Choice]], Config], assignments: list[str]) -> list[Choice]:
+def _with_length(facts: Facts, assignments: list[str]) -> list[Choice]:
     """Returns the choices with a length that comes from a measured speed, unless the user has set it."""
-    choices = auto_recipe.choose(facts)
-    if any(assignment.startswith("run.num_steps=") for assignment in assignments):
-        return auto_recipe.with_steps(choices, facts, resolved(choices).run.num_steps)
+    choices = auto_recipe.choose(facts, assignments)
+    if "run.num_steps" in configs.assigned(assignments):
+        return choices
     for _ in range(_MOST_REHEARSALS):
-        config = resolved(choices)
+        config = auto_recipe.config_of(choices)
         print(f"trying RegNetY-{config.backbone.variant} for some steps, to see how fast it is here …", flush=True)
         speed = images_per_second(config, strategy_flags.STRATEGY.value, facts.num_devices)
         again = dataclasses.replace(facts, flops_per_second=auto_recipe.speed_of(config, speed))
         choices = auto_recipe.with_speed(choices, facts, speed)
-        if auto_recipe.leaves_enough_steps(resolved(choices)):
+        if auto_recipe.leaves_enough_steps(auto_recipe.config_of(choices)):
             break
-        choices = auto_recipe.choose(again)
+        choices = auto_recipe.choose(again, assignments)
     return choices
 
 
-def _with_distortion(
-    choices: list[Choice], facts: Facts, resolved: Callable[[list[Choice]], Config], source: Source
-) -> list[Choice]:
+def _with_distortion(choices: list[Choice], facts: Facts, source: Source) -> list[Choice]:
     """Returns the choices with the strongest distortion that leaves crops of an image enough in common."""
     print("looking at what crops of an image have in common …", flush=True)
     # What the user has set may make some of them alike.
-    tried = {resolved(distorted).crops: distorted for distorted in auto_recipe.distortions(choices, facts)}
+    tried = {auto_recipe.config_of(each).crops: each for each in auto_recipe.distortions(choices, facts)}
     for crops, distorted in tried.items():
-        share = common_share(resolved(distorted), source)
+        share = common_share(auto_recipe.config_of(distorted), source)
         print(f"  {share:.1%} with crops.brightness={crops.brightness:g} and crops.hue={crops.hue:g}", flush=True)
         if share >= auto_recipe.LEAST_COMMON_SHARE:
             break

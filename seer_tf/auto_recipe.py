@@ -1,5 +1,6 @@
 """The recipe `auto`: a config from the images, the devices and the time there are, with a reason for each value.
 
+What the user has set is a choice like the others, from which the rest is derived, and which no rule replaces.
 No rule knows a set of images by name. "Measured" refers to docs/results.md; papers and released code are those of
 `recipes.py`. Between what was measured here on thousands of small images and what the papers used for millions, a rule
 of ours carries values over, and says so.
@@ -8,6 +9,7 @@ of ours carries values over, and says so.
 import dataclasses
 import itertools
 import math
+from collections.abc import Iterable
 
 from seer_tf import config as configs
 from seer_tf import planning
@@ -29,6 +31,7 @@ _MANY_IMAGES = 100_000  # crops of fewer images are those that were measured her
 LEAST_COMMON_SHARE = 0.03
 _COLOURS = ("crops.brightness", "crops.contrast", "crops.saturation", "crops.hue", "crops.grayscale_probability")
 _LEAST_STEPS = 4000
+_UNKNOWN_STEPS = 10**9  # room for whatever the user sets, until the arithmetic of a step is known
 _MOST_EPOCHS = 800
 _SHORT_RATE, _RATE_STEPS = 2.0, 8000  # the peak learning rate was best at 2 for 4,000 steps; 3 has ruined runs
 _PARAMETERS_PER_IMAGE = 100
@@ -60,49 +63,48 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One field of the config, as `config.override` reads it, and why it has this value."""
+    """One field of the config, as `config.override` reads it, and why it has this value; the user's own is kept."""
 
     field: str
     value: str
     reason: str
+    is_own: bool = False
 
     def __str__(self) -> str:
         """Returns it as one line."""
         return f"{self.field + '=' + self.value:44} {self.reason}"
 
 
-def choose(facts: Facts) -> list[Choice]:
-    """Returns the choices of all fields that depend on the facts.
+def choose(facts: Facts, assignments: Iterable[str] = ()) -> list[Choice]:
+    """Returns the choices of all fields that depend on the facts, and of those that the user has set.
+
+    Args:
+        facts: of images, devices and time.
+        assignments: what the user has set, as `config.override` reads it.
 
     Raises:
-        InputError: there are too few images for any batch, or no network fits the memory.
+        InputError: there are too few images for any batch, no network fits the memory, or an assignment is wrong.
     """
     if facts.num_images < 2 * facts.num_devices:
         raise InputError(
             f"{facts.num_images} images are too few for {facts.num_devices} devices; there must be two for each"
         )
-    batch = _batch(facts)
-    choices = [
-        *batch,
-        *_prototypes(facts),
-        *_objective(),
-        Choice(
-            "run.precision",
-            "mixed_bfloat16" if facts.is_accelerator else "float32",
-            "bfloat16 has float32's range and needs no loss scale; a CPU gains little by it",
-        ),
-    ]
-    base = config_of(choices)
-    choices += _network(facts, base)
-    found = planning.fitting(config_of(choices), facts.num_devices, round(_MEMORY_SHARE * facts.device_bytes))
+    own = [Choice(field, value, "as you set it", is_own=True) for field, value in configs.assigned(assignments).items()]
+    choices = _added(own, [_batch(facts)])
+    choices = _added(choices, _prototypes(facts, config_of(choices)))
+    choices = _added(choices, [_queue(facts, config_of(choices))])
+    choices = _added(choices, [*_objective(), _precision(facts)])
+    choices = _with_length(choices, facts, _UNKNOWN_STEPS, "until there is a network")
+    configs.validate(config_of(choices))  # what the user has set, before anything is computed from it
+    choices = _with_network(choices, facts)
+    found = _fitting(choices, facts)
     if found is None:
         raise InputError(
-            f"no network fits {facts.device_bytes / 2**30:.1f} GiB with {base.data.global_batch_size} images in a "
-            "step; take another recipe with a lower data.global_batch_size"
+            f"no network fits {facts.device_bytes / 2**30:.1f} GiB with {config_of(choices).data.global_batch_size} "
+            "images in a step; lower it by --set data.global_batch_size, or leave more of what you set to the recipe"
         )
-    for field, _, value in (assignment.partition("=") for assignment in found[0]):
-        choices = [choice for choice in choices if choice.field != field]
-        choices.append(Choice(field, value, f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/planning.md)"))
+    reason = f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/planning.md)"
+    choices = _added(choices, [Choice(field, value, reason) for field, value in configs.assigned(found).items()])
     steps_per_second = facts.flops_per_second / planning.plan(config_of(choices), 1).step_flops
     return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, "a guess of the speed"))
 
@@ -111,11 +113,6 @@ def with_speed(choices: list[Choice], facts: Facts, images_per_second: float) ->
     """Returns the choices with the length that a measured speed allows."""
     steps_per_second = images_per_second / config_of(choices).data.global_batch_size
     return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, f"{images_per_second:.0f} images/s"))
-
-
-def with_steps(choices: list[Choice], facts: Facts, num_steps: int) -> list[Choice]:
-    """Returns the choices with a length that is given."""
-    return _with_length(choices, facts, num_steps, "as you set it")
 
 
 def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
@@ -127,7 +124,9 @@ def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
     ladder = [full, half, (0.2, 0.2, 0.2, 0.05, 0.05), (0.0, 0.0, 0.0, 0.0, 0.0)]
     first = ladder.index(full if facts.num_images >= _MANY_IMAGES else half)
     return [
-        [*choices, *(Choice(field, f"{value:g}", "the same") for field, value in zip(_COLOURS, values, strict=True))]
+        _added(
+            choices, [Choice(field, f"{value:g}", "the same") for field, value in zip(_COLOURS, values, strict=True)]
+        )
         for values in ladder[first:]
     ]
 
@@ -140,7 +139,7 @@ def with_common_share(choices: list[Choice], share: float) -> list[Choice]:
         if share >= LEAST_COMMON_SHARE
         else f"the weakest; even so two crops share only {share:.1%} of an untrained network's variance"
     )
-    return [dataclasses.replace(choice, reason=reason) if choice.field == _COLOURS[0] else choice for choice in choices]
+    return _added(choices, [Choice(each.field, each.value, reason) for each in choices if each.field == _COLOURS[0]])
 
 
 def leaves_enough_steps(config: Config) -> bool:
@@ -159,17 +158,24 @@ def speed_of(config: Config, images_per_second: float) -> float:
     return images_per_second * planning.plan(config, 1).step_flops / config.data.global_batch_size
 
 
-def _batch(facts: Facts) -> list[Choice]:
+def _added(choices: list[Choice], new: list[Choice]) -> list[Choice]:
+    """Returns the choices with new ones, which replace those of the same fields but for the user's own."""
+    own, fields = {choice.field for choice in choices if choice.is_own}, {choice.field for choice in new}
+    kept = [choice for choice in choices if choice.is_own or choice.field not in fields]
+    return kept + [choice for choice in new if choice.field not in own]
+
+
+def _batch(facts: Facts) -> Choice:
     for_each = 64
     wanted = min(for_each * facts.num_devices, 8192, facts.num_images // 8)
     size = max(facts.num_devices, 2 ** int(math.log2(max(2, wanted))) // facts.num_devices * facts.num_devices)
     reason = (
         "the power of two up to 64 for each device (measured; SwAV and SEER have 16 to 64) and an eighth of the images"
     )
-    return [Choice("data.global_batch_size", str(size), reason)]
+    return Choice("data.global_batch_size", str(size), reason)
 
 
-def _prototypes(facts: Facts) -> list[Choice]:
+def _prototypes(facts: Facts, config: Config) -> list[Choice]:
     number = min(16_000, max(10, round(100 * (facts.num_images / 10_000) ** 0.7)))
     choices = [
         Choice(
@@ -183,16 +189,24 @@ def _prototypes(facts: Facts) -> list[Choice]:
     hidden, embedding = ("2048", 128) if large else ("512", 64)
     choices.append(Choice("head.hidden_dims", hidden, "SwAV's head" if large else "measured with few prototypes"))
     choices.append(Choice("head.embedding_dim", str(embedding), "the same"))
-    batch = int(_batch(facts)[0].value)
+    return choices
+
+
+def _queue(facts: Facts, config: Config) -> Choice:
+    number, batch = config.head.num_prototypes, config.data.global_batch_size
     if 2 * batch >= number:
-        return [*choices, Choice("swav.queue_length", "0", "half as many images in a step as prototypes do (measured)")]
+        return Choice("swav.queue_length", "0", "half as many images in a step as prototypes do (measured)")
     length = min(math.ceil(number / batch), facts.num_images // (2 * batch)) * batch
-    return [
-        *choices,
-        Choice(
-            "swav.queue_length", str(length), "batch and queue hold as many images as there are prototypes (SwAV, 4.3)"
-        ),
-    ]
+    reason = "batch and queue hold as many images as there are prototypes (SwAV, 4.3)"
+    return Choice("swav.queue_length", str(length), reason)
+
+
+def _precision(facts: Facts) -> Choice:
+    return Choice(
+        "run.precision",
+        "mixed_bfloat16" if facts.is_accelerator else "float32",
+        "bfloat16 has float32's range and needs no loss scale; a CPU gains little by it",
+    )
 
 
 def _objective() -> list[Choice]:
@@ -208,29 +222,32 @@ def _objective() -> list[Choice]:
     ]
 
 
-def _network(facts: Facts, base: Config) -> list[Choice]:
-    """Returns network and crops: the most arithmetic that still leaves enough steps for them."""
+def _fitting(choices: list[Choice], facts: Facts) -> list[str] | None:
+    """Returns the assignments that make the choices fit, none of a field that the user has set; None if none do."""
+    own = [choice.field for choice in choices if choice.is_own]
+    room = round(_MEMORY_SHARE * facts.device_bytes)
+    found = planning.fitting(config_of(choices), facts.num_devices, room, settled=own)
+    return None if found is None else found[0]
+
+
+def _with_network(choices: list[Choice], facts: Facts) -> list[Choice]:
+    """Returns the choices with network and crops: the most arithmetic that still leaves enough steps for them."""
     best: list[Choice] = []
-    for side, variant in _candidates(facts):
-        choices = [
-            Choice(
-                "backbone.variant",
-                variant,
-                "the largest that leaves time for 4,000 steps and fits; many steps of a small "
-                "network beat few of a large one (measured)",
-            ),
-            *_crops(side, facts.num_images),
-        ]
-        config = configs.override(base, [f"{choice.field}={choice.value}" for choice in choices])
-        steps = facts.flops_per_second * 60 * facts.minutes / planning.plan(config, 1).step_flops
-        fits = planning.fitting(config, facts.num_devices, round(_MEMORY_SHARE * facts.device_bytes)) is not None
-        if not best or (steps >= _LEAST_STEPS and fits):
-            best = choices
+    for side, variant in _candidates(facts, choices):
+        reason = (
+            "the largest that leaves time for 4,000 steps and fits; many steps of a small network beat few of a large "
+            "one (measured)"
+        )
+        tried = _added(choices, [Choice("backbone.variant", variant, reason), *_crops(side, facts.num_images)])
+        steps = facts.flops_per_second * 60 * facts.minutes / planning.plan(config_of(tried), 1).step_flops
+        if not best or (steps >= _LEAST_STEPS and _fitting(tried, facts) is not None):
+            best = tried
     return best
 
 
-def _candidates(facts: Facts) -> list[tuple[int, str]]:
-    """Returns pairs of crop size and variant, from the least arithmetic to the most."""
+def _candidates(facts: Facts, choices: list[Choice]) -> list[tuple[int, str]]:
+    """Returns pairs of crop size and variant, from the least arithmetic to the most; what the user has set alone."""
+    own, config = {choice.field for choice in choices if choice.is_own}, config_of(choices)
     largest = max(_SIDES_PX[0], facts.shorter_side_px)
     sides = [side for side in _SIDES_PX if side <= largest]
     variants = [
@@ -239,6 +256,8 @@ def _candidates(facts: Facts) -> list[tuple[int, str]]:
         if variant == _VARIANTS[0]
         or regnet_design.parameter_count(regnet_design.design(variant)) <= _PARAMETERS_PER_IMAGE * facts.num_images
     ]
+    sides = [config.crops.sizes_px[0]] if "crops.sizes_px" in own else sides
+    variants = [config.backbone.variant] if "backbone.variant" in own else variants
     pairs = [
         (side, variant)
         for side, variant in itertools.product(sides, variants)
@@ -294,21 +313,21 @@ def _steps(choices: list[Choice], facts: Facts, steps_per_second: float, speed: 
 
 
 def _with_length(choices: list[Choice], facts: Facts, steps: int, why: str) -> list[Choice]:
-    config = config_of(choices)
-    batch = config.data.global_batch_size
+    choices = _added(choices, [Choice("run.num_steps", str(steps), why)])
+    steps, batch = config_of(choices).run.num_steps, config_of(choices).data.global_batch_size
+    reference = Choice("schedule.reference_batch_size", str(batch), "the rates are for this batch")
+    reference_batch = config_of(_added(choices, [reference])).schedule.reference_batch_size
     warmup = max(1, min(steps // 12, 8000, max(50, steps // 40)))
-    peak = max(0.3 * batch / 256, min(_SHORT_RATE, _RATE_STEPS / steps))
+    peak = max(0.3 * batch / 256, min(_SHORT_RATE, _RATE_STEPS / steps)) * reference_batch / batch
     frozen = max(1, min(313, facts.num_images // batch, steps // 12))
     length = [
-        Choice("run.num_steps", str(steps), why),
         Choice(
             "schedule.peak_learning_rate",
             f"{peak:.3g}",
             "2.0 up to 4,000 steps (measured; 3.0 has ruined runs), then 8,000 / steps, which is our rule, and at "
             "least SwAV's 0.3 for every 256 images",
         ),
-        Choice("schedule.final_learning_rate", f"{peak / 1000:.3g}", "a thousandth of it (SwAV)"),
-        Choice("schedule.reference_batch_size", str(batch), "the rates above are for this batch"),
+        reference,
         Choice(
             "schedule.warmup_steps", str(warmup), "a fortieth of the run, from 50 to 8,000 (measured; SEER has 8,000)"
         ),
@@ -317,8 +336,9 @@ def _with_length(choices: list[Choice], facts: Facts, steps: int, why: str) -> l
         Choice("run.examine_every_steps", str(max(1, min(500, steps // 4))), "at least four looks"),
         Choice("run.checkpoint_every_steps", str(max(1, min(500, steps // 4))), "at least four checkpoints"),
     ]
-    if config.swav.queue_length:
+    if config_of(choices).swav.queue_length:
         reason = "after 7.5 % of the run, as SwAV's 15 of 200 epochs"
         length.append(Choice("swav.queue_start_step", str(steps * 3 // 40), reason))
-    fields = {choice.field for choice in length}
-    return [choice for choice in choices if choice.field not in fields] + length
+    choices = _added(choices, length)
+    final = config_of(choices).schedule.peak_learning_rate / 1000
+    return _added(choices, [Choice("schedule.final_learning_rate", f"{final:.3g}", "a thousandth of the peak (SwAV)")])

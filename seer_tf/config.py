@@ -172,19 +172,31 @@ def override(config: AnyConfig, assignments: Iterable[str]) -> AnyConfig:
         InputError: the section or field does not exist, or the value is not of its type.
     """
     sections = _sections(type(config))
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        section, dot, field = path.strip().partition(".")
-        if not (equals and dot):
-            raise InputError(f"{assignment!r} is not of the form section.field=value, e.g. run.num_steps=500")
+    for path, text in assigned(assignments).items():
+        section, _, field = path.partition(".")
         if section not in sections:
             raise InputError.unknown("section of the config", section, sections)
         kinds = typing.get_type_hints(sections[section])
         if field not in kinds:
             raise InputError.unknown(f"field of {section}", field, kinds)
-        part = dataclasses.replace(getattr(config, section), **{field: _parse(path, text.strip(), kinds[field])})
+        part = dataclasses.replace(getattr(config, section), **{field: _parse(path, text, kinds[field])})
         config = dataclasses.replace(config, **{section: part})
     return config
+
+
+def assigned(assignments: Iterable[str]) -> dict[str, str]:
+    """Returns the texts of the values by `section.field`, of assignments as `override` takes them; the last one holds.
+
+    Raises:
+        InputError: a text is not of that form.
+    """
+    values = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not (equals and "." in path):
+            raise InputError(f"{assignment!r} is not of the form section.field=value, e.g. run.num_steps=500")
+        values[path.strip()] = text.strip()
+    return values
 
 
 def validate(config: Config) -> Config:

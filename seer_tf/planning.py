@@ -8,7 +8,7 @@ compares it with the smallest memory in which a step runs.
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from seer_tf import config as configs
 from seer_tf import distribution
@@ -151,13 +151,16 @@ def days(num_images: int, images_per_second: float) -> float:
     return num_images / images_per_second / _SECONDS_PER_DAY
 
 
-def fitting(config: Config, num_devices: int, device_bytes: int) -> tuple[list[str], Config] | None:
+def fitting(
+    config: Config, num_devices: int, device_bytes: int, settled: Container[str] = ()
+) -> tuple[list[str], Config] | None:
     """Finds what would make a run fit, the cheapest first: half precision, activation checkpointing, accumulation.
 
     Args:
         config: of a run.
         num_devices: replicas that share the global batch.
         device_bytes: memory of each.
+        settled: fields `section.field` that stay as they are.
 
     Returns:
         Assignments as `config.override` reads them, none where it fits as it is, and the config with them; None where
@@ -167,6 +170,8 @@ def fitting(config: Config, num_devices: int, device_bytes: int) -> tuple[list[s
     for assignment in (None, *_remedies(config, num_devices)):
         if assignment is not None:
             field = assignment.partition("=")[0]
+            if field in settled:
+                continue
             assignments = [*(old for old in assignments if old.partition("=")[0] != field), assignment]
         changed = configs.override(config, assignments)
         if plan(changed, num_devices).memory.total <= device_bytes:

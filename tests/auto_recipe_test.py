@@ -15,7 +15,6 @@ from seer_tf.auto_recipe import (
     speed_of,
     with_common_share,
     with_speed,
-    with_steps,
 )
 from seer_tf.config import Config, validate
 from seer_tf.errors import InputError
@@ -43,8 +42,8 @@ CLUSTER = dataclasses.replace(
 )
 
 
-def _config(facts: Facts) -> Config:
-    return validate(config_of(choose(facts)))
+def _config(facts: Facts, *assignments: str) -> Config:
+    return validate(config_of(choose(facts, assignments)))
 
 
 @pytest.mark.parametrize(
@@ -105,11 +104,59 @@ def test_the_length_follows_from_the_speed():
 
 def test_the_learning_rate_falls_with_the_length_down_to_that_of_swav():
     rates = [
-        config_of(with_steps(choose(LAPTOP), LAPTOP, steps)).schedule.peak_learning_rate
+        config_of(choose(LAPTOP, [f"run.num_steps={steps}"])).schedule.peak_learning_rate
         for steps in (100, 2000, 4000, 8000, 10**6)
     ]
     assert rates == [2.0, 2.0, 2.0, 1.0, 0.075]
     assert _config(CLUSTER).schedule.peak_learning_rate == 0.3 * 8192 / 256
+
+
+def test_the_length_is_that_of_the_batch_that_the_user_sets():
+    choices = choose(LAPTOP, ["data.global_batch_size = 256"])
+    config = config_of(with_speed(choices, LAPTOP, images_per_second=300.0))
+    assert (config.data.global_batch_size, config.run.num_steps) == (256, 45 * 60 * 300 // 256)
+    assert config.schedule.reference_batch_size == 256
+
+
+def test_a_length_that_the_user_sets_is_kept_and_the_rest_follows_it():
+    config = config_of(with_speed(choose(LAPTOP, ["run.num_steps=800"]), LAPTOP, images_per_second=300.0))
+    assert (config.run.num_steps, config.schedule.warmup_steps, config.run.checkpoint_every_steps) == (800, 50, 200)
+
+
+def test_the_queue_follows_what_the_user_sets():
+    assert _config(HOST, "data.global_batch_size=96").swav.queue_length % 96 == 0
+    config = _config(LAPTOP, "head.num_prototypes=3000")
+    assert config.swav.queue_length >= 3000 - 64
+    assert config.swav.queue_start_step == config.run.num_steps * 3 // 40
+    config = _config(dataclasses.replace(HOST, num_devices=1), "swav.queue_length=0")
+    assert (config.swav.queue_length, config.swav.queue_start_step) == (0, 0)
+
+
+def test_rates_follow_the_rate_and_the_batch_that_the_user_sets():
+    assert _config(LAPTOP, "schedule.peak_learning_rate=1").schedule.final_learning_rate == 0.001
+    ours, theirs = _config(LAPTOP), _config(LAPTOP, "schedule.reference_batch_size=256")
+    assert theirs.schedule.peak_learning_rate == pytest.approx(4 * ours.schedule.peak_learning_rate, rel=0.01)
+
+
+def test_a_network_and_crops_that_the_user_sets_are_the_only_candidates():
+    config = _config(LAPTOP, "backbone.variant=4GF", "crops.sizes_px=96,48")
+    assert (config.backbone.variant, config.crops.sizes_px, config.backbone.stem_stride) == ("4GF", (96, 48), 2)
+
+
+def test_what_the_user_sets_is_not_changed_to_fit_the_memory():
+    tight = dataclasses.replace(HOST, num_devices=1, device_bytes=3 * 2**30)
+    network = ["backbone.variant=16GF", "crops.sizes_px=224,96"]
+    assert _config(tight, *network).backbone.activation_checkpointing != "none"
+    with pytest.raises(InputError, match="no network fits 3.0 GiB"):
+        choose(tight, [*network, "run.accumulation_steps=1", "backbone.activation_checkpointing=none"])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"), [("crops.num=2", "one value per group"), ("run.accumulation_steps=0", "above zero")]
+)
+def test_what_the_user_sets_is_checked_before_it_is_computed_with(assignment, sentence):
+    with pytest.raises(InputError, match=sentence):
+        choose(LAPTOP, [assignment])
 
 
 def test_no_more_than_eight_hundred_epochs():

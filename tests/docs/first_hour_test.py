@@ -64,7 +64,7 @@ def test_the_recipe_says_why_and_holds_when_it_goes_on(place):
     )
     first = _run(place, f"python {command}", shorten=False)
     assert re.search(r"run\.num_steps=\d+ +0\.1 minutes at \d+ images/s", first.stdout)
-    assert "head.hidden_dims=32 as you set it" in first.stdout
+    assert re.search("head.hidden_dims=32 +as you set it", first.stdout)
     again = _run(place, f"python {command}", shorten=False)
     assert "steps done" in again.stdout and "trying" not in again.stdout
 
