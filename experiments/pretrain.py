@@ -75,7 +75,7 @@ def resolved_config() -> Config:
     directory = RunDirectory(RUN_DIR.value)
     if directory.holds_a_run():
         return configs.validate(configs.override(directory.read_config(), assignments))
-    return auto_flags.derived(open_source(DATA.value or Config().data.source), assignments)
+    return auto_flags.derived(open_source(configs.override(Config(), assignments).data.source), assignments)
 
 
 def watching(config: Config, source: Source) -> Watching:
