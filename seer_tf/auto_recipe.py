@@ -90,12 +90,13 @@ def choose(facts: Facts, assignments: Iterable[str] = ()) -> list[Choice]:
             f"{facts.num_images} images are too few for {facts.num_devices} devices; there must be two for each"
         )
     own = [Choice(field, value, "as you set it", is_own=True) for field, value in configs.assigned(assignments).items()]
+    configs.check_fields(config_of(own))  # before anything is computed from it
     choices = _added(own, [_batch(facts)])
     choices = _added(choices, _prototypes(facts, config_of(choices)))
     choices = _added(choices, [_queue(facts, config_of(choices))])
     choices = _added(choices, [*_objective(), _precision(facts)])
     choices = _with_length(choices, facts, _UNKNOWN_STEPS, "until there is a network")
-    configs.validate(config_of(choices))  # what the user has set, before anything is computed from it
+    configs.validate(config_of(choices))
     choices = _with_network(choices, facts)
     found = _fitting(choices, facts)
     if found is None:

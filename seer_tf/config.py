@@ -5,9 +5,13 @@ the names (`_px`, `_steps`, `_fractions`); what is global says so. Values and th
 """
 
 import dataclasses
+import functools
+import math
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
+
+from absl import logging
 
 from seer_tf.errors import InputError
 
@@ -200,12 +204,78 @@ def assigned(assignments: Iterable[str]) -> dict[str, str]:
 
 
 def validate(config: Config) -> Config:
-    """Returns the config unchanged, if its fields agree with each other.
+    """Returns the config unchanged, if its fields agree with each other; warns of what they leave without effect.
 
     Raises:
-        InputError: a count, size, fraction or probability is out of its range, or the crop groups do not match.
+        InputError: a field is out of its range, or two of them do not go together.
     """
-    crops, swav = config.crops, config.swav
+    check_fields(config)
+    check_crops(config.crops)
+    crops, swav, run = config.crops, config.swav, config.run
+    if swav.num_assigning_crops > crops.num[0]:
+        raise InputError(
+            f"swav.num_assigning_crops={swav.num_assigning_crops} must be between 1 and crops.num's first, "
+            f"{crops.num[0]}"
+        )
+    if sum(crops.num) < 2:
+        raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
+    if config.data.max_bad_fraction == 1:
+        raise InputError("data.max_bad_fraction=1 must be from 0 to below 1")
+    if config.data.global_batch_size % run.accumulation_steps:
+        raise InputError(
+            f"data.global_batch_size={config.data.global_batch_size} must be a multiple of "
+            f"run.accumulation_steps={run.accumulation_steps}; change one of them"
+        )
+    if swav.queue_length % config.data.global_batch_size:
+        raise InputError(
+            f"swav.queue_length={swav.queue_length} must be a multiple of "
+            f"data.global_batch_size={config.data.global_batch_size}, or 0 for no queue"
+        )
+    if config.schedule.warmup_steps > run.num_steps:
+        raise InputError(
+            f"schedule.warmup_steps={config.schedule.warmup_steps} must be between 0 and the length of the run, "
+            f"run.num_steps={run.num_steps}"
+        )
+    if run.reset and not run.init_from:
+        raise InputError(
+            f"run.reset={','.join(run.reset)} is what not to take from run.init_from, which is not set; give "
+            "--init_from, or leave out --reset"
+        )
+    for text in warnings(config):
+        _warn(text)
+    return config
+
+
+def check_fields(config: BaseConfig, rules: Mapping[str, "Range | tuple[str, ...]"] | None = None) -> None:
+    """Raises where a field by itself is wrong, whatever the others are.
+
+    Args:
+        config: of a run of any kind.
+        rules: what the fields `section.field` may be, each element where they are tuples: numbers of a range, or one of
+            some names. Those of pretraining by default.
+
+    Raises:
+        InputError: naming the first such field.
+    """
+    for path, rule in (RULES if rules is None else rules).items():
+        section, field = path.split(".")
+        value = getattr(getattr(config, section), field)
+        for each in value if isinstance(value, tuple) else (value,):
+            if not isinstance(rule, Range):
+                if each not in rule:
+                    raise InputError.unknown(path, each, rule)
+            elif not math.isfinite(each):
+                raise InputError(f"{path}={each} must be a finite number")
+            elif each not in rule:
+                raise InputError(f"{path}={each} must be {rule}")
+
+
+def check_crops(crops: CropsConfig) -> None:
+    """Raises where fields of the crops, each of them in its range, do not go together.
+
+    Raises:
+        InputError: naming the fields.
+    """
     per_group = {len(crops.num), len(crops.sizes_px), len(crops.min_area_fractions), len(crops.max_area_fractions)}
     if len(per_group) != 1 or 0 in per_group:
         raise InputError(
@@ -214,56 +284,51 @@ def validate(config: Config) -> Config:
             f"{crops.max_area_fractions}"
         )
     for low, high in zip(crops.min_area_fractions, crops.max_area_fractions, strict=True):
-        if not 0 < low <= high <= 1:
+        if low > high:
             raise InputError(
                 f"a crop takes between 0 and 1 of the image's area, smaller first, but got {low} to {high}"
             )
-    if not 1 <= swav.num_assigning_crops <= crops.num[0]:
+    if list(crops.sizes_px) != sorted(crops.sizes_px, reverse=True):
+        raise InputError(f"crops.sizes_px={crops.sizes_px} must have the largest first: those crops assign the codes")
+    if crops.blur_min_sigma_px > crops.blur_max_sigma_px:
         raise InputError(
-            f"swav.num_assigning_crops={swav.num_assigning_crops} must be between 1 and crops.num's first, "
-            f"{crops.num[0]}"
+            f"crops.blur_min_sigma_px={crops.blur_min_sigma_px} is above crops.blur_max_sigma_px="
+            f"{crops.blur_max_sigma_px}; change one of them"
         )
-    if sum(crops.num) < 2:
-        raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
-    if crops.interpolation not in INTERPOLATIONS:
-        raise InputError.unknown("crops.interpolation", crops.interpolation, INTERPOLATIONS)
-    if config.data.augment_on not in PLACES:
-        raise InputError.unknown("data.augment_on", config.data.augment_on, PLACES)
-    if not 0 <= config.data.max_bad_fraction < 1:
-        raise InputError(f"data.max_bad_fraction={config.data.max_bad_fraction} must be from 0 to below 1")
-    if config.run.precision not in PRECISIONS:
-        raise InputError.unknown("run.precision", config.run.precision, PRECISIONS)
-    for part in config.run.reset:
-        if part not in PARTS_TO_RESET:
-            raise InputError.unknown("part to reset", part, PARTS_TO_RESET)
-    if config.run.on_trouble not in ON_TROUBLE:
-        raise InputError.unknown("run.on_trouble", config.run.on_trouble, ON_TROUBLE)
-    if config.run.reduce_precision not in REDUCE_PRECISIONS:
-        raise InputError.unknown("run.reduce_precision", config.run.reduce_precision, REDUCE_PRECISIONS)
-    if config.backbone.activation_checkpointing not in ACTIVATION_CHECKPOINTING:
-        kind = config.backbone.activation_checkpointing
-        raise InputError.unknown("backbone.activation_checkpointing", kind, ACTIVATION_CHECKPOINTING)
-    if config.run.batch_norm_group_replicas < 0:
-        raise InputError(
-            f"run.batch_norm_group_replicas={config.run.batch_norm_group_replicas} must be a number of replicas, or 0 "
-            "for all of them"
+    for name, values in (("mean", crops.mean), ("std", crops.std)):
+        if len(values) != 3:
+            raise InputError(f"crops.{name}={values} must have three values: of red, green and blue")
+
+
+def warnings(config: Config) -> list[str]:
+    """Returns a sentence on each thing that the fields leave without effect, and that is right only on purpose.
+
+    They are no errors: a few steps of a long recipe are how it is tried.
+    """
+    run, swav, schedule, batch = config.run, config.swav, config.schedule, config.data.global_batch_size
+    queue_start = max(swav.queue_start_step, swav.queue_length // batch) if swav.queue_length else 0
+    late = {
+        f"the prototypes are frozen for {swav.freeze_prototypes_steps} (swav.freeze_prototypes_steps)": (
+            swav.freeze_prototypes_steps
+        ),
+        f"the queue waits for {queue_start} (swav.queue_start_step, or until it is full)": queue_start,
+        f"all but the head is frozen for {schedule.head_only_steps} (schedule.head_only_steps)": (
+            schedule.head_only_steps
+        ),
+    }
+    texts, rows = [], batch + swav.queue_length
+    if parts := [text for text, steps in late.items() if steps >= run.num_steps]:
+        texts.append(
+            f"of the run's {run.num_steps} steps {', and '.join(parts)}; unless it is a trial, raise run.num_steps or "
+            "lower those"
         )
-    if config.data.global_batch_size % max(1, config.run.accumulation_steps):
-        raise InputError(
-            f"data.global_batch_size={config.data.global_batch_size} must be a multiple of "
-            f"run.accumulation_steps={config.run.accumulation_steps}; change one of them"
+    if config.head.num_prototypes > _MOST_PROTOTYPES_PER_ROW * rows:
+        texts.append(
+            f"head.num_prototypes={config.head.num_prototypes} is more than {_MOST_PROTOTYPES_PER_ROW} for each of "
+            f"the {rows} images of batch and queue, which cannot use them all alike (SEER has 3.9); lower it, or raise "
+            "data.global_batch_size or swav.queue_length"
         )
-    if swav.queue_length < 0 or swav.queue_length % config.data.global_batch_size:
-        raise InputError(
-            f"swav.queue_length={swav.queue_length} must be a multiple of "
-            f"data.global_batch_size={config.data.global_batch_size}, or 0 for no queue"
-        )
-    for path in _POSITIVE:
-        section, field = path.split(".")
-        value = getattr(getattr(config, section), field)
-        if min(value if isinstance(value, tuple) else (value,), default=1) <= 0:
-            raise InputError(f"{path}={value} must be above zero")
-    return config
+    return texts
 
 
 def to_json(config: BaseConfig) -> dict[str, Any]:
@@ -321,25 +386,103 @@ ON_TROUBLE = ("warn", "stop")
 REDUCE_PRECISIONS = ("float32", "bfloat16", "float16")
 ACTIVATION_CHECKPOINTING = ("none", "convolution", "block", "stage")
 
-_POSITIVE = (
-    "data.global_batch_size",
-    "crops.num",
-    "crops.sizes_px",
-    "head.hidden_dims",
-    "head.embedding_dim",
-    "head.num_prototypes",
-    "swav.temperature",
-    "swav.epsilon",
-    "swav.sinkhorn_iterations",
-    "schedule.reference_batch_size",
-    "run.num_steps",
-    "run.accumulation_steps",
-    "run.log_every_steps",
-    "run.examine_every_steps",
-    "run.checkpoint_every_steps",
-    "run.keep_checkpoints",
-    "run.steps_per_call",
-)
+SCHEDULES = ("swav_cosine", "vissl_cosine", "constant", "constant_then_halve")
+_MOST_PROTOTYPES_PER_ROW = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`; `low` itself is not one of them where it is `excluded`."""
+
+    low: float = 0
+    high: float = math.inf
+    excluded: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        """Returns whether a number is one of them."""
+        return self.low <= value <= self.high and not (self.excluded and value == self.low)
+
+    def __str__(self) -> str:
+        """Returns them in words."""
+        if self.high == math.inf:
+            return "above zero" if self.excluded else "zero or more"
+        return (
+            f"above {self.low:,} and at most {self.high:,}" if self.excluded else f"from {self.low:,} to {self.high:,}"
+        )
+
+
+ABOVE_ZERO, FROM_ZERO = Range(excluded=True), Range()
+PROBABILITY, PORTION = Range(high=1), Range(high=1, excluded=True)
+#: What crops and runs of every kind may be.
+COMMON_RULES: dict[str, Range | tuple[str, ...]] = {
+    "crops.num": ABOVE_ZERO,
+    "crops.sizes_px": ABOVE_ZERO,
+    "crops.min_area_fractions": PORTION,
+    "crops.max_area_fractions": PORTION,
+    "crops.interpolation": INTERPOLATIONS,
+    "crops.flip_probability": PROBABILITY,
+    "crops.color_jitter_probability": PROBABILITY,
+    "crops.brightness": FROM_ZERO,
+    "crops.contrast": FROM_ZERO,
+    "crops.saturation": FROM_ZERO,
+    "crops.hue": Range(high=0.5),
+    "crops.grayscale_probability": PROBABILITY,
+    "crops.blur_probability": PROBABILITY,
+    "crops.blur_min_sigma_px": FROM_ZERO,
+    "crops.blur_max_sigma_px": FROM_ZERO,
+    "crops.mean": Range(low=-math.inf),
+    "crops.std": ABOVE_ZERO,
+    "run.num_steps": FROM_ZERO,
+    "run.seed": Range(high=2**32 - 1),  # as Keras takes it
+    "run.precision": PRECISIONS,
+    "run.reduce_precision": REDUCE_PRECISIONS,
+    "run.accumulation_steps": ABOVE_ZERO,
+    "run.batch_norm_group_replicas": FROM_ZERO,
+    "run.reset": PARTS_TO_RESET,
+    "run.log_every_steps": ABOVE_ZERO,
+    "run.examine_every_steps": ABOVE_ZERO,
+    "run.checkpoint_every_steps": ABOVE_ZERO,
+    "run.keep_checkpoints": ABOVE_ZERO,
+    "run.keep_every_steps": FROM_ZERO,
+    "run.on_trouble": ON_TROUBLE,
+    "run.steps_per_call": ABOVE_ZERO,
+}
+RULES: dict[str, Range | tuple[str, ...]] = {
+    **COMMON_RULES,
+    "run.num_steps": ABOVE_ZERO,
+    "data.global_batch_size": ABOVE_ZERO,
+    "data.max_bad_fraction": PROBABILITY,
+    "data.augment_on": PLACES,
+    "backbone.stem_stride": ABOVE_ZERO,
+    "backbone.activation_checkpointing": ACTIVATION_CHECKPOINTING,
+    "head.hidden_dims": ABOVE_ZERO,
+    "head.embedding_dim": ABOVE_ZERO,
+    "head.num_prototypes": ABOVE_ZERO,
+    "swav.temperature": ABOVE_ZERO,
+    "swav.epsilon": ABOVE_ZERO,
+    "swav.sinkhorn_iterations": ABOVE_ZERO,
+    "swav.num_assigning_crops": ABOVE_ZERO,
+    "swav.freeze_prototypes_steps": FROM_ZERO,
+    "swav.queue_length": FROM_ZERO,
+    "swav.queue_start_step": FROM_ZERO,
+    "optimizer.momentum": PROBABILITY,
+    "optimizer.weight_decay": FROM_ZERO,
+    "optimizer.trust_coefficient": ABOVE_ZERO,
+    "optimizer.epsilon": FROM_ZERO,
+    "schedule.kind": SCHEDULES,
+    "schedule.warmup_steps": FROM_ZERO,
+    "schedule.warmup_start_learning_rate": FROM_ZERO,
+    "schedule.peak_learning_rate": ABOVE_ZERO,
+    "schedule.final_learning_rate": FROM_ZERO,
+    "schedule.reference_batch_size": ABOVE_ZERO,
+    "schedule.halving_window_steps": FROM_ZERO,
+    "schedule.head_only_steps": FROM_ZERO,
+}
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    logging.warning("%s", text)  # once, however often a config is looked at
 
 
 def _sections(kind: type[BaseConfig]) -> dict[str, Any]:

@@ -4,15 +4,20 @@ Values and their sources are in `finetune_recipes.py`.
 """
 
 import dataclasses
-from typing import Any
 
 from seer_tf.config import (
+    ABOVE_ZERO,
     ACTIVATION_CHECKPOINTING,
+    COMMON_RULES,
+    FROM_ZERO,
     INTERPOLATIONS,
-    PRECISIONS,
-    REDUCE_PRECISIONS,
+    PORTION,
+    PROBABILITY,
     BaseConfig,
     CropsConfig,
+    Range,
+    check_crops,
+    check_fields,
 )
 from seer_tf.errors import InputError
 
@@ -145,29 +150,21 @@ def validate(config: FinetuneConfig) -> FinetuneConfig:
     Raises:
         InputError: a field is out of its range, or two of them do not go together.
     """
+    check_fields(config, _RULES)
     if config.crops.num != (1,):
         raise InputError(f"crops.num={config.crops.num}: fine-tuning takes one crop of an image; leave it at 1")
+    check_crops(config.crops)
     if config.run.reset:
         raise InputError("run.reset is of pretraining; fine-tuning takes the whole network that is given")
     epochs = config.schedule.step_epochs
     if config.schedule.kind == "steps" and not (epochs and list(epochs) == sorted(epochs)):
         raise InputError(f"schedule.step_epochs={epochs} must be epochs in rising order, e.g. 30")
-    for path, valid in _CHOICES.items():
-        if _value(config, path) not in valid:
-            raise InputError.unknown(path, str(_value(config, path)), valid)
-    for path, (low, high) in _RANGES.items():
-        value = _value(config, path)
-        if not low <= value <= high:
-            raise InputError(f"{path}={value} must be from {low:g} to {high:g}")
     transform = config.transform
     if transform.resize_px and transform.resize_px < transform.size_px:
         raise InputError(
             f"transform.resize_px={transform.resize_px} is less than transform.size_px={transform.size_px}, so that "
             "test images would have black borders; raise it, or set it to 0 for size_px * 256 / 224"
         )
-    for path in _POSITIVE:
-        if _value(config, path) <= 0:
-            raise InputError(f"{path}={_value(config, path)} must be above zero")
     return config
 
 
@@ -180,38 +177,28 @@ def with_length(config: FinetuneConfig, num_images: int) -> FinetuneConfig:
 
 
 SCHEDULES = ("steps", "cosine")
-_CHOICES = {
-    "schedule.kind": SCHEDULES,
-    "run.precision": PRECISIONS,
-    "run.reduce_precision": REDUCE_PRECISIONS,
-    "classifier.activation_checkpointing": ACTIVATION_CHECKPOINTING,
+_RULES = {
+    **COMMON_RULES,
+    "data.fraction": PORTION,
+    "data.global_batch_size": ABOVE_ZERO,
+    "transform.size_px": ABOVE_ZERO,
+    "transform.resize_px": FROM_ZERO,
     "transform.interpolation": INTERPOLATIONS,
-    "crops.interpolation": INTERPOLATIONS,
+    "mixing.label_smoothing": PROBABILITY,
+    "mixing.mixup_alpha": PROBABILITY,
+    "mixing.cutmix_alpha": PROBABILITY,
+    "mixing.rand_augment_operations": Range(high=11),
+    "mixing.rand_augment_strength": PROBABILITY,
+    "classifier.activation_checkpointing": ACTIVATION_CHECKPOINTING,
+    "optimizer.momentum": PROBABILITY,
+    "optimizer.weight_decay": FROM_ZERO,
+    "optimizer.layer_decay": PROBABILITY,
+    "optimizer.classifier_rate_factor": FROM_ZERO,
+    "schedule.kind": SCHEDULES,
+    "schedule.num_epochs": ABOVE_ZERO,
+    "schedule.peak_learning_rate": ABOVE_ZERO,
+    "schedule.step_epochs": FROM_ZERO,
+    "schedule.step_factor": FROM_ZERO,
+    "schedule.final_learning_rate": FROM_ZERO,
+    "schedule.reference_batch_size": ABOVE_ZERO,
 }
-_RANGES = {
-    "mixing.label_smoothing": (0, 1),
-    "mixing.mixup_alpha": (0, 1),
-    "mixing.cutmix_alpha": (0, 1),
-    "mixing.rand_augment_operations": (0, 11),
-    "mixing.rand_augment_strength": (0, 1),
-    "optimizer.momentum": (0, 1),
-    "optimizer.layer_decay": (0, 1),
-}
-_POSITIVE = (
-    "data.global_batch_size",
-    "transform.size_px",
-    "schedule.num_epochs",
-    "schedule.peak_learning_rate",
-    "schedule.reference_batch_size",
-    "run.accumulation_steps",
-    "run.log_every_steps",
-    "run.examine_every_steps",
-    "run.checkpoint_every_steps",
-    "run.keep_checkpoints",
-    "run.steps_per_call",
-)
-
-
-def _value(config: FinetuneConfig, path: str) -> Any:
-    section, field = path.split(".")
-    return getattr(getattr(config, section), field)

@@ -152,7 +152,12 @@ def test_what_the_user_sets_is_not_changed_to_fit_the_memory():
 
 
 @pytest.mark.parametrize(
-    ("assignment", "sentence"), [("crops.num=2", "one value per group"), ("run.accumulation_steps=0", "above zero")]
+    ("assignment", "sentence"),
+    [
+        ("crops.num=2", "one value per group"),
+        ("run.accumulation_steps=0", "above zero"),
+        ("data.global_batch_size=0", "above zero"),
+    ],
 )
 def test_what_the_user_sets_is_checked_before_it_is_computed_with(assignment, sentence):
     with pytest.raises(InputError, match=sentence):

@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+import re
+from typing import Any
 
 import pytest
 
 from seer_tf import config as configs
-from seer_tf.config import Config
+from seer_tf import finetune_config
+from seer_tf.config import BaseConfig, Config
 from seer_tf.errors import InputError
+from seer_tf.finetune_config import FinetuneConfig
 from seer_tf.recipes import RECIPES, recipe
 
 
@@ -53,19 +57,80 @@ def test_override_refuses(assignment: str, expected: str) -> None:
         ("swav.num_assigning_crops=3", "between 1 and"),
         ("run.precision=float8", "run.precision"),
         ("backbone.activation_checkpointing=blocks", "did you mean 'block'"),
-        ("run.batch_norm_group_replicas=-1", "a number of replicas"),
+        ("run.batch_norm_group_replicas=-1", "must be zero or more"),
         ("run.reduce_precision=float8", "no run.reduce_precision 'float8'"),
         ("run.accumulation_steps=0", "must be above zero"),
         ("run.accumulation_steps=3", "must be a multiple of run.accumulation_steps=3"),
         ("swav.queue_length=300", "must be a multiple of data.global_batch_size="),
-        ("swav.queue_length=-16", "must be a multiple of"),
+        ("swav.queue_length=-16", "must be zero or more"),
         ("run.num_steps=0", "above zero"),
-        ("crops.sizes_px=32,0", "above zero"),
+        ("crops.sizes_px=32,0", "crops.sizes_px=0 must be above zero"),
+        ("data.global_batch_size=0", "above zero"),
+        ("run.seed=-1", "from 0 to 4,294,967,295"),
+        ("run.seed=4294967296", "from 0 to 4,294,967,295"),
+        ("crops.mean=0.5", "three values"),
+        ("crops.std=0,0,0", "above zero"),
+        ("backbone.stem_stride=0", "above zero"),
+        ("crops.flip_probability=5", "from 0 to 1"),
+        ("crops.max_area_fractions=2,1", "above 0 and at most 1"),
+        ("swav.epsilon=nan", "swav.epsilon=nan must be a finite number"),
+        ("schedule.peak_learning_rate=nan", "a finite number"),
+        ("schedule.peak_learning_rate=inf", "a finite number"),
+        ("schedule.peak_learning_rate=-1", "above zero"),
+        ("optimizer.momentum=2", "from 0 to 1"),
+        ("optimizer.weight_decay=-1", "zero or more"),
+        ("data.max_bad_fraction=1", "below 1"),
+        ("crops.sizes_px=16,32", "largest first"),
+        ("crops.blur_min_sigma_px=3", "above crops.blur_max_sigma_px"),
+        ("run.reset=head", "run.init_from, which is not set"),
+        ("run.reset=heads", "did you mean 'head'"),
+        ("schedule.kind=cosin", "valid ones are swav_cosine"),
+        ("schedule.warmup_steps=1001", "the length of the run, run.num_steps=1000"),
     ],
 )
 def test_validate_refuses(assignment: str, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         configs.validate(configs.override(Config(), [assignment]))
+
+
+@pytest.mark.parametrize(("config", "rules"), [(Config(), configs.RULES), (FinetuneConfig(), finetune_config._RULES)])
+def test_every_number_has_a_range(config: BaseConfig, rules: dict[str, Any]) -> None:
+    """So that a new field is not forgotten."""
+    paths = {
+        f"{section}.{field}"
+        for section, fields in configs.to_json(config).items()
+        if section != "recipe"
+        for field, value in fields.items()
+        if not isinstance(value, bool | str) and field != "reset"
+    }
+    assert paths - {path for path, rule in rules.items() if isinstance(rule, configs.Range)} == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "assignments", "expected"),
+    [
+        ("swav_imagenet_400mf", ["run.num_steps=5000"], "frozen for 5005 .*, and the queue waits for 75075 "),
+        ("debug_tiny", ["swav.queue_length=320"], "of the run's 20 steps the queue waits for 20 "),
+        ("debug_tiny", ["schedule.head_only_steps=20"], "all but the head is frozen for 20 "),
+        ("debug_tiny", ["head.num_prototypes=65"], "more than 4 for each of the 16 images of batch and queue"),
+    ],
+)
+def test_what_has_no_effect_is_said(name: str, assignments: list[str], expected: str) -> None:
+    (text,) = configs.warnings(configs.override(recipe(name), assignments))
+    assert re.search(expected, text)
+
+
+def test_a_warning_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(configs.logging, "warning", lambda form, text: said.append(text))
+    config = configs.override(recipe("debug_tiny"), ["schedule.head_only_steps=123"])
+    assert configs.validate(config) == configs.validate(config)
+    assert said == configs.warnings(config)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_recipe_needs_a_warning(name: str) -> None:
+    assert configs.warnings(recipe(name)) == []
 
 
 @pytest.mark.parametrize("name", RECIPES)

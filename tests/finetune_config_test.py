@@ -45,6 +45,13 @@ def test_the_papers_numbers() -> None:
         ("transform.size_px=384", "transform.resize_px=256 is less than transform.size_px=384"),
         ("transform.resize_px=-1", "transform.resize_px=-1 is less"),
         ("transform.interpolation=cubic", "did you mean 'bicubic'"),
+        ("run.on_trouble=sotp", "did you mean 'stop'"),
+        ("crops.min_area_fractions=2", "at most 1"),
+        ("crops.sizes_px=0", "above zero"),
+        ("crops.sizes_px=32,16", "one value per group"),
+        ("data.fraction=3", "data.fraction=3.0 must be above 0 and at most 1"),
+        ("run.num_steps=-5", "zero or more"),
+        ("schedule.peak_learning_rate=nan", "a finite number"),
     ],
 )
 def test_validate_refuses(assignment: str, sentence: str) -> None:

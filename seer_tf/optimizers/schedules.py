@@ -16,11 +16,11 @@ import keras
 import tensorflow as tf
 
 from seer_tf import distribution
+from seer_tf.config import SCHEDULES as KINDS
 from seer_tf.config import ScheduleConfig
 from seer_tf.errors import InputError
 
-_CURVES = ("swav_cosine", "vissl_cosine", "constant")
-KINDS = (*_CURVES, "constant_then_halve")
+_CURVES = tuple(kind for kind in KINDS if kind != "constant_then_halve")
 
 
 def scaled_learning_rate(learning_rate: float, global_batch_size: int, reference_batch_size: int = 256) -> float:
