@@ -26,6 +26,9 @@ _GIB = 2**30
 
 def main() -> None:
     """Runs the command."""
+    for flag in (STEP_SECONDS, IMAGES_PER_SECOND, DEVICE_MEMORY):
+        if flag.value == 0:
+            raise InputError(f"--{flag.name}=0 must be above zero; leave it out if it is not known")
     config = configs.validate(configs.override(recipe(RECIPE.value), SET.value))
     plan = planning.plan(config, DEVICES.value)
     images, batch = _num_images(config), config.data.global_batch_size
@@ -65,6 +68,7 @@ def _memory(memory: Memory) -> str:
         "activations": memory.activations,
         "recomputed": memory.recomputed,
         "head": memory.head,
+        "queue": memory.queue,
     }
     return f"memory        {memory.total / _GIB:.2f} GiB a device = " + " + ".join(
         f"{name} {size / _GIB:.2f}" for name, size in parts.items() if size

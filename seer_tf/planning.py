@@ -36,6 +36,7 @@ class Memory:
         activations: what the forward pass keeps for the backward pass, and what that takes itself.
         recomputed: the largest part that activation checkpointing computes again, while it does so.
         head: rows and scores.
+        queue: embeddings of earlier batches, and the scores of this device's share of them.
     """
 
     weights: int
@@ -44,6 +45,7 @@ class Memory:
     activations: int
     recomputed: int
     head: int
+    queue: int
 
     @property
     def total(self) -> int:
@@ -53,7 +55,10 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True)
 class Reductions:
-    """Sums over the replicas in one step: how many, and the bytes of the summed tensors together."""
+    """Sums over the replicas in one step: how many, and the bytes of the summed tensors together.
+
+    A gather counts as one of them, with the bytes of what is gathered.
+    """
 
     number: int
     num_bytes: int
@@ -71,7 +76,7 @@ class Plan:
         step_flops: floating-point operations of a step on all devices, one multiply-add being two.
         memory: of one device.
         batch_norm: sums of statistics, and of their gradients.
-        codes: sums of Sinkhorn.
+        codes: sums of Sinkhorn, and the gather of what enters the queue.
         gradients: sums of gradients.
     """
 
@@ -118,7 +123,8 @@ def plan(config: Config, num_devices: int) -> Plan:
         num_devices: replicas that share the global batch.
 
     Raises:
-        InputError: the batch does not divide by the devices, or there is no such network.
+        InputError: the batch does not divide by the devices, they do not divide into groups of batch norm, or there is
+            no such network.
     """
     parts = num_devices * config.run.accumulation_steps
     images, rest = divmod(config.data.global_batch_size, parts)
@@ -139,7 +145,7 @@ def plan(config: Config, num_devices: int) -> Plan:
         prototype_parameters=prototypes,
         images_per_device=images * config.run.accumulation_steps,
         step_flops=config.data.global_batch_size * _image_flops(config),
-        memory=_memory(config, parameters, images, synchronized=num_devices > 1),
+        memory=_memory(config, parameters, images, num_devices),
         batch_norm=_batch_norm_reductions(config, num_devices),
         codes=_code_reductions(config, num_devices),
         gradients=_gradient_reductions(config),
@@ -223,25 +229,31 @@ def _num_sizes_for_codes(config: Config) -> int:
     return len(config.crops.num) if config.head.batch_norm else 1
 
 
-def _memory(config: Config, parameters: int, images: int, *, synchronized: bool) -> Memory:
-    half = config.run.precision.startswith("mixed")
-    wide = 8 if config.run.precision == "float64" else _FLOAT
-    activations, recomputed = _activations(config, images, synchronized=synchronized)
+def _memory(config: Config, parameters: int, images: int, num_devices: int) -> Memory:
+    element, wide = _element_bytes(config)
+    activations, recomputed = _activations(config, images, synchronized=num_devices > 1)
     return Memory(
-        weights=parameters * (wide + (_HALF if half else 0)),
+        weights=parameters * (wide + (element if element < wide else 0)),
         velocity=parameters * wide,
         gradients=parameters * wide * _GRADIENT_COPIES,
         activations=round(activations * (1 + _BACKWARD_SHARE)),
         recomputed=recomputed,
         head=_head_memory(config, images),
+        queue=_queue_memory(config, num_devices),
     )
+
+
+def _element_bytes(config: Config) -> tuple[int, int]:
+    """Returns bytes of an activation, and of a weight and of what is computed with as much precision."""
+    wide = 8 if config.run.precision == "float64" else _FLOAT
+    return _HALF if config.run.precision.startswith("mixed") else wide, wide
 
 
 def _activations(config: Config, images: int, *, synchronized: bool) -> tuple[int, int]:
     """Returns bytes of what is kept, and of the largest part that is computed again."""
-    element = {"float32": _FLOAT, "float64": 8}.get(config.run.precision, _HALF)
+    element, wide = _element_bytes(config)
     # Synchronised batch norm is composed, and keeps two tensors of float32 where the fused one keeps its input.
-    normalized = 2 * max(element, _FLOAT) if synchronized else element
+    normalized = 2 * wide if synchronized else element
     kept = recomputed = 0
     for count, size in zip(config.crops.num, config.crops.sizes_px, strict=True):
         side = math.ceil(size / config.backbone.stem_stride)
@@ -295,11 +307,19 @@ def _blocks(config: Config, side: int) -> Iterator[_Block]:
 
 def _head_memory(config: Config, images: int) -> int:
     rows, widths = sum(config.crops.num) * images, _head_widths(config)
-    element = {"float32": _FLOAT, "float64": 8}.get(config.run.precision, _HALF)
+    element, _ = _element_bytes(config)
     hidden = rows * sum(config.head.hidden_dims) * element * (2 if config.head.batch_norm else 1)
     # Scores, their softmax and its gradient, for every crop; scores, exponentials and codes of those that assign.
     scores = 3 * images * config.head.num_prototypes * (sum(config.crops.num) + config.swav.num_assigning_crops)
     return hidden + rows * (widths[0] + 2 * widths[-1]) * _FLOAT + scores * _FLOAT
+
+
+def _queue_memory(config: Config, num_devices: int) -> int:
+    """Returns bytes of the whole queue, which every device holds, and of its share's scores, exponentials and codes."""
+    _, wide = _element_bytes(config)
+    stored = config.swav.queue_length * config.head.embedding_dim
+    scores = 3 * config.swav.queue_length // num_devices * config.head.num_prototypes
+    return config.swav.num_assigning_crops * (stored + scores) * wide
 
 
 def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
@@ -320,14 +340,17 @@ def _statistics(config: Config, num_devices: int, num_sizes: int) -> Reductions:
     widths *= num_sizes
     if config.head.batch_norm:
         widths += config.head.hidden_dims
-    groups = num_devices // (config.run.batch_norm_group_replicas or num_devices) or 1
+    groups = distribution.num_groups(num_devices, group_replicas=config.run.batch_norm_group_replicas)
     return Reductions(len(widths), groups * sum(2 * width + 1 for width in widths) * _FLOAT)
 
 
 def _code_reductions(config: Config, num_devices: int) -> Reductions:
     iterations, assigning = config.swav.sinkhorn_iterations, config.swav.num_assigning_crops
     elements = assigning * (iterations * config.head.num_prototypes + num_devices)
-    return Reductions(iterations + 1, elements * _FLOAT)
+    if not config.swav.queue_length:
+        return Reductions(iterations + 1, elements * _FLOAT)
+    elements += assigning * config.data.global_batch_size * config.head.embedding_dim
+    return Reductions(iterations + 2, elements * _FLOAT)
 
 
 def _gradient_reductions(config: Config) -> Reductions:

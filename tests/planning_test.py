@@ -82,6 +82,32 @@ def test_reductions_are_counted() -> None:
     assert plan.gradients.num_bytes / 2**27 < plan.gradients.number < 1.5 * plan.gradients.num_bytes / 2**27
 
 
+def test_a_queue_takes_memory_and_a_gather() -> None:
+    config = recipe("swav_imagenet_400mf")
+    without = planning.plan(configs.override(config, ["swav.queue_length=0"]), 2)
+    plan = planning.plan(config, 2)
+    # Both devices hold all embeddings of two crops, 128 wide, and score their half of them against 3,000 prototypes.
+    assert plan.memory.total - without.memory.total == 2 * 3840 * 128 * 4 + 3 * 2 * 1920 * 3000 * 4
+    assert plan.codes.number == without.codes.number + 1
+    assert plan.codes.num_bytes == without.codes.num_bytes + 2 * 256 * 128 * 4
+    double = planning.plan(configs.override(config, ["run.precision=float64"]), 2)
+    assert double.memory.queue == 2 * plan.memory.queue
+
+
+def test_groups_of_batch_norm_that_do_not_divide_the_devices_are_refused() -> None:
+    config = configs.override(recipe("debug_tiny"), ["run.batch_norm_group_replicas=3"])
+    with pytest.raises(InputError, match="does not divide the 4 replicas"):
+        planning.plan(config, 4)
+    assert planning.plan(config, 2).batch_norm == planning.plan(recipe("debug_tiny"), 2).batch_norm
+
+
+@pytest.mark.parametrize("flag", ["--step_seconds", "--images_per_second", "--device_memory_gib"])
+def test_the_command_refuses_nothing_at_all(flag: str) -> None:
+    child = subprocess.run([*COMMAND, "--recipe=debug_tiny", f"{flag}=0"], capture_output=True, text=True, timeout=600)
+    assert child.returncode == 2
+    assert f"error: {flag}=0 must be above zero" in child.stderr
+
+
 def test_what_would_make_it_fit_is_found_and_does() -> None:
     config = configs.override(recipe("seer_regnety_16gf"), ["run.precision=float32"])
     whole = planning.plan(config, 128).memory.total
