@@ -207,10 +207,7 @@ def seer_ablation_crops_2x224() -> Config:
 
 
 def seer_ablation_crops_6x160() -> Config:
-    """Six crops of one size, the first two of which assign (VISSL's `pretrain/swav/transforms`). Here on the 16GF.
-
-    The areas are not known; they are those of large crops.
-    """
+    """Six crops of one size, the first two of which assign (VISSL's `multicrop_6crop_6x160.yaml`). Here on the 16GF."""
     crops = CropsConfig(num=(6,), sizes_px=(160,), min_area_fractions=(0.14,), max_area_fractions=(1.0,))
     return dataclasses.replace(seer_regnety_16gf(), crops=crops)
 
