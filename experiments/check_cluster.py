@@ -13,7 +13,9 @@ from seer_tf.errors import InputError
 from seer_tf.roll_call import roll_call
 from seer_tf.train.run_directory import versions
 
-GRADIENT_MB = flags.DEFINE_float("gradient_mb", 100, "Size of the large all-reduce; 4 MB for each million parameters.")
+GRADIENT_MB = flags.DEFINE_float(
+    "gradient_mb", 100, "Size of the large all-reduce; 4 MB for each million parameters.", lower_bound=0.001
+)
 
 flags.adopt_module_key_flags(strategy_flags)
 flags.set_default(strategy_flags.STRATEGY, "multi_worker")
@@ -23,7 +25,11 @@ flags.set_default(strategy_flags.MEETING_SECONDS, 30)
 def main() -> None:
     """Runs the command."""
     cluster, seconds = strategy_flags.cluster(), strategy_flags.MEETING_SECONDS.value
-    assert cluster is not None  # or there is an InputError
+    if cluster is None:
+        raise InputError(
+            "there are not several workers to check: set TF_CONFIG, start under srun, or give --workers and "
+            "--worker_index"
+        )
     with roll_call(cluster, timeout_seconds=seconds) as facts:
         placement = strategy_flags.placement(cluster)
         facts.update(versions(), devices=str(placement.num_devices))

@@ -76,16 +76,19 @@ def check_cluster(placement: Placement, *, gradient_bytes: int, timeout_seconds:
 
 
 def slow_workers(cluster: Cluster, timings: Sequence[Timings]) -> list[str]:
-    """Returns a few words on each worker that takes more than twice as long as the median of all."""
+    """Returns a few words on each worker that takes more than twice as long as the median, or whose link failed."""
     texts = []
     for measured, what in (("compute", "computing"), ("link", "sending to the next worker")):
         seconds = [getattr(each, measured) for each in timings]
-        median = statistics.median_low(seconds)
-        texts += [
-            f"{cluster.name(index)} in {what} ({1000 * each:.3g} ms, the median is {1000 * median:.3g} ms)"
-            for index, each in enumerate(seconds)
-            if each > SLOW_FACTOR * median
-        ]
+        worked = [each for each in seconds if each < math.inf]  # or many that failed would be the median
+        median = statistics.median_low(worked or [math.inf])
+        for index, each in enumerate(seconds):
+            if each == math.inf:
+                texts.append(f"{cluster.name(index)} in {what} (it failed)")
+            elif each > SLOW_FACTOR * median:
+                texts.append(
+                    f"{cluster.name(index)} in {what} ({1000 * each:.3g} ms, the median is {1000 * median:.3g} ms)"
+                )
     return texts
 
 

@@ -1,8 +1,11 @@
 """The cluster check as a person runs it: what it prints, and whom it names instead of hanging."""
 
+import math
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -60,6 +63,26 @@ def test_a_worker_that_stops_in_the_middle_is_named(tmp_path: pathlib.Path) -> N
     (line,) = printed(tmp_path, 0)
     assert line.startswith("error: worker 1 (localhost:")
     assert "did not come" in line
+
+
+@pytest.mark.parametrize("num_failed", [1, 2, 3])
+def test_every_link_that_failed_is_named(num_failed: int) -> None:
+    cluster = Cluster(("a:1", "b:2", "c:3"), 0)
+    links = [math.inf] * num_failed + [0.1] * (3 - num_failed)
+    failed = [f"{cluster.name(index)} in sending to the next worker (it failed)" for index in range(num_failed)]
+    assert slow_workers(cluster, [Timings(link, 0.02, 0.001, 0.3) for link in links]) == failed
+
+
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [("--strategy=auto", "error: there are not several workers to check"), ("--gradient_mb=0", "--gradient_mb=0")],
+)
+def test_flags_that_do_not_serve_are_refused(flag: str, sentence: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG" and "SLURM" not in name}
+    command = [sys.executable, *_COMMAND, flag]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode != 0
+    assert sentence in done.stderr and "Traceback" not in done.stderr
 
 
 def test_slow_workers_are_named() -> None:
