@@ -140,7 +140,8 @@ def with_common_share(choices: list[Choice], share: float) -> list[Choice]:
         if share >= LEAST_COMMON_SHARE
         else f"the weakest; even so two crops share only {share:.1%} of an untrained network's variance"
     )
-    return _added(choices, [Choice(each.field, each.value, reason) for each in choices if each.field == _COLOURS[0]])
+    free = [choice.field for choice in choices if choice.field in _COLOURS and not choice.is_own]
+    return [dataclasses.replace(each, reason=reason) if each.field in free[:1] else each for each in choices]
 
 
 def leaves_enough_steps(config: Config) -> bool:
