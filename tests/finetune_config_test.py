@@ -43,7 +43,7 @@ def test_the_papers_numbers() -> None:
         ("schedule.peak_learning_rate=0", "above zero"),
         ("data.global_batch_size=0", "above zero"),
         ("transform.size_px=384", "transform.resize_px=256 is less than transform.size_px=384"),
-        ("transform.resize_px=-1", "transform.resize_px=-1 is less"),
+        ("transform.resize_px=-1", "transform.resize_px=-1 must be zero or more"),
         ("transform.interpolation=cubic", "did you mean 'bicubic'"),
         ("run.on_trouble=sotp", "did you mean 'stop'"),
         ("crops.min_area_fractions=2", "at most 1"),
