@@ -34,7 +34,7 @@ class LinearProbe:
     Attributes:
         correct: which test images are classified right, bool [M].
         weight_decay: the one chosen.
-        held_out_top1: accuracy of every weight decay on the held-out slice of the training set.
+        held_out_top1: accuracy of every weight decay on the held-out slice of the training set; empty of a single one.
     """
 
     correct: np.ndarray
@@ -58,7 +58,8 @@ def linear_probe(
     """Fits on the training features and reads the accuracy on the test features.
 
     The weight decay is the one with the best accuracy on a fifth of the training set (the stronger of two equals),
-    fitted on the other four; with it the whole training set is fitted again. The test set is looked at once.
+    fitted on the other four; with it the whole training set is fitted again. Where there is one to choose from, nothing
+    is held out. The test set is looked at once.
 
     Args:
         train: float [N, C].
@@ -71,12 +72,13 @@ def linear_probe(
         Accuracy, the chosen weight decay and the grid's accuracies.
 
     Raises:
-        InputError: the training set has fewer than two classes, or hardly any images.
+        InputError: the training set has fewer than two classes, or hardly any images to choose by.
     """
     if len(np.unique(train_labels)) < 2:
         raise InputError("a linear probe needs training images of at least two classes; give a folder per class")
     slice_ = held_out(train_labels, _HELD_OUT_FRACTION)  # [N]
-    if not slice_.any():
+    to_compare = sorted(weight_decays, reverse=True) if len(weight_decays) > 1 else []
+    if to_compare and not slice_.any():
         raise InputError(
             "a linear probe needs at least three training images in some class to hold one out; add images"
         )
@@ -84,12 +86,12 @@ def linear_probe(
     # A channel that never varies says nothing; dividing by one leaves it at nought.
     train, test = (((x - mean) / np.where(std > 0, std, 1.0)).astype(np.float32) for x in (train, test))
     held_out_top1 = {}
-    with Progress(len(weight_decays) + 1, "fit", "linear probe") as progress:
-        for weight_decay in sorted(weight_decays, reverse=True):
+    with Progress(len(to_compare) + 1, "fit", "linear probe") as progress:
+        for weight_decay in to_compare:
             probe = _fit(train[~slice_], train_labels[~slice_], weight_decay)
             held_out_top1[weight_decay] = float(np.mean(probe.predict(train[slice_]) == train_labels[slice_]))
             progress.advance()
-        chosen = max(held_out_top1, key=lambda weight_decay: held_out_top1[weight_decay])
+        chosen = max(held_out_top1 or weight_decays, key=lambda weight_decay: held_out_top1.get(weight_decay, 0.0))
         probe = _fit(train, train_labels, chosen)
         progress.advance()
     return LinearProbe(probe.predict(test) == test_labels, chosen, held_out_top1)
@@ -102,4 +104,6 @@ def _fit(features: np.ndarray, labels: np.ndarray, weight_decay: float) -> Logis
     with warnings.catch_warnings(), threadpoolctl.threadpool_limits(1):
         # A fit that ran out of iterations is one stopped early; the held-out slice judges it like any other.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # Whole numbers as labels are classes, however few images each of them has.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         return probe.fit(features, labels)

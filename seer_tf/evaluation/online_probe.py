@@ -1,7 +1,7 @@
 """k-NN and a linear probe while pretraining goes on, on labelled images of their own.
 
-A few images of every class stay in memory; the network is read and never changed. The numbers follow one run, and
-compare runs that are probed alike. They are not those of `experiments/knn.py`, which takes all images.
+A few images of each class stay in memory; the network is read and never changed. The numbers follow one run, and
+compare runs that are probed alike. They are not those of `experiments/knn.py`, which takes all images and all classes.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,8 @@ from seer_tf.progress import silent
 KNN = "probe/knn_top1"
 LINEAR = "probe/linear_top1"
 
-_MAX_IMAGES = 1000
+_NUM_IMAGES = 1000
+_IMAGES_PER_CLASS = 10  # with fewer, a thousand images of many classes would leave hardly any to compare with
 _QUERY_FRACTION = 0.3
 _NUM_NEIGHBOURS = 20
 _WEIGHT_DECAY = 1e-2
@@ -38,7 +39,11 @@ class OnlineProbe:
     """Classifies some of the labelled images by the features and labels of the others."""
 
     def __init__(self, source: Source, training: Source, config: Config) -> None:
-        """Reads the images: all of them, or a thousand with every class in its share.
+        """Reads the images: all of them, or about a thousand with every class in its share, but ten where it has them.
+
+        Of more classes than make a thousand images at ten each, some are drawn, the same ones each time: an answer
+        among a hundred classes follows a run better than one among a thousand of which hardly an image is known. A
+        class of one image is left out, since there is nothing to find it by.
 
         Args:
             source: labelled images.
@@ -46,12 +51,19 @@ class OnlineProbe:
             config: of the run; the images get the side of its largest crops.
 
         Raises:
-            InputError: the images have no labels or only one class, cannot be read, or are trained on.
+            InputError: the images have no labels, fewer than two classes of two images, cannot be read, or are trained
+                on.
         """
-        if source.labels is None or source.class_names is None or len(np.unique(source.labels)) < 2:
-            raise InputError("the probe data have no labels of two classes or more; give a folder with one per class")
-        kept = held_out(source.labels, min(1.0, _MAX_IMAGES / source.num_images)) | (source.num_images <= _MAX_IMAGES)
-        chosen = Selection(source, np.flatnonzero(kept))
+        labels, class_names = source.labels, source.class_names
+        if labels is None or class_names is None or (np.unique(labels, return_counts=True)[1] > 1).sum() < 2:
+            raise InputError(
+                "the probe data have no labels of two classes of two images or more; give a folder with a sub-folder "
+                "for each class"
+            )
+        numbers = _chosen(labels)
+        self._labels, self._num_classes = labels[numbers], len(class_names)
+        self._is_query = held_out(self._labels, _QUERY_FRACTION)
+        chosen = Selection(source, numbers)
         shared = shared_image(chosen, training)
         if shared is not None:
             raise InputError(
@@ -61,8 +73,6 @@ class OnlineProbe:
         transform = Transform(config.crops.sizes_px[0])
         with unreadable_images_named():
             self._images = list(images_dataset(chosen, transform, batch_size=_BATCH_SIZE))
-        self._labels, self._num_classes = source.labels[kept], len(source.class_names)
-        self._is_query = held_out(self._labels, _QUERY_FRACTION)
 
     def of(self, model: SwavModel) -> Callable[[], dict[str, float]]:
         """Returns a function that finds what the features of a model are worth now.
@@ -80,3 +90,17 @@ class OnlineProbe:
             knn = knn_accuracy(bank, bank_labels, queries, query_labels, num_classes=self._num_classes, ks=[k])
             linear = linear_probe(bank, bank_labels, queries, query_labels, weight_decays=[_WEIGHT_DECAY])
         return {KNN: knn[k], LINEAR: linear.top1}
+
+
+def _chosen(labels: np.ndarray) -> np.ndarray:
+    """Returns the numbers of the images to keep, ascending, int [n], by the labels [N] alone."""
+    classes, sizes = np.unique(labels, return_counts=True)
+    drawn = np.random.default_rng(0).permutation(np.flatnonzero(sizes > 1))
+    drawn = np.sort(drawn[np.minimum(sizes[drawn], _IMAGES_PER_CLASS).cumsum() <= _NUM_IMAGES])
+    fraction = min(1.0, _NUM_IMAGES / sizes[drawn].sum())
+    generator = np.random.default_rng(0)
+    numbers: list[int] = []
+    for label in classes[drawn]:
+        members = generator.permutation(np.flatnonzero(labels == label))
+        numbers.extend(members[: max(round(fraction * len(members)), _IMAGES_PER_CLASS)])
+    return np.sort(numbers)
