@@ -19,6 +19,7 @@ from seer_tf.export.directory import new_directory
 from seer_tf.export.network import Network
 from seer_tf.export.opening import open_network
 from seer_tf.reports.cluster_page import ClusterPictures, write_cluster_page
+from seer_tf.whole_file import check_directory
 
 MODEL = flags.DEFINE_string(
     "model", None, "A run, one of its checkpoints, or what convert_checkpoint.py wrote.", required=True
@@ -35,6 +36,7 @@ _SHOWN = Transform(128)  # the network's own square may be too small to look at
 
 def main() -> None:
     """Runs the command."""
+    check_directory(OUTPUT.value)
     network = open_network(MODEL.value).selected("prototypes")
     prototypes = network.prototypes  # [K, D]
     source = open_source(DATA.value)

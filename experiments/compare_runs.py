@@ -13,6 +13,7 @@ from absl import flags
 from seer_tf.errors import InputError
 from seer_tf.reports.reference_band import Verdict, judge, read_references
 from seer_tf.reports.run_comparison import Run, config_differences, read_run, write_comparison
+from seer_tf.whole_file import check_file
 
 RUNS = flags.DEFINE_multi_string("run", [], "Directory of a run, or a file of its --log_json. Repeatable.")
 REFERENCE = flags.DEFINE_string("reference", None, "Recipe whose reference runs the first run is held against.")
@@ -25,6 +26,7 @@ def main() -> None:
     """Runs the command."""
     if not RUNS.value:
         raise InputError("name one run or more, e.g. compare_runs.py RUN_A RUN_B")
+    check_file(OUTPUT.value)
     runs = [read_run(place) for place in RUNS.value]
     references = read_references(_REFERENCES, REFERENCE.value) if REFERENCE.value else []
     verdicts = judge(runs[0].curves, references) if references else []

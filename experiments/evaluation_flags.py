@@ -14,6 +14,7 @@ from seer_tf.evaluation.feature_set import FeatureSet
 from seer_tf.evaluation.labelled_features import LabelledFeatures, labelled_features
 from seer_tf.evaluation.outcome import Outcome, add_to_file
 from seer_tf.evaluation.stored_features import open_features
+from seer_tf.whole_file import check_file
 
 TRAIN_DATA = flags.DEFINE_string(
     "train_data", None, "Labelled images to fit on, e.g. folder:DIR; or features:DIR of extract_features.py."
@@ -25,6 +26,16 @@ RESULTS = flags.DEFINE_string("results", None, "File that gets the result as a l
 _STORED = "features:"
 
 
+def check_results() -> None:
+    """Looks whether the result can be kept where the flags say, before there is one.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if RESULTS.value is not None:
+        check_file(RESULTS.value)
+
+
 def feature_sets(*flags_and_labels: tuple[str, str]) -> list[FeatureSet]:
     """Returns the features of several data flags, all extracted by the model that is given, or all stored.
 
@@ -32,8 +43,9 @@ def feature_sets(*flags_and_labels: tuple[str, str]) -> list[FeatureSet]:
         *flags_and_labels: data flags, each with what the progress line says.
 
     Raises:
-        InputError: some are stored and others not, or they cannot be opened.
+        InputError: some are stored and others not, they cannot be opened, or the result could not be kept.
     """
+    check_results()
     are_stored = {flag.startswith(_STORED) for flag, _ in flags_and_labels}
     if are_stored == {True}:
         if feature_flags.is_given():
@@ -101,7 +113,7 @@ def outcome(
 
 
 def finish(outcome: Outcome, *, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table for people, then the outcome as a row in Markdown and, last, as a line of JSON; and keeps it.
+    """Prints a table for people, then the outcome as a row in Markdown and, last, as a line of JSON; then keeps it.
 
     Args:
         outcome: of the evaluation.
@@ -114,13 +126,13 @@ def finish(outcome: Outcome, *, header: Sequence[str], rows: Sequence[Sequence[s
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    print(outcome.to_markdown())
+    print(outcome.to_json(), flush=True)
     results = RESULTS.value
     if results is None and feature_flags.MODEL.value and (Path(feature_flags.MODEL.value) / "config.json").is_file():
         results = str(Path(feature_flags.MODEL.value) / "evaluations.jsonl")
     if results is not None:
         add_to_file(outcome, results)
-    print(outcome.to_markdown())
-    print(outcome.to_json(), flush=True)
 
 
 def percent(value: float, interval: tuple[float, float]) -> tuple[str, str]:

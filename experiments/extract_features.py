@@ -10,6 +10,7 @@ from absl import flags
 from seer_tf.data.sources import open_source
 from seer_tf.evaluation.feature_shards import SHARD_BYTES, write_features
 from seer_tf.evaluation.stored_features import DTYPES, FORMATS
+from seer_tf.whole_file import check_directory
 
 DATA = flags.DEFINE_string("data", None, "Images, e.g. folder:DIR; labels go along where there are any.", required=True)
 OUTPUT = flags.DEFINE_string("output", None, "Directory to write, or to continue.", required=True)
@@ -23,6 +24,7 @@ flags.adopt_module_key_flags(strategy_flags)
 
 def main() -> None:
     """Runs the command."""
+    check_directory(OUTPUT.value)
     source = open_source(DATA.value)
     cluster = strategy_flags.cluster()
     extractor = feature_flags.extractor(strategy_flags.NUM_DEVICES.value)

@@ -46,6 +46,7 @@ def _augmented(recipe: ProbeRecipe) -> tuple[LabelledFeatures, Callable[[np.ndar
         raise InputError(
             f"--recipe={RECIPE.value} crops images anew in each epoch; give --model, --train_data and --test_data"
         )
+    evaluation_flags.check_results()
     train, test = open_source(TRAIN_DATA.value), open_source(TEST_DATA.value)
     extractor = feature_flags.extractor()
     features = labelled_features(

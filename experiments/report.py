@@ -16,6 +16,7 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.outcome import HEADER, Outcome, read_file
 from seer_tf.evaluation.paper_numbers import PUBLISHED_NUMBERS, PublishedNumber, published_beside
 from seer_tf.reports.evaluation_report import Group, Row, write_evaluation_report
+from seer_tf.whole_file import check_file
 
 RUNS = flags.DEFINE_multi_string("run", [], "Directory of a run, or a file of JSON lines. Repeatable.")
 OUTPUT = flags.DEFINE_string("output", "evaluations.html", "HTML file to write.")
@@ -27,6 +28,7 @@ def main() -> None:
     """Runs the command."""
     if not RUNS.value:
         raise InputError("name the runs: report.py RUN…, each a run's directory or a file of JSON lines")
+    check_file(OUTPUT.value)
     outcomes = [outcome for run in RUNS.value for outcome in read_file(_file(run))]
     groups = [_group(list(members)) for _, members in itertools.groupby(sorted(outcomes, key=_key), _key)]
     published = [(p.evaluation, p.data, p.model, p.metric, f"{p.percent:g}", p.source) for p in PUBLISHED_NUMBERS]

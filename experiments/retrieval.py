@@ -22,6 +22,7 @@ from seer_tf.evaluation.labelled_features import check_alike, matched_labels
 from seer_tf.evaluation.outcome import mean_interval
 from seer_tf.evaluation.retrieval import Retrieval, retrieval
 from seer_tf.reports.neighbour_sheet import SheetImage, SheetRow, write_neighbour_sheet
+from seer_tf.whole_file import check_file
 
 SHEET = flags.DEFINE_string("sheet", None, "HTML file to write: queries with their nearest images.")
 NUM_QUERIES = flags.DEFINE_integer("num_queries", 40, "Queries on the sheet.", lower_bound=1)
@@ -33,6 +34,8 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 def main() -> None:
     """Runs the command."""
+    if SHEET.value is not None:
+        check_file(SHEET.value)
     if TEST_DATA.value is not None:
         bank, queries = evaluation_flags.train_and_test()
         check_alike(bank, queries)

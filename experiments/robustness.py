@@ -22,6 +22,7 @@ from seer_tf.export.network import Network
 from seer_tf.export.opening import open_network
 from seer_tf.strategies import make_strategy, num_gpus, place
 from seer_tf.train.devices import Devices
+from seer_tf.whole_file import check_file
 
 MODEL = flags.DEFINE_string(
     "model", None, "A run of finetune.py, its classifier.keras, or what convert_checkpoint.py wrote.", required=True
@@ -42,6 +43,8 @@ def main() -> None:
     """Runs the command."""
     if not TEST_DATA.value:
         raise InputError("--test_data is missing: labelled images, e.g. folder:DIR")
+    if RESULTS.value is not None:
+        check_file(RESULTS.value)
     class_map = read_class_map(*CLASS_MAP.value)
     sources = [open_source(flag) for flag in TEST_DATA.value]
     devices = Devices(make_strategy(place("auto", None, None, num_gpus=num_gpus())))
@@ -59,9 +62,9 @@ def main() -> None:
     for outcome in outcomes:
         print(outcome.to_markdown())
     for outcome in outcomes:
+        print(outcome.to_json(), flush=True)
         if RESULTS.value is not None:
             add_to_file(outcome, RESULTS.value)
-        print(outcome.to_json(), flush=True)
 
 
 def _extractor(network: Network, devices: Devices) -> Extractor:

@@ -4,7 +4,8 @@ import pathlib
 
 import pytest
 
-from seer_tf.whole_file import write_whole
+from seer_tf.errors import InputError
+from seer_tf.whole_file import check_directory, check_file, write_whole
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path: pathlib.Path) -> None:
@@ -30,3 +31,20 @@ def test_a_reader_of_the_folder_may_read_the_file(tmp_path: pathlib.Path) -> Non
     plain.write_text("")
     write_whole(tmp_path / "whole", "")
     assert (tmp_path / "whole").stat().st_mode == plain.stat().st_mode
+
+
+def test_places_are_looked_at_before_the_work(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for path in (file, tmp_path / "new", pathlib.Path("new")):
+        check_file(path)
+    for path in (tmp_path, tmp_path / "new" / "deeper", pathlib.Path("new")):
+        check_directory(path)
+    with pytest.raises(InputError, match="is a directory; name a file"):
+        check_file(tmp_path)
+    for path in (tmp_path / "nowhere" / "file", file / "x"):
+        with pytest.raises(InputError, match="is no directory; make it"):
+            check_file(path)
+    for path in (file, file / "x", file / "x" / "y"):
+        with pytest.raises(InputError, match="file is a file; name another place"):
+            check_directory(path)

@@ -38,6 +38,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for number in range(num_images):
                 pixels = generator.integers(low, np.array(low) + 90, [36, 44, 3]).astype(np.uint8)
                 Image.fromarray(pixels).save(root / part / name / f"{number}.png")
+    (root / "file").write_text("")
     for part, file_format in (("train", "tfrecord"), ("test", "npy")):
         arguments = [f"--data=folder:{root / part}", f"--output={root / part}.features", f"--format={file_format}"]
         ran = _run("extract_features", "--pixels=histogram", *arguments)
@@ -103,6 +104,10 @@ def test_every_protocol_on_stored_features_and_all_on_one_page(root):
             ["--pixels=histogram", "--data=folder:{root}/test", "--output={root}/test"],
             "no features",
         ),
+        ("robustness", ["--model={root}", "--test_data=builtin:test", "--results={root}/no/r"], "no is no directory"),
+        ("report", ["{root}/results", "--output={root}/no/page.html"], "no is no directory"),
+        ("browse_clusters", ["--model={root}", "--data=builtin", "--output={root}/file/x"], "file is a file"),
+        ("extract_features", ["--model={root}", "--data=builtin", "--output={root}/file/x"], "file is a file"),
         ("report", [], "name the runs"),
         ("report", ["{root}/train"], "is not there"),
         ("robustness", ["--model={root}", "--test_data=folder:{root}/test"], "is no network"),
@@ -114,6 +119,15 @@ def test_bad_input_gets_one_sentence(root, command, arguments, sentence):
     assert ran.returncode == 2, ran.stderr
     (error,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
     assert sentence in error and "Traceback" not in ran.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["--results={root}/no/r.jsonl", "--sheet={root}"])
+def test_a_place_that_cannot_take_the_result_is_found_before_the_work(root, place):
+    """No image went through anything: the progress line was never begun."""
+    ran = _run("retrieval", "--pixels=histogram", f"--train_data=folder:{root}/test", place.format(root=root))
+    assert ran.returncode == 2 and "directory" in ran.stderr and "Traceback" not in ran.stderr
+    assert "images" not in ran.stderr and not ran.stdout
 
 
 @pytest.mark.slow
