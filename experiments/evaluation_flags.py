@@ -1,6 +1,6 @@
 """What the evaluations on frozen features share: of which images, and how a result is printed and kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,14 @@ def check_results() -> None:
         check_file(RESULTS.value)
 
 
-def feature_sets(*flags_and_labels: tuple[str, str]) -> list[FeatureSet]:
+def feature_sets(
+    *flags_and_labels: tuple[str, str], check: Callable[..., object] = lambda *sets: None
+) -> list[FeatureSet]:
     """Returns the features of several data flags, all extracted by the model that is given, or all stored.
 
     Args:
         *flags_and_labels: data flags, each with what the progress line says.
+        check: raises where the sets do not go together; called before the network sees an image.
 
     Raises:
         InputError: some are stored and others not, they cannot be opened, or the result could not be kept.
@@ -55,21 +58,25 @@ def feature_sets(*flags_and_labels: tuple[str, str]) -> list[FeatureSet]:
         raise InputError("give features:DIR for all of the data or for none of it")
     sources = [open_source(flag) for flag, _ in flags_and_labels]
     extractor = feature_flags.extractor()
+    check(*(extractor.announce(source, flag) for source, (flag, _) in zip(sources, flags_and_labels, strict=True)))
     return [
         extractor.extract(source, flag, label=label)
         for source, (flag, label) in zip(sources, flags_and_labels, strict=True)
     ]
 
 
-def train_and_test() -> tuple[FeatureSet, FeatureSet]:
+def train_and_test(check: Callable[[FeatureSet, FeatureSet], object]) -> tuple[FeatureSet, FeatureSet]:
     """Returns the training and test features that the flags ask for.
 
+    Args:
+        check: raises where the two sets do not go together; called before the network sees an image.
+
     Raises:
-        InputError: the flags do not go together.
+        InputError: the flags do not go together, or the two sets do not.
     """
     if TRAIN_DATA.value is None or TEST_DATA.value is None:
         raise InputError("give labelled images to fit on, --train_data, and others to read the result on, --test_data")
-    train, test = feature_sets((TRAIN_DATA.value, "training images"), (TEST_DATA.value, "test images"))
+    train, test = feature_sets((TRAIN_DATA.value, "training images"), (TEST_DATA.value, "test images"), check=check)
     return train, test
 
 
@@ -79,7 +86,7 @@ def labelled() -> LabelledFeatures:
     Raises:
         InputError: the flags do not go together, or the two sets do not.
     """
-    return labelled_features(*train_and_test())
+    return labelled_features(*train_and_test(labelled_features))
 
 
 def outcome(

@@ -49,6 +49,7 @@ def _augmented(recipe: ProbeRecipe) -> tuple[LabelledFeatures, Callable[[np.ndar
     evaluation_flags.check_results()
     train, test = open_source(TRAIN_DATA.value), open_source(TEST_DATA.value)
     extractor = feature_flags.extractor()
+    labelled_features(extractor.announce(train, TRAIN_DATA.value), extractor.announce(test, TEST_DATA.value))
     features = labelled_features(
         extractor.leave(train, TRAIN_DATA.value), extractor.extract(test, TEST_DATA.value, label="test images")
     )

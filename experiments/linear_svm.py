@@ -17,7 +17,7 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 def main() -> None:
     """Runs the command."""
-    train, test = evaluation_flags.train_and_test()
+    train, test = evaluation_flags.train_and_test(matched_matrices)
     class_names, train_matrix, test_matrix = matched_matrices(train, test)
     machines = {stage: linear_svm(rows[:], train_matrix, test.rows[stage][:]) for stage, rows in train.rows.items()}
     # The test set has no say in which stage is the result.

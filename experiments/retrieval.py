@@ -37,22 +37,34 @@ def main() -> None:
     if SHEET.value is not None:
         check_file(SHEET.value)
     if TEST_DATA.value is not None:
-        bank, queries = evaluation_flags.train_and_test()
-        check_alike(bank, queries)
+        bank, queries = evaluation_flags.train_and_test(_check)
+        _check(bank, queries)
     elif TRAIN_DATA.value is not None:
-        (bank,) = evaluation_flags.feature_sets((TRAIN_DATA.value, "images"))
+        (bank,) = evaluation_flags.feature_sets((TRAIN_DATA.value, "images"), check=lambda bank: _check(bank, bank))
         queries = bank
     else:
         raise InputError("--train_data is missing: the images to search in, e.g. folder:DIR")
     summary = f"{queries.num_images:,} queries in {bank.num_images:,} images, by {bank.origin.model}."
-    if bank.class_names is not None and queries.class_names is not None:
+    if _are_labelled(bank, queries):
         summary += f" Mean average precision {_report(bank, queries):.1f} %."
-    elif SHEET.value is None:
-        raise InputError("the data has no labels, so there is nothing to count; give --sheet to look at")
     if SHEET.value is not None:
         rows = _rows(bank, queries)
         write_neighbour_sheet(rows, SHEET.value, title=f"Nearest in {bank.origin.data}", summary=summary)
         logging.info("%s: the sheet is written", SHEET.value)
+
+
+def _check(bank: FeatureSet, queries: FeatureSet) -> None:
+    """Raises where there is nothing to find, or queries and bank do not go together."""
+    if _are_labelled(bank, queries):
+        matched_labels(bank, queries)
+    elif SHEET.value is None:
+        raise InputError("the data has no labels, so there is nothing to count; give --sheet to look at")
+    if bank is not queries:
+        check_alike(bank, queries)
+
+
+def _are_labelled(*sets: FeatureSet) -> bool:
+    return all(features.class_names is not None for features in sets)
 
 
 def _report(bank: FeatureSet, queries: FeatureSet) -> float:

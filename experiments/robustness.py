@@ -54,6 +54,8 @@ def main() -> None:
             network = network.with_class_names(Path(CLASS_NAMES.value))
         network = network.selected("classifier")
     extractor = _extractor(network, devices)
+    for source, flag in zip(sources, TEST_DATA.value, strict=True):
+        _right_classes(extractor.announce(source, flag), network, class_map)  # or raises, before an hour's work
     outcomes = [
         _outcome(extractor.extract(source, flag, label=flag), network, class_map)
         for source, flag in zip(sources, TEST_DATA.value, strict=True)
@@ -82,9 +84,14 @@ def _extractor(network: Network, devices: Devices) -> Extractor:
     )
 
 
-def _outcome(features: FeatureSet, network: Network, class_map: ClassMap) -> Outcome:
+def _right_classes(features: FeatureSet, network: Network, class_map: ClassMap) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the labels, int [N], and which classes are right for each, bool [test classes, L]."""
     test_names, labels = checked_labels(features, features.origin.data)
-    right = right_classes(network.class_names, test_names, labels, class_map)
+    return labels, right_classes(network.class_names, test_names, labels, class_map)
+
+
+def _outcome(features: FeatureSet, network: Network, class_map: ClassMap) -> Outcome:
+    labels, right = _right_classes(features, network, class_map)
     correct = restricted_correct(features.rows[_LOGITS][:], labels, right)
     num_classes = int(right[np.unique(labels)].any(axis=0).sum())
     return Outcome(

@@ -39,6 +39,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = generator.integers(low, np.array(low) + 90, [36, 44, 3]).astype(np.uint8)
                 Image.fromarray(pixels).save(root / part / name / f"{number}.png")
     (root / "file").write_text("")
+    for name in _COLORS:
+        (root / "damaged" / name).mkdir(parents=True)
+        for number in range(2):
+            beginning = (root / "test" / name / f"{number}.png").read_bytes()[:2000]
+            (root / "damaged" / name / f"{number}.png").write_bytes(beginning)
     for part, file_format in (("train", "tfrecord"), ("test", "npy")):
         arguments = [f"--data=folder:{root / part}", f"--output={root / part}.features", f"--format={file_format}"]
         ran = _run("extract_features", "--pixels=histogram", *arguments)
@@ -122,12 +127,25 @@ def test_bad_input_gets_one_sentence(root, command, arguments, sentence):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["--results={root}/no/r.jsonl", "--sheet={root}"])
-def test_a_place_that_cannot_take_the_result_is_found_before_the_work(root, place):
-    """No image went through anything: the progress line was never begun."""
-    ran = _run("retrieval", "--pixels=histogram", f"--train_data=folder:{root}/test", place.format(root=root))
-    assert ran.returncode == 2 and "directory" in ran.stderr and "Traceback" not in ran.stderr
-    assert "images" not in ran.stderr and not ran.stdout
+@pytest.mark.parametrize(
+    ("command", "arguments", "sentence"),
+    [
+        ("retrieval", ["--results={root}/no/r.jsonl"], "no is no directory"),
+        ("retrieval", ["--sheet={root}"], "is a directory"),
+        (
+            "retrieval",
+            ["--sheet=s.html", "--test_data=builtin:test"],
+            "only the training data has the classes blue, green, red",
+        ),
+        ("knn", ["--test_data=builtin:test"], "only the training data has the classes blue, green, red"),
+        ("linear_svm", ["--test_data=builtin:test"], "only the training data has the classes blue, green, red"),
+    ],
+)
+def test_what_does_not_serve_is_found_before_the_work(root, command, arguments, sentence):
+    """Otherwise the sentence would be that of an image which cannot be read."""
+    arguments = [argument.format(root=root) for argument in arguments]
+    ran = _run(command, "--pixels=histogram", f"--train_data=folder:{root}/damaged", *arguments)
+    assert ran.returncode == 2 and sentence in ran.stderr and not ran.stdout
 
 
 @pytest.mark.slow
