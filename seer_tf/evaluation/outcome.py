@@ -1,6 +1,9 @@
 """What every evaluation ends in: one number with its interval, and all that it depends on, as JSON and as a row."""
 
+import contextlib
 import dataclasses
+import errno
+import fcntl
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -10,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from seer_tf.errors import InputError
-from seer_tf.whole_file import write_whole
 
 _NUM_RESAMPLES = 1000
 _LEVELS = (0.025, 0.975)
@@ -104,10 +106,23 @@ def mean_interval(values: np.ndarray, *, seed: int) -> tuple[float, float]:
 
 
 def add_to_file(outcome: Outcome, path: str | os.PathLike[str]) -> None:
-    """Adds an outcome to a file with one JSON object a line, which is made where it is missing."""
-    path = Path(path)
-    before = path.read_text("utf-8") if path.exists() else ""
-    write_whole(path, before + outcome.to_json() + "\n")
+    """Adds an outcome to a file with one JSON object a line, which is made where it is missing.
+
+    Several processes may do so at once.
+
+    Raises:
+        OSError: it cannot be written; what the file held is as it was.
+    """
+    with open(path, "a+b", buffering=0) as file:
+        with contextlib.suppress(OSError):  # a file system without locks; a line is written by one call all the same
+            fcntl.flock(file, fcntl.LOCK_EX)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        missing = "\n" if file.read(1) not in (b"", b"\n") else ""
+        line = f"{missing}{outcome.to_json()}\n".encode()
+        if file.write(line) != len(line):  # the disk is full, and has taken a part
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
 
 
 def read_file(path: str | os.PathLike[str]) -> list[Outcome]:
@@ -125,7 +140,9 @@ def read_file(path: str | os.PathLike[str]) -> list[Outcome]:
         raise InputError(f"{path} is no file of evaluations ({error}); give one with a JSON object a line") from None
 
 
-def _from_json(values: dict[str, Any]) -> Outcome:
+def _from_json(values: Any) -> Outcome:
+    if not isinstance(values, dict):
+        raise TypeError(f"{values!r} is no object")
     names = [field.name for field in dataclasses.fields(Outcome) if field.name != "details"]
     own = {name: values.pop(name) for name in names}
     return Outcome(**{**own, "interval": tuple(own["interval"])}, details=values)

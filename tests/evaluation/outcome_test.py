@@ -1,5 +1,6 @@
 """Outcomes: to a file and back, a row of a table, and intervals that hold what they promise."""
 
+import concurrent.futures
 import dataclasses
 import json
 
@@ -36,6 +37,28 @@ def test_outcomes_come_back_from_a_file(tmp_path):
     assert json.loads(_OUTCOME.to_json())["top1"] == {"10": 0.4, "20": 0.4258}
 
 
+def test_a_line_begins_on_its_own(tmp_path):
+    """Also after one that an editor has left without an end."""
+    file = tmp_path / "evaluations.jsonl"
+    file.write_text(_OUTCOME.to_json())
+    add_to_file(_OUTCOME, file)
+    assert read_file(file) == [_OUTCOME, _OUTCOME]
+    assert file.read_text().endswith("}\n")
+
+
+def test_evaluations_at_the_same_time_lose_nothing(tmp_path):
+    """Four of them, each with results of its own; a lock is of an open file, so that threads are like processes."""
+    file = tmp_path / "evaluations.jsonl"
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(add_to_file, [dataclasses.replace(_OUTCOME, seed=seed) for seed in range(400)], [file] * 400))
+    assert sorted(outcome.seed for outcome in read_file(file)) == list(range(400))
+
+
+def test_a_full_disk_says_so():
+    with pytest.raises(OSError, match="No space left"):
+        add_to_file(_OUTCOME, "/dev/full")
+
+
 def test_the_row_has_a_cell_for_each_column():
     """A bar inside a cell does not end it."""
     row = _OUTCOME.to_markdown()
@@ -43,7 +66,7 @@ def test_the_row_has_a_cell_for_each_column():
     assert "| 42.58 | 41.00 to 44.00 |" in row and "folder:größe (5,000)" in row
 
 
-@pytest.mark.parametrize("text", ["no json", '{"evaluation": "k-NN"}', '["k-NN"]'])
+@pytest.mark.parametrize("text", ["no json", '{"evaluation": "k-NN"}', '["k-NN"]', "3", '"k-NN"', "null"])
 def test_what_is_no_outcome_is_refused(tmp_path, text):
     """A line that another program wrote, or nothing at all."""
     (tmp_path / "lines").write_text(text)
