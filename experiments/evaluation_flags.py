@@ -1,7 +1,6 @@
 """What the evaluations on frozen features share: of which images, and how a result is printed and kept."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from experiments import feature_flags
@@ -116,6 +115,8 @@ def outcome(
         num_classes=num_classes,
         seed=SEED.value,
         details=details,
+        digest=train.origin.digest,
+        step=train.origin.step,
     )
 
 
@@ -128,18 +129,18 @@ def finish(outcome: Outcome, *, header: Sequence[str], rows: Sequence[Sequence[s
         rows: of the table.
     """
     fitted = f"{outcome.num_train_images:,} training and " if outcome.train_data else ""
-    print(f"{outcome.evaluation} of {outcome.model}: {fitted}{outcome.num_test_images:,} test images, ", end="")
+    print(f"{outcome.evaluation} of {outcome.network}: {fitted}{outcome.num_test_images:,} test images, ", end="")
     print(f"{outcome.num_classes:,} classes; {outcome.protocol}")
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
     print(outcome.to_markdown())
     print(outcome.to_json(), flush=True)
-    results = RESULTS.value
-    if results is None and feature_flags.MODEL.value and (Path(feature_flags.MODEL.value) / "config.json").is_file():
-        results = str(Path(feature_flags.MODEL.value) / "evaluations.jsonl")
-    if results is not None:
-        add_to_file(outcome, results)
+    run = feature_flags.run_directory(outcome.model)
+    if RESULTS.value is not None:
+        add_to_file(outcome, RESULTS.value)
+    elif run is not None:
+        add_to_file(outcome, run / "evaluations.jsonl")
 
 
 def percent(value: float, interval: tuple[float, float]) -> tuple[str, str]:

@@ -36,6 +36,7 @@ SQUASH = flags.DEFINE_bool("squash", False, "Squeezes whole images into the squa
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
 
 _PIXELS_SIZE_PX = 64
+_UNTRAINED = ", untrained"
 
 
 def is_given() -> bool:
@@ -59,28 +60,38 @@ def extractor(num_devices: int | None = None) -> Extractor:
     if pixels is not None or model is None:
         raise InputError("give either --model for the features of a network or --pixels for those of pixels")
     with devices.scope():
-        encoder, transform = open_model(model)
+        encoder, transform, step = open_model(model)
         stages = STAGES.value or [AVGPOOL]
         pooled = poolings(encoder.backbone, stages, size_px=transform.size_px)
         features = stage_features(encoder, pooled)
     digest = model_digest(encoder)
-    name = f"{model}, untrained" if UNTRAINED.value else model
-    return Extractor(features, pooled, name, digest, transform, BATCH_SIZE.value, devices)
+    name = f"{model}{_UNTRAINED}" if UNTRAINED.value else model
+    return Extractor(features, pooled, name, digest, transform, BATCH_SIZE.value, devices, step)
 
 
-def open_model(model: str) -> tuple[Encoder, Transform]:
-    """Returns the network of --model, and what images go through before they reach it.
+def run_directory(model: str) -> Path | None:
+    """Returns the directory of the run that features are of; None where they are of no run.
+
+    Args:
+        model: what features call it, theirs being of a trained network or an untrained one.
+    """
+    directory = Path(model.removesuffix(_UNTRAINED))
+    return directory if (directory / "config.json").is_file() else None
+
+
+def open_model(model: str) -> tuple[Encoder, Transform, int | None]:
+    """Returns the network of --model, what images go through before they reach it, and its step where that is known.
 
     Raises:
         InputError: it cannot be opened, or has no initial weights to take.
     """
     if not UNTRAINED.value:
         network = open_network(model)
-        return network, _asked(network.transform)
-    if not (Path(model) / "config.json").is_file():
+        return network, _asked(network.transform), network.metadata.get("training_steps")
+    if run_directory(model) is None:
         raise InputError(f"--untrained needs the directory of a run, and {model} is none")
     config, network = load_model(model, untrained=True)
-    return network, _asked(Transform(config.crops.sizes_px[0]))
+    return network, _asked(Transform(config.crops.sizes_px[0])), 0
 
 
 def _of_pixels(name: str, devices: Devices) -> Extractor:

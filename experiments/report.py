@@ -55,7 +55,7 @@ def _of_outcome(outcome: Outcome) -> Row:
     low, high = outcome.interval
     protocol = outcome.protocol.partition(";")[0].partition(",")[0].partition(":")[0]
     return Row(
-        f"{Path(outcome.model).name}: {protocol}",
+        f"{Path(outcome.network).name}: {protocol}",
         outcome.cells(),
         100 * outcome.value,
         (100 * low, 100 * high),

@@ -81,6 +81,7 @@ def _extractor(network: Network, devices: Devices) -> Extractor:
         network.transform,
         BATCH_SIZE.value,
         devices,
+        network.metadata.get("training_steps"),
     )
 
 
@@ -108,6 +109,8 @@ def _outcome(features: FeatureSet, network: Network, class_map: ClassMap) -> Out
         num_classes=num_classes,
         seed=SEED.value,
         details={"top1": float(correct.mean())},
+        digest=features.origin.digest,
+        step=features.origin.step,
     )
 
 

@@ -29,6 +29,7 @@ class Origin:
         transform: what its images went through.
         poolings: by stage.
         data: data flag of the images.
+        step: of the run that the model is from; None where it is not known.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Origin:
     transform: Transform
     poolings: Mapping[str, Pooling]
     data: str
+    step: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,6 +101,7 @@ class Extractor:
         transform: what images go through before.
         batch_size: images at once.
         devices: those that compute.
+        step: of the run that the model is from; None where it is not known.
     """
 
     features: StageFeatures
@@ -108,10 +111,11 @@ class Extractor:
     transform: Transform
     batch_size: int = 128
     devices: Devices = dataclasses.field(default_factory=Devices)
+    step: int | None = None
 
     def origin(self, data: str) -> Origin:
         """Returns where the features of this data come from."""
-        return Origin(self.model, self.digest, self.transform, self.poolings, data)
+        return Origin(self.model, self.digest, self.transform, self.poolings, data, self.step)
 
     def batches(self, source: Source, *, label: str = "features") -> Iterator[dict[str, np.ndarray]]:
         """Yields float32 [b, D] by stage for each batch of the images of a source, in order.

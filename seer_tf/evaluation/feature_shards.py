@@ -102,7 +102,9 @@ def _claim(directory: Path, manifest: Manifest) -> None:
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
     values = dataclasses.asdict(manifest)
-    return {**values.pop("origin"), **values}
+    facts = {**values.pop("origin"), **values}
+    facts.pop("step")  # the digest tells networks apart, and older manifests are without it
+    return facts
 
 
 def _regrouped(batches: Iterator[dict[str, np.ndarray]], sizes: Sequence[int]) -> Iterator[dict[str, np.ndarray]]:

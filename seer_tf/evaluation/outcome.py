@@ -39,6 +39,8 @@ class Outcome:
         num_classes: to choose between.
         seed: of all chance.
         details: further numbers, in JSON's types.
+        digest: of the network's weights and normalisation, by `model_digest`; None where it is not known.
+        step: of the run that the network is from; None where it is not known.
     """
 
     evaluation: str
@@ -54,6 +56,13 @@ class Outcome:
     num_classes: int
     seed: int
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    digest: str | None = None
+    step: int | None = None
+
+    @property
+    def network(self) -> str:
+        """Returns what the user called the model, and at which step of its run it was."""
+        return self.model if self.step is None else f"{self.model}, step {self.step}"
 
     def to_json(self) -> str:
         """Returns one line with a JSON object; the details stand beside the rest."""
@@ -67,7 +76,7 @@ class Outcome:
         return (
             self.evaluation,
             self.protocol,
-            self.model,
+            self.network,
             "" if self.train_data is None else f"{self.train_data} ({self.num_train_images:,})",
             f"{self.test_data} ({self.num_test_images:,})",
             self.metric,
@@ -143,6 +152,7 @@ def read_file(path: str | os.PathLike[str]) -> list[Outcome]:
 def _from_json(values: Any) -> Outcome:
     if not isinstance(values, dict):
         raise TypeError(f"{values!r} is no object")
+    optional = ("digest", "step")  # older lines are without them
     names = [field.name for field in dataclasses.fields(Outcome) if field.name != "details"]
-    own = {name: values.pop(name) for name in names}
+    own = {name: values.pop(name) for name in names if name in values or name not in optional}
     return Outcome(**{**own, "interval": tuple(own["interval"])}, details=values)

@@ -37,6 +37,18 @@ def test_outcomes_come_back_from_a_file(tmp_path):
     assert json.loads(_OUTCOME.to_json())["top1"] == {"10": 0.4, "20": 0.4258}
 
 
+def test_networks_of_one_run_are_told_apart(tmp_path):
+    """By their step and digest, in the file and in the row; lines of before there were such fields are read too."""
+    for step in (3, 6):
+        add_to_file(dataclasses.replace(_OUTCOME, digest=f"{step:016x}", step=step), tmp_path / "lines")
+    first, second = read_file(tmp_path / "lines")
+    assert (first.step, second.step, second.digest) == (3, 6, "0000000000000006")
+    assert "| RUN, step 3 |" in first.to_markdown() and "| RUN, step 6 |" in second.to_markdown()
+    old = {name: value for name, value in json.loads(_OUTCOME.to_json()).items() if name not in ("digest", "step")}
+    (tmp_path / "old").write_text(json.dumps(old))
+    assert read_file(tmp_path / "old") == [_OUTCOME]
+
+
 def test_a_line_begins_on_its_own(tmp_path):
     """Also after one that an editor has left without an end."""
     file = tmp_path / "evaluations.jsonl"

@@ -149,6 +149,20 @@ def test_what_does_not_serve_is_found_before_the_work(root, command, arguments, 
 
 
 @pytest.mark.slow
+def test_results_on_stored_features_are_kept_with_their_run(root):
+    """With the step and the digest of the network that the features are of."""
+    run, data = root / "run", f"--data=folder:{root}/test"
+    trained = _run("pretrain", "--recipe=debug_tiny", "--set=run.num_steps=4", f"--run_dir={run}")
+    assert trained.returncode == 0, trained.stderr
+    ran = _run("extract_features", f"--model={run}", data, f"--output={root}/run.features")
+    assert ran.returncode == 0, ran.stderr
+    ran = _run("retrieval", f"--train_data=features:{root}/run.features")
+    assert ran.returncode == 0, ran.stderr
+    (outcome,) = read_file(run / "evaluations.jsonl")
+    assert outcome.step == 4 and outcome.digest == open_features(root / "run.features").origin.digest
+
+
+@pytest.mark.slow
 def test_extraction_goes_on_after_a_kill(tmp_path):
     """The same command writes the shards that are missing; the features are those of a run that nobody disturbed."""
     arguments = ["--pixels=thumbnail", "--data=builtin", "--format=tfrecord", "--shard_mb=1"]
