@@ -2,11 +2,12 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from logging import getLogger
 
-from absl import app, logging
+from absl import app, flags, logging
 
 from seer_tf.errors import InputError, LostWorkerError
 
@@ -15,16 +16,26 @@ _INFO = 20  # of the standard library's levels: TensorFlow's own remarks at this
 _SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> None:
     """Parses the flags and calls `main`.
+
+    A `~/` at the beginning of a path is the home directory: shells do not expand it after `=` and `:`.
 
     An `InputError` becomes one line on standard error and exit status 2, a `LostWorkerError` one line and `TRY_AGAIN`;
     Ctrl-C exit status 130. Anything else keeps its traceback, since it is our fault and not the user's.
+
+    Args:
+        main: the command.
+        words: the flag that takes what is given without a flag, one word, or any number where it is repeatable.
     """
 
     def guarded(arguments: Sequence[str]) -> None:
-        if len(arguments) > 1:
-            _stop(f"{arguments[1]!r} is not a flag of this command; see --help", status=2)
+        for number, word in enumerate(arguments[1:]):
+            flag = None if words is None else flags.FLAGS[words.name]
+            if flag is None or (number and not isinstance(flag, flags.MultiFlag)):
+                _stop(f"{word!r} is not a flag of this command; see --help", status=2)
+            else:
+                flag.parse(word)
         try:
             main()
         except InputError as error:
@@ -42,7 +53,8 @@ def run(main: Callable[[], None]) -> None:
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(lambda record: record.levelno > _INFO or "seer_tf" in record.pathname)
     getLogger("tensorflow").addFilter(lambda record: record.levelno > _INFO)  # it has a handler of its own
-    app.run(guarded)
+    flags.FLAGS.set_gnu_getopt(True)  # flags may follow words
+    app.run(guarded, argv=[re.sub(r"(?<![^=:])~(?=/)", os.path.expanduser("~"), word) for word in sys.argv])
 
 
 def _stop(sentence: str, status: int) -> None:

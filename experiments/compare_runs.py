@@ -3,7 +3,6 @@
 python experiments/compare_runs.py RUN [RUN ...] [--reference=NAME] --output=comparison.html
 """
 
-import sys
 from pathlib import Path
 
 from experiments import command
@@ -53,5 +52,4 @@ def _print_verdicts(run: Run, verdicts: list[Verdict]) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = [word if word.startswith("-") else f"--run={word}" for word in sys.argv[1:]]
-    command.run(main)
+    command.run(main, words=RUNS)

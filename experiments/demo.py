@@ -5,9 +5,7 @@ python experiments/demo.py [DIR] --output=demo_output
 
 import contextlib
 import hashlib
-import itertools
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -18,16 +16,13 @@ from pathlib import Path
 
 from experiments import command
 from experiments.demo_findings import Findings, findings
-from experiments.demo_images import demo_images
+from experiments.demo_images import demo_images, sharded
 
 from absl import flags
 
 from seer_tf import config as configs
 from seer_tf.config import Config
-from seer_tf.data.preparation import write_shards
-from seer_tf.data.shard_writing import ShardOptions
 from seer_tf.data.sources import Source, open_source
-from seer_tf.data.workers import LocalRunner
 from seer_tf.errors import InputError
 from seer_tf.export.delivery import export
 from seer_tf.export.opening import open_network
@@ -42,9 +37,6 @@ RECIPE = flags.DEFINE_string("recipe", "demo", "Named config of the pretraining.
 SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, order and augmentation.")
 
 _MARK = "demo.json"
-_SHARD_BYTES = 16_000_000
-# The crops are of 32 px: photographs of many megapixels would be decoded again and again only to be shrunk.
-_LONGEST_SIDE_PX = 128
 _MIN_IMAGES = 32
 
 
@@ -100,15 +92,7 @@ def _prepare(output: Path) -> tuple[Source, Source | None]:
     _claim(output)
     shards = output / "shards"
     shutil.rmtree(shards, ignore_errors=True)
-    return _sharded(train, shards / "train"), None if test is None else _sharded(test, shards / "test")
-
-
-def _sharded(source: Source, directory: Path) -> Source:
-    run = LocalRunner(len(os.sched_getaffinity(0)))
-    audit = write_shards(source, str(directory), ShardOptions(_LONGEST_SIDE_PX), run=run, shard_bytes=_SHARD_BYTES)
-    if audit.num_rejected:
-        print(f"files left out: {audit.num_rejected}, see {directory / 'rejected.tsv'} for the reasons")
-    return open_source(f"shards:{directory}")
+    return sharded(train, shards / "train"), None if test is None else sharded(test, shards / "test")
 
 
 def _config(train: Source, data: str) -> Config:
@@ -179,8 +163,4 @@ def _stage(name: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    for place, (before, argument) in enumerate(itertools.pairwise(sys.argv), 1):
-        if not argument.startswith("-") and (place == 1 or "=" in before):
-            sys.argv[place] = f"--images={argument}"
-            break
-    command.run(main)
+    command.run(main, words=IMAGES)

@@ -1,15 +1,24 @@
 """The images of the demo: the built-in set or a tree of somebody's own, in a training and a test part."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
 
 from seer_tf.data.decode import decode_image, exif_orientation
+from seer_tf.data.preparation import write_shards
+from seer_tf.data.shard_writing import ShardOptions
 from seer_tf.data.source import Source
 from seer_tf.data.sources import open_source
+from seer_tf.data.workers import LocalRunner
 from seer_tf.evaluation.held_out import held_out
 
 _TEST_FRACTION = 0.2
 _MIN_IMAGES_PER_CLASS = 10
+_SHARD_BYTES = 16_000_000
+# The crops are of 32 px: photographs of many megapixels would be decoded again and again only to be shrunk.
+_LONGEST_SIDE_PX = 128
 
 
 def demo_images(directory: str | None) -> tuple[Source, Source | None]:
@@ -32,6 +41,23 @@ def demo_images(directory: str | None) -> tuple[Source, Source | None]:
         return Part(images, np.arange(images.num_images), labelled=False), None
     test = held_out(images.labels, _TEST_FRACTION)
     return Part(images, np.flatnonzero(~test)), Part(images, np.flatnonzero(test))
+
+
+def sharded(source: Source, directory: Path) -> Source:
+    """Writes the images as small shards, says how many were left out, and opens them.
+
+    Args:
+        source: the images.
+        directory: of the shards.
+
+    Raises:
+        InputError: as `write_shards`.
+    """
+    run = LocalRunner(len(os.sched_getaffinity(0)))
+    audit = write_shards(source, str(directory), ShardOptions(_LONGEST_SIDE_PX), run=run, shard_bytes=_SHARD_BYTES)
+    if audit.num_rejected:
+        print(f"files left out: {audit.num_rejected}, see {directory / 'rejected.tsv'} for the reasons")
+    return open_source(f"shards:{directory}")
 
 
 class Part(Source):

@@ -4,7 +4,6 @@ A RUN is the directory of a run, or a file with the JSON lines that evaluations 
 """
 
 import itertools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,5 +78,4 @@ def _of_published(row: PublishedNumber) -> Row:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = [argument if argument.startswith("-") else f"--run={argument}" for argument in sys.argv[1:]]
-    command.run(main)
+    command.run(main, words=RUNS)

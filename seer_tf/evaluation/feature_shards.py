@@ -85,6 +85,8 @@ def _claim(directory: Path, manifest: Manifest) -> None:
     Raises:
         InputError: it holds something else.
     """
+    # Looked at first: a worker that starts at the same time may write the manifest between the two looks.
+    is_foreign = directory.exists() and (not directory.is_dir() or any(map(_is_visible, directory.iterdir())))
     if (directory / MANIFEST).exists():
         found, wanted = (_facts(one) for one in (read_manifest(directory), manifest))
         other = [name for name in wanted if found[name] != wanted[name]]
@@ -93,11 +95,16 @@ def _claim(directory: Path, manifest: Manifest) -> None:
                 f"{directory} holds other features (another {', '.join(other)}); give the same flags to continue it, "
                 "or another directory"
             )
-    elif directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    elif is_foreign:
         raise InputError(f"{directory} holds something that is no features; give another directory")
     else:
         directory.mkdir(parents=True, exist_ok=True)
         write_whole(directory / MANIFEST, manifest.to_json())
+
+
+def _is_visible(path: Path) -> bool:
+    """What is hidden was being written by a worker, or still is."""
+    return not path.name.startswith(".")
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The command says what differs, writes its page, and refuses what is no run in one sentence."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -24,6 +25,19 @@ def test_runs_are_named_without_a_flag(tmp_path: pathlib.Path) -> None:
     page = (tmp_path / "comparison.html").read_text()
     assert "one.jsonl" in page
     assert "two.jsonl" in page
+
+
+def test_flags_may_follow_words_and_have_a_space(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "one.jsonl").write_text(json.dumps({"step": 5, "loss/relative_to_ln_K": 1.0}) + "\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "experiments.compare_runs", "~/one.jsonl", "--output", f"{tmp_path}/page.html"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "one.jsonl" in (tmp_path / "page.html").read_text()
 
 
 def test_what_is_no_run_gets_one_sentence(tmp_path: pathlib.Path) -> None:

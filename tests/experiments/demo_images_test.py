@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from experiments import demo
-from experiments.demo_images import demo_images, pictures
+from experiments.demo_images import demo_images, pictures, sharded
 
 import numpy as np
 import pytest
@@ -56,7 +55,7 @@ def test_shards_are_small_and_what_is_left_out_is_said(tmp_path, capsys):
     whole = (tmp_path / "images" / "a" / "001.png").read_bytes()
     (tmp_path / "images" / "a" / "001.png").write_bytes(whole[: len(whole) // 2])
     train, _ = demo_images(str(tmp_path / "images"))
-    made = demo._sharded(train, tmp_path / "shards")
+    made = sharded(train, tmp_path / "shards")
     assert "files left out: 1," in capsys.readouterr().out
     (clear,) = (image for image in pictures(made) if max(image.shape) > 30)
     assert clear.shape == (85, 128, 3) and clear.min() >= 254
