@@ -10,7 +10,8 @@ from absl import flags
 from seer_tf.data.source import Source
 from seer_tf.data.sources import open_source
 from seer_tf.errors import InputError
-from seer_tf.evaluation.outcome import read_file
+from seer_tf.evaluation.features import model_digest
+from seer_tf.evaluation.outcome import Outcome, read_file
 from seer_tf.export.delivery import export
 from seer_tf.export.formats import FORMATS
 from seer_tf.export.network import PARTS, Network
@@ -40,8 +41,9 @@ def main() -> None:
     """Runs the command."""
     if Path(OUTPUT.value).exists():
         raise InputError(f"{OUTPUT.value} exists already; name another output directory or remove it")
-    metrics = [dataclasses.asdict(outcome) for file in _metrics_files() for outcome in read_file(file)]
-    network = _network().selected(PART.value)
+    whole = _network()
+    metrics = [dataclasses.asdict(outcome) for outcome in _outcomes(whole)]
+    network = whole.selected(PART.value)
     source = _images(network)
     for file in export(network, OUTPUT.value, source=source, formats=FORMATS_.value, metrics=metrics):
         print(
@@ -50,11 +52,13 @@ def main() -> None:
         )
 
 
-def _metrics_files() -> list[Path]:
+def _outcomes(network: Network) -> list[Outcome]:
+    """Returns what --metrics holds, or what a run's own file says of this network and not of other steps."""
     if METRICS.value is not None:
-        return [Path(file) for file in METRICS.value]
+        return [outcome for file in METRICS.value for outcome in read_file(file)]
     of_run = Path(MODEL.value, "evaluations.jsonl")
-    return [of_run] if of_run.is_file() else []
+    found = read_file(of_run) if of_run.is_file() else []
+    return [outcome for outcome in found if outcome.digest in (None, model_digest(network))]
 
 
 def _images(network: Network) -> Source:

@@ -121,7 +121,13 @@ def _rows(bank: FeatureSet, queries: FeatureSet) -> list[SheetRow]:
 
 
 def _image(features: FeatureSet, number: int, similarity: float = 1.0) -> SheetImage:
-    encoded = _source(features.origin.data).read(number)
+    source = _source(features.origin.data)
+    if number >= source.num_images or source.ids[number] != features.ids[number]:
+        raise InputError(
+            f"{features.origin.data} has other images now than when the features were stored: image {number} was "
+            f"{features.ids[number]}; extract them again, or leave out --sheet"
+        )
+    encoded = source.read(number)
     pixels = decode_image(tf.constant(encoded), exif_orientation(encoded)).numpy()
     names = features.class_names or ()
     class_name = ", ".join(names[label] for label in features.classes[number]) if names else ""

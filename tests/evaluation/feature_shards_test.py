@@ -122,6 +122,15 @@ def test_workers_share_the_work(write):
     assert open_features(directory).num_images == _NUM_IMAGES
 
 
+def test_what_a_kill_left_in_a_new_directory_is_no_obstacle(write):
+    """A manifest that was being written under its temporary name."""
+    directory = write(_Images())
+    for file in directory.iterdir():
+        file.unlink()
+    (directory / ".features.json.abcdef").write_text("{")
+    assert open_features(write(_Images())).num_images == _NUM_IMAGES
+
+
 def test_other_features_are_not_mixed_in(extractor, write):
     """Of another model, or of other images."""
     directory = write(_Images())

@@ -186,6 +186,21 @@ def test_extraction_goes_on_after_a_kill(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_sheet_of_stored_features_shows_no_other_images(tmp_path):
+    """Where the folder has changed since, a number is another image's."""
+    for number in range(1, 4):
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    stored = tmp_path / ".features"
+    ran = _run("extract_features", "--pixels=thumbnail", f"--data=folder:{tmp_path}", f"--output={stored}")
+    assert ran.returncode == 0, ran.stderr
+    (tmp_path / "1.png").rename(tmp_path / "4.png")
+    ran = _run("retrieval", f"--train_data=features:{stored}", f"--sheet={tmp_path}/sheet.html")
+    assert ran.returncode == 2 and "image 0 was 1.png; extract them again" in ran.stderr
+    assert not (tmp_path / "sheet.html").exists()
+
+
+@pytest.mark.slow
 def test_two_devices_give_the_features_of_one(root):
     """Two parts of the CPU, each a half of every batch."""
     output = root / "two.features"
