@@ -1,6 +1,5 @@
 """The images of the demo: the built-in set or a tree of somebody's own, in a training and a test part."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from seer_tf.data.preparation import write_shards
 from seer_tf.data.shard_writing import ShardOptions
 from seer_tf.data.source import Source
 from seer_tf.data.sources import open_source
-from seer_tf.data.workers import LocalRunner
+from seer_tf.data.workers import LocalRunner, num_cores
 from seer_tf.evaluation.held_out import held_out
 
 _TEST_FRACTION = 0.2
@@ -53,7 +52,7 @@ def sharded(source: Source, directory: Path) -> Source:
     Raises:
         InputError: as `write_shards`.
     """
-    run = LocalRunner(len(os.sched_getaffinity(0)))
+    run = LocalRunner(num_cores())
     audit = write_shards(source, str(directory), ShardOptions(_LONGEST_SIDE_PX), run=run, shard_bytes=_SHARD_BYTES)
     if audit.num_rejected:
         print(f"files left out: {audit.num_rejected}, see {directory / 'rejected.tsv'} for the reasons")

@@ -14,7 +14,7 @@ from seer_tf.data.beam_shards import BeamRunner
 from seer_tf.data.preparation import check_output, write_shards
 from seer_tf.data.shard_writing import ShardOptions
 from seer_tf.data.sources import GRAMMAR, open_source
-from seer_tf.data.workers import LocalRunner
+from seer_tf.data.workers import LocalRunner, num_cores
 from seer_tf.errors import InputError
 from seer_tf.reports.audit import write_audit
 
@@ -27,7 +27,7 @@ SEED = flags.DEFINE_integer("seed", 0, "Seed of the global shuffle.", 0)
 LONGEST_SIDE_PX = flags.DEFINE_integer("longest_side_px", 0, "Makes larger images so small. [keeps their bytes]", 0)
 KEEP_TRUNCATED = flags.DEFINE_bool("keep_truncated", False, "Takes JPEG files that end early, grey where they ended.")
 DROP_DUPLICATES = flags.DEFINE_bool("drop_duplicates", False, "Of images that look alike takes the first alone.")
-WORKERS = flags.DEFINE_integer("workers", len(os.sched_getaffinity(0)), "How many images are worked on at once.", 1)
+WORKERS = flags.DEFINE_integer("workers", num_cores(), "How many images are worked on at once.", 1)
 RUNNER = flags.DEFINE_enum("runner", "local", ["local", "beam"], "Who does the work: this machine or Apache Beam.")
 BEAM_OPTION = flags.DEFINE_multi_string(
     "beam_option", [], "Of the Beam pipeline, e.g. --runner=FlinkRunner. Repeatable."

@@ -9,7 +9,6 @@ difficult things are kept apart: nothing is fitted to them, and finding them is 
 import collections
 import dataclasses
 import json
-import os
 import xml.etree.ElementTree
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -122,7 +121,7 @@ def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | N
     annotated.sort(key=lambda image: image.file)
     images = []
     with Progress(len(annotated), "image", f"looking into {directory}") as progress:
-        for image, upright in zip(annotated, workers.in_order(_upright, annotated, os.cpu_count() or 1), strict=True):
+        for image, upright in zip(annotated, workers.in_order(_upright, annotated, workers.num_cores()), strict=True):
             images.append(_checked(image, upright, names, degenerate))
             progress.advance()
     return BoxedImages(tuple(images), names, tuple(degenerate))

@@ -62,7 +62,7 @@ def find_usable(
     """
     reasons = []
     with Progress(len(names), "file", f"looking into {flag}") as progress:
-        for reason in workers.in_order(lambda name: _reject_reason(read, name), names, os.cpu_count() or 1):
+        for reason in workers.in_order(lambda name: _reject_reason(read, name), names, workers.num_cores()):
             reasons.append(reason)
             progress.advance()
     usable = [name for name, reason in zip(names, reasons, strict=True) if reason is None]

@@ -2,12 +2,12 @@
 
 import concurrent.futures
 import hashlib
-import os
 
 import numpy as np
 
 from seer_tf.data.formats import UnusableImageError
 from seer_tf.data.source import Source
+from seer_tf.data.workers import num_cores
 from seer_tf.errors import InputError
 from seer_tf.progress import Progress
 
@@ -42,7 +42,7 @@ def _digests(source: Source, numbers: range | np.ndarray) -> list[bytes | None]:
             return None
 
     with (
-        concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+        concurrent.futures.ThreadPoolExecutor(num_cores()) as pool,
         Progress(len(numbers), "image", "comparing probe and training images") as progress,
     ):
         digests = []

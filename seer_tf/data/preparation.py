@@ -34,7 +34,7 @@ from seer_tf.data.shard_writing import (
     shard_path,
 )
 from seer_tf.data.source import Source
-from seer_tf.data.workers import Runner, Task, in_order
+from seer_tf.data.workers import Runner, Task, in_order, num_cores
 from seer_tf.errors import InputError
 from seer_tf.file_lock import locked
 from seer_tf.progress import Progress
@@ -137,7 +137,7 @@ def _begun(directory: str) -> dict[str, Any] | None:
             raise InputError(
                 f"{directory}: {name} is of an earlier version, or of something else; give a new directory."
             )
-    if any(not name.startswith(".") for name in storage.names(directory)):
+    if not all(map(storage.is_hidden, storage.names(directory))):
         raise InputError(f"{directory}: the directory holds something else; give an empty or a new one.")
     return None
 
@@ -158,7 +158,7 @@ def _num_shards(source: Source, options: ShardOptions, shard_bytes: int) -> int:
 
     with Progress(len(sample), "image", "estimating the number of shards") as progress:
         total = 0
-        for size in in_order(num_bytes, sample, len(os.sched_getaffinity(0))):
+        for size in in_order(num_bytes, sample, num_cores()):
             total += size
             progress.advance()
     return max(1, round(source.num_images * total / len(sample) / shard_bytes))

@@ -6,7 +6,6 @@ batch, each worker its slice. Everything about an element follows from p alone, 
 once.
 """
 
-import os
 from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
@@ -15,10 +14,11 @@ from absl import logging
 from seer_tf.config import CropsConfig
 from seer_tf.data import decode, formats, multicrop, reading
 from seer_tf.data.replacing import ReplacingSource
+from seer_tf.data.workers import num_cores
 
 _SHUFFLE_ROUNDS = 8
 # Numbers and not AUTOTUNE, which may take half of the memory for what is made ahead.
-_NUM_CORES = len(os.sched_getaffinity(0))
+_NUM_CORES = num_cores()
 _IN_PARALLEL: dict[str, Any] = {"num_parallel_calls": _NUM_CORES, "deterministic": True}
 _BATCHES_AHEAD = 2
 

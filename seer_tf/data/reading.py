@@ -1,7 +1,6 @@
 """From image numbers to pixels: the one path that pretraining and evaluation read by."""
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from seer_tf.data import decode, formats
 from seer_tf.data.formats import UnusableImageError
 from seer_tf.data.replacing import ReplacingSource
 from seer_tf.data.source import Source
+from seer_tf.data.workers import num_cores
 from seer_tf.errors import InputError
 
 #: Several images to a call, because a call into Python costs as much as reading a small file.
@@ -58,7 +58,7 @@ def read_files(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
         files = Files(*map(tf.ensure_shape, (encoded, orientations, sizes), ([num], [num], [num, 2])))
         return files, numbers, *rest
 
-    return chunks.map(read_chunk, num_parallel_calls=len(os.sched_getaffinity(0)), deterministic=True)
+    return chunks.map(read_chunk, num_parallel_calls=num_cores(), deterministic=True)
 
 
 def read_encoded(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
@@ -75,15 +75,7 @@ def _read(source: Source, number: int) -> bytes:
     try:
         return source.read(number)
     except UnusableImageError as error:
-        raise InputError(f"{_name(source, number)}: {error}; {_REMEDY}") from None
-
-
-def _name(source: Source, number: int) -> str:
-    """Returns what an image is called; the name of a broken record cannot be read either."""
-    try:
-        return source.ids[number]
-    except UnusableImageError:
-        return f"image {number} of the data"
+        raise InputError(f"{source.ids[number]}: {error}; {_REMEDY}") from None
 
 
 def _upright_size(encoded: bytes, orientation: int) -> tuple[int, int]:
@@ -120,7 +112,7 @@ def decode_or_name(encoded: tf.Tensor, orientation: tf.Tensor, number: tf.Tensor
     """
 
     def fail(encoded: bytes, number: np.ndarray) -> np.ndarray:
-        raise InputError(f"{_name(source, int(number))}: {decode.reject_reason(encoded)}; {_REMEDY}")
+        raise InputError(f"{source.ids[int(number)]}: {decode.reject_reason(encoded)}; {_REMEDY}")
 
     image = decode_or_nothing(encoded, orientation, tf.constant(0))
     image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.numpy_function(fail, [encoded, number], tf.uint8))

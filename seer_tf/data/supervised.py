@@ -1,6 +1,5 @@
 """The endless stream of crops with labels: that of pretraining with one crop of each image, and the image's class."""
 
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +10,7 @@ from seer_tf.data import reading
 from seer_tf.data.pretraining import images_at, pretraining_dataset
 from seer_tf.data.replacing import ReplacingSource
 from seer_tf.data.source import Source
+from seer_tf.data.workers import num_cores
 from seer_tf.errors import InputError
 
 
@@ -84,5 +84,5 @@ def supervised_dataset(
     elements = tf.data.Dataset.range(first_step * local_batch_size, tf.int64.max)
     chunks = elements.batch(reading.IMAGES_PER_READ, drop_remainder=True)
     batches = chunks.map(described).unbatch().batch(local_batch_size, drop_remainder=True)
-    workers = 1 if change is None else len(os.sched_getaffinity(0))
+    workers = 1 if change is None else num_cores()
     return tf.data.Dataset.zip(images, batches).map(together, num_parallel_calls=workers, deterministic=True)

@@ -19,6 +19,11 @@ _AHEAD_PER_THREAD = 4
 _TASKS_PER_PROCESS = 4
 
 
+def num_cores() -> int:
+    """Returns how many cores this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
 class Task(Protocol):
     """Makes a file for a number; it goes to other processes and machines, so it holds nothing that cannot."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from seer_tf.data import storage
 from seer_tf.data.example import serialized_entries
 from seer_tf.data.selection import Selection
 from seer_tf.data.source import Source
@@ -85,8 +86,11 @@ def _claim(directory: Path, manifest: Manifest) -> None:
     Raises:
         InputError: it holds something else.
     """
-    # Looked at first: a worker that starts at the same time may write the manifest between the two looks.
-    is_foreign = directory.exists() and (not directory.is_dir() or any(map(_is_visible, directory.iterdir())))
+    # Looked at first: a worker that starts at the same time may write the manifest between the two looks. What is
+    # hidden is being written by one, or was by one that died.
+    is_foreign = directory.exists() and (
+        not directory.is_dir() or not all(map(storage.is_hidden, storage.names(directory)))
+    )
     if (directory / MANIFEST).exists():
         found, wanted = (_facts(one) for one in (read_manifest(directory), manifest))
         other = [name for name in wanted if found[name] != wanted[name]]
@@ -100,11 +104,6 @@ def _claim(directory: Path, manifest: Manifest) -> None:
     else:
         directory.mkdir(parents=True, exist_ok=True)
         write_whole(directory / MANIFEST, manifest.to_json())
-
-
-def _is_visible(path: Path) -> bool:
-    """What is hidden was being written by a worker, or still is."""
-    return not path.name.startswith(".")
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 import concurrent.futures
 import hashlib
-import os
 
 import numpy as np
 
 from seer_tf.data.source import Source
+from seer_tf.data.workers import num_cores
 from seer_tf.errors import InputError
 from seer_tf.progress import Progress
 
@@ -45,7 +45,7 @@ class FingerprintedSource(Source):
 def fingerprints(source: Source) -> np.ndarray:
     """Returns the fingerprints of all images of a source, uint64 [num_images]; reads every file once."""
     with (
-        concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+        concurrent.futures.ThreadPoolExecutor(num_cores()) as pool,
         Progress(source.num_images, "image", "looking for shared files") as progress,
     ):
         found = np.zeros(source.num_images, np.uint64)

@@ -9,7 +9,6 @@ N training images, M test images, D numbers of a feature, L classes.
 
 import dataclasses
 import itertools
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.svm import LinearSVC
 from sklearn.utils.parallel import Parallel, delayed
 
+from seer_tf.data.workers import num_cores
 from seer_tf.errors import InputError
 from seer_tf.progress import Progress
 
@@ -72,7 +72,7 @@ def linear_svm(
     labels = np.where(train_matrix, 1, -1).T  # [L, N]
     # In processes, not threads: those would share one generator of random numbers inside the solver. The tasks are
     # scikit-learn's own functions, so that the processes need not import TensorFlow.
-    parallel = Parallel(n_jobs=min(len(os.sched_getaffinity(0)), len(labels)), return_as="generator")
+    parallel = Parallel(n_jobs=min(num_cores(), len(labels)), return_as="generator")
     with Progress(len(labels) * (len(costs) + 1), "fit", "linear SVM") as progress, warnings.catch_warnings():
         # Costs as high as 1,000 do not come to an end within the protocol's iterations.
         warnings.simplefilter("ignore", ConvergenceWarning)
