@@ -20,11 +20,11 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks.growth import Growth, picture
-from benchmarks.machine import machine
-from benchmarks.settings import Settings
+from benchmarks.harness.growth import Growth, picture
+from benchmarks.harness.machine import machine
+from benchmarks.harness.settings import Settings
 from seer_tf.errors import InputError
-from seer_tf.whole_file import write_whole
+from seer_tf.files.atomic import write_atomically
 
 NAMES = ("backbone", "train_step", "input_pipeline", "sinkhorn", "scaling", "checkpoint", "evaluation")
 _QUIET_CORES = 0.2
@@ -78,10 +78,10 @@ def run(names: Sequence[str], settings: Settings, rounds: int, only: str, output
             result = case.run(case.title, rounds)
             print(result.table(), flush=True)
             results.append({"benchmark": name, **result.as_json(), "machine": before})
-            write_whole(output, json.dumps(results, indent=1))
+            write_atomically(output, json.dumps(results, indent=1))
             if isinstance(result, Growth):
                 growths.append(result)
-                write_whole(output.with_suffix(".png"), picture(growths))
+                write_atomically(output.with_suffix(".png"), picture(growths))
     if not results:
         raise InputError(f"nothing in {', '.join(names)} has a title that --only={only} matches; leave it out for all")
 

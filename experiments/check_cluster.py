@@ -1,49 +1,5 @@
-"""Finds out whether the workers of a run reach one another, and how fast; start it on every host.
+"""Runs the command `check_cluster` from a checkout; `seer_tf/cli/check_cluster.py` is the command."""
 
-It names the worker that does not come, cannot be reached, hangs or is slow. Each of its five parts ends within twice
---meeting_seconds: who is there, who reaches whom, how fast the links are, the all-reduces, comparing what was measured.
-"""
+from seer_tf.cli import entry
 
-from experiments import command, strategy_flags
-
-from absl import flags
-
-from seer_tf.cluster_check import check_cluster, slow_workers
-from seer_tf.errors import InputError
-from seer_tf.roll_call import roll_call
-from seer_tf.train.run_directory import versions
-
-GRADIENT_MB = flags.DEFINE_float(
-    "gradient_mb", 100, "Size of the large all-reduce; 4 MB for each million parameters.", lower_bound=0.001
-)
-
-flags.adopt_module_key_flags(strategy_flags)
-flags.set_default(strategy_flags.STRATEGY, "multi_worker")
-flags.set_default(strategy_flags.MEETING_SECONDS, 30)
-
-
-def main() -> None:
-    """Runs the command."""
-    cluster, seconds = strategy_flags.cluster(), strategy_flags.MEETING_SECONDS.value
-    if cluster is None:
-        raise InputError(
-            "there are not several workers to check: set TF_CONFIG, start under srun, or give --workers and "
-            "--worker_index"
-        )
-    with roll_call(cluster, timeout_seconds=seconds) as facts:
-        placement = strategy_flags.placement(cluster)
-        facts.update(versions(), devices=str(placement.num_devices))
-    num_bytes = int(1e6 * GRADIENT_MB.value)
-    timings = check_cluster(placement, gradient_bytes=num_bytes, timeout_seconds=seconds)
-    for index, each in enumerate(timings):
-        rate = 32 / each.link
-        print(f"{cluster.name(index)}: matrix product {1e3 * each.compute:.2f} ms, {rate:.0f} MB/s to the next worker")
-    slowest = max(each.gradient for each in timings)
-    print(f"all-reduce of 1 KB: {1e3 * max(each.small for each in timings):.2f} ms")
-    print(f"all-reduce of {GRADIENT_MB.value:g} MB: {1e3 * slowest:.1f} ms", flush=True)
-    if slow := slow_workers(cluster, timings):
-        raise InputError(f"slow: {'; '.join(slow)}")
-
-
-if __name__ == "__main__":
-    command.run(main)
+entry.start("check_cluster")

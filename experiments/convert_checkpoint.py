@@ -1,36 +1,5 @@
-"""Converts a released checkpoint of SEER, or of another RegNetY, into Keras models and a SavedModel."""
+"""Runs the command `convert_checkpoint` from a checkout; `seer_tf/cli/convert_checkpoint.py` is the command."""
 
-from experiments import command
+from seer_tf.cli import entry
 
-from absl import flags
-
-from seer_tf.data.sources import open_source
-from seer_tf.export.delivery import export
-from seer_tf.export.directory import new_directory
-from seer_tf.export.opening import of_converted
-from seer_tf.models import published
-from seer_tf.models.convert import convert
-
-CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "File of VISSL (.torch), Hugging Face or timm (.safetensors, .bin, .pth).", required=True
-)
-OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist.", required=True)
-
-
-def main() -> None:
-    """Runs the command."""
-    with new_directory(OUTPUT.value) as directory:
-        network = convert(CHECKPOINT.value)
-        network.save(directory)
-        (saved_model,) = export(of_converted(network), directory / "saved_model", source=open_source("builtin:test"))
-    print(published.LICENCE_NOTICE)
-    print(f"RegNetY-{network.variant} with the names of {network.layout}")
-    print(f"matched: {len(network.matched)} tensors")
-    print(f"unused: {len(network.unused)} tensors", *network.unused, sep="\n  ")
-    print("missing: none")
-    difference = f"largest difference {saved_model.largest_difference:.1e}"
-    print(f"{OUTPUT.value}: written; the SavedModel was loaded in a fresh process, {difference}")
-
-
-if __name__ == "__main__":
-    command.run(main)
+entry.start("convert_checkpoint")

@@ -9,8 +9,10 @@ import os
 # is no AVX-512. Read when TensorFlow is imported, so before it is.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-from seer_tf.models import classifier, outputs, swav_model
+from seer_tf.methods.swav import model
+from seer_tf.models import outputs
+from seer_tf.models.tasks import classifier
 from seer_tf.optimizers import lars
 
 __version__ = "0.1.0"
-__all__ = ["classifier", "lars", "outputs", "swav_model"]
+__all__ = ["classifier", "lars", "model", "outputs"]

@@ -54,7 +54,7 @@ class CropsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class BackboneConfig:
-    """A RegNetY by the name of its design in `models/regnet_design.py`."""
+    """A RegNetY by the name of its design in `models/backbones/regnet/design.py`."""
 
     variant: str = "400MF"
     stem_stride: int = 2
@@ -414,7 +414,7 @@ class Range:
 ABOVE_ZERO, FROM_ZERO = Range(excluded=True), Range()
 PROBABILITY, PORTION = Range(high=1), Range(high=1, excluded=True)
 #: What crops and runs of every kind may be.
-COMMON_RULES: dict[str, Range | tuple[str, ...]] = {
+COMMON_CHECKS: dict[str, Range | tuple[str, ...]] = {
     "crops.num": ABOVE_ZERO,
     "crops.sizes_px": ABOVE_ZERO,
     "crops.min_area_fractions": PORTION,
@@ -448,7 +448,7 @@ COMMON_RULES: dict[str, Range | tuple[str, ...]] = {
     "run.steps_per_call": ABOVE_ZERO,
 }
 RULES: dict[str, Range | tuple[str, ...]] = {
-    **COMMON_RULES,
+    **COMMON_CHECKS,
     "run.num_steps": ABOVE_ZERO,
     "data.global_batch_size": ABOVE_ZERO,
     "data.max_bad_fraction": PROBABILITY,

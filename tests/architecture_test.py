@@ -15,20 +15,26 @@ _SOURCES = {
 }
 _MODULES = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in _SOURCES}
 
-# What a file or folder of seer_tf may import from the others, besides the package's name and version.
-_HOSTS = {"cluster", "strategies", "roll_call", "cluster_check"}
-_GROUND = {"errors", "config", "finetune_config", "progress", "distribution", "whole_file", "file_lock"} | _HOSTS
-_LEARNING = {"data", "models", "swav", "optimizers"}
-_USING = {"evaluation", "export", "reports"}
+# What a room of seer_tf may import from other rooms. Everybody may read the package's version.
+_GROUND = {"errors", "config", "progress", "parallel", "files", "distributed"}
+_PARTS = {"data", "models", "optimizers"}
+_ENGINE = _GROUND | _PARTS | {"training"}
+_METHODS = {path.split("/")[2] for path in _SOURCES if path.startswith("seer_tf/methods/") and path.count("/") == 3}
 _MAY_IMPORT = {
-    **dict.fromkeys(_GROUND | {"recipes", "finetune_recipes"} | _LEARNING, _GROUND),
-    "planning": _GROUND | {"models"},
-    "auto_recipe": _GROUND | {"models", "planning"},
-    "train": _GROUND | _LEARNING,
-    **dict.fromkeys(_USING, _GROUND | _LEARNING | {"train"}),
+    **dict.fromkeys(_GROUND | _PARTS, _GROUND),
+    "training": _GROUND | _PARTS,
+    "methods": _ENGINE,
+    "pretraining": _ENGINE | {"methods"},
+    "finetuning": _ENGINE | {"evaluation"},
+    "networks": _ENGINE | {"methods", "pretraining", "finetuning"},
+    "evaluation": _ENGINE | {"methods", "networks", "finetuning"},
+    "export": _ENGINE | {"networks"},
+    "reports": _ENGINE | {"networks", "evaluation"},
+    "cli": _ENGINE | {"methods", "pretraining", "finetuning", "networks", "evaluation", "export", "reports"},
 }
-
-_MAY_DISTRIBUTE = ("seer_tf/train/", *(f"seer_tf/{name}.py" for name in ("distribution", "cluster", "strategies")))
+_MAY_DISTRIBUTE = tuple(
+    f"seer_tf/{place}" for place in ("training/", "distributed/", "pretraining/task", "finetuning/task")
+)
 
 
 @pytest.mark.parametrize("path", _SOURCES)
@@ -48,16 +54,26 @@ def test_no_imports_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("path", "source", "fault"),
     [
-        ("seer_tf/models/new.py", "from seer_tf.swav.sinkhorn import sinkhorn", "imports seer_tf.swav.sinkhorn"),
-        ("seer_tf/models/new.py", "def f():\n    import seer_tf.train.step", "imports seer_tf.train.step"),
-        ("seer_tf/config.py", "from seer_tf import recipes", "imports seer_tf.recipes"),
-        ("seer_tf/train/new.py", "from seer_tf.evaluation import knn", "imports seer_tf.evaluation"),
+        ("seer_tf/models/new.py", "from seer_tf.methods.swav.sinkhorn import sinkhorn", "imports seer_tf.methods.swav"),
+        ("seer_tf/models/new.py", "def f():\n    import seer_tf.training.step", "imports seer_tf.training.step"),
+        ("seer_tf/config.py", "from seer_tf.pretraining import recipes", "imports seer_tf.pretraining"),
+        ("seer_tf/training/new.py", "from seer_tf.methods.swav import step", "imports seer_tf.methods.swav"),
+        ("seer_tf/training/new.py", "from seer_tf.finetuning import step", "imports seer_tf.finetuning"),
+        ("seer_tf/training/new.py", "from seer_tf.pretraining import task", "imports seer_tf.pretraining"),
+        ("seer_tf/methods/swav/new.py", "from seer_tf.finetuning import step", "imports seer_tf.finetuning"),
+        ("seer_tf/methods/swav/new.py", "from seer_tf.methods.byol import step", "imports another method"),
+        ("seer_tf/evaluation/new.py", "from seer_tf.export import exporter", "imports seer_tf.export"),
         ("seer_tf/export/new.py", "from seer_tf.reports import pictures", "imports seer_tf.reports"),
         ("seer_tf/attic/new.py", "import seer_tf.config", "is in no room"),
         ("seer_tf/data/new.py", "from . import decode", "imports by a relative name"),
-        ("seer_tf/data/new.py", "from experiments import command", "imports experiments"),
+        ("seer_tf/data/new.py", "from seer_tf.cli import command", "imports seer_tf.cli"),
+        ("seer_tf/data/new.py", "from experiments import pretrain", "imports experiments"),
         ("seer_tf/data/new.py", "from absl import flags", "imports absl.flags"),
-        ("seer_tf/swav/new.py", "import tensorflow as tf\ntf.distribute.get_replica_context()", "uses tf.distribute"),
+        (
+            "seer_tf/methods/swav/new.py",
+            "import tensorflow as tf\ntf.distribute.Strategy",
+            "uses tf.distribute",
+        ),
         ("experiments/new.py", "from tensorflow import distribute", "uses tf.distribute"),
         ("seer_tf/data/utils.py", "", "is named utils"),
     ],
@@ -76,7 +92,7 @@ def _faults(path: str, source: str) -> Iterator[str]:
     if None in targets:
         yield f"{path} imports by a relative name"
     if _distributes(tree) and not path.startswith(_MAY_DISTRIBUTE):
-        yield f"{path} uses tf.distribute; call distribution.all_reduce"
+        yield f"{path} uses tf.distribute; call collectives.all_reduce"
     if package != "seer_tf" or room == "__init__":
         return
     if room not in _MAY_IMPORT:
@@ -84,8 +100,10 @@ def _faults(path: str, source: str) -> Iterator[str]:
     for target in filter(None, targets):
         top, _, rest = target.partition(".")
         other = rest.partition(".")[0]
-        if top in ("experiments", "benchmarks", "tests") or target.startswith("absl.flags"):
+        if top in ("experiments", "benchmarks", "tests") or (room != "cli" and target.startswith("absl.flags")):
             yield f"{path} imports {target}"
+        elif room == other == "methods" and rest.split(".")[1:2] not in ([], path.split("/")[2:3]):
+            yield f"{path} imports another method, {target}"
         elif top == "seer_tf" and other not in {"", room} | _MAY_IMPORT.get(room, set()):
             yield f"{path} imports {target}"
 

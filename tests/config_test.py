@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from seer_tf import config as configs
-from seer_tf import finetune_config
 from seer_tf.config import BaseConfig, Config
 from seer_tf.errors import InputError
-from seer_tf.finetune_config import FinetuneConfig
-from seer_tf.recipes import RECIPES, recipe
+from seer_tf.finetuning import config as finetune_config
+from seer_tf.finetuning.config import FinetuneConfig
+from seer_tf.pretraining.recipes import RECIPES, recipe
 
 
 def test_override_reads_by_type() -> None:

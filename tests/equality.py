@@ -4,11 +4,12 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.config import Config
+from seer_tf.methods.swav.gradients import at_once, in_micro_batches
+from seer_tf.methods.swav.state import TrainState
+from seer_tf.methods.swav.step import train_step
 from seer_tf.optimizers.lars import LARS
-from seer_tf.train.gradients import at_once, in_micro_batches
-from seer_tf.train.moving_statistics import MovingStatistics
-from seer_tf.train.state import TrainState
-from seer_tf.train.step import reduced, train_step
+from seer_tf.training.moving_statistics import MovingStatistics
+from seer_tf.training.step import reduced
 from tests.small_networks import one_stage_model, random_crops, shared_out, small_config, small_model
 
 NUM_IMAGES, NUM_STEPS = 8, 5

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.train.state import TrainState
-from seer_tf.train.step import train_step, watched
+from seer_tf.methods.swav.state import TrainState
+from seer_tf.methods.swav.step import train_step
+from seer_tf.training.step import watched
 from tests.small_networks import random_crops, shared_out, small_config, small_model
 
 #: What happens to the images of the last replica, or to the loss scale, in each of the steps.

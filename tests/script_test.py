@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-_ROOT = pathlib.Path(__file__).parent.parent
+from tests.places import ROOT
 
 # Answers `-c ...` (am I supported?), `-m venv DIR` and `-m pip ...`; of anything else it prints the arguments.
 _INTERPRETER = """#!/usr/bin/env bash
@@ -28,9 +28,9 @@ class _Checkout:
         self.notes = folder / "notes"
         self.interpreter = folder / "python3.12"
         self.root.mkdir()
-        shutil.copytree(_ROOT / "script", self.root / "script")
+        shutil.copytree(ROOT / "script", self.root / "script")
         for name in ("pyproject.toml", "setup.cfg", "constraints.txt"):
-            shutil.copy(_ROOT / name, self.root)
+            shutil.copy(ROOT / name, self.root)
         self.make_interpreter()
 
     def make_interpreter(self, unsupported: int = 0) -> None:

@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from seer_tf import config as configs
 from seer_tf.config import Config
-from seer_tf.models import RegNetY, SwavHead, SwavModel
+from seer_tf.methods.swav.model import SwavModel
+from seer_tf.models import RegNetY, SwavHead
+from seer_tf.models.backbones.regnet.design import RegNetDesign
 from seer_tf.models.layers import BatchNormalization, Conv2D
-from seer_tf.models.regnet_design import RegNetDesign
-from seer_tf.recipes import recipe
+from seer_tf.pretraining.recipes import recipe
 
 
 @keras.saving.register_keras_serializable(package="tests")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-_ROOT = pathlib.Path(__file__).parent.parent
+from tests.places import ROOT
 
 
 def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_seconds: float = 120) -> list[str]:
@@ -43,7 +43,7 @@ def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_secon
             cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
             worker = subprocess.Popen(
                 [sys.executable, "-c", code, *arguments],
-                cwd=_ROOT,
+                cwd=ROOT,
                 env={**os.environ, "TF_CONFIG": json.dumps(cluster), "CUDA_VISIBLE_DEVICES": "-1"},
                 stdout=outputs[index],
                 stderr=errors[index],
@@ -82,7 +82,7 @@ def two_commands(
             own = [f"--workers={workers}", f"--worker_index={index}", "--meeting_seconds=60"]
             worker = subprocess.Popen(
                 [sys.executable, binary, *own, *flags, *more],  # the last of a flag counts
-                cwd=_ROOT,
+                cwd=ROOT,
                 env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
                 stdout=stack.enter_context(open(folder / f"{index}.txt", "w")),
                 stderr=subprocess.STDOUT,

@@ -1,1 +1,1 @@
-"""What the features are worth: k-NN and a linear probe, beside the plainest features of pixels."""
+"""What features are worth: protocols, results, and the published numbers beside them."""

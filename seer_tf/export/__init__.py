@@ -1,1 +1,1 @@
-"""The trained backbone as files that need TensorFlow alone."""
+"""Trained networks as files that need TensorFlow alone."""

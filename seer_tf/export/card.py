@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 import seer_tf
-from seer_tf.export.network import Network
+from seer_tf.networks.network import Network
 
 # S evaluation size
 _MEANINGS = {

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.export.formats import Format
-from seer_tf.export.network import Network
+from seer_tf.export.registry import Format
+from seer_tf.networks.network import Network
 
 _READERS = Path(__file__).parent / "readers"
 

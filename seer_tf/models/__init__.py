@@ -1,4 +1,4 @@
-"""Networks: the RegNetY backbone, SwAV's head, and both as one model.
+"""Networks: backbones, heads, and what stands on them for a task.
 
 Start here: `backbone("400MF")` is a Keras model of feature maps with fresh weights, `load_backbone("model.keras")` one
 with the weights of a converted checkpoint, and `pooled(backbone)` one of feature vectors.
@@ -9,22 +9,18 @@ import os
 import keras
 
 from seer_tf.errors import InputError
+from seer_tf.models.backbones.regnet.network import RegNetY, build_backbone, pooled
 from seer_tf.models.encoder import Encoder
-from seer_tf.models.regnet import RegNetY, build_backbone, pooled
-from seer_tf.models.swav_head import SwavHead
-from seer_tf.models.swav_model import SwavModel, build_swav_model, unflatten
+from seer_tf.models.heads.swav_head import SwavHead
 
 __all__ = [
     "Encoder",
     "RegNetY",
     "SwavHead",
-    "SwavModel",
     "backbone",
     "build_backbone",
-    "build_swav_model",
     "load_backbone",
     "pooled",
-    "unflatten",
 ]
 
 

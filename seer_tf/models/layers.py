@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from seer_tf import distribution
+from seer_tf.distributed import collectives
 from seer_tf.models.remat import BatchStatistics
 
 # On CPUs, oneDNN's batch norm in bfloat16 is a general one, slower than that in float32 with both casts, unless the
@@ -238,7 +238,7 @@ class BatchNormalization(keras.layers.Layer):
         x = tf.cast(inputs, self.statistics_dtype)
         if training:
             means, variances, unbiased = self._moments(*self._sums(x, statistics))
-            own = distribution.group_id(group_replicas=self.group_replicas) if self.synchronized else 0
+            own = collectives.group_id(group_replicas=self.group_replicas) if self.synchronized else 0
             mean, variance = means[own], variances[own]
             moved_by = tf.reduce_mean(means, axis=0), tf.reduce_mean(unbiased, axis=0)
         else:
@@ -261,9 +261,9 @@ class BatchNormalization(keras.layers.Layer):
         if not self.synchronized:
             sums = sums[None]
         elif known:
-            sums = distribution.all_reduce_in_groups_again(sums, known[1], group_replicas=self.group_replicas)
+            sums = collectives.all_reduce_in_groups_again(sums, known[1], group_replicas=self.group_replicas)
         else:
-            sums = distribution.all_reduce_in_groups(sums, group_replicas=self.group_replicas)
+            sums = collectives.all_reduce_in_groups(sums, group_replicas=self.group_replicas)
         if statistics:
             statistics.of[self.path] = shift, sums
         return shift, sums

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from seer_tf import distribution
+from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 
 
@@ -164,7 +164,7 @@ class LARS(keras.optimizers.Optimizer):
                 new_value = constraints[variable.path](new_value)
             assigned.append((variable.value, tf.where(keep, update.value, tf.cast(new_value, update.value.dtype))))
             assigned.append((self.velocity(variable).value, tf.where(keep, update.velocity, update.new_velocity)))
-        distribution.assign(assigned)
+        collectives.assign(assigned)
         self._iterations.assign_add(tf.cast(finite, self._iterations.dtype))
         return applied
 

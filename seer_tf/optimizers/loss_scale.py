@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from seer_tf import distribution
+from seer_tf.distributed import collectives
 
 _START = 2.0**15
 
@@ -30,8 +30,8 @@ class LossScale:
             doubled_after_steps: good steps in a row after which the factor is doubled.
         """
         self.dynamic, self._doubled_after_steps = dynamic, doubled_after_steps
-        self.value = distribution.shared_variable(_START if dynamic else 1.0, tf.float32, "loss_scale")
-        self.good_steps = distribution.shared_variable(0, tf.int64, "good_steps")
+        self.value = collectives.shared_variable(_START if dynamic else 1.0, tf.float32, "loss_scale")
+        self.good_steps = collectives.shared_variable(0, tf.int64, "good_steps")
 
     def scaled(self, loss: tf.Tensor) -> tf.Tensor:
         """Returns the loss to take gradients of."""

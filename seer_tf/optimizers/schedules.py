@@ -15,9 +15,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seer_tf import distribution
 from seer_tf.config import SCHEDULES as KINDS
 from seer_tf.config import ScheduleConfig
+from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 
 _CURVES = tuple(kind for kind in KINDS if kind != "constant_then_halve")
@@ -164,10 +164,10 @@ class ConstantThenHalve(WarmupSchedule):
                 "the mean loss of so many steps no longer decreases; take e.g. 2000"
             )
         self.window_steps = window_steps
-        self._factor = distribution.shared_variable(1.0, tf.float64, "factor")
-        self._lowest_mean = distribution.shared_variable(math.inf, tf.float64, "lowest_mean")
-        self._sum = distribution.shared_variable(0.0, tf.float64, "sum")
-        self._count = distribution.shared_variable(0.0, tf.float64, "count")
+        self._factor = collectives.shared_variable(1.0, tf.float64, "factor")
+        self._lowest_mean = collectives.shared_variable(math.inf, tf.float64, "lowest_mean")
+        self._sum = collectives.shared_variable(0.0, tf.float64, "sum")
+        self._count = collectives.shared_variable(0.0, tf.float64, "count")
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the learning rate of a step, counted from zero, as a float32 scalar."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from seer_tf import distribution
+from seer_tf.distributed import collectives
 
 
 class SGD:
@@ -50,9 +50,9 @@ class SGD:
         self._schedule, self._variables = learning_rate, [variable.value for variable in variables]
         self._momentum, self._nesterov = momentum, nesterov
         self._factors, self._decays = list(factors), list(decays)
-        self.iterations = distribution.shared_variable(0, tf.int64, "iterations")
+        self.iterations = collectives.shared_variable(0, tf.int64, "iterations")
         self.velocities = [
-            distribution.shared_variable(tf.zeros(variable.shape, variable.dtype), variable.dtype, "velocity")
+            collectives.shared_variable(tf.zeros(variable.shape, variable.dtype), variable.dtype, "velocity")
             for variable in self._variables
         ]
 
@@ -76,7 +76,7 @@ class SGD:
             step = gradient + self._momentum * moved if self._nesterov else moved
             value = variable - tf.cast(rate, variable.dtype) * factor * step
             updates += [(variable, tf.where(finite, value, variable)), (velocity, tf.where(finite, moved, velocity))]
-        distribution.assign([*updates, (self.iterations, self.iterations + tf.cast(finite, tf.int64))])
+        collectives.assign([*updates, (self.iterations, self.iterations + tf.cast(finite, tf.int64))])
 
 
 def layer_factors(paths: Sequence[str], *, layer_decay: float) -> list[float]:

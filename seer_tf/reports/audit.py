@@ -6,8 +6,11 @@ import jinja2
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.data import decode, ledger, shards, storage
-from seer_tf.data.audit import DARK_REMEDY, Audit
+from seer_tf.data.images import decode
+from seer_tf.data.shards import ledger
+from seer_tf.data.shards.audit import DARK_REMEDY, Audit
+from seer_tf.data.sources import shards
+from seer_tf.files import storage
 from seer_tf.reports.pictures import data_uri
 
 _NUM_PICTURES = 60

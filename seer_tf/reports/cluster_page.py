@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seer_tf.files.atomic import write_atomically
 from seer_tf.reports.page import render_page
-from seer_tf.whole_file import write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,4 +52,4 @@ def write_cluster_page(
             ("median of those in use", f"{np.median(in_use):,.0f}"),
         ),
     )
-    write_whole(path, page)
+    write_atomically(path, page)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seer_tf.files.atomic import write_atomically
 from seer_tf.reports.learning_curve import learning_curve
 from seer_tf.reports.page import render_page
-from seer_tf.whole_file import write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ def write_demo_report(report: DemoReport, path: str | os.PathLike[str]) -> None:
         report: what to show.
         path: of the HTML file; one that is there is replaced.
     """
-    write_whole(path, render_demo_report(report))
+    write_atomically(path, render_demo_report(report))
 
 
 def render_demo_report(report: DemoReport) -> str:

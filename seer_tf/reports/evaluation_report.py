@@ -4,9 +4,9 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from seer_tf.files.atomic import write_atomically
 from seer_tf.reports.charts import interval_bars, lines
 from seer_tf.reports.page import render_page
-from seer_tf.whole_file import write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,4 +77,4 @@ def write_evaluation_report(
         published=published,
         published_header=published_header,
     )
-    write_whole(path, page)
+    write_atomically(path, page)

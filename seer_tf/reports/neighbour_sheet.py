@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seer_tf.files.atomic import write_atomically
 from seer_tf.reports.page import render_page
-from seer_tf.whole_file import write_whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,4 +44,4 @@ def write_neighbour_sheet(rows: Sequence[SheetRow], path: str | os.PathLike[str]
         title: of the page.
         summary: a sentence on what was searched, and how well.
     """
-    write_whole(path, render_page("neighbour_sheet.html.jinja2", title=title, summary=summary, rows=rows))
+    write_atomically(path, render_page("neighbour_sheet.html.jinja2", title=title, summary=summary, rows=rows))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seer_tf.files.atomic import write_atomically
 from seer_tf.reports.page import render_page
-from seer_tf.whole_file import write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,4 +53,4 @@ def write_prediction_sheet(
         title: of the page.
         summary: a sentence below it.
     """
-    write_whole(path, render_page("prediction_sheet.html.jinja2", title=title, summary=summary, images=images))
+    write_atomically(path, render_page("prediction_sheet.html.jinja2", title=title, summary=summary, images=images))

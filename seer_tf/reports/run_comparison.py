@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from seer_tf import config as configs
 from seer_tf.config import Config
+from seer_tf.files.atomic import write_atomically
 from seer_tf.reports.curves import Curves, read_curves
 from seer_tf.reports.page import render_page
 from seer_tf.reports.reference_band import COMPARED, Verdict, band
-from seer_tf.train.run_directory import RunDirectory
-from seer_tf.whole_file import write_whole
+from seer_tf.training.run_directory import RunDirectory
 
 # Of one brightness, and told apart by people who do not see red and green alike (Okabe and Ito).
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -90,7 +90,7 @@ def write_comparison(
     verdicts: Sequence[Verdict] = (),
 ) -> None:
     """Writes the page that `render` returns, whole or not at all."""
-    write_whole(path, render(runs, references, verdicts))
+    write_atomically(path, render(runs, references, verdicts))
 
 
 def chart(name: str, runs: Sequence[Run], references: Sequence[Curves]) -> str:

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from benchmarks import scaling
 from benchmarks.__main__ import run
-from benchmarks.comparison import Case
-from benchmarks.growth import Growth, measure
-from benchmarks.settings import Settings
+from benchmarks.harness.comparison import Case
+from benchmarks.harness.growth import Growth, measure
+from benchmarks.harness.settings import Settings
+from benchmarks.suite import scaling
 from seer_tf.errors import InputError
 
 #: Of each benchmark the title of a case that is soon done.

@@ -14,12 +14,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from seer_tf.export.formats import FORMATS
-from seer_tf.export.saved_model import write_saved_model
+from seer_tf.export.registry import FORMATS
+from seer_tf.export.writers.saved_model import write_saved_model
 from seer_tf.models import RegNetY
 from tests.export.tiny_network import SIZE_PX, tiny_network
+from tests.places import DOCS
 
-_PAGE = (Path(__file__).parents[2] / "docs" / "downstream.md").read_text("utf-8")
+_PAGE = (DOCS / "downstream.md").read_text("utf-8")
 _BLOCKS = re.findall(r"```python\n(.*?)```", _PAGE, re.DOTALL)
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from seer_tf.data import synthetic
+from seer_tf.data.sources import builtin
+from tests.places import ROOT
 
-_ROOT = Path(__file__).parents[2]
 _COMMANDS = [
     line.strip().removeprefix(".venv/bin/")
-    for line in (_ROOT / "docs" / "first_hour.md").read_text("utf-8").splitlines()
+    for line in (ROOT / "docs" / "first_hour.md").read_text("utf-8").splitlines()
     if line.startswith("    .venv/bin/")
 ]
 # So that the run is short; a rehearsal and its length are tested by the first of the tests.
@@ -74,7 +74,7 @@ def _run(place: Path, command: str, *, shorten: bool = True) -> subprocess.Compl
     if "--recipe=auto" in arguments and shorten:
         arguments += _SHORTER
     result = subprocess.run(
-        [sys.executable, str(_ROOT / program), *arguments], cwd=place, capture_output=True, text=True, timeout=900
+        [sys.executable, str(ROOT / program), *arguments], cwd=place, capture_output=True, text=True, timeout=900
     )
     assert result.returncode == 0, f"{command}\n{result.stderr[-2000:]}"
     return result
@@ -110,7 +110,7 @@ def _until_seconds(seconds: float) -> Iterator[None]:
 
 def _write(split: str, numbers: range, directory: Path, *, classes: bool) -> None:
     for number in numbers:
-        encoded, label = synthetic.render_image(split, number)
-        folder = directory / (synthetic.class_names[label] if classes else "")
+        encoded, label = builtin.render_image(split, number)
+        folder = directory / (builtin.class_names[label] if classes else "")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number}.jpg").write_bytes(encoded)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from seer_tf.data.decode import exif_orientation
+from seer_tf.data.images.decode import exif_orientation
 from seer_tf.export.exif import jpeg_orientation
 from tests.real_images import REAL_IMAGES, needs_real_images
 

@@ -6,11 +6,12 @@ import keras
 import numpy as np
 from PIL import Image
 
-from seer_tf.data.folder import FolderSource
-from seer_tf.data.transform import Transform
-from seer_tf.export.network import Network
-from seer_tf.models import RegNetY, SwavHead, published
-from seer_tf.models.regnet_design import RegNetDesign
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.sources.folder import FolderSource
+from seer_tf.models import RegNetY, SwavHead
+from seer_tf.models.backbones.regnet import published
+from seer_tf.models.backbones.regnet.design import RegNetDesign
+from seer_tf.networks.network import Network
 
 SIZE_PX = 32
 NUM_FEATURES, NUM_EMBEDDING, NUM_PROTOTYPES = 32, 8, 12

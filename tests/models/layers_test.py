@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seer_tf import distribution
+from seer_tf.distributed import collectives
 from seer_tf.models import layers
 from seer_tf.models.layers import BatchNormalization, Conv2D, SqueezeExcitation
+from tests.places import ROOT
 from tests.references.regnet import convolve
 from tests.replicas import replicas, two_replicas
 
@@ -131,7 +131,7 @@ for dtype in ("float32", "bfloat16", "float16", "float64"):
 def test_grouped_convolution_trains_in_every_dtype_without_one_dnn() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _TRAIN_EVERY_DTYPE],
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -260,20 +260,20 @@ def test_a_group_of_replicas_equals_one_replica_of_its_batch(
         moved.append((alone.moving_mean.numpy(), alone.moving_variance.numpy()))
 
     reductions = []
-    all_reduce = distribution.all_reduce
+    all_reduce = collectives.all_reduce
 
     def counted_all_reduce(x: tf.Tensor) -> tf.Tensor:
         reductions.append(x.shape)
         return all_reduce(x)
 
-    monkeypatch.setattr(distribution, "all_reduce", counted_all_reduce)
+    monkeypatch.setattr(collectives, "all_reduce", counted_all_reduce)
     strategy = replicas(num_replicas)
     with strategy.scope():
         layer = build(group_replicas=group_replicas)
 
     @tf.function
     def step() -> list[tf.Tensor]:
-        own = distribution.replica_id()
+        own = collectives.replica_id()
         return _outputs_and_gradients(layer, tf.gather(tf.constant(batches), own), tf.gather(upstreams, own))
 
     by_replica = [strategy.experimental_local_results(result) for result in strategy.run(step)]
@@ -297,7 +297,7 @@ def test_replicas_that_are_not_synchronised_keep_to_themselves() -> None:
 
     @tf.function
     def step() -> tf.Tensor:
-        return layer(tf.fill([4, 2], tf.cast(distribution.replica_id(), tf.float32)), training=True)
+        return layer(tf.fill([4, 2], tf.cast(collectives.replica_id(), tf.float32)), training=True)
 
     strategy.run(step)
     copies = strategy.experimental_local_results(layer.moving_mean.value)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seer_tf import distribution, models
+from seer_tf import models
+from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
+from seer_tf.models.backbones.regnet.design import RegNetDesign
 from seer_tf.models.layers import Conv2D
-from seer_tf.models.regnet_design import RegNetDesign
 from seer_tf.models.remat import Recomputed
 from tests.replicas import two_replicas
 
@@ -57,7 +58,7 @@ def _step(kind: str, dtype: str, sides: tuple[int, ...], num_replicas: int) -> S
 
     def step() -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
-            own = (tf.gather(group, distribution.replica_id()) for group in crops)
+            own = (tf.gather(group, collectives.replica_id()) for group in crops)
             pooled = [tf.reduce_mean(network(images, training=True), [1, 2]) for images in own]
             loss = tf.reduce_mean(tf.square(tf.cast(tf.concat(pooled, 0), network.variable_dtype)))
         gradients = tape.gradient(loss, network.trainable_variables)

@@ -13,10 +13,11 @@ from seer_tf.config import ScheduleConfig
 from seer_tf.errors import InputError
 from seer_tf.optimizers.lars import LARS
 from seer_tf.optimizers.schedules import learning_rate_schedule
+from tests import places
 from tests.references import lars as oracle
 from tests.replicas import two_replicas
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "lars.npz")
+GOLDEN = np.load(places.GOLDEN / "lars.npz")
 SHAPES = ((3, 3, 2, 4), (4,), (5, 3))
 
 Gradients = list[tf.Tensor]

@@ -3,14 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from seer_tf import distribution
+from seer_tf.distributed import collectives
 from seer_tf.optimizers.loss_scale import LossScale
 
 
 def after(scale: LossScale, *finite: bool) -> list[float]:
     values = []
     for each in finite:
-        distribution.assign(scale.updates(tf.constant(each)))
+        collectives.assign(scale.updates(tf.constant(each)))
         values.append(scale.value.numpy() / 2**15)
     return values
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seer_tf import distribution
 from seer_tf.config import ScheduleConfig
+from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 from seer_tf.optimizers.schedules import KINDS, learning_rate_schedule, scaled_learning_rate
 from tests.references import schedules as oracle
@@ -71,7 +71,7 @@ def rates_by_loss(losses: np.ndarray, *, warmup_steps: int, window_steps: int, f
     @tf.function
     def step(number: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:
         rate = schedule(number)
-        distribution.assign(schedule.observed(number, loss))
+        collectives.assign(schedule.observed(number, loss))
         return rate
 
     return np.array([step(tf.constant(number), tf.constant(loss)) for number, loss in enumerate(losses)])

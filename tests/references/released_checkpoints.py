@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import transformers
 
-from seer_tf.models.regnet_design import RegNetDesign
+from seer_tf.models.backbones.regnet.design import RegNetDesign
 
 State = dict[str, torch.Tensor]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from seer_tf.recipes import recipe
+from seer_tf.methods.swav import metrics
+from seer_tf.pretraining.recipes import recipe
 from seer_tf.reports.learning_curve import RELATIVE_LOSS, learning_curve, read_scalars
-from seer_tf.train import measurements
-from seer_tf.train.summaries import Summaries
+from seer_tf.training.tensorboard import Summaries
 
 
 def test_a_run_that_was_continued_reads_as_one_curve(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_every_step_of_a_long_run_is_read(tmp_path: Path) -> None:
 
 def test_the_tag_is_the_one_that_runs_write(tmp_path: Path) -> None:
     """Fails if training renames it."""
-    Summaries(tmp_path, recipe("debug_tiny")).numbers(5, {measurements.RELATIVE_LOSS: 0.5})
+    Summaries(tmp_path, recipe("debug_tiny")).numbers(5, {metrics.RELATIVE_LOSS: 0.5})
     assert read_scalars(tmp_path, RELATIVE_LOSS) == [(5, 0.5)]
 
 

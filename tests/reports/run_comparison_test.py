@@ -8,11 +8,11 @@ import pytest
 
 from seer_tf import config as configs
 from seer_tf.errors import InputError
-from seer_tf.recipes import recipe
+from seer_tf.pretraining.recipes import recipe
 from seer_tf.reports.curves import read_curves
 from seer_tf.reports.reference_band import band, judge, read_references
 from seer_tf.reports.run_comparison import Run, config_differences, render
-from seer_tf.train.summaries import Summaries
+from seer_tf.training.tensorboard import Summaries
 
 LOSS = "loss/relative_to_ln_K"
 

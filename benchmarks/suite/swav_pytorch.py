@@ -1,0 +1,74 @@
+"""Does it learn as the original does? The same run by seer_tf and by SwAV in PyTorch, from the same crops in files.
+
+    python -m benchmarks.suite.swav_pytorch --data=folder:unlabelled --train_data=folder:train --test_data=folder:test
+        --set=run.examine_every_steps=250 --output=DIR
+
+A seed decides on the initial weights, which are ours carried over, and on the crops. Both make `run.log_every_steps`
+steps in turn; every `run.examine_every_steps` the features of both are classified by the same k-NN, in our network,
+into which the peer's weights are read back. DIR/seed-S holds crops and `contest.json`: a seed that is there is not run
+again. At the end come tables and DIR/curves.png of all seeds, and in DIR/reference the peer's losses, for
+`compare_runs`. Algorithm and schedule of the peer are written from the paper and its released script
+(`torch_swav.py`); the network is that of transformers.
+
+In float32 the losses part after a few steps, as PyTorch's own do when the last bits of the weights are changed. With
+--set=run.precision=float64, in a DIR of its own, they show that both do the same.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import json
+from pathlib import Path
+
+from absl import flags
+
+from benchmarks.harness.machine import machine
+from benchmarks.suite.crop_files import CropFiles
+from benchmarks.suite.head_to_head import head_to_head
+from benchmarks.suite.head_to_head_report import draw, tables, write_references
+from benchmarks.suite.labelled_bank import LabelledBank
+from seer_tf import config as configs
+from seer_tf.cli import command
+from seer_tf.data.sources.registry import GRAMMAR, open_source
+from seer_tf.files.atomic import write_atomically
+from seer_tf.pretraining.recipes import recipe
+from seer_tf.pretraining.task import check_fit
+from seer_tf.training.run_directory import RunDirectory
+
+RECIPE = flags.DEFINE_string("recipe", "cifar10_small", "Config of the run.")
+DATA = flags.DEFINE_string("data", None, f"Images to train on: {GRAMMAR}.", required=True)
+TRAIN_DATA = flags.DEFINE_string("train_data", None, "Labelled images, the bank of the k-NN.", required=True)
+TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to classify.", required=True)
+SET = flags.DEFINE_multi_string("set", [], "Replaces a field of the config: section.field=value.")
+SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of weights and crops.")
+OUTPUT = flags.DEFINE_string("output", None, "Directory for crops, numbers and picture.", required=True)
+
+
+def main() -> None:
+    """Runs the command."""
+    assignments = [*SET.value, f"data.source={DATA.value}"]
+    config = configs.validate(configs.override(recipe(RECIPE.value), assignments))
+    source = open_source(config.data.source)
+    check_fit(config, source, num_replicas=1)
+    bank, results = None, []
+    for seed in SEEDS.value:
+        of_seed = configs.override(config, [f"run.seed={seed}"])
+        directory = RunDirectory(Path(OUTPUT.value) / f"seed-{seed}")
+        written = directory.path / "contest.json"
+        with directory.claimed(of_seed):
+            if not written.exists():
+                bank = bank or LabelledBank(
+                    open_source(TRAIN_DATA.value), open_source(TEST_DATA.value), config.crops.sizes_px[0]
+                )
+                before, files = machine(), CropFiles.of(of_seed, source, directory.path)
+                found = {"seed": int(seed), "machine": before, **head_to_head(of_seed, files, bank)}
+                write_atomically(written, json.dumps(found) + "\n")
+        results.append(json.loads(written.read_text()))
+    print(tables(results, config))
+    draw(results, config, Path(OUTPUT.value) / "curves.png")
+    write_references(results, config, Path(OUTPUT.value) / "reference")
+
+
+if __name__ == "__main__":
+    command.run(main)

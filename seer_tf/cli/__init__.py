@@ -1,0 +1,1 @@
+"""The commands: absl flags, and the calls into the library that they stand for."""

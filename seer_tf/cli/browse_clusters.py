@@ -1,0 +1,76 @@
+"""Writes the cluster and score of every image as a Parquet table, and a page of the clusters to browse."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from seer_tf.data.images.decode import decode_image, exif_orientation
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.pipelines.evaluation import images_dataset
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.registry import open_source
+from seer_tf.evaluation.protocols.clusters import Assign, Clusters, assign_clusters, neighbours
+from seer_tf.export.directory import new_directory
+from seer_tf.files.atomic import check_directory
+from seer_tf.networks.load import load_network
+from seer_tf.networks.network import Network
+from seer_tf.reports.cluster_page import ClusterPictures, write_cluster_page
+
+MODEL = flags.DEFINE_string(
+    "model", None, "A run, one of its checkpoints, or what convert_checkpoint.py wrote.", required=True
+)
+DATA = flags.DEFINE_string("data", None, "Images to put into clusters, e.g. folder:DIR.", required=True)
+OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist.", required=True)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
+NUM_CLUSTERS = flags.DEFINE_integer("num_clusters", 200, "Clusters on the page, the largest.", lower_bound=1)
+NUM_TYPICAL = flags.DEFINE_integer("num_typical", 8, "Images shown of each.", lower_bound=1)
+
+_NUM_NEIGHBOURS = 6
+_SHOWN = Transform(128)  # the network's own square may be too small to look at
+
+
+def main() -> None:
+    """Runs the command."""
+    check_directory(OUTPUT.value)
+    network = load_network(MODEL.value).selected("prototypes")
+    prototypes = network.prototypes  # [K, D]
+    source = open_source(DATA.value)
+    with new_directory(OUTPUT.value) as directory:
+        clusters = assign_clusters(
+            _assign(network),
+            images_dataset(source, network.transform, batch_size=BATCH_SIZE.value),
+            source.ids,
+            directory / "clusters.parquet",
+            num_clusters=len(prototypes),
+            num_typical=NUM_TYPICAL.value,
+        )
+        shown = list(_pictures(source, clusters, prototypes))
+        write_cluster_page(shown, clusters.sizes, directory / "clusters.html", title=f"Clusters of {DATA.value}")
+    print(f"{source.num_images} images in {np.count_nonzero(clusters.sizes)} of {len(prototypes)} clusters")
+    print(f"Table:  {Path(OUTPUT.value, 'clusters.parquet')}")
+    print(f"Page:   {Path(OUTPUT.value, 'clusters.html')}")
+
+
+def _assign(network: Network) -> Assign:
+    @tf.function(input_signature=[tf.TensorSpec([None, network.size_px, network.size_px, 3], tf.uint8)])
+    def assign(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = network.on_images(images, training=False)
+        return outputs["cluster"], outputs["cluster_score"]
+
+    return assign
+
+
+def _pictures(source: Source, clusters: Clusters, prototypes: np.ndarray) -> Iterator[ClusterPictures]:
+    """Yields the largest clusters with the central squares of their images."""
+    largest = clusters.largest(NUM_CLUSTERS.value)
+    near = neighbours(prototypes, largest, clusters.sizes, _NUM_NEIGHBOURS)
+    for cluster, others in zip(largest, near.tolist(), strict=True):
+        typical = []
+        for number in clusters.typical(cluster):
+            encoded = source.read(number)
+            image = decode_image(tf.constant(encoded), exif_orientation(encoded))
+            typical.append((source.ids[number], _SHOWN(image).numpy()))
+        yield ClusterPictures(cluster, int(clusters.sizes[cluster]), typical, others)

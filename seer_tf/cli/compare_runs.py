@@ -1,0 +1,50 @@
+"""Compares runs: prints in which fields their configs differ, and lays their curves over each other on one page.
+
+python experiments/compare_runs.py RUN [RUN ...] [--reference=NAME] --output=comparison.html
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from seer_tf.errors import InputError
+from seer_tf.files.atomic import check_file
+from seer_tf.reports.reference_band import Verdict, judge, read_references
+from seer_tf.reports.run_comparison import Run, config_differences, read_run, write_comparison
+
+RUNS = flags.DEFINE_multi_string("run", [], "Directory of a run, or a file of its --log_json. Repeatable.")
+POSITIONAL = RUNS
+REFERENCE = flags.DEFINE_string("reference", None, "Recipe whose reference runs the first run is held against.")
+OUTPUT = flags.DEFINE_string("output", "comparison.html", "HTML file to write.")
+
+_REFERENCES = Path(__file__).parents[1] / "docs" / "reference_runs"
+
+
+def main() -> None:
+    """Runs the command."""
+    if not RUNS.value:
+        raise InputError("name one run or more, e.g. compare_runs.py RUN_A RUN_B")
+    check_file(OUTPUT.value)
+    runs = [read_run(place) for place in RUNS.value]
+    references = read_references(_REFERENCES, REFERENCE.value) if REFERENCE.value else []
+    verdicts = judge(runs[0].curves, references) if references else []
+    _print_differences(runs)
+    _print_verdicts(runs[0], verdicts)
+    write_comparison(OUTPUT.value, runs, references, verdicts)
+    print(f"{OUTPUT.value}: written")
+
+
+def _print_differences(runs: list[Run]) -> None:
+    for field, values in config_differences(runs):
+        print(f"{field}: {', '.join(values)}")
+
+
+def _print_verdicts(run: Run, verdicts: list[Verdict]) -> None:
+    for verdict in verdicts:
+        print(f"{verdict.name}: {verdict.num_inside} of {verdict.num_steps} steps inside the band", end="")
+        if verdict.first_outside:
+            print("; at step {} it is {:.3g}, the band {:.3g} to {:.3g}".format(*verdict.first_outside), end="")
+        print()
+    if verdicts:
+        outside = [verdict.name for verdict in verdicts if not verdict.is_inside]
+        print(f"{run.name} is {'outside the band in ' + ', '.join(outside) if outside else 'inside the band'}")

@@ -1,0 +1,218 @@
+"""What the demo finds out about its run: accuracies, neighbours, prototypes, and the report made of them."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.cli.demo_images import Part, pictures
+from seer_tf.config import Config
+from seer_tf.data.augment.multicrop import multicrop
+from seer_tf.data.sources.base import Source
+from seer_tf.evaluation.features.extract import ImageFeatures, image_features, prototype_scores
+from seer_tf.evaluation.features.labelled import matched_labels, source_features
+from seer_tf.evaluation.features.pixels import color_histogram, thumbnail
+from seer_tf.evaluation.protocols.knn import knn_accuracy, nearest
+from seer_tf.evaluation.protocols.linear_probe import linear_probe
+from seer_tf.methods.swav.diagnostics import rank_me
+from seer_tf.networks.pretrained import load_model
+from seer_tf.reports.demo_report import Accuracy, DemoReport, Neighbours, Prototype
+from seer_tf.reports.learning_curve import RELATIVE_LOSS, read_scalars
+from seer_tf.training.run_directory import RunDirectory
+
+_MAX_TRAIN_IMAGES, _MAX_TEST_IMAGES = 10_000, 2_000
+_K = 20
+_BATCH_SIZE = 128
+_NUM_QUERIES, _NUM_NEIGHBOURS = 8, 6
+_NUM_PROTOTYPES, _IMAGES_PER_PROTOTYPE = 8, 8
+_NUM_CROPPED_IMAGES = 6
+_AFTER, _BEFORE = "the pretrained network", "the same, untrained"
+
+Labels = tuple[Sequence[str], np.ndarray, np.ndarray]
+"""Class names, labels of the bank int64 [N], labels of the queries int64 [Q]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """All numbers and images of the report.
+
+    Attributes:
+        config: of the run.
+        num_train: images that the evaluation took for training.
+        num_test: images that the accuracies, if any, are read on.
+        num_parameters: of the backbone.
+        accuracies: the table; empty without labels.
+        learning_curve: (step, loss / ln K).
+        rank_me_before: effective dimensions of the untrained network's features.
+        rank_me_after: of the pretrained network's.
+        prototypes_in_use: share of the prototypes that are the best one of some image.
+        crops: images with their crops.
+        neighbours: queries with their nearest images.
+        prototypes: the most used ones.
+    """
+
+    config: Config
+    num_train: int
+    num_test: int
+    num_parameters: int
+    accuracies: Sequence[Accuracy]
+    learning_curve: Sequence[tuple[int, float]]
+    rank_me_before: float
+    rank_me_after: float
+    prototypes_in_use: float
+    crops: Sequence[Sequence[np.ndarray]]
+    neighbours: Sequence[Neighbours]
+    prototypes: Sequence[Prototype]
+
+    def table(self) -> str:
+        """Returns the accuracies, or without labels the label-free figures, as lines of text."""
+        if not self.accuracies:
+            return "\n".join(f"{name}: {value}" for name, value in self._figures())
+        lines = [f"{'features':32}{'k-NN %':>8}{'linear probe %':>16}"]
+        lines += [f"{row.features:32}{100 * row.knn:8.1f}{100 * row.linear_probe:16.1f}" for row in self.accuracies]
+        return "\n".join(lines)
+
+    def numbers(self) -> dict[str, Any]:
+        """Returns what can be compared between demos."""
+        return {
+            "accuracies": [dataclasses.asdict(row) for row in self.accuracies],
+            "relative_loss": self.learning_curve[-1][1] if self.learning_curve else None,
+            "prototypes_in_use": self.prototypes_in_use,
+            "rank_me": {"before": self.rank_me_before, "after": self.rank_me_after},
+        }
+
+    def report(self, places: Sequence[tuple[str, str]]) -> DemoReport:
+        """Returns the page's contents; `places` says what lies where."""
+        run, batch = self.config.run, self.config.data.global_batch_size
+        return DemoReport(
+            title="What a network learned by looking",
+            summary=(
+                f"A RegNetY with {self.num_parameters / 1e6:.1f} million parameters was pretrained with SwAV on these "
+                f"images alone, without a label: {run.num_steps:,} steps of {batch} images, each seen as "
+                f"{sum(self.config.crops.num)} crops. Then it was compared with the same network before pretraining."
+            ),
+            figures=self._figures(),
+            learning_curve=self.learning_curve,
+            crops=self.crops,
+            neighbours=self.neighbours,
+            prototypes=self.prototypes,
+            accuracies=self.accuracies,
+            accuracy_note=(
+                f"How many of {self.num_test:,} test images are classified right from {self.num_train:,} training "
+                f"images: by a vote of the {min(_K, self.num_train)} nearest, and by a linear classifier on the frozen "
+                "features. Labels serve this comparison only."
+            ),
+            places=places,
+        )
+
+    def _figures(self) -> list[tuple[str, str]]:
+        figures = []
+        if self.accuracies:
+            after, before = self.accuracies[:2]
+            figures.append(("k-NN, before → after", f"{100 * before.knn:.1f} → {100 * after.knn:.1f} %"))
+        if self.learning_curve:
+            figures.append(("loss / ln K at the end", f"{self.learning_curve[-1][1]:.3f}"))
+        num_prototypes = self.config.head.num_prototypes
+        figures.append(("prototypes in use", f"{round(self.prototypes_in_use * num_prototypes)} of {num_prototypes}"))
+        figures.append(("RankMe, before → after", f"{self.rank_me_before:.1f} → {self.rank_me_after:.1f}"))
+        return figures
+
+
+def findings(directory: RunDirectory, train: Source, test: Source | None) -> Findings:
+    """Compares the pretrained network of a run with the untrained one and with features of pixels.
+
+    Args:
+        directory: of the run.
+        train: the images that it was pretrained on.
+        test: labelled images held out, or None where there are no labels.
+    """
+    config, pretrained = load_model(directory.path)
+    _, untrained = load_model(directory.path, untrained=True)
+    bank, queries = _bank_and_queries(train, test)
+    labels = None if test is None else matched_labels(bank, queries)
+    methods: dict[str, ImageFeatures] = {_AFTER: image_features(pretrained), _BEFORE: image_features(untrained)}
+    if labels is not None:
+        methods |= {"colour histograms": color_histogram, "thumbnails of 8 x 8 pixels": thumbnail}
+    extracted = functools.partial(source_features, size_px=config.crops.sizes_px[0], batch_size=_BATCH_SIZE)
+    features = {
+        name: (extracted(method, bank, label=f"{name}: bank"), extracted(method, queries, label=f"{name}: queries"))
+        for name, method in methods.items()
+    }
+    scores = extracted(prototype_scores(pretrained), bank, label="prototype scores")  # [N, K]
+    return Findings(
+        config=config,
+        num_train=bank.num_images,
+        num_test=queries.num_images,
+        num_parameters=pretrained.backbone.count_params(),
+        accuracies=[] if labels is None else [_accuracy(name, *pair, labels) for name, pair in features.items()],
+        learning_curve=read_scalars(directory.tensorboard, RELATIVE_LOSS),
+        rank_me_before=float(rank_me(features[_BEFORE][0])),
+        rank_me_after=float(rank_me(features[_AFTER][0])),
+        prototypes_in_use=len(np.unique(scores.argmax(axis=1))) / scores.shape[1],
+        crops=_crops(config, bank),
+        neighbours=_neighbours((features[_BEFORE], features[_AFTER]), bank, queries, labels),
+        prototypes=_prototypes(scores, bank),
+    )
+
+
+def _bank_and_queries(train: Source, test: Source | None) -> tuple[Part, Part]:
+    """Returns as many images as a demo's evaluation has time for; shards are shuffled, so the first will do.
+
+    Without labels the queries are a few training images, which the bank then leaves out.
+    """
+    if test is None:
+        queries, first = Part(train, np.arange(_NUM_QUERIES)), _NUM_QUERIES
+    else:
+        queries, first = Part(test, np.arange(min(test.num_images, _MAX_TEST_IMAGES))), 0
+    return Part(train, np.arange(first, min(train.num_images, _MAX_TRAIN_IMAGES))), queries
+
+
+def _accuracy(name: str, bank: np.ndarray, queries: np.ndarray, labels: Labels) -> Accuracy:
+    class_names, bank_labels, query_labels = labels
+    k = min(_K, len(bank))
+    knn = knn_accuracy(bank, bank_labels, queries, query_labels, num_classes=len(class_names), ks=[k])
+    return Accuracy(name, knn[k], linear_probe(bank, bank_labels, queries, query_labels).top1)
+
+
+def _neighbours(
+    sides: Sequence[tuple[np.ndarray, np.ndarray]], bank: Source, queries: Source, labels: Labels | None
+) -> list[Neighbours]:
+    """Looks up the nearest images of a few queries, before and after; of as many classes as there are."""
+    chosen = np.arange(queries.num_images) if labels is None else _one_of_each_class_first(labels[2])
+    chosen = chosen[:_NUM_QUERIES]
+    k = min(_NUM_NEIGHBOURS, bank.num_images)
+    positions = [nearest(side_bank, side_queries[chosen], k)[1] for side_bank, side_queries in sides]  # [q, k] each
+    shown = pictures(Part(queries, chosen))
+    found = [[pictures(Part(bank, row)) for row in side] for side in positions]
+    if labels is None:
+        return [Neighbours(query, *images) for query, *images in zip(shown, *found, strict=True)]
+    class_names, bank_labels, query_labels = labels
+    names = [class_names[label] for label in query_labels[chosen]]
+    right = [(bank_labels[side] == query_labels[chosen, None]).tolist() for side in positions]
+    return [Neighbours(query, *rest) for query, *rest in zip(shown, *found, names, *right, strict=True)]
+
+
+def _one_of_each_class_first(labels: np.ndarray) -> np.ndarray:
+    """Returns all positions: the first of each class, then the second of each, and so on."""
+    ranks = np.array([np.sum(labels[:position] == label) for position, label in enumerate(labels)])
+    return np.lexsort([labels, ranks])
+
+
+def _prototypes(scores: np.ndarray, bank: Source) -> list[Prototype]:
+    """Looks up the images that score highest on the prototypes that are the best one of most images."""
+    share = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]) / len(scores)  # [K]
+    most_used = [number for number in np.argsort(-share, kind="stable")[:_NUM_PROTOTYPES] if share[number] > 0]
+    top = np.argsort(-scores, axis=0, kind="stable")[:_IMAGES_PER_PROTOTYPE]  # [images, K]
+    return [Prototype(int(number), float(share[number]), pictures(Part(bank, top[:, number]))) for number in most_used]
+
+
+def _crops(config: Config, bank: Source) -> list[list[np.ndarray]]:
+    """Cuts a few images as pretraining does; each row an image, then its crops."""
+    rows = []
+    for number, image in enumerate(pictures(Part(bank, np.arange(min(_NUM_CROPPED_IMAGES, bank.num_images))))):
+        groups = multicrop(tf.constant(image), config.crops, tf.constant([config.run.seed, number]))
+        rows.append([image, *(crop for group in groups for crop in group.numpy())])
+    return rows

@@ -1,0 +1,84 @@
+"""The images of the demo: the built-in set or a tree of somebody's own, in a training and a test part."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data.images.decode import decode_image, exif_orientation
+from seer_tf.data.shards.prepare import write_shards
+from seer_tf.data.shards.writer import ShardOptions
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.registry import open_source
+from seer_tf.evaluation.held_out import held_out
+from seer_tf.parallel import LocalRunner, num_cores
+
+_TEST_FRACTION = 0.2
+_MIN_IMAGES_PER_CLASS = 10
+_SHARD_BYTES = 16_000_000
+# The crops are of 32 px: photographs of many megapixels would be decoded again and again only to be shrunk.
+_LONGEST_SIDE_PX = 128
+
+
+def demo_images(directory: str | None) -> tuple[Source, Source | None]:
+    """Opens the images to train on and, where there are labels, those to test on.
+
+    Args:
+        directory: a tree of images; None for the built-in set.
+
+    Returns:
+        Training images, and test images or None. Of a tree in class folders a fifth of each class is held out for the
+        test; with fewer than ten images in some class there is nothing to measure, and the tree counts as unlabelled.
+
+    Raises:
+        InputError: the directory is missing or holds no images.
+    """
+    if directory is None:
+        return open_source("builtin"), open_source("builtin:test")
+    images = open_source(f"folder:{directory}")
+    if images.labels is None or np.bincount(images.labels).min() < _MIN_IMAGES_PER_CLASS:
+        return Part(images, np.arange(images.num_images), labelled=False), None
+    test = held_out(images.labels, _TEST_FRACTION)
+    return Part(images, np.flatnonzero(~test)), Part(images, np.flatnonzero(test))
+
+
+def sharded(source: Source, directory: Path) -> Source:
+    """Writes the images as small shards, says how many were left out, and opens them.
+
+    Args:
+        source: the images.
+        directory: of the shards.
+
+    Raises:
+        InputError: as `write_shards`.
+    """
+    run = LocalRunner(num_cores())
+    audit = write_shards(source, str(directory), ShardOptions(_LONGEST_SIDE_PX), run=run, shard_bytes=_SHARD_BYTES)
+    if audit.num_rejected:
+        print(f"files left out: {audit.num_rejected}, see {directory / 'rejected.tsv'} for the reasons")
+    return open_source(f"shards:{directory}")
+
+
+class Part(Source):
+    """Some of the images of a source."""
+
+    def __init__(self, whole: Source, indices: np.ndarray, *, labelled: bool = True) -> None:
+        """`indices` are the images' numbers in `whole`, int [n]."""
+        self._whole, self._indices = whole, indices
+        self.ids = [whole.ids[index] for index in indices]
+        self.class_names = whole.class_names if labelled else None
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Class of each image, int64 [n]; None without classes."""
+        return None if self.class_names is None or self._whole.labels is None else self._whole.labels[self._indices]
+
+    def read(self, index: int) -> bytes:
+        """Returns the encoded bytes of image `index`."""
+        return self._whole.read(int(self._indices[index]))
+
+
+def pictures(source: Source) -> list[np.ndarray]:
+    """Returns the images of a source to look at, uint8 [h, w, 3] each."""
+    encoded = [source.read(index) for index in range(source.num_images)]
+    return [decode_image(tf.constant(image), exif_orientation(image)).numpy() for image in encoded]

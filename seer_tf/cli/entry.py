@@ -1,0 +1,66 @@
+"""Entry points: `seer-tf COMMAND`, `python -m seer_tf.cli COMMAND` and `python experiments/COMMAND.py`."""
+
+import difflib
+import importlib
+import sys
+
+from absl import flags
+
+from seer_tf.cli import command
+
+COMMANDS = {
+    "pretrain": "Pretrain a backbone on images without labels.",
+    "prepare_shards": "Write shuffled, checked shards of images.",
+    "demo": "Pretrain, evaluate and export a small network, and write a report.",
+    "plan_run": "Print parameters, memory, reductions and days of a run.",
+    "check_cluster": "Check that hosts reach each other, and how fast.",
+    "compare_runs": "Show runs side by side on a page.",
+    "extract_features": "Extract features once, for all evaluations.",
+    "knn": "Evaluate features by nearest neighbours.",
+    "linear_probe": "Evaluate features by a linear classifier.",
+    "linear_svm": "Evaluate features by linear SVMs on several labels per image.",
+    "retrieval": "Evaluate features by retrieval, and show neighbours.",
+    "robustness": "Evaluate a classifier on shifted test sets.",
+    "browse_clusters": "Assign images to clusters, as a table and a page.",
+    "finetune": "Fine-tune a network on labelled images.",
+    "finetune_detector": "Fine-tune an object detector.",
+    "report": "Collect evaluations on one page.",
+    "convert_checkpoint": "Convert released SEER weights to Keras.",
+    "export": "Write a network as SavedModel, .keras, LiteRT or ONNX.",
+}
+
+
+def start(name: str) -> None:
+    """Runs a command with the flags of `sys.argv`.
+
+    Only the module of that command is imported, since flags of all modules share one namespace.
+
+    Args:
+        name: A key of `COMMANDS`.
+    """
+    module = importlib.import_module(f"seer_tf.cli.{name}")
+    for flag in flags.FLAGS.get_key_flags_for_module(module):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    sys.modules["__main__"].__doc__ = module.__doc__
+    command.run(module.main, words=getattr(module, "POSITIONAL", None))
+
+
+def main() -> None:
+    """Runs `seer-tf COMMAND [flags]`."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help", "help"):
+        print(_usage())
+        sys.exit(0)
+    if name not in COMMANDS:
+        nearest = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else "seer-tf --help lists them"
+        print(f"error: there is no command {name!r}; {hint}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv = [f"{sys.argv[0]} {name}", *sys.argv[2:]]
+    start(name)
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = (f"  {name.ljust(width)}  {summary}" for name, summary in COMMANDS.items())
+    return "\n".join(["usage: seer-tf COMMAND [flags]; seer-tf COMMAND --help lists the flags", "", *lines])

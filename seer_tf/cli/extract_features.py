@@ -1,0 +1,42 @@
+"""Writes the features of all images of a data set, once, for every evaluation; the same command continues it.
+
+With several workers named (--workers, TF_CONFIG or Slurm) each starts this command and writes its own shards.
+"""
+
+from absl import flags
+
+from seer_tf.cli import feature_flags, strategy_flags
+from seer_tf.data.sources.registry import open_source
+from seer_tf.evaluation.features.shards import SHARD_BYTES, write_features
+from seer_tf.evaluation.features.store import DTYPES, FORMATS
+from seer_tf.files.atomic import check_directory
+
+DATA = flags.DEFINE_string("data", None, "Images, e.g. folder:DIR; labels go along where there are any.", required=True)
+OUTPUT = flags.DEFINE_string("output", None, "Directory to write, or to continue.", required=True)
+FORMAT = flags.DEFINE_enum("format", "npy", FORMATS, "Of the files: arrays, or records of tf.train.Example.")
+DTYPE = flags.DEFINE_enum("dtype", "float16", DTYPES, "Of the numbers.")
+SHARD_MB = flags.DEFINE_integer("shard_mb", SHARD_BYTES // 2**20, "Size of a shard.", lower_bound=1)
+
+flags.adopt_module_key_flags(feature_flags)
+flags.adopt_module_key_flags(strategy_flags)
+
+
+def main() -> None:
+    """Runs the command."""
+    check_directory(OUTPUT.value)
+    source = open_source(DATA.value)
+    cluster = strategy_flags.cluster()
+    extractor = feature_flags.extractor(strategy_flags.NUM_DEVICES.value)
+    write_features(
+        extractor,
+        source,
+        OUTPUT.value,
+        data=DATA.value,
+        file_format=FORMAT.value,
+        dtype=DTYPE.value,
+        shard_bytes=SHARD_MB.value * 2**20,
+        worker=cluster.index if cluster else 0,
+        num_workers=len(cluster.workers) if cluster else 1,
+    )
+    stages = ", ".join(f"{stage} ({pooling.dim:,})" for stage, pooling in extractor.poolings.items())
+    print(f"{OUTPUT.value}: {stages} of {source.num_images:,} images; use it as --train_data=features:{OUTPUT.value}")

@@ -1,0 +1,179 @@
+"""Fine-tunes a network on labelled images and reads its accuracy; the same command again continues where it stopped.
+
+Low-shot is the same with a part of the labels. RUN_DIR/classifier.keras goes into export.py and robustness.py.
+"""
+
+import dataclasses
+import os
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from seer_tf import config as configs
+from seer_tf.cli import command, strategy_flags
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.sources.registry import GRAMMAR
+from seer_tf.distributed.rendezvous import rendezvous
+from seer_tf.distributed.strategy import is_chief, make_strategy
+from seer_tf.errors import InputError
+from seer_tf.evaluation.protocols.classification import among_first, classify
+from seer_tf.evaluation.published_results import FINE_TUNING
+from seer_tf.evaluation.result import HEADER, EvaluationResult, add_to_file, mean_interval
+from seer_tf.finetuning import config as finetune_config
+from seer_tf.finetuning.config import FinetuneConfig
+from seer_tf.finetuning.labelled_images import LabelledImages, labelled_images
+from seer_tf.finetuning.recipes import RECIPES, recipe
+from seer_tf.finetuning.task import check_fit, fine_tune, trained_classifier
+from seer_tf.models.tasks.classifier import ImageClassifier
+from seer_tf.networks.load import CLASSIFIER_FILE, load_network
+from seer_tf.networks.network import Network
+from seer_tf.training.logger import LogOptions
+from seer_tf.training.preemption import lost_workers_named
+from seer_tf.training.run_directory import RunDirectory
+
+RECIPE = flags.DEFINE_string("recipe", None, f"Named config to start from: {', '.join(RECIPES)}.", required=True)
+MODEL = flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file to start from.")
+UNTRAINED = flags.DEFINE_bool("untrained", None, "Takes the same network with fresh weights. [the recipe's]")
+TRAIN_DATA = flags.DEFINE_string("train_data", None, f"Labelled images to learn from: {GRAMMAR}. [the recipe's]")
+TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to read the accuracy on. [the recipe's]")
+RUN_DIR = flags.DEFINE_string("run_dir", None, "Directory of the run, new or to be continued.", required=True)
+FRACTION = flags.DEFINE_float("fraction", None, "Share of each class's images to learn from. [the recipe's]")
+SUBSET_LIST = flags.DEFINE_string("subset_list", None, "File with the names of the images to learn from, one a line.")
+SEED = flags.DEFINE_integer("seed", None, "Seed of subset, weights, order and augmentation. [the recipe's]")
+SET = flags.DEFINE_multi_string("set", [], "Replaces a field: section.field=value. Repeatable.")
+LOG_JSON = flags.DEFINE_string("log_json", None, "File that takes the numbers of the log, one JSON object per line.")
+SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Prints the resolved config and ends.")
+
+flags.adopt_module_key_flags(strategy_flags)
+
+_METRIC = "top-1"
+
+
+def resolved_config() -> FinetuneConfig:
+    """Returns the recipe with all flags applied, checked; its length may still depend on the images."""
+    fields = {
+        "data.train": TRAIN_DATA.value,
+        "data.test": TEST_DATA.value,
+        "data.fraction": FRACTION.value,
+        "data.subset_list": SUBSET_LIST.value,
+        "classifier.untrained": UNTRAINED.value,
+        "run.init_from": MODEL.value,
+        "run.seed": SEED.value,
+    }
+    assignments = [f"{field}={value}" for field, value in fields.items() if value is not None]
+    return finetune_config.validate(configs.override(recipe(RECIPE.value), [*SET.value, *assignments]))
+
+
+def main() -> None:
+    """Runs the command."""
+    config = resolved_config()
+    if SHOW_CONFIG.value:
+        print(configs.to_text(config))
+        return
+    if not config.run.init_from:
+        raise InputError(
+            "--model is missing: a run, a checkpoint, a converted directory or a .keras file to start from"
+        )
+    directory, cluster = RunDirectory(RUN_DIR.value), strategy_flags.cluster()
+    with rendezvous(cluster, timeout_seconds=strategy_flags.MEETING_SECONDS.value) as facts:
+        placement = strategy_flags.placement(cluster)
+        data = labelled_images(config.data, seed=config.run.seed)
+        config = finetune_config.with_length(config, data.train.num_images)
+        check_fit(config, data.train, placement.num_replicas)
+        directory.check(config)
+        facts.update(directory.facts(config, data.train), devices=f"{placement.num_devices}")
+    with lost_workers_named(cluster):
+        if config.run.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        strategy = make_strategy(placement)
+        network = _network(config)
+        if is_chief(strategy) and not directory.holds_a_run():
+            data.check_disjoint()
+        json_file = pathlib.Path(LOG_JSON.value) if LOG_JSON.value else None
+        outcome = fine_tune(
+            config,
+            data.train,
+            data.class_names,
+            network.backbone,
+            network.head,
+            directory,
+            strategy,
+            LogOptions(json_file=json_file),
+        )
+    if outcome.stopped_by is not None:
+        print(f"{outcome.stopped_by}: saved at step {outcome.step} of {config.run.num_steps}; ", end="")
+        print("the same command continues from there", flush=True)
+        sys.exit(command.TRY_AGAIN)
+    if is_chief(strategy):
+        _finish(config, data, network, directory)
+
+
+def _network(config: FinetuneConfig) -> Network:
+    """Returns the network to start from, in the memory of the host.
+
+    Raises:
+        InputError: it cannot be read, or was trained with another normalisation of images than the config's.
+    """
+    with tf.device("CPU:0"):
+        network = load_network(config.run.init_from)
+    if (tuple(network.mean), tuple(network.std)) != (config.crops.mean, config.crops.std):
+        mean, std = (",".join(map(str, values)) for values in (network.mean, network.std))
+        raise InputError(
+            f"{config.run.init_from} was trained with other means of the images: add --set crops.mean={mean} "
+            f"--set crops.std={std}"
+        )
+    return network
+
+
+def _finish(config: FinetuneConfig, data: LabelledImages, network: Network, directory: RunDirectory) -> None:
+    """Writes the classifier, reads its accuracy, and prints and keeps that."""
+    classifier = trained_classifier(config, data.class_names, network.backbone, network.head, directory)
+    _save(classifier, directory.path / CLASSIFIER_FILE)
+    outcome = _outcome(config, data, classify(classifier, data.test))
+    file = directory.path / "evaluations.jsonl"
+    if not file.exists() or outcome.to_json() not in file.read_text("utf-8").splitlines():
+        add_to_file(outcome, file)
+    print(f"{directory.path / CLASSIFIER_FILE}: {config.run.num_steps} steps done, {len(data.class_names)} classes")
+    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}\n{outcome.to_markdown()}")
+    print(outcome.to_json(), flush=True)
+
+
+def _save(classifier: ImageClassifier, path: pathlib.Path) -> None:
+    unfinished = path.with_name(f".{path.name}.unfinished.keras")
+    classifier.save(unfinished)
+    os.replace(unfinished, path)
+
+
+def _outcome(config: FinetuneConfig, data: LabelledImages, logits: np.ndarray) -> EvaluationResult:
+    right = among_first(logits, data.test_labels, 1)
+    details = {"top1": float(right.mean()), "steps": config.run.num_steps, "config": configs.to_json(config)}
+    if len(data.class_names) > 5:
+        details["top5"] = float(among_first(logits, data.test_labels, 5).mean())
+    return EvaluationResult(
+        evaluation=FINE_TUNING,
+        protocol=_protocol(config, data),
+        metric=_METRIC,
+        value=float(right.mean()),
+        interval=mean_interval(right, seed=config.run.seed),
+        model=f"{config.run.init_from}{' (untrained)' if config.classifier.untrained else ''}",
+        train_data=config.data.train,
+        test_data=config.data.test,
+        num_train_images=data.train.num_images,
+        num_test_images=data.test.num_images,
+        num_classes=len(data.class_names),
+        seed=config.run.seed,
+        details=details,
+    )
+
+
+def _protocol(config: FinetuneConfig, data: LabelledImages) -> str:
+    part = f"{config.data.fraction:.3g} of the labels, " if config.data.fraction < 1 else ""
+    if config.data.subset_list:
+        part = f"the images in {config.data.subset_list}, "
+    epochs = config.run.num_steps * config.data.global_batch_size / data.train.num_images
+    head = ", the head's first layer kept" if config.classifier.keep_first_head_layer else ""
+    transform = Transform(**dataclasses.asdict(config.transform))
+    return f"{part}recipe {config.recipe}, {epochs:.3g} epochs at {config.crops.sizes_px[0]} px{head}; {transform}"

@@ -1,0 +1,135 @@
+"""Fits RetinaNet on a network's backbone to images with boxes, and reports COCO's mean average precision."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags, logging
+
+from seer_tf.data.images.decode import decode_image
+from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, named_degenerate, open_boxes
+from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprint
+from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit, pycocotools
+from seer_tf.export.directory import new_directory
+from seer_tf.export.writers.detector import write_detector
+from seer_tf.models import RegNetY
+from seer_tf.models.tasks.detector import Detector, smallest_anchor_px
+from seer_tf.networks.load import backbone_metadata, load_network
+from seer_tf.networks.network import Network
+from seer_tf.reports.prediction_sheet import Box, PredictedImage, write_prediction_sheet
+
+MODEL = flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file.", required=True)
+UNTRAINED = flags.DEFINE_bool("untrained", False, "Takes the same backbone with fresh weights instead.")
+DATA = flags.DEFINE_string("data", None, "Directory in COCO's layout or Pascal VOC's.", required=True)
+TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split to fit on.")
+TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split to read the precision on.")
+OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist.", required=True)
+SIZE_PX = flags.DEFINE_integer("size_px", 512, "What the longer side becomes; a multiple of 128.", lower_bound=128)
+NUM_STEPS = flags.DEFINE_integer("num_steps", 2000, "Steps of fitting.", lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Images of a step.", lower_bound=1)
+LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "At the end of the warm-up.", lower_bound=0.0)
+NUM_HEAD_LAYERS = flags.DEFINE_integer(
+    "num_head_layers", 4, "Convolutions in each head before its last.", lower_bound=1
+)
+SEED = flags.DEFINE_integer("seed", 0, "Of fresh weights, order and mirroring.")
+
+_NUM_SHOWN = 24
+_MIN_SHOWN_CONFIDENCE = 0.3
+
+
+def main() -> None:
+    """Runs the command."""
+    pycocotools()  # missing, it is missed before the fitting and not after it
+    train = open_boxes(DATA.value, TRAIN_SPLIT.value)
+    test = open_boxes(DATA.value, TEST_SPLIT.value, train.class_names)
+    check_disjoint(_fingerprints(train), _fingerprints(test))
+    degenerate = named_degenerate([train, test])
+    if degenerate:
+        logging.warning("%s", degenerate)
+    with new_directory(OUTPUT.value) as directory:
+        network = _network()
+        detector = _detector(network, train)
+        fit(
+            detector,
+            train,
+            num_steps=NUM_STEPS.value,
+            batch_size=BATCH_SIZE.value,
+            learning_rate=LEARNING_RATE.value,
+            seed=SEED.value,
+        )
+        found = detect(detector, test.images, batch_size=BATCH_SIZE.value)
+        precision = average_precision(test, found)
+        result = {
+            "evaluation": "detection",
+            "model": MODEL.value,
+            "untrained": UNTRAINED.value,
+            "train_data": f"{DATA.value}@{TRAIN_SPLIT.value}",
+            "test_data": f"{DATA.value}@{TEST_SPLIT.value}",
+            "num_steps": NUM_STEPS.value,
+            "size_px": SIZE_PX.value,
+            "seed": SEED.value,
+            "map": precision.map,
+            "map50": precision.map50,
+            "ap50": {name: None if math.isnan(value) else value for name, value in precision.ap50.items()},
+        }
+        metadata = {**network.metadata, "detection": result}
+        difference = write_detector(detector, directory, _pixels(test.images[0])[np.newaxis], metadata)
+        _write_sheet(
+            test, found, directory / "predictions.html", f"mAP {precision.map:.3f}, mAP50 {precision.map50:.3f}."
+        )
+    print(f"mAP {100 * precision.map:.1f} %, mAP50 {100 * precision.map50:.1f} % on {len(test.images)} images")
+    for name, value in precision.ap50.items():
+        print(f"  {name}: AP50 {100 * value:.1f} %")
+    print(f"{OUTPUT.value}: SavedModel, largest difference in a fresh process {difference:.1e}; predictions.html")
+    print(json.dumps(result), flush=True)
+
+
+def _fingerprints(images: BoxedImages) -> np.ndarray:
+    return np.array([fingerprint(image.file.read_bytes()) for image in images.images], np.uint64)
+
+
+def _network() -> Network:
+    """Returns the network of --model, its backbone in float32, with fresh weights where --untrained says so."""
+    keras.utils.set_random_seed(SEED.value)
+    network = load_network(MODEL.value).selected("backbone")
+    if UNTRAINED.value:
+        fresh = RegNetY.from_config({**network.backbone.get_config(), "licence": ""})
+        return dataclasses.replace(network, backbone=fresh, metadata=backbone_metadata(fresh))
+    return network
+
+
+def _detector(network: Network, train: BoxedImages) -> Detector:
+    boxes = [image.boxes for image in train.images]
+    scales = [SIZE_PX.value / max(image.width_px, image.height_px) for image in train.images]
+    return Detector(
+        network,
+        train.class_names,
+        size_px=SIZE_PX.value,
+        smallest_anchor_px=smallest_anchor_px(boxes, scales),
+        num_head_layers=NUM_HEAD_LAYERS.value,
+    )
+
+
+def _pixels(image: BoxedImage) -> np.ndarray:
+    return decode_image(tf.constant(image.file.read_bytes()), image.orientation).numpy()
+
+
+def _write_sheet(test: BoxedImages, found: list[Detections], path: Path, summary: str) -> None:
+    shown = []
+    for image, detections in list(zip(test.images, found, strict=True))[:_NUM_SHOWN]:
+        rows = zip(detections.boxes.tolist(), detections.labels, detections.confidence.tolist(), strict=True)
+        boxes = [
+            Box(tuple(corners), test.class_names[label], confidence)
+            for corners, label, confidence in rows
+            if confidence >= _MIN_SHOWN_CONFIDENCE
+        ]
+        there = [
+            Box(tuple(corners), test.class_names[label])
+            for corners, label in zip(image.boxes.tolist(), image.labels, strict=True)
+        ]
+        shown.append(PredictedImage(image.file.name, _pixels(image), boxes, there))
+    write_prediction_sheet(shown, path, title=f"Found in {DATA.value}", summary=summary)

@@ -1,0 +1,115 @@
+"""Says what a run will need before it costs anything: parameters, arithmetic, memory, reductions, days."""
+
+from absl import flags
+
+from seer_tf import config as configs
+from seer_tf.config import ACTIVATION_CHECKPOINTING, Config
+from seer_tf.errors import InputError
+from seer_tf.pretraining import planning
+from seer_tf.pretraining.planning import Memory, Plan, Reductions
+from seer_tf.pretraining.recipes import RECIPES, recipe
+
+RECIPE = flags.DEFINE_string("recipe", None, f"Named config to start from: {', '.join(RECIPES)}.", required=True)
+SET = flags.DEFINE_multi_string("set", [], "Replaces a field, e.g. data.global_batch_size=8704. Repeatable.")
+DEVICES = flags.DEFINE_integer("devices", 1, "Number of devices over all hosts.", lower_bound=1)
+DEVICE_MEMORY = flags.DEFINE_float(
+    "device_memory_gib", None, "Memory of one device, in GiB (2^30 bytes).", lower_bound=0
+)
+IMAGES = flags.DEFINE_integer("images", None, "Images to train on, repeated ones counted. [the run's]", lower_bound=1)
+STEP_SECONDS = flags.DEFINE_float("step_seconds", None, "Time of one step, stated or measured.", lower_bound=0)
+IMAGES_PER_SECOND = flags.DEFINE_float("images_per_second", None, "Of all devices, instead of step_seconds.", 0)
+
+_GIB = 2**30
+
+
+def main() -> None:
+    """Runs the command."""
+    for flag in (STEP_SECONDS, IMAGES_PER_SECOND, DEVICE_MEMORY):
+        if flag.value == 0:
+            raise InputError(f"--{flag.name}=0 must be above zero; leave it out if it is not known")
+    config = configs.validate(configs.override(recipe(RECIPE.value), SET.value))
+    plan = planning.plan(config, DEVICES.value)
+    images, batch = _num_images(config), config.data.global_batch_size
+    print(f"RegNetY-{config.backbone.variant}, {DEVICES.value} devices x {plan.images_per_device} images = {batch}")
+    print(_parameters(plan))
+    flops = plan.step_flops / batch
+    print(f"arithmetic    {plan.step_flops / 1e12:,.2f} TFLOP a step, {flops / 1e9:,.1f} GFLOP an image, ", end="")
+    print(f"{flops * images / 1e18:,.2f} EFLOP in all")
+    print(_memory(plan.memory))
+    _print_other_checkpointing(config)
+    if DEVICE_MEMORY.value is not None:
+        _print_fit(config, plan.memory, DEVICE_MEMORY.value)
+    if DEVICES.value > 1:
+        sums = (("gradients", plan.gradients), ("batch norm", plan.batch_norm), ("codes", plan.codes))
+        print("reductions    " + "\n              ".join(_reductions(name, *sums_of) for name, *sums_of in sums))
+    print(f"length        {images:,} images, {round(images / batch):,} steps" + _duration(images, batch))
+
+
+def _num_images(config: Config) -> int:
+    if IMAGES_PER_SECOND.value is not None and STEP_SECONDS.value is not None:
+        raise InputError("--step_seconds and --images_per_second say the same; give one of them")
+    return IMAGES.value or config.run.num_steps * config.data.global_batch_size
+
+
+def _parameters(plan: Plan) -> str:
+    return (
+        f"parameters    {plan.parameters:,} = trunk {plan.backbone_parameters:,} + head {plan.head_parameters:,} + "
+        f"prototypes {plan.prototype_parameters:,}"
+    )
+
+
+def _memory(memory: Memory) -> str:
+    parts = {
+        "weights": memory.weights,
+        "velocity": memory.velocity,
+        "gradients": memory.gradients,
+        "activations": memory.activations,
+        "recomputed": memory.recomputed,
+        "head": memory.head,
+        "queue": memory.queue,
+    }
+    return f"memory        {memory.total / _GIB:.2f} GiB a device = " + " + ".join(
+        f"{name} {size / _GIB:.2f}" for name, size in parts.items() if size
+    )
+
+
+def _print_other_checkpointing(config: Config) -> None:
+    for kind in ACTIVATION_CHECKPOINTING:
+        if kind != config.backbone.activation_checkpointing:
+            assignment = f"backbone.activation_checkpointing={kind}"
+            memory = planning.plan(configs.override(config, [assignment]), DEVICES.value).memory
+            activations = (memory.activations + memory.recomputed) / _GIB
+            print(
+                f"              with --set {assignment} {memory.total / _GIB:.2f} GiB, activations and recomputed "
+                f"{activations:.2f}"
+            )
+
+
+def _print_fit(config: Config, memory: Memory, device_gib: float) -> None:
+    if memory.total <= device_gib * _GIB:
+        print(f"fits          into {device_gib:g} GiB")
+        return
+    found = planning.fitting(config, DEVICES.value, int(device_gib * _GIB))
+    if found is None:
+        least = (memory.weights + memory.velocity + memory.gradients) / _GIB
+        remedy = f"weights, velocity and gradients take {least:.2f} GiB however few the images"
+        print(f"does not fit  into {device_gib:g} GiB, whatever is set: {remedy}; take devices with more")
+    else:
+        assignments, changed = found
+        flags_text = " ".join(f"--set {assignment}" for assignment in assignments)
+        needed = planning.plan(changed, DEVICES.value).memory.total / _GIB
+        print(f"does not fit  into {device_gib:g} GiB; it would ({needed:.2f} GiB) with {flags_text}")
+
+
+def _reductions(name: str, reductions: Reductions) -> str:
+    return f"{name}: {reductions.number:,} sums of {reductions.num_bytes / 1e6:,.1f} MB together, a step"
+
+
+def _duration(images: int, batch: int) -> str:
+    if IMAGES_PER_SECOND.value:
+        rate = IMAGES_PER_SECOND.value
+    elif STEP_SECONDS.value:
+        rate = batch / STEP_SECONDS.value
+    else:
+        return "; days with --step_seconds or --images_per_second"
+    return f", {planning.days(images, rate):.1f} days at {rate:,.0f} images/s"

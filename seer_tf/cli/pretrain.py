@@ -1,0 +1,122 @@
+"""Pretrains a backbone with SwAV on images without labels; the same command again continues where it stopped.
+
+On several hosts the same command starts on each of them (docs/many_hosts.md).
+"""
+
+import functools
+import pathlib
+import sys
+
+import tensorflow as tf
+from absl import flags
+
+from seer_tf import config as configs
+from seer_tf.cli import auto_flags, command, strategy_flags
+from seer_tf.config import Config
+from seer_tf.data.sources.registry import GRAMMAR, Source, open_source
+from seer_tf.distributed.rendezvous import rendezvous
+from seer_tf.distributed.strategy import make_strategy
+from seer_tf.errors import InputError
+from seer_tf.evaluation.protocols.online_probe import OnlineProbe
+from seer_tf.pretraining.auto import rules
+from seer_tf.pretraining.auto.dataset_summary import summarize
+from seer_tf.pretraining.logger import PretrainingLogOptions
+from seer_tf.pretraining.recipes import RECIPES, recipe
+from seer_tf.pretraining.task import check_fit, pretrain
+from seer_tf.training.preemption import lost_workers_named
+from seer_tf.training.run_directory import RunDirectory
+
+RECIPE = flags.DEFINE_string(
+    "recipe",
+    None,
+    f"Named config to start from: {', '.join(RECIPES)}; or {rules.NAME}, which derives one from the images.",
+    required=True,
+)
+DATA = flags.DEFINE_string("data", None, f"Images: {GRAMMAR}. [the recipe's]")
+RUN_DIR = flags.DEFINE_string("run_dir", None, "Directory of the run, new or to be continued.", required=True)
+SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and augmentation. [the recipe's]")
+SET = flags.DEFINE_multi_string("set", [], "Replaces a field: section.field=value, e.g. run.num_steps=500. Repeatable.")
+INIT_FROM = flags.DEFINE_string(
+    "init_from", None, "Run, checkpoint RUN/checkpoints/step-N, or what convert_checkpoint.py wrote, to start from."
+)
+RESET = flags.DEFINE_list("reset", None, f"Parts not to take from --init_from: {', '.join(configs.PARTS_TO_RESET)}.")
+ON_TROUBLE = flags.DEFINE_enum("on_trouble", None, configs.ON_TROUBLE, "When the run learns nothing. [the recipe's]")
+PROBE_DATA = flags.DEFINE_string(
+    "probe_data", None, "Labelled images, not trained on, for k-NN and a linear probe on the way."
+)
+LOG_JSON = flags.DEFINE_string("log_json", None, "File that takes the numbers of the log, one JSON object per line.")
+PROFILE_STEPS = flags.DEFINE_list("profile_steps", None, "First and last step that TensorFlow's profiler records.")
+AUGMENT_ON = flags.DEFINE_enum("augment_on", None, configs.PLACES, "Where crops are distorted. [the recipe's]")
+MAX_BAD_FRACTION = flags.DEFINE_float("max_bad_fraction", None, "Of the images, so many may be bad. [the recipe's]")
+XLA = flags.DEFINE_bool("xla", None, "Compiles the step; with one device only. [the recipe's]")
+SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Prints the resolved config and ends.")
+
+flags.adopt_module_key_flags(auto_flags)
+flags.adopt_module_key_flags(strategy_flags)
+
+
+def resolved_config() -> Config:
+    """Returns the recipe with all flags applied, checked."""
+    fields = {
+        "data.source": DATA.value,
+        "data.augment_on": AUGMENT_ON.value,
+        "data.max_bad_fraction": MAX_BAD_FRACTION.value,
+        "run.seed": SEED.value,
+        "run.init_from": INIT_FROM.value,
+        "run.reset": None if RESET.value is None else ",".join(RESET.value),
+        "run.on_trouble": ON_TROUBLE.value,
+        "run.xla": XLA.value,
+    }
+    assignments = [f"{field}={value}" for field, value in fields.items() if value is not None]
+    assignments = [*SET.value, *assignments]
+    if RECIPE.value != rules.NAME:
+        return configs.validate(configs.override(recipe(RECIPE.value), assignments))
+    directory = RunDirectory(RUN_DIR.value)
+    if directory.holds_a_run():
+        return configs.validate(configs.override(directory.read_config(), assignments))
+    return auto_flags.derived(open_source(configs.override(Config(), assignments).data.source), assignments)
+
+
+def log_options(config: Config, source: Source) -> PretrainingLogOptions:
+    """Returns the optional outputs that the flags name.
+
+    Raises:
+        InputError: the probe's images do not serve, or --profile_steps are not two steps.
+    """
+    probe = None
+    if PROBE_DATA.value is not None:
+        probe = OnlineProbe(open_source(PROBE_DATA.value), source, config).of
+    profile_steps = None
+    if PROFILE_STEPS.value is not None:
+        steps = [int(step) for step in PROFILE_STEPS.value if step.isdecimal()]
+        if len(PROFILE_STEPS.value) != 2 or len(steps) != 2 or not steps[0] < steps[1]:
+            raise InputError("--profile_steps takes the first and the last step, e.g. --profile_steps=20,30")
+        profile_steps = steps[0], steps[1]
+    json_file = pathlib.Path(LOG_JSON.value) if LOG_JSON.value else None
+    return PretrainingLogOptions(json_file, profile_steps, probe)
+
+
+def main() -> None:
+    """Runs the command."""
+    config = resolved_config()
+    if SHOW_CONFIG.value:
+        print(configs.to_text(config))
+        return
+    directory, cluster = RunDirectory(RUN_DIR.value), strategy_flags.cluster()
+    with rendezvous(cluster, timeout_seconds=strategy_flags.MEETING_SECONDS.value) as facts:
+        placement = strategy_flags.placement(cluster)
+        source = open_source(config.data.source)
+        check_fit(config, source, placement.num_replicas)
+        directory.check(config)
+        facts.update(directory.facts(config, source), devices=f"{placement.num_devices}")
+    with lost_workers_named(cluster):
+        if config.run.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        strategy = make_strategy(placement)
+        summarize(source)  # or raises, on every worker
+        outcome = pretrain(config, source, directory, strategy, functools.partial(log_options, config, source))
+    if outcome.stopped_by is not None:
+        print(f"{outcome.stopped_by}: saved at step {outcome.step} of {config.run.num_steps}; ", end="")
+        print("the same command continues from there", flush=True)
+        sys.exit(command.TRY_AGAIN)
+    print(f"{directory.path}: {outcome.step} steps done; see it with: tensorboard --logdir {directory.tensorboard}")

@@ -1,0 +1,139 @@
+"""Searches the nearest images of queries: mean average precision and recall by class, and a sheet to look at.
+
+Without --test_data every image of --train_data is a query to the others. Without labels there is the sheet alone.
+"""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+from absl import flags, logging
+
+from seer_tf.cli import evaluation_flags, feature_flags
+from seer_tf.cli.evaluation_flags import SEED, TEST_DATA, TRAIN_DATA
+from seer_tf.data.images.decode import decode_image, exif_orientation
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.registry import open_source
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.feature_set import FeatureSet
+from seer_tf.evaluation.features.labelled import check_alike, matched_labels
+from seer_tf.evaluation.protocols.knn import nearest
+from seer_tf.evaluation.protocols.retrieval import Retrieval, retrieval
+from seer_tf.evaluation.result import mean_interval
+from seer_tf.files.atomic import check_file
+from seer_tf.reports.neighbour_sheet import SheetImage, SheetRow, write_neighbour_sheet
+
+SHEET = flags.DEFINE_string("sheet", None, "HTML file to write: queries with their nearest images.")
+NUM_QUERIES = flags.DEFINE_integer("num_queries", 40, "Queries on the sheet.", lower_bound=1)
+NUM_NEAREST = flags.DEFINE_integer("num_nearest", 8, "Images that are shown of each.", lower_bound=1)
+
+flags.adopt_module_key_flags(feature_flags)
+flags.adopt_module_key_flags(evaluation_flags)
+
+
+def main() -> None:
+    """Runs the command."""
+    if SHEET.value is not None:
+        check_file(SHEET.value)
+    if TEST_DATA.value is not None:
+        bank, queries = evaluation_flags.train_and_test(_check)
+        _check(bank, queries)
+    elif TRAIN_DATA.value is not None:
+        (bank,) = evaluation_flags.feature_sets((TRAIN_DATA.value, "images"), check=lambda bank: _check(bank, bank))
+        queries = bank
+    else:
+        raise InputError("--train_data is missing: the images to search in, e.g. folder:DIR")
+    summary = f"{queries.num_images:,} queries in {bank.num_images:,} images, by {bank.origin.model}."
+    if _are_labelled(bank, queries):
+        summary += f" Mean average precision {_report(bank, queries):.1f} %."
+    if SHEET.value is not None:
+        rows = _rows(bank, queries)
+        write_neighbour_sheet(rows, SHEET.value, title=f"Nearest in {bank.origin.data}", summary=summary)
+        logging.info("%s: the sheet is written", SHEET.value)
+
+
+def _check(bank: FeatureSet, queries: FeatureSet) -> None:
+    """Raises where there is nothing to find, or queries and bank do not go together."""
+    if _are_labelled(bank, queries):
+        matched_labels(bank, queries)
+    elif SHEET.value is None:
+        raise InputError("the data has no labels, so there is nothing to count; give --sheet to look at")
+    if bank is not queries:
+        check_alike(bank, queries)
+
+
+def _are_labelled(*sets: FeatureSet) -> bool:
+    return all(features.class_names is not None for features in sets)
+
+
+def _report(bank: FeatureSet, queries: FeatureSet) -> float:
+    """Prints the outcome of the first stage with those of all, and returns its mean average precision in percent."""
+    class_names, bank_labels, query_labels = matched_labels(bank, queries)
+    found = {
+        stage: retrieval(rows, bank_labels, queries.rows[stage], query_labels, is_same_set=queries is bank)
+        for stage, rows in bank.rows.items()
+    }
+    stage = next(iter(found))
+    value = float(found[stage].average_precisions.mean())
+    outcome = evaluation_flags.outcome(
+        bank,
+        queries,
+        num_classes=len(class_names),
+        evaluation="retrieval",
+        protocol=f"cosine, classes as relevance; {evaluation_flags.described(queries, stage)}",
+        metric="mAP",
+        value=value,
+        interval=mean_interval(found[stage].average_precisions, seed=SEED.value),
+        details={at: _numbers(one) for at, one in found.items()} | {"num_queries": len(found[stage].queries)},
+    )
+    evaluation_flags.finish(
+        outcome,
+        header=("stage", *_numbers(found[stage])),
+        rows=[(at, *(f"{100 * number:.2f} %" for number in _numbers(one).values())) for at, one in found.items()],
+    )
+    return 100 * value
+
+
+def _numbers(found: Retrieval) -> dict[str, float]:
+    recall = {f"recall@{k}": float(hits.mean()) for k, hits in found.hits.items()}
+    return {"mAP": float(found.average_precisions.mean()), **recall}
+
+
+def _rows(bank: FeatureSet, queries: FeatureSet) -> list[SheetRow]:
+    """Returns the rows of the sheet for queries at even distances, by the features of the first stage."""
+    stage = next(iter(bank.rows))
+    chosen = np.unique(np.linspace(0, queries.num_images - 1, NUM_QUERIES.value).astype(int))
+    own = 1 if queries is bank else 0  # an image is nearest to itself, and is left out
+    k = min(NUM_NEAREST.value + own, bank.num_images)
+    similarities, positions = nearest(bank.rows[stage], queries.rows[stage][chosen], k)
+    return [
+        SheetRow(
+            _image(queries, int(query)),
+            [
+                _image(bank, int(position), float(similarity))
+                for similarity, position in zip(row, places, strict=True)
+                if not (own and position == query)
+            ][: NUM_NEAREST.value],
+        )
+        for query, row, places in zip(chosen, similarities, positions, strict=True)
+    ]
+
+
+def _image(features: FeatureSet, number: int, similarity: float = 1.0) -> SheetImage:
+    source = _source(features.origin.data)
+    if number >= source.num_images or source.ids[number] != features.ids[number]:
+        raise InputError(
+            f"{features.origin.data} has other images now than when the features were stored: image {number} was "
+            f"{features.ids[number]}; extract them again, or leave out --sheet"
+        )
+    encoded = source.read(number)
+    pixels = decode_image(tf.constant(encoded), exif_orientation(encoded)).numpy()
+    names = features.class_names or ()
+    class_name = ", ".join(names[label] for label in features.classes[number]) if names else ""
+    return SheetImage(features.ids[number], pixels, class_name, similarity)
+
+
+@functools.cache
+def _source(data: str) -> Source:
+    """Opens the images of features, which may have been extracted long ago."""
+    return open_source(data)

@@ -1,0 +1,1 @@
+"""Image files: formats, decoding, and the square that a network sees."""

@@ -1,0 +1,199 @@
+"""What a file is, judged by its first bytes, and how large it claims to be: nothing here decodes.
+
+Offsets are those of the formats' specifications. TensorFlow decodes JPEG, PNG, GIF, BMP, WebP and JPEG XL for us.
+"""
+
+import dataclasses
+import struct
+
+from seer_tf.data.images import jpeg_xl
+
+DECODED_BYTES_LIMIT = 300_000_000
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WebP", "JPEG XL")
+
+_MAGICS = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (jpeg_xl.CODESTREAM, "JPEG XL"),
+    (jpeg_xl.CONTAINER, "JPEG XL"),
+)
+_UNSUPPORTED_MAGICS = (
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"IIRO", "RAW"),
+    (b"IIU\x00", "RAW"),
+    (b"FUJIFILMCCD-RAW", "RAW"),
+    (b"8BPS", "Photoshop"),
+    (b"\x00\x00\x01\x00", "ICO"),
+    (b"%PDF", "PDF"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+)
+_WEBP_ANIMATION = 0x02
+_GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
+_BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
+_JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """Format and claimed size of an encoded image.
+
+    Attributes:
+        format: its name, as by `image_format`.
+        height_px: as stored, before a rotation noted in EXIF.
+        width_px: the same.
+        other_frames_bytes: what TensorFlow decodes besides, though the first frame is all that is used.
+    """
+
+    format: str
+    height_px: int
+    width_px: int
+    other_frames_bytes: int = 0
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of the decoded image with four channels and, of an animation, of its other frames."""
+        return 4 * self.height_px * self.width_px + self.other_frames_bytes
+
+
+class UnusableImageError(ValueError):
+    """Why an encoded image cannot be used, in a few words."""
+
+
+class UnreadableImageError(UnusableImageError):
+    """Its bytes could not be had, so that nothing is known of the image itself."""
+
+
+def image_format(encoded: bytes) -> str:
+    """Returns "JPEG", "PNG", "GIF", "BMP", "WebP" or "JPEG XL".
+
+    Raises:
+        UnusableImageError: the bytes are none of these.
+    """
+    if not encoded:
+        raise UnusableImageError("empty file")
+    for magic, name in _MAGICS:
+        if encoded.startswith(magic):
+            return name
+    if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
+        return "WebP"
+    for magic, name in _UNSUPPORTED_MAGICS:
+        if encoded.startswith(magic):
+            raise UnusableImageError(f"{name} is not a supported format")
+    if encoded[4:8] == b"ftyp" or encoded.startswith((b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba")):
+        raise UnusableImageError("HEIC, AVIF and video files are not supported")
+    if encoded[:4] == b"RIFF" and encoded[8:12] == b"AVI ":
+        raise UnusableImageError("HEIC, AVIF and video files are not supported")
+    raise UnusableImageError("not an image")
+
+
+def read_header(encoded: bytes) -> Header:
+    """Reads format and size; `encoded` may be the beginning of the file, for JPEG as far as its frame header.
+
+    Raises:
+        UnusableImageError: not a supported image, or its header is broken, or of a kind TensorFlow decodes wrongly.
+    """
+    kind = image_format(encoded)
+    try:
+        height, width = _SIZE_READERS[kind](encoded)
+    except (struct.error, IndexError):
+        raise UnusableImageError(f"broken {kind} header") from None
+    if height < 1 or width < 1:
+        raise UnusableImageError(f"broken {kind} header")
+    return Header(kind, height, width, _gif_frames_bytes(encoded) if kind == "GIF" else 0)
+
+
+def _jpeg_size(encoded: bytes) -> tuple[int, int]:
+    """Goes from segment to segment to the frame header, as ITU-T T.81, annex B orders them."""
+    place = 2
+    while True:
+        place = encoded.find(b"\xff", place)  # As decoders do, forgive stray bytes between segments.
+        if place < 0:
+            raise UnusableImageError("broken JPEG header")
+        _, marker, length = struct.unpack_from(">BBH", encoded, place)
+        if marker in _JPEG_FRAME_MARKERS:
+            height, width = struct.unpack_from(">HH", encoded, place + 5)
+            return height, width
+        # A marker may be preceded by any number of fill bytes, each 0xFF.
+        place += 1 if marker == 0xFF else 2 + length
+
+
+def _png_size(encoded: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">II", encoded, 16)
+    return height, width
+
+
+def _gif_size(encoded: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", encoded, 6)
+    return height, width
+
+
+def _gif_frames_bytes(encoded: bytes) -> int:
+    """Adds up the frames of a GIF, a byte per pixel, as far as it can be read (GIF89a specification, section 11)."""
+    try:
+        place, total = 13 + _gif_palette_bytes(encoded[10]), 0
+        while encoded[place] in (_GIF_EXTENSION, _GIF_FRAME):
+            if encoded[place] == _GIF_FRAME:
+                width, height = struct.unpack_from("<HH", encoded, place + 5)
+                total += width * height
+                place += 11 + _gif_palette_bytes(encoded[place + 9])
+            else:
+                place += 2
+            while encoded[place]:  # blocks of data, each behind its length, the last of length 0
+                place += 1 + encoded[place]
+            place += 1
+    except (struct.error, IndexError):
+        pass
+    return total
+
+
+def _gif_palette_bytes(flags: int) -> int:
+    return 3 << (flags & 0x07) + 1 if flags & 0x80 else 0
+
+
+def _bmp_size(encoded: bytes) -> tuple[int, int]:
+    """Refuses what TensorFlow reads as something else: palettes (as grey), compressed rows, odd channels."""
+    header_bytes, width, height, _, bits, compression = struct.unpack_from("<IiiHHI", encoded, 14)
+    if header_bytes < 40 or bits not in (24, 32) or compression not in (0, 3):
+        raise UnusableImageError("BMP with a palette or compression is not supported")
+    if compression == 3 and struct.unpack_from("<III", encoded, 54) != _BMP_MASKS:
+        raise UnusableImageError("BMP with channels in another order is not supported")
+    return abs(height), width
+
+
+def _webp_size(encoded: bytes) -> tuple[int, int]:
+    chunk = encoded[12:16]
+    if chunk == b"VP8X":
+        if encoded[20] & _WEBP_ANIMATION:
+            raise UnusableImageError("an animated WebP is not supported")
+        low, high = struct.unpack_from("<HB", encoded, 24)
+        width = 1 + low + (high << 16)
+        low, high = struct.unpack_from("<HB", encoded, 27)
+        return 1 + low + (high << 16), width
+    if chunk == b"VP8L":
+        (bits,) = struct.unpack_from("<I", encoded, 21)
+        return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
+    width, height = struct.unpack_from("<HH", encoded, 26)
+    return height & 0x3FFF, width & 0x3FFF
+
+
+def _jpeg_xl_size(encoded: bytes) -> tuple[int, int]:
+    height, width, is_animated = jpeg_xl.read_size(encoded)
+    if is_animated:
+        raise UnusableImageError("an animated JPEG XL, or one with a preview, is not supported")
+    return height, width
+
+
+_SIZE_READERS = {
+    "JPEG": _jpeg_size,
+    "PNG": _png_size,
+    "GIF": _gif_size,
+    "BMP": _bmp_size,
+    "WebP": _webp_size,
+    "JPEG XL": _jpeg_xl_size,
+}

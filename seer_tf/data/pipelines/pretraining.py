@@ -1,0 +1,178 @@
+"""The endless stream of multi-crop batches, with its position.
+
+Element p of the stream is image `permutation(seed, p // N)[p % N]` of the N images, cropped by a seed that is a
+function of (seed, epoch, image). Step t takes positions [t * G, (t + 1) * G) over all workers, G being the global
+batch, each worker its slice. Everything about an element follows from p alone, so that a run continues at any step at
+once.
+"""
+
+from typing import Any, NamedTuple, TypeAlias
+
+import tensorflow as tf
+from absl import logging
+
+from seer_tf.config import CropsConfig
+from seer_tf.data.augment import multicrop
+from seer_tf.data.images import decode, formats
+from seer_tf.data.pipelines import read
+from seer_tf.data.sources.replacing import ReplacingSource
+from seer_tf.parallel import num_cores
+
+_SHUFFLE_ROUNDS = 8
+# Numbers and not AUTOTUNE, which may take half of the memory for what is made ahead.
+_NUM_CORES = num_cores()
+_IN_PARALLEL: dict[str, Any] = {"num_parallel_calls": _NUM_CORES, "deterministic": True}
+_BATCHES_AHEAD = 2
+
+
+class Crops(NamedTuple):
+    """Crops that are not distorted yet, of one image or, with an axis in front, of a batch.
+
+    Attributes:
+        groups: uint8 `[num, side, side, 3]` for each group of crops.
+        chances: uniform numbers, float32 `[V, multicrop.NUM_DISTORTION_DRAWS]` for the V crops of all groups.
+    """
+
+    groups: tuple[tf.Tensor, ...]
+    chances: tf.Tensor
+
+
+def pretraining_dataset(
+    source: ReplacingSource,
+    crops: CropsConfig,
+    *,
+    local_batch_size: int,
+    global_batch_size: int,
+    first_image_in_batch: int,
+    seed: int,
+    first_step: int,
+    distort_here: bool = True,
+) -> tf.data.Dataset:
+    """Returns the endless dataset of one worker's batches, from `first_step` on.
+
+    Args:
+        source: the images; what stands in for a bad one gets the bad one's place and chance.
+        crops: which crops, and how they are distorted.
+        local_batch_size: images in a batch of this worker.
+        global_batch_size: images in a batch of all workers together.
+        first_image_in_batch: where this worker's slice of the global batch begins.
+        seed: of the order and of the crops.
+        first_step: the step whose batch comes first.
+        distort_here: whether flip, colours and blur are done here, or left to the step.
+
+    Returns:
+        Tuples, one component per group of crops: uint8 `[local_batch_size, num, side, side, 3]`; or where they are not
+        distorted here, `Crops` of these and of the chances that `multicrop.distort_groups` needs.
+    """
+    made, decoding = (num_bytes / 1e6 for num_bytes in max_bytes(crops, local_batch_size))
+    logging.info("Input pipeline: at most %.0f MB of crops and %.0f MB of images being decoded", made, decoding)
+
+    # None of these has Python control flow to convert, and looking for it takes seconds.
+    @tf.autograph.experimental.do_not_convert
+    def order(local: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        step, image = local // local_batch_size, local % local_batch_size
+        return images_at(step * global_batch_size + first_image_in_batch + image, source.num_images, seed)
+
+    @tf.autograph.experimental.do_not_convert
+    def draw(files: read.Files, images: tf.Tensor, keys: tf.Tensor) -> tuple:
+        seeds = tf.stack([keys, images], axis=1)
+        return files, images, keys, multicrop.draw(files.sizes, crops, seeds)
+
+    @tf.autograph.experimental.do_not_convert
+    def cut(file: read.Files, image: tf.Tensor, key: tf.Tensor, drawn: multicrop.Draws) -> Crops:
+        return Crops(_cut(file, image, key, drawn, source, crops), drawn.chances)
+
+    @tf.autograph.experimental.do_not_convert
+    def distort(cuts: Crops) -> tuple[tf.Tensor, ...]:
+        return multicrop.distort_groups(cuts.groups, cuts.chances, crops, one_by_one=True)
+
+    elements = tf.data.Dataset.range(first_step * local_batch_size, tf.int64.max)
+    chunks = elements.batch(read.IMAGES_PER_READ, drop_remainder=True).map(order)
+    files = read.read_files(chunks, source)
+    batches = files.map(draw).unbatch().map(cut, **_IN_PARALLEL)
+    # Large crops are distorted as they are cut, so that all stays in the cache, small ones by the batch.
+    if distort_here and multicrop.is_compiled(crops):
+        batches = batches.map(distort, **_IN_PARALLEL)
+    batches = batches.batch(local_batch_size, drop_remainder=True)
+    if distort_here and not multicrop.is_compiled(crops):
+        batches = batches.map(distort, **_IN_PARALLEL)
+    return batches.prefetch(_BATCHES_AHEAD).with_options(read.options())
+
+
+def max_bytes(crops: CropsConfig, local_batch_size: int) -> tuple[int, int]:
+    """Returns what the pipeline of one worker holds at most, whatever the number of images.
+
+    Args:
+        crops: which crops.
+        local_batch_size: images in a batch of this worker.
+
+    Returns:
+        Bytes of finished crops, those of the batches made ahead, put together, distorted and taken; and bytes of images
+        being decoded, one for each core, at twice the limit of `formats.DECODED_BYTES_LIMIT`: the decoders of PNG, WebP
+        and progressive JPEG hold what they decode beside the pixels that they return.
+    """
+    of_image = sum(3 * num * side**2 for num, side in zip(crops.num, crops.sizes_px, strict=True))
+    num_batches = _BATCHES_AHEAD + 2 + (0 if multicrop.is_compiled(crops) else _NUM_CORES)
+    return num_batches * local_batch_size * of_image, 2 * _NUM_CORES * formats.DECODED_BYTES_LIMIT
+
+
+#: What a step gets: crops as the network sees them, or crops that it is to distort itself.
+Batch: TypeAlias = tuple[tf.Tensor, ...] | Crops
+
+
+def distorted(batch: Batch, crops: CropsConfig) -> tuple[tf.Tensor, ...]:
+    """Returns the crops of a batch as the network sees them: uint8 `[B, num, side, side, 3]` for each group."""
+    if isinstance(batch, Crops):
+        return multicrop.distort_groups(batch.groups, batch.chances, crops, one_by_one=False)
+    return batch
+
+
+def _cut(
+    file: read.Files,
+    image: tf.Tensor,
+    key: tf.Tensor,
+    drawn: multicrop.Draws,
+    source: ReplacingSource,
+    crops: CropsConfig,
+) -> tuple[tf.Tensor, ...]:
+    """Decodes one image and cuts its crops; of what stands in for it, by the same chance, where it does not decode."""
+
+    def cut_decoded(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return multicrop.cut(pixels, crops, drawn.corners, drawn.boxes, tf.gather(multicrop.RATIOS, drawn.shrink))
+
+    def cut_other() -> tuple[tf.Tensor, ...]:
+        other = read.decode_stand_in(image, source)
+        again = multicrop.draw(tf.shape(other)[None, :2], crops, tf.stack([key, image])[None])
+        return multicrop.cut(other, crops, again.corners[0], again.boxes[0])
+
+    if source.is_verified:
+        return cut_decoded(decode.decode_image(file.encoded, file.orientations, drawn.shrink))
+    pixels = read.decode_or_nothing(file.encoded, file.orientations, drawn.shrink)
+    return tf.cond(tf.size(pixels) > 0, lambda: cut_decoded(pixels), cut_other)
+
+
+def images_at(positions: tf.Tensor, num_images: int, seed: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns which images stand at positions of the endless stream.
+
+    Args:
+        positions: int64 `[n]`, n known when the graph is built.
+        num_images: N.
+        seed: of the run.
+
+    Returns:
+        Numbers of the images, int64 `[n]`, and for their crops a key of (seed, epoch), int64 `[n]`.
+    """
+    # Permutations of neighbouring seeds are alike, and four rounds leave a pattern inside one: hash, and take eight.
+    hashed = tf.stack(
+        [
+            tf.random.stateless_uniform([4], tf.stack([seed, epoch]), minval=None, maxval=None, dtype=tf.int64)
+            for epoch in tf.unstack(positions // num_images)
+        ]
+    )
+    images = tf.raw_ops.RandomIndexShuffle(
+        index=positions % num_images,
+        seed=tf.bitcast(hashed[:, :3], tf.uint64),
+        max_index=tf.fill(positions.shape, tf.constant(num_images - 1, tf.int64)),
+        rounds=_SHUFFLE_ROUNDS,
+    )
+    return images, hashed[:, 3]

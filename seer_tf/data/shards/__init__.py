@@ -1,0 +1,1 @@
+"""TFRecord shards: writing, checking, and summing up what they hold."""

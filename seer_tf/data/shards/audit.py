@@ -1,0 +1,140 @@
+"""What a pile of images turned out to be, in numbers that fit on a screen."""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seer_tf.data.images import formats
+
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_QUANTILE_NAMES = ("least", "5 %", "25 %", "half", "75 %", "95 %", "most")
+_NUM_REASONS = 12
+_DARK = 16  # of 255, where the image has been made 8 x 9
+#: What to do where many images are dark.
+DARK_REMEDY = "of 16-bit PNG the upper eight bits are taken, so stretch the levels of those that use fewer"
+_EXAMPLE_GROUPS, _EXAMPLE_IMAGES = 12, 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """The numbers.
+
+    Attributes:
+        num_images: images in the shards.
+        num_shards: shards.
+        num_bytes: size of all shards.
+        images_by_format: number of images of each format, the most frequent first.
+        shorter_side_px: quantiles of the shorter side of the images, from the least to the most.
+        longer_side_px: the same of the longer side.
+        encoded_kb: the same of the encoded size in kB.
+        rejected_by_reason: number of files of each reason, the most frequent first.
+        num_dark: images whose every part is nearly black.
+        num_duplicate_groups: groups of images that look alike.
+        num_duplicates: images in these groups beyond the first of each.
+        duplicate_examples: some of the groups, as numbers of records.
+    """
+
+    num_images: int
+    num_shards: int
+    num_bytes: int
+    images_by_format: dict[str, int]
+    shorter_side_px: tuple[float, ...]
+    longer_side_px: tuple[float, ...]
+    encoded_kb: tuple[float, ...]
+    rejected_by_reason: dict[str, int]
+    num_dark: int
+    num_duplicate_groups: int
+    num_duplicates: int
+    duplicate_examples: tuple[tuple[int, ...], ...]
+
+    @property
+    def num_rejected(self) -> int:
+        """Number of files that were found and left out."""
+        return sum(self.rejected_by_reason.values())
+
+    def quantiles(self) -> list[tuple[str, str, str, str]]:
+        """Returns name, shorter side, longer side and encoded size of each quantile, as text."""
+        columns = (self.shorter_side_px, self.longer_side_px, self.encoded_kb)
+        rows = zip(_QUANTILE_NAMES, *([f"{value:.0f}" for value in column] for column in columns), strict=True)
+        return [(name, shorter, longer, size) for name, shorter, longer, size in rows]
+
+    def text(self) -> str:
+        """Returns one screen of text."""
+        lines = [
+            f"{self.num_images} images in {self.num_shards} shards, {self.num_bytes / 1e6:.1f} MB; "
+            f"{self.num_rejected} files rejected",
+            "formats: " + ", ".join(f"{name} {count}" for name, count in self.images_by_format.items()),
+            "             " + "".join(name.rjust(8) for name in _QUANTILE_NAMES),
+        ]
+        for title, column in (
+            ("shorter px", self.shorter_side_px),
+            ("longer px", self.longer_side_px),
+            ("encoded kB", self.encoded_kb),
+        ):
+            lines.append(f"{title:13}" + "".join(f"{value:8.0f}" for value in column))
+        reasons = list(self.rejected_by_reason.items())
+        lines += [f"{count:8} rejected: {reason}" for reason, count in reasons[:_NUM_REASONS]]
+        if len(reasons) > _NUM_REASONS:
+            lines.append(f"{sum(count for _, count in reasons[_NUM_REASONS:]):8} rejected for other reasons")
+        lines.append(
+            f"near-duplicates: {self.num_duplicates} images look like another, in {self.num_duplicate_groups} groups"
+        )
+        if self.num_dark:
+            lines.append(f"{self.num_dark} images are nearly black: {DARK_REMEDY}")
+        return "\n".join(lines)
+
+
+def audited(
+    entries: np.ndarray,
+    rejected: Sequence[tuple[str, str]],
+    groups: Sequence[np.ndarray],
+    num_shards: int,
+    num_bytes: int,
+) -> Audit:
+    """Returns the numbers of finished shards.
+
+    Args:
+        entries: of all shards, of the type `shard_writing.ENTRY`.
+        rejected: file and reason of what was left out.
+        groups: of images that look alike.
+        num_shards: number of shards.
+        num_bytes: size of all shards.
+    """
+    kinds = collections.Counter(formats.FORMATS[kind] for kind in entries["format"].tolist())
+    # What follows a colon is of one file; so is a number of pixels.
+    reasons = collections.Counter(_kind(reason) for _, reason in rejected)
+    sides = np.stack([entries["height"], entries["width"]])
+    return Audit(
+        num_images=len(entries),
+        num_shards=num_shards,
+        num_bytes=num_bytes,
+        images_by_format=dict(kinds.most_common()),
+        shorter_side_px=_quantiles(sides.min(axis=0)),
+        longer_side_px=_quantiles(sides.max(axis=0)),
+        encoded_kb=_quantiles(entries["length"] / 1e3),
+        rejected_by_reason=dict(reasons.most_common()),
+        num_dark=int((entries["look"].reshape(len(entries), -1).max(axis=1) < _DARK).sum()),
+        num_duplicate_groups=len(groups),
+        num_duplicates=sum(len(group) - 1 for group in groups),
+        duplicate_examples=tuple(tuple(group[:_EXAMPLE_IMAGES].tolist()) for group in groups[:_EXAMPLE_GROUPS]),
+    )
+
+
+def from_json(values: dict[str, Any]) -> Audit:
+    """Returns the audit of `dataclasses.asdict`, read from a file."""
+    tuples: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Audit(**{**values, **tuples})
+
+
+def _kind(reason: str) -> str:
+    if reason.startswith("near-duplicate of "):
+        return "near-duplicate"
+    _, pixels, rest = reason.partition(" pixels are ")
+    return rest if pixels else reason.partition(":")[0]
+
+
+def _quantiles(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(value) for value in np.quantile(values, _QUANTILES))

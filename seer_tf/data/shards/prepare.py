@@ -1,0 +1,300 @@
+"""Making shards of any source: the plan, one shard after another or many at once, and what joins them.
+
+Shard k holds an equal share of one permutation of all images, which is a function of the seed: so any shard can be made
+for itself, again, and by any worker. The number of shards follows from the mean size of a sample. While the work goes
+on, beside each shard lie its entries and its part of the ledger, and `plan.json` says which work it is.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from seer_tf.data.images.formats import UnusableImageError
+from seer_tf.data.shards import audit, ledger, near_duplicates
+from seer_tf.data.shards.audit import Audit
+from seer_tf.data.shards.writer import (
+    ENTRY,
+    ShardOptions,
+    ShardTask,
+    entries_path,
+    looks_path,
+    prepared,
+    prepared_in_order,
+    rejected_path,
+    shard_path,
+)
+from seer_tf.data.sources import shards
+from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+from seer_tf.files import storage
+from seer_tf.files.lock import locked
+from seer_tf.parallel import Job, Runner, in_order, num_cores
+from seer_tf.progress import Progress
+
+_PLAN, _LOCK = "plan.json", ".lock"
+_SAMPLE_IMAGES = 200
+_WORDS = {"fingerprint": "names or classes of images", "sample": "content of images"}
+
+
+def write_shards(
+    source: Source,
+    output_dir: str,
+    options: ShardOptions,
+    *,
+    run: Runner,
+    shard_bytes: int,
+    seed: int = 0,
+    drop_duplicates: bool = False,
+) -> Audit:
+    """Writes the images of a source as shards; every image is decoded once, and what does not decode is rejected.
+
+    A run that was stopped is taken up again: finished shards are kept.
+
+    Args:
+        source: the images.
+        output_dir: made if need be; empty, or with the beginning of the same shards.
+        options: what is done to each image.
+        run: who does the work.
+        shard_bytes: about how large a shard becomes.
+        seed: of the global shuffle. The shards are a function of source, options, `shard_bytes` and seed alone.
+        drop_duplicates: whether of images that look alike the first is taken alone; all are decoded once more for it.
+
+    Raises:
+        InputError: the directory holds something else, another run writes it, it cannot be written, too many images
+            cannot be read any more, or none was usable.
+    """
+    with _claimed(output_dir) as begun:
+        order = np.random.default_rng(seed).permutation(source.num_images)
+        plan = _plan(source, seed, options, shard_bytes, drop_duplicates)
+        if begun is None:
+            begun = {"plan": plan, "num_shards": _num_shards(source, options, shard_bytes)}
+            _save(output_dir, _PLAN, begun)
+        _refuse_another(output_dir, begun["plan"], plan)
+        num_shards = begun["num_shards"]
+        if storage.exists(os.path.join(output_dir, shards.MANIFEST)):
+            logging.info("%s: these shards were finished earlier; nothing was done.", output_dir)
+        else:
+            parts = np.array_split(order, num_shards)
+            dropped = _dropped(source, output_dir, parts, run) if drop_duplicates else {}
+            task = ShardTask(source, output_dir, parts, options, dropped)
+            _run_unfinished(task, parts, run, f"writing {num_shards} shards to {output_dir}")
+            _finish(source, output_dir, begun)
+        _remove_what_was_begun(output_dir, num_shards)
+        return audit.from_json(_load(output_dir, shards.MANIFEST)["audit"])
+
+
+def check_output(output_dir: str) -> None:
+    """Makes the directory if need be: for what is wrong to be said before the images are looked into.
+
+    Raises:
+        InputError: it holds something else than shards, another run writes it, or it cannot be written.
+    """
+    with _claimed(output_dir):
+        pass
+
+
+@contextlib.contextmanager
+def _claimed(directory: str) -> Iterator[dict[str, Any] | None]:
+    """Keeps other runs away; yields plan and number of the shards that are finished or begun there, or None."""
+    try:
+        storage.make_directory(directory)
+        _begun(directory)  # before there is a lock in what is somebody else's
+        with _lock(directory):
+            yield _begun(directory)
+    except (OSError, tf.errors.OpError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.message
+        raise InputError(f"{directory}: the shards cannot be written ({reason}); mend that and run it again.") from None
+
+
+@contextlib.contextmanager
+def _lock(directory: str) -> Iterator[None]:
+    """Keeps other runs away; the lock of a run that died is free. Where files have URLs there is none."""
+    if storage.is_remote(directory):
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(os.path.join(directory, _LOCK)))
+        except BlockingIOError:
+            raise InputError(f"{directory}: another run is writing shards there; wait for it, or stop it.") from None
+        yield
+
+
+def _begun(directory: str) -> dict[str, Any] | None:
+    for name in (shards.MANIFEST, _PLAN):
+        if storage.exists(os.path.join(directory, name)):
+            begun = _load(directory, name)
+            if {"plan", "num_shards"} <= begun.keys():
+                return begun
+            raise InputError(
+                f"{directory}: {name} is of an earlier version, or of something else; give a new directory."
+            )
+    if not all(map(storage.is_hidden, storage.names(directory))):
+        raise InputError(f"{directory}: the directory holds something else; give an empty or a new one.")
+    return None
+
+
+def _refuse_another(directory: str, found: dict[str, Any], plan: dict[str, Any]) -> None:
+    differing = [key for key in plan if found.get(key) != plan[key]]
+    if differing:
+        named = ", ".join(_WORDS.get(key) or f"{key} ({found.get(key)}, now {plan[key]})" for key in differing)
+        raise InputError(f"{directory}: the shards there are of other {named}; give an empty directory or a new one.")
+
+
+def _num_shards(source: Source, options: ShardOptions, shard_bytes: int) -> int:
+    """Estimates it from a sample; where images stay as they are, none needs to be decoded for it."""
+    sample = _sample(source)
+
+    def num_bytes(index: int) -> int:
+        return prepared(source, index, options).num_bytes if options.longest_side_px else len(_read(source, index))
+
+    with Progress(len(sample), "image", "estimating the number of shards") as progress:
+        total = 0
+        for size in in_order(num_bytes, sample, num_cores()):
+            total += size
+            progress.advance()
+    return max(1, round(source.num_images * total / len(sample) / shard_bytes))
+
+
+def _plan(source: Source, seed: int, options: ShardOptions, shard_bytes: int, drop_duplicates: bool) -> dict[str, Any]:
+    """What makes shards these and no others; of the images' content a sample answers for all."""
+    digest = hashlib.sha256()
+    for index in _sample(source):
+        digest.update(hashlib.sha256(_read(source, index)).digest())
+    return {
+        "num_images": source.num_images,
+        "fingerprint": source.fingerprint(),
+        "sample": digest.hexdigest(),
+        "seed": seed,
+        "shard_bytes": shard_bytes,
+        "drop_duplicates": drop_duplicates,
+        **dataclasses.asdict(options),
+    }
+
+
+def _sample(source: Source) -> list[int]:
+    """Returns the numbers of some images, evenly spaced."""
+    return np.unique(np.linspace(0, source.num_images - 1, _SAMPLE_IMAGES).astype(int)).tolist()
+
+
+def _read(source: Source, index: int) -> bytes:
+    try:
+        return source.read(index)
+    except UnusableImageError:
+        return b""
+
+
+def _dropped(source: Source, directory: str, parts: Sequence[np.ndarray], run: Runner) -> dict[int, int]:
+    """Returns the images that look like an earlier one, each with that one."""
+    task = LookTask(source, directory, parts)
+    _run_unfinished(task, parts, run, "looking for near-duplicates")
+    looks = np.zeros((source.num_images, *near_duplicates.LOOK_SHAPE), np.uint8)
+    for number, part in enumerate(parts):
+        looks[part] = np.frombuffer(storage.read(task.path(number)), np.uint8).reshape(-1, *near_duplicates.LOOK_SHAPE)
+    return {int(other): int(group[0]) for group in near_duplicates.groups(looks) for other in group[1:]}
+
+
+@dataclasses.dataclass(frozen=True)
+class LookTask:
+    """Keeps the looks of the images of shards to come, black for those that cannot be used."""
+
+    source: Source
+    directory: str
+    parts: Sequence[np.ndarray]
+
+    def path(self, number: int) -> str:
+        """Returns where the looks of shard `number` lie, until all shards are finished."""
+        return looks_path(shard_path(self.directory, number, len(self.parts)))
+
+    def __call__(self, number: int, num_threads: int = 1) -> None:
+        """Writes the looks of the images of shard `number`, uint8 `[n, 8, 9, 3]`."""
+        options = ShardOptions()
+        indices = self.parts[number].tolist()
+        prepare = functools.partial(prepared, self.source, options=options)
+        images = prepared_in_order(self.source, indices, prepare, num_threads)
+        storage.write(self.path(number), b"".join(image.look.tobytes() for image in images))
+
+
+def _run_unfinished(task: Job, parts: Sequence[np.ndarray], run: Runner, label: str) -> None:
+    """Makes those of the files of a task that are not there yet."""
+    num_images = sum(map(len, parts))
+    unfinished = [number for number in range(len(parts)) if not storage.exists(task.path(number))]
+    done = num_images - sum(len(parts[number]) for number in unfinished)
+    with Progress(num_images, "image", label, done) as progress:
+        for number in run(task, unfinished):
+            progress.advance(len(parts[number]))
+
+
+def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
+    """Writes index, ledgers and manifest over all shards."""
+    num_shards = begun["num_shards"]
+    paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
+    entries = [np.frombuffer(storage.read(entries_path(path)), ENTRY) for path in paths]
+    parts = [ledger.parse(storage.read(rejected_path(path)).decode()) for path in paths]
+    rejected = sorted([*source.rejected, *(pair for part in parts for pair in part)])
+    _write_ledger(directory, shards.REJECTED, ledger.REJECTED_HEADER, rejected)
+    joined = np.concatenate(entries)
+    if not joined.size:
+        where = os.path.join(directory, shards.REJECTED)
+        raise InputError(f"{directory}: none of {len(rejected)} images was usable; see {where} for the reasons.")
+    _write_index(directory, joined)
+    groups = near_duplicates.groups(joined["look"])
+    named = [(str(k), source.ids[joined["image"][place]]) for k, group in enumerate(groups, 1) for place in group]
+    _write_ledger(directory, shards.DUPLICATES, ledger.DUPLICATES_HEADER, named)
+    lines = [_shard(path, len(part)) for path, part in zip(paths, entries, strict=True)]
+    found = audit.audited(joined, rejected, groups, num_shards, sum(line.num_bytes for line in lines))
+    manifest = {
+        **begun,
+        "classes": source.class_names,
+        "shards": list(map(dataclasses.asdict, lines)),
+        "audit": dataclasses.asdict(found),
+    }
+    _save(directory, shards.MANIFEST, manifest)
+
+
+def _remove_what_was_begun(directory: str, num_shards: int) -> None:
+    """Removes what was needed to take the work up again."""
+    paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
+    for path in (*map(entries_path, paths), *map(rejected_path, paths), *map(looks_path, paths)):
+        storage.remove(path)
+    storage.remove(os.path.join(directory, _PLAN))
+
+
+def _shard(path: str, num_images: int) -> shards.Shard:
+    digest, num_bytes = hashlib.sha256(), storage.size(path)
+    for offset in range(0, num_bytes, 1 << 24):
+        digest.update(storage.read(path, offset, 1 << 24))
+    return shards.Shard(os.path.basename(path), num_images, num_bytes, digest.hexdigest())
+
+
+def _write_index(directory: str, entries: np.ndarray) -> None:
+    index = np.stack([entries["offset"], entries["length"], entries["label"]], axis=1).astype(np.int64)
+    file = io.BytesIO()
+    np.save(file, index)
+    storage.write(os.path.join(directory, shards.INDEX), file.getvalue())
+
+
+def _write_ledger(directory: str, name: str, header: str, pairs: Iterable[tuple[str, str]]) -> None:
+    storage.write(os.path.join(directory, name), (header + ledger.lines(pairs)).encode())
+
+
+def _save(directory: str, name: str, values: dict[str, Any]) -> None:
+    storage.write(os.path.join(directory, name), json.dumps(values, indent=2).encode())
+
+
+def _load(directory: str, name: str) -> dict[str, Any]:
+    path = os.path.join(directory, name)
+    try:
+        return json.loads(storage.read(path))
+    except ValueError:
+        raise InputError(f"{path}: the file is broken; give another output, or remove what is there.") from None

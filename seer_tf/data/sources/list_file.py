@@ -1,0 +1,27 @@
+"""`list:FILE`: images named by a text file, a path on each line, relative to where the file lies."""
+
+import os
+
+from seer_tf.data.sources import image_files
+from seer_tf.errors import InputError
+from seer_tf.files import storage
+
+
+def open_list(path: str) -> image_files.FilesSource:
+    """Opens the images that a list names; what cannot be used is left out, counted and named in the log.
+
+    Raises:
+        InputError: the list cannot be read, is no text or is empty, or none of what it names is an image.
+    """
+    try:
+        text = storage.read(path).decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise InputError(f"list:{path}: the list cannot be read ({error.strerror}); give a text file.") from None
+    if "\0" in text:  # as in UTF-16, and in no name of a file
+        raise InputError(f"list:{path}: this is no text in UTF-8 (it holds a NUL byte); save it as such.")
+    names = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    if not names:
+        raise InputError(f"list:{path}: the list is empty; write the path of an image on each line.")
+    directory = os.path.dirname(path)
+    usable, rejected = image_files.find_usable_files(f"list:{path}", directory, names)
+    return image_files.FilesSource(directory, usable, rejected)

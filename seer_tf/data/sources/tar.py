@@ -1,0 +1,115 @@
+"""`tar:FILE`: the images in a tar file, read in place; its top folders are classes as those of `folder:DIR` are."""
+
+import errno
+import functools
+import posixpath
+import tarfile
+from typing import IO
+
+import numpy as np
+
+from seer_tf.data.images.formats import UnusableImageError
+from seer_tf.data.sources import folder, image_files
+from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+from seer_tf.files import storage
+
+_MAX_LINKS = 40  # as Linux follows
+_PART_BYTES = 1 << 20
+
+
+class TarSource(Source):
+    """Members by number, by where their bytes begin."""
+
+    def __init__(
+        self, path: str, places: dict[str, tuple[int, int]], ids: list[str], rejected: list[tuple[str, str]]
+    ) -> None:
+        """`places` are offset and length in bytes of each member, `ids` the members that are images."""
+        self._path = path
+        self.ids, self.rejected = ids, rejected
+        self.class_names = folder.class_folders(f"tar:{path}", ids)
+        self._places = np.array([places[name] for name in ids], np.int64)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """Class of each image by its top folder, int64 `[num_images]`; None without class folders."""
+        return folder.folder_labels(self.ids, self.class_names)
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of member `index`."""
+        offset, length = (int(number) for number in self._places[index])
+        try:
+            encoded = storage.read(self._path, offset, length)
+        except OSError as error:
+            raise InputError(f"tar:{self._path}: the file cannot be read ({error.strerror}); put it back.") from None
+        if len(encoded) != length:
+            raise UnusableImageError("the tar file ends early")
+        return encoded
+
+
+def open_tar(path: str) -> TarSource:
+    """Opens the images in a tar file that is not compressed; links are followed to what they lead to in it.
+
+    Raises:
+        InputError: no such file, it is compressed, broken, cut short or joined from several, or holds no image.
+    """
+    if storage.is_remote(path):
+        raise InputError(f"tar:{path}: a tar file is read from this machine only; copy it here, or make shards of it.")
+    try:
+        names, places = _members(path)
+    except OSError as error:
+        raise InputError(f"tar:{path}: the file cannot be read ({error.strerror}); give a tar file.") from None
+    except tarfile.TarError:
+        raise InputError(f"tar:{path}: this is no tar file, or a compressed or broken one; unpack it first.") from None
+    if not names:
+        raise InputError(f"tar:{path}: there is no file in it; give a tar file with images.")
+
+    def read(name: str, num_bytes: int) -> bytes:
+        if name not in places:
+            raise OSError(errno.EINVAL, "not a regular file, and no link to one in the tar file")
+        offset, length = places[name]
+        return storage.read(path, offset, min(num_bytes, length))
+
+    usable, rejected = image_files.find_usable(f"tar:{path}", names, read)
+    return TarSource(path, places, usable, rejected)
+
+
+def _members(path: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
+    """Returns the names of all that is neither folder nor hidden, sorted, and offset and length of what has bytes.
+
+    Names that begin with `../` are kept as they are: nothing is ever unpacked, and no other image may take their place.
+    """
+    places: dict[str, tuple[int, int]] = {}
+    links: dict[str, str] = {}
+    with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        for member in archive:
+            archive.members.clear()  # type: ignore[attr-defined]  # It would keep two kilobytes of each.
+            name = posixpath.normpath(member.name)
+            if member.isreg() and not member.issparse():
+                places[name] = member.offset_data, member.size
+            elif not member.isdir():
+                folder_of_link = posixpath.dirname(name) if member.issym() else ""
+                links[name] = posixpath.normpath(posixpath.join(folder_of_link, member.linkname))
+        file.seek(archive.offset)
+        if not _is_end(file):  # The archive says nothing of a header that it cannot read, but for the first.
+            raise InputError(
+                f"tar:{path}: it does not end as a tar file does behind its last readable member, at byte "
+                f"{archive.offset}: it is cut short or broken there, or another one was joined to it; make it anew."
+            )
+    for name, target in links.items():
+        for _ in range(_MAX_LINKS):
+            target = target if target in places else links.get(target, target)
+        if target in places:
+            places.setdefault(name, places[target])
+    names = sorted({*places, *links})
+    return [name for name in names if not any(map(storage.is_hidden, name.split("/")))], places
+
+
+def _is_end(file: IO[bytes]) -> bool:
+    """Returns whether nothing but zeros follows, and a block of them at least."""
+    part = file.read(tarfile.BLOCKSIZE)
+    is_end = len(part) == tarfile.BLOCKSIZE
+    while is_end and part:
+        is_end = not any(part)
+        part = file.read(_PART_BYTES)
+    return is_end

@@ -1,0 +1,94 @@
+"""`tfds:NAME[/CONFIG][:VERSION]@SPLIT`: a dataset that TensorFlow Datasets has prepared on this machine.
+
+Nothing is ever downloaded. Records are found by number, and images stay the encoded bytes that TFDS stores.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import read_only_builder
+
+from seer_tf.data.shards import tfrecord
+from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+
+
+class TfdsSource(Source):
+    """One split, the records of its TFRecord files found by their lengths."""
+
+    def __init__(self, split: tfds.core.SplitInfo, image_key: str, class_key: str | None, name: str) -> None:
+        """`image_key` and `class_key` are features of the records; `name` begins the ids."""
+        self._image_key, self._class_key = image_key, class_key
+        self._paths = [instruction.filename for instruction in split.file_instructions]
+        places = []
+        for number, instruction in enumerate(split.file_instructions):
+            found = tfrecord.find_records(instruction.filename)[instruction.skip :][: instruction.take]
+            places.append(np.insert(found, 0, number, axis=1))
+        self._places = np.concatenate(places)  # [num_images, 3]: file, offset, length
+        self.ids = [f"{name}/{index}" for index in range(len(self._places))]
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """Class of each image, int64 `[num_images]`; None without classes, or where an image has none or several."""
+        if self._class_key is None or any(len(classes) != 1 for classes in self._classes):
+            return None
+        return np.array(self._classes, np.int64)[:, 0]
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """Returns the classes of image `index`, any number of them."""
+        return () if self._class_key is None else self._classes[index]
+
+    @functools.cached_property
+    def _classes(self) -> list[tuple[int, ...]]:
+        """Reads all records once."""
+        features = map(self._features, range(self.num_images))
+        return [tuple(feature[self._class_key].int64_list.value) for feature in features]
+
+    def read(self, index: int) -> bytes:
+        """Returns the encoded bytes of image `index`."""
+        return self._features(index)[self._image_key].bytes_list.value[0]
+
+    def _features(self, index: int) -> Any:
+        file, offset, length = (int(number) for number in self._places[index])
+        return tf.train.Example.FromString(tfrecord.read_record(self._paths[file], offset, length)).features.feature
+
+
+def open_tfds(name_at_split: str) -> TfdsSource:
+    """Opens one split of a prepared dataset; `TFDS_DATA_DIR` or the default of TFDS says where it lies.
+
+    Raises:
+        InputError: no split is named, the dataset is not prepared here, has no such split or no images.
+    """
+    name, _, split = name_at_split.partition("@")
+    if not name or not split:
+        raise InputError(f"tfds:{name_at_split}: the split is missing; write tfds:NAME@SPLIT, e.g. tfds:cifar10@train.")
+    try:
+        info = read_only_builder.builder_from_files(name).info
+    except (tfds.core.DatasetNotFoundError, ValueError):
+        raise InputError(
+            f"tfds:{name}: no such dataset is prepared in {tfds.core.constants.DATA_DIR}; run `tfds build` first, or "
+            "set TFDS_DATA_DIR to where it lies."
+        ) from None
+    try:
+        split_info = info.splits[split]
+    except (KeyError, ValueError):
+        raise InputError(f"tfds:{name}: there is no split {split!r}; it has {', '.join(info.splits)}.") from None
+    if info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise InputError(f"tfds:{name}: its files are {info.file_format.value}; prepare it as tfrecord.")
+    image_key = _first(info.features, tfds.features.Image)
+    if image_key is None:
+        raise InputError(f"tfds:{name}: its records hold no image; take a dataset with an image feature.")
+    # One class of an image, or any number of them, as in tfds:voc.
+    labels = {key: getattr(feature, "feature", feature) for key, feature in info.features.items()}
+    class_key = _first(info.features, tfds.features.ClassLabel) or _first(labels, tfds.features.ClassLabel)
+    source = TfdsSource(split_info, image_key, class_key, name_at_split)
+    source.class_names = None if class_key is None else tuple(labels[class_key].names)
+    return source
+
+
+def _first(features: Mapping[str, Any], kind: type) -> str | None:
+    return next((key for key, feature in features.items() if isinstance(feature, kind)), None)

@@ -1,0 +1,1 @@
+"""Devices and hosts: strategies, collectives, and the rendezvous of workers."""

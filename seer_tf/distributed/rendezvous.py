@@ -1,0 +1,176 @@
+"""The workers of a run meet before TensorFlow starts, so that what is wrong with one is said by all.
+
+TensorFlow waits without end for a worker that does not come, and trains with workers of different recipes. So each
+worker first connects to the port of the chief and sends a line of JSON; the chief, when it has one from each, sends all
+of them back, or what is wrong. After that the ports are free for TensorFlow.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from seer_tf.distributed.cluster import Cluster
+from seer_tf.errors import InputError
+
+_GREETING = "this is the chief of a run of seer_tf\n"
+_SECONDS_FOR_A_LINE = 5.0  # of somebody who is there; the limit on waiting for the workers is the caller's
+_SECONDS_BETWEEN_TRIES = 0.2
+_MAX_DIFFERENCES = 3
+
+
+@contextlib.contextmanager
+def rendezvous(cluster: Cluster | None, *, timeout_seconds: float) -> Iterator[dict[str, str]]:
+    """Lets the workers compare what they found out about themselves in the body of a `with` statement.
+
+    The body fills the dictionary that it is given with what must be the same everywhere. An `InputError` in the body
+    of one worker is raised by all, with its name.
+
+    Args:
+        cluster: the workers; with None or one of them nothing happens.
+        timeout_seconds: for how long the chief waits for the others, and they for it.
+
+    Raises:
+        InputError: a worker did not come, is wrong in itself, or differs from the chief; on every worker.
+    """
+    facts: dict[str, str] = {}
+    if cluster is None or len(cluster.workers) == 1:
+        yield facts
+        return
+    try:
+        yield facts
+    except InputError as error:
+        with contextlib.suppress(InputError):
+            exchange(cluster, None, trouble=str(error), timeout_seconds=timeout_seconds)
+        raise
+    _check_equal(cluster, exchange(cluster, facts, timeout_seconds=timeout_seconds))
+
+
+def exchange(cluster: Cluster, message: Any, *, trouble: str | None = None, timeout_seconds: float) -> list[Any]:
+    """Returns the messages of all workers, in the order of their numbers, on each of them.
+
+    Args:
+        cluster: the workers; each of them must call this.
+        message: of this worker, anything that JSON can hold; a function returns it, when the port is open.
+        trouble: what is wrong with this worker, for all to raise.
+        timeout_seconds: for how long the chief waits for the others, and they for it to be there. It answers within
+            its own time, so that this returns or raises within twice that long.
+
+    Raises:
+        InputError: a worker did not come or has trouble, or its port is in use; on every worker.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            listener = stack.enter_context(socket.create_server(("", cluster.port), backlog=1024))
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            trouble = f"port {cluster.port} cannot be used ({reason}); end what uses it, or take another port"
+            if cluster.is_chief:
+                raise InputError(trouble) from None
+        content = message() if callable(message) else message
+        line = {"workers": list(cluster.workers), "index": cluster.index, "message": content, "trouble": trouble}
+        if cluster.is_chief:
+            answer = _collect(cluster, listener, line, timeout_seconds)
+        else:
+            answer = _report(cluster, line, timeout_seconds)
+    if trouble is not None or "error" in answer:
+        raise InputError(trouble or answer["error"])
+    return answer["messages"]
+
+
+def unreachable(cluster: Cluster, *, timeout_seconds: float) -> list[int]:
+    """Returns the numbers of the workers that this one cannot connect to, while all of them `exchange` this."""
+
+    def is_there(address: str) -> bool:
+        host, _, port = address.rpartition(":")
+        deadline = time.monotonic() + timeout_seconds
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=left):
+                return True
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+        return False
+
+    with ThreadPoolExecutor(len(cluster.workers)) as pool:
+        return [index for index, there in enumerate(pool.map(is_there, cluster.workers)) if not there]
+
+
+def _collect(cluster: Cluster, listener: socket.socket, own: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+    """Takes a line from each worker, as the chief, and answers all of them."""
+    deadline = time.monotonic() + timeout_seconds
+    lines = {0: own}
+    with contextlib.ExitStack() as stack:
+        connections = []
+        while len(lines) < len(cluster.workers) and (left := deadline - time.monotonic()) > 0:
+            listener.settimeout(left)
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # whoever it was did not mean us
+                connection = stack.enter_context(listener.accept()[0])
+                connection.settimeout(_SECONDS_FOR_A_LINE)
+                connection.sendall(_GREETING.encode())
+                line = json.loads(connection.makefile().readline())
+                lines[int(line["index"])] = line
+                connections.append(connection)
+        answer = _answer(cluster, lines)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                _send(connection, answer)
+    return answer
+
+
+def _answer(cluster: Cluster, lines: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """Returns the messages, or in one sentence what is wrong."""
+    for index, line in sorted(lines.items()):
+        if line["workers"] != list(cluster.workers):
+            theirs, ours = ",".join(line["workers"]), ",".join(cluster.workers)
+            return {"error": f"worker {index} was told that the workers are {theirs}, worker 0 that they are {ours}"}
+        if line["trouble"] is not None:
+            return {"error": f"{cluster.name(index)}: {line['trouble']}"}
+    missing = [cluster.name(index) for index in range(len(cluster.workers)) if index not in lines]
+    if missing:
+        return {"error": f"{' and '.join(missing)} did not come; was it started, and can it reach {cluster.name(0)}?"}
+    return {"messages": [lines[index]["message"] for index in range(len(lines))]}
+
+
+def _report(cluster: Cluster, line: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+    """Sends this worker's line to the chief and returns its answer; tries until the chief is there."""
+    deadline = time.monotonic() + timeout_seconds
+    host, _, port = cluster.workers[0].rpartition(":")
+    reason = "no answer"
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            with socket.create_connection((host, int(port)), timeout=left) as connection:
+                reason = "what listens there does not answer as a worker"
+                connection.settimeout(min(left, _SECONDS_FOR_A_LINE))
+                answers = connection.makefile()
+                if answers.readline() == _GREETING:
+                    _send(connection, line)
+                    connection.settimeout(timeout_seconds + _SECONDS_FOR_A_LINE)
+                    return json.loads(answers.readline())
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or reason
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+    return {"error": f"{cluster.name(0)} cannot be reached within {timeout_seconds:g} s ({reason})"}
+
+
+def _send(connection: socket.socket, line: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(line).encode() + b"\n")
+
+
+def _check_equal(cluster: Cluster, all_facts: Sequence[Mapping[str, str]]) -> None:
+    """Raises where a worker differs from the chief."""
+    chief = all_facts[0]
+    for index, facts in enumerate(all_facts):
+        texts = [
+            f"{name} is {facts.get(name)} there and {chief.get(name)} on {cluster.name(0)}"
+            for name in dict.fromkeys((*chief, *facts))
+            if facts.get(name) != chief.get(name)
+        ]
+        if texts:
+            more = f"; and {len(texts) - _MAX_DIFFERENCES} more" if len(texts) > _MAX_DIFFERENCES else ""
+            raise InputError(
+                f"{cluster.name(index)} differs: {'; '.join(texts[:_MAX_DIFFERENCES])}{more}; start all workers with "
+                "the same flags and versions"
+            )

@@ -1,0 +1,126 @@
+"""Which strategy of TensorFlow a run uses: one device, several of one host, or several hosts."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from seer_tf.distributed.cluster import Cluster
+from seer_tf.errors import InputError
+
+KINDS = ("auto", "one_device", "mirrored", "multi_worker")
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Where a run computes, known before TensorFlow starts a device.
+
+    Attributes:
+        kind: `one_device`, `mirrored` or `multi_worker`.
+        num_devices: how many devices of this host take part: GPUs, or without one, parts of the CPU.
+        cluster: the workers; None unless the kind is `multi_worker`.
+    """
+
+    kind: str
+    num_devices: int
+    cluster: Cluster | None
+
+    @property
+    def num_replicas(self) -> int:
+        """Returns the number of devices of all hosts, each of which has as many as this one."""
+        return self.num_devices * (len(self.cluster.workers) if self.cluster else 1)
+
+
+def cluster_for(kind: str, cluster: Cluster | None) -> Cluster | None:
+    """Returns the workers that a kind of strategy uses: those that are named, where there are several of them.
+
+    Args:
+        kind: one of `KINDS`.
+        cluster: the workers that are named.
+
+    Raises:
+        InputError: the kind is for one process and there are several, or it is for several and none is named.
+    """
+    if kind == "multi_worker":
+        if cluster is None:
+            raise InputError(
+                "--strategy=multi_worker needs the workers: set TF_CONFIG, start under srun, or give --workers and "
+                "--worker_index"
+            )
+        return cluster
+    if cluster is None or len(cluster.workers) == 1:
+        return None
+    if kind != "auto":
+        raise InputError(f"--strategy={kind} is for one process, but {len(cluster.workers)} workers are named")
+    return cluster
+
+
+def place(kind: str, num_devices: int | None, cluster: Cluster | None, *, num_gpus: int) -> Placement:
+    """Returns where a run computes.
+
+    Args:
+        kind: one of `KINDS`; `auto` takes the workers if there are any, else all GPUs, else the CPU.
+        num_devices: how many devices of this host; None for all GPUs, or one CPU.
+        cluster: what `cluster_for` returns.
+        num_gpus: how many GPUs this host has.
+
+    Raises:
+        InputError: a device is not there, or the kind does not go with the number of devices.
+    """
+    if num_devices is not None and 0 < num_gpus < num_devices:
+        raise InputError(f"--num_devices={num_devices}, but this host has {num_gpus} GPUs; lower it, or mend the host")
+    num_devices = num_devices or (1 if kind == "one_device" else max(1, num_gpus))
+    if kind == "auto":
+        kind = "multi_worker" if cluster else "mirrored" if num_devices > 1 else "one_device"
+    if kind == "multi_worker" and num_devices > 1 and not num_gpus:
+        raise InputError(f"--num_devices={num_devices}: without GPUs a worker has one device; start more workers")
+    if kind == "one_device" and num_devices > 1:
+        raise InputError(f"--strategy=one_device does not go with --num_devices={num_devices}; leave out one of them")
+    if kind == "mirrored" and num_devices == 1:
+        raise InputError("--strategy=mirrored needs several devices, and there is one; give --num_devices")
+    return Placement(kind, num_devices, cluster)
+
+
+def num_gpus() -> int:
+    """Returns the number of GPUs of this host that TensorFlow may use."""
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def choose_devices(placement: Placement) -> None:
+    """Tells TensorFlow which devices of this host to take; nothing may have been computed before."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        tf.config.set_visible_devices(gpus[: placement.num_devices], "GPU")
+    elif placement.num_devices > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration()] * placement.num_devices
+        tf.config.set_logical_device_configuration(cpu, parts)
+
+
+def make_strategy(placement: Placement) -> tf.distribute.Strategy:
+    """Starts the devices of a placement and returns the strategy over them.
+
+    Nothing may have been computed before, or with one worker only after `choose_devices` with the same placement. With
+    several workers it waits for all of them, which should have met before (`roll_call.py`).
+    """
+    choose_devices(placement)
+    gpus = tf.config.list_physical_devices("GPU")
+    if placement.cluster is not None:
+        return tf.distribute.MultiWorkerMirroredStrategy(
+            cluster_resolver=tf.distribute.cluster_resolver.SimpleClusterResolver(
+                tf.train.ClusterSpec({"worker": list(placement.cluster.workers)}),
+                task_type="worker",
+                task_id=placement.cluster.index,
+                num_accelerators={"GPU": placement.num_devices if gpus else 0},
+                rpc_layer="grpc",
+            )
+        )
+    if placement.kind == "mirrored":
+        kind = "GPU" if gpus else "CPU"
+        return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(placement.num_devices)])
+    return tf.distribute.get_strategy()
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether this process writes what the run leaves behind; true of the only one."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or resolver.task_id == 0

@@ -1,0 +1,1 @@
+"""Features of images: extraction, storage and labels."""

@@ -1,0 +1,51 @@
+"""Features of images that are cropped anew in each pass, for linear classifiers trained as VISSL trains them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data.pipelines.read import unreadable_images_named
+from seer_tf.data.pipelines.supervised import supervised_dataset
+from seer_tf.data.sources.base import Source
+from seer_tf.evaluation.features.feature_set import Extractor
+from seer_tf.evaluation.protocols.probe_grid import Batches
+from seer_tf.finetuning.config import plain_crops
+
+
+def augmented_batches(
+    extractor: Extractor, source: Source, labels: np.ndarray, batch_size: int, *, seed: int
+) -> Batches:
+    """Returns batches of features of random crops, each epoch as many as fit into the number of images.
+
+    They come from one stream that goes on, so epochs must be asked for in order.
+
+    Args:
+        extractor: of the features; its devices compute them.
+        source: the images.
+        labels: their classes, int [num_images].
+        batch_size: images in a batch, or all there are.
+        seed: of order and crops.
+    """
+    batch_size = min(batch_size, source.num_images)
+    stream = iter(
+        supervised_dataset(
+            source,
+            labels,
+            plain_crops(extractor.transform.size_px),
+            local_batch_size=batch_size,
+            global_batch_size=batch_size,
+            first_image_in_batch=0,
+            seed=seed,
+            first_step=0,
+        )
+    )
+    features = extractor.devices.spread(extractor.features, stream.element_spec[0])
+
+    def batches(_: int) -> Iterable[tuple[dict[str, tf.Tensor], tf.Tensor]]:
+        with unreadable_images_named():
+            for _ in range(source.num_images // batch_size):
+                images, classes = next(stream)
+                yield features(images), classes
+
+    return batches

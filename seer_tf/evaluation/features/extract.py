@@ -1,0 +1,109 @@
+"""Features once: every image of a data set through one function, in order."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data.pipelines.read import unreadable_images_named
+from seer_tf.distributed.inference import Devices
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.stages import AVGPOOL, StageFeatures
+from seer_tf.methods.swav.model import SwavModel
+from seer_tf.models import Encoder
+from seer_tf.progress import Progress
+
+# B images, h x w pixels, C feature channels
+ImageFeatures = Callable[[tf.Tensor], tf.Tensor]
+"""From uint8 [B, h, w, 3] to float32 [B, C]."""
+
+
+def image_features(model: Encoder) -> ImageFeatures:
+    """Returns the function from images to the pooled last stage of the backbone, batch norm in inference.
+
+    The projection head and the prototypes serve pretraining and are left out (SwAV, section 4.1 evaluates the trunk).
+    """
+    return lambda images: model.features(model.normalize(images), training=False)  # [B, C]
+
+
+def prototype_scores(model: SwavModel) -> ImageFeatures:
+    """Returns the function from images to their prototype scores, float32 [B, K], batch norm in inference."""
+    return lambda images: model((images[:, tf.newaxis],), training=False)[1]  # [B, K]
+
+
+def extract(
+    features: ImageFeatures, images: tf.data.Dataset, num_images: int, *, label: str = "features"
+) -> np.ndarray:
+    """Runs every image of a data set through `features`.
+
+    Args:
+        features: from uint8 [B, h, w, 3] to float [B, C].
+        images: batches of uint8 [b, h, w, 3], each image once.
+        num_images: how many images there are in all, N.
+        label: what the progress line says.
+
+    Returns:
+        float32 [N, C], in the data set's order.
+
+    Raises:
+        InputError: as `feature_batches`.
+    """
+    numbers = [f"image {number}" for number in range(num_images)]
+    batches = feature_batches(lambda batch: {AVGPOOL: features(batch)}, images, numbers, label=label)
+    return np.concatenate([batch[AVGPOOL] for batch in batches])
+
+
+def feature_batches(
+    features: StageFeatures,
+    images: tf.data.Dataset,
+    ids: Sequence[str],
+    *,
+    devices: Devices | None = None,
+    label: str = "features",
+) -> Iterator[dict[str, np.ndarray]]:
+    """Runs every image of a data set through `features`, batch by batch.
+
+    Args:
+        features: from uint8 [B, h, w, 3] to float [B, D] by stage.
+        images: batches of uint8 [b, h, w, 3], each image once.
+        ids: names of the images, in the data set's order.
+        devices: those that compute; None for one.
+        label: what the progress line says.
+
+    Yields:
+        float32 [b, D] by stage, for each batch.
+
+    Raises:
+        InputError: an image cannot be read, there are more or fewer images than names, or a feature is not a finite
+            number.
+    """
+    compiled = (devices or Devices()).spread(features, images.element_spec)
+    num_read = 0
+    with Progress(len(ids), "image", label) as progress, unreadable_images_named():
+        for batch in images:
+            found = {stage: tf.cast(values, tf.float32).numpy() for stage, values in compiled(batch).items()}
+            for stage, values in found.items():
+                _check_finite(stage, values, ids[num_read:])
+            yield found
+            num_read += len(batch)
+            progress.advance(len(batch))
+    if num_read != len(ids) or not num_read:
+        raise InputError(f"the data has {num_read} readable images where {len(ids)} were announced; prepare it again")
+
+
+def model_digest(encoder: Encoder) -> str:
+    """Returns a name for weights and normalisation: equal for equal ones, and another for any others."""
+    digest = hashlib.blake2b(repr((tuple(encoder.mean), tuple(encoder.std))).encode(), digest_size=8)
+    for variable in encoder.backbone.variables:
+        digest.update(variable.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_finite(stage: str, values: np.ndarray, ids: Sequence[str]) -> None:
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if bad.size:
+        raise InputError(
+            f"the {stage} features of {ids[bad[0]]} are not finite numbers, so the checkpoint is of no use; evaluate "
+            "an earlier one or a new run"
+        )

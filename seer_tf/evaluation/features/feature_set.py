@@ -1,0 +1,150 @@
+"""The features of one set of images, with all that must be known of them; in memory or in files.
+
+N images, D numbers of a feature.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.pipelines.evaluation import images_dataset
+from seer_tf.data.sources.base import Source
+from seer_tf.distributed.inference import Devices
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.extract import feature_batches
+from seer_tf.evaluation.features.fingerprints import FingerprintedSource, fingerprints
+from seer_tf.evaluation.features.rows import Rows
+from seer_tf.evaluation.features.stages import Pooling, StageFeatures
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where features come from: two sets can be compared when all but the data is equal.
+
+    Attributes:
+        model: what the user called it.
+        digest: of its weights and normalisation.
+        transform: what its images went through.
+        poolings: by stage.
+        data: data flag of the images.
+        step: of the run that the model is from; None where it is not known.
+    """
+
+    model: str
+    digest: str
+    transform: Transform
+    poolings: Mapping[str, Pooling]
+    data: str
+    step: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Features of the images of one source.
+
+    Attributes:
+        origin: where they come from.
+        rows: float16 or float32 [N, D] by stage.
+        ids: names of the images.
+        fingerprints: of the files, uint64 [N].
+        class_names: None without classes.
+        classes: of each image, any number of them; all empty without classes.
+    """
+
+    origin: Origin
+    rows: Mapping[str, Rows]
+    ids: Sequence[str]
+    fingerprints: np.ndarray
+    class_names: tuple[str, ...] | None
+    classes: Sequence[tuple[int, ...]]
+
+    @property
+    def num_images(self) -> int:
+        """Returns N."""
+        return len(self.ids)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Class of each image, int64 [N]; None unless each image has exactly one."""
+        if self.class_names is None or any(len(classes) != 1 for classes in self.classes):
+            return None
+        return np.array(self.classes, np.int64)[:, 0]
+
+    def of_stages(self, stages: Sequence[str]) -> "FeatureSet":
+        """Returns the features of some of the stages.
+
+        Raises:
+            InputError: there are none of such a stage.
+        """
+        for stage in stages:
+            if stage not in self.rows:
+                raise InputError.unknown(f"stage in the features of {self.origin.data}", stage, self.rows)
+        poolings = {stage: self.origin.poolings[stage] for stage in stages}
+        return dataclasses.replace(
+            self,
+            origin=dataclasses.replace(self.origin, poolings=poolings),
+            rows={stage: self.rows[stage] for stage in stages},
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+    """What makes features of images.
+
+    Attributes:
+        features: from uint8 [B, s, s, 3] to float32 [B, D] by stage.
+        poolings: of these stages.
+        model: what the user calls it.
+        digest: of its weights and normalisation.
+        transform: what images go through before.
+        batch_size: images at once.
+        devices: those that compute.
+        step: of the run that the model is from; None where it is not known.
+    """
+
+    features: StageFeatures
+    poolings: Mapping[str, Pooling]
+    model: str
+    digest: str
+    transform: Transform
+    batch_size: int = 128
+    devices: Devices = dataclasses.field(default_factory=Devices)
+    step: int | None = None
+
+    def origin(self, data: str) -> Origin:
+        """Returns where the features of this data come from."""
+        return Origin(self.model, self.digest, self.transform, self.poolings, data, self.step)
+
+    def batches(self, source: Source, *, label: str = "features") -> Iterator[dict[str, np.ndarray]]:
+        """Yields float32 [b, D] by stage for each batch of the images of a source, in order.
+
+        Raises:
+            InputError: as `feature_batches`.
+        """
+        images = images_dataset(source, self.transform, batch_size=self.batch_size)
+        return feature_batches(self.features, images, source.ids, devices=self.devices, label=label)
+
+    def extract(self, source: Source, data: str, *, label: str = "features") -> FeatureSet:
+        """Returns the features of all images of a source, in memory.
+
+        Raises:
+            InputError: as `feature_batches`.
+        """
+        read = FingerprintedSource(source)
+        batches = list(self.batches(read, label=label))
+        rows = {stage: np.concatenate([batch[stage] for batch in batches]) for stage in self.poolings}
+        return self._feature_set(source, data, rows, read.fingerprints)
+
+    def leave(self, source: Source, data: str) -> FeatureSet:
+        """Returns all but the features, for who makes them anew in each epoch; reads every file once."""
+        return self._feature_set(source, data, {}, fingerprints(source))
+
+    def announce(self, source: Source, data: str) -> FeatureSet:
+        """Returns what is known before a file is read, without features and fingerprints; for checks of the labels."""
+        return self._feature_set(source, data, {}, np.zeros(0, np.uint64))
+
+    def _feature_set(self, source: Source, data: str, rows: Mapping[str, Rows], fingerprints: np.ndarray) -> FeatureSet:
+        classes = [source.classes_of(number) for number in range(source.num_images)]
+        return FeatureSet(self.origin(data), rows, source.ids, fingerprints, source.class_names, classes)

@@ -1,0 +1,78 @@
+"""Which images two sets share: a fingerprint of each file, taken when it is read anyway."""
+
+import concurrent.futures
+import hashlib
+
+import numpy as np
+
+from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+from seer_tf.parallel import num_cores
+from seer_tf.progress import Progress
+
+_BYTES = 8
+
+
+class FingerprintedSource(Source):
+    """A source that remembers a fingerprint of every image that was read from it.
+
+    Attributes:
+        fingerprints: uint64 [num_images], nought where an image was not read yet.
+    """
+
+    def __init__(self, source: Source) -> None:
+        """Wraps `source`."""
+        self._source = source
+        self.ids, self.class_names, self.is_verified = source.ids, source.class_names, source.is_verified
+        self.fingerprints = np.zeros(source.num_images, np.uint64)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Class of each image, int64 [num_images]; None unless each image has exactly one."""
+        return self._source.labels
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """Returns the classes of image `index`, any number of them."""
+        return self._source.classes_of(index)
+
+    def read(self, index: int) -> bytes:
+        """Returns the encoded bytes of image `index`."""
+        encoded = self._source.read(index)
+        self.fingerprints[index] = fingerprint(encoded)
+        return encoded
+
+
+def fingerprints(source: Source) -> np.ndarray:
+    """Returns the fingerprints of all images of a source, uint64 [num_images]; reads every file once."""
+    with (
+        concurrent.futures.ThreadPoolExecutor(num_cores()) as pool,
+        Progress(source.num_images, "image", "looking for shared files") as progress,
+    ):
+        found = np.zeros(source.num_images, np.uint64)
+        for number, encoded in enumerate(pool.map(source.read, range(source.num_images))):
+            found[number] = fingerprint(encoded)
+            progress.advance()
+    return found
+
+
+def fingerprint(encoded: bytes) -> np.uint64:
+    """Returns a number that two different files share by a chance of one in 2 ** 64."""
+    return np.frombuffer(hashlib.blake2b(encoded, digest_size=_BYTES).digest(), np.uint64)[0]
+
+
+def check_disjoint(train: np.ndarray, test: np.ndarray) -> None:
+    """Raises where a test set has files of the training set.
+
+    Args:
+        train: fingerprints of the training images, uint64 [N].
+        test: fingerprints of the test images, uint64 [M].
+
+    Raises:
+        InputError: saying how many.
+    """
+    num_shared = int(np.isin(test, train).sum())
+    if num_shared:
+        raise InputError(
+            f"{num_shared} of the {len(test)} test images are files of the training data too, so the number would say "
+            "nothing about new images; take them out of one of the two"
+        )

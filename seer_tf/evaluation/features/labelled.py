@@ -1,0 +1,195 @@
+"""What a classifier on frozen features is fitted on and read on: features and labels of a training and a test set."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.pipelines.evaluation import images_dataset
+from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.extract import ImageFeatures, extract
+from seer_tf.evaluation.features.feature_set import FeatureSet
+from seer_tf.evaluation.features.fingerprints import check_disjoint
+
+_NUM_NAMED = 5
+
+
+class Labelled(Protocol):
+    """Images with classes: a source, or the features of one."""
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes; None without classes."""
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Class of each image, int64 [N]; None unless each image has exactly one."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelledFeatures:
+    """Features and labels of two sets of images.
+
+    Attributes:
+        train: to fit on, N images.
+        train_labels: int64 [N], positions in `class_names`.
+        test: to read the accuracy on, M images.
+        test_labels: int64 [M], positions in `class_names`.
+        class_names: the classes, in the training set's order.
+    """
+
+    train: FeatureSet
+    train_labels: np.ndarray
+    test: FeatureSet
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+
+
+def labelled_features(train: FeatureSet, test: FeatureSet) -> LabelledFeatures:
+    """Puts two sets together, their classes in one numbering, by name.
+
+    Raises:
+        InputError: they are features of two models, one of them has no labels, their classes differ, a class has no
+            training image, or they share images.
+    """
+    class_names, train_labels, test_labels = matched_labels(train, test)
+    check_alike(train, test)
+    check_no_class_is_empty(class_names, np.bincount(train_labels, minlength=len(class_names)))
+    return LabelledFeatures(train, train_labels, test, test_labels, class_names)
+
+
+def check_alike(train: FeatureSet, test: FeatureSet) -> None:
+    """Raises where two sets do not go together.
+
+    Raises:
+        InputError: they are features of two models or of images prepared in two ways, or they share images.
+    """
+    for what, one, other in (
+        ("models", train.origin.digest, test.origin.digest),
+        ("transforms of the images", train.origin.transform, test.origin.transform),
+        ("ways of pooling", train.origin.poolings, test.origin.poolings),
+    ):
+        if one != other:
+            raise InputError(
+                f"the features of {train.origin.data} and of {test.origin.data} are of two {what}, {one} and {other}; "
+                "extract both alike"
+            )
+    check_disjoint(train.fingerprints, test.fingerprints)
+
+
+def check_no_class_is_empty(class_names: Sequence[str], num_images: np.ndarray) -> None:
+    """Raises where a class has no training image.
+
+    Args:
+        class_names: of all classes.
+        num_images: of each class, int [num_classes].
+
+    Raises:
+        InputError: naming such classes.
+    """
+    empty = [name for name, number in zip(class_names, num_images, strict=True) if not number]
+    if empty:
+        raise InputError(f"the training data has no image of {named(empty)}; add some, or leave the class out of both")
+
+
+def source_features(
+    features: ImageFeatures, source: Source, *, size_px: int, batch_size: int, label: str = "features"
+) -> np.ndarray:
+    """Returns the features of all images of a source after the evaluation's resize and centre crop, float32 [N, C]."""
+    images = images_dataset(source, Transform(size_px), batch_size=batch_size)
+    return extract(features, images, source.num_images, label=label)
+
+
+def checked_labels(data: Labelled, name: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Returns the classes of a set, and the one of each image, int64 [N].
+
+    Args:
+        data: the set.
+        name: of it, in a sentence.
+
+    Raises:
+        InputError: it has no labels, several of one image, or others than its classes.
+    """
+    if data.class_names is None:
+        raise InputError(
+            f"{name} has no labels; give folder:DIR with a sub-folder for each class, each of two images or more"
+        )
+    labels = data.labels
+    if labels is None:
+        raise InputError(f"{name} has images with no label or with several; use linear_svm.py for such data")
+    _check_range(labels, data.class_names, name)
+    return data.class_names, labels
+
+
+def matched_labels(train: Labelled, test: Labelled) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Returns the classes of the training set, and both sets' labels in their numbering, int64 [N] and [M].
+
+    Raises:
+        InputError: one of them has no labels, several of one image, or others than its classes; or their classes
+            differ.
+    """
+    train_names, train_labels = checked_labels(train, "the training data")
+    test_names, test_labels = checked_labels(test, "the test data")
+    check_same_classes(train_names, test_names)
+    return train_names, train_labels, np.array([train_names.index(name) for name in test_names], np.int64)[test_labels]
+
+
+def matched_matrices(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Returns the classes of the training set, and which of them each image has, bool [N, L] and [M, L].
+
+    Raises:
+        InputError: the sets do not go together, one of them has no labels or others than its classes, or their classes
+            differ.
+    """
+    check_alike(train, test)
+    for data, name in ((train, "the training data"), (test, "the test data")):
+        if data.class_names is None:
+            raise InputError(f"{name} has no labels; give csv:FILE with the labels of each image")
+        _check_range(np.array(list(itertools.chain(*data.classes)), np.int64), data.class_names, name)
+    names, test_names = train.class_names or (), test.class_names or ()
+    check_same_classes(names, test_names)
+    train_matrix = _matrix(train.classes, np.arange(len(names)))
+    test_matrix = _matrix(test.classes, np.array([names.index(name) for name in test_names]))
+    check_no_class_is_empty(names, train_matrix.sum(axis=0))
+    return names, train_matrix, test_matrix
+
+
+def check_same_classes(train_names: Sequence[str], test_names: Sequence[str]) -> None:
+    """Raises where training and test data have other classes.
+
+    Raises:
+        InputError: naming those that only one of them has.
+    """
+    for name, extra in (
+        ("training", sorted(set(train_names) - set(test_names))),
+        ("test", sorted(set(test_names) - set(train_names))),
+    ):
+        if extra:
+            raise InputError(
+                f"only the {name} data has the classes {named(extra)}; give training and test data of the same ones"
+            )
+
+
+def named(names: Sequence[str]) -> str:
+    """Returns the first few names for a sentence."""
+    return ", ".join(names[:_NUM_NAMED]) + (f" and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else "")
+
+
+def _matrix(classes: Sequence[tuple[int, ...]], numbering: np.ndarray) -> np.ndarray:
+    """Returns which classes each image has, bool [N, L], class c of the data being number `numbering[c]`."""
+    matrix = np.zeros([len(classes), len(numbering)], bool)
+    for row, of_image in zip(matrix, classes, strict=True):
+        row[numbering[list(of_image)]] = True
+    return matrix
+
+
+def _check_range(labels: np.ndarray, class_names: Sequence[str], name: str) -> None:
+    if labels.size and not 0 <= labels.min() <= labels.max() < len(class_names):
+        raise InputError(
+            f"{name} has labels from {labels.min()} to {labels.max()} for {len(class_names)} classes; mend them, or "
+            "the list of classes"
+        )

@@ -1,0 +1,175 @@
+"""Writing features shard by shard, in flat memory; the same call continues where it stopped.
+
+Several processes may write one directory, each its own shards. The files are described in `stored_features.py`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data.shards.example import serialized_entries
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.selection import Selection
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.feature_set import Extractor
+from seer_tf.evaluation.features.fingerprints import FingerprintedSource
+from seer_tf.evaluation.features.store import MANIFEST, Manifest, little_endian, read_manifest
+from seer_tf.files import storage
+from seer_tf.files.atomic import write_atomically
+
+SHARD_BYTES = 128 * 2**20
+
+
+def write_features(
+    extractor: Extractor,
+    source: Source,
+    directory: str | os.PathLike[str],
+    *,
+    data: str,
+    file_format: str = "npy",
+    dtype: str = "float16",
+    shard_bytes: int = SHARD_BYTES,
+    worker: int = 0,
+    num_workers: int = 1,
+) -> None:
+    """Writes the features of all images of a source; shards that are finished are kept.
+
+    Args:
+        extractor: what makes the features.
+        source: the images.
+        directory: to write; new, or one that the same call was writing.
+        data: data flag of the source.
+        file_format: one of `FORMATS`.
+        dtype: one of `DTYPES`.
+        shard_bytes: about how many bytes of features are in a shard, and twice as many in memory.
+        worker: which of `num_workers` processes this is; it writes every so many-th shard.
+        num_workers: how many processes share the work.
+
+    Raises:
+        InputError: the directory holds something else, an image cannot be read, or a feature is not a finite number.
+    """
+    bytes_per_image = np.dtype(dtype).itemsize * sum(pooling.dim for pooling in extractor.poolings.values())
+    manifest = Manifest(
+        origin=extractor.origin(data),
+        format=file_format,
+        dtype=dtype,
+        num_images=source.num_images,
+        images_per_shard=max(1, shard_bytes // bytes_per_image),
+        class_names=source.class_names,
+        digest_of_ids=hashlib.sha256("\n".join(source.ids).encode()).hexdigest(),
+    )
+    directory = Path(directory)
+    _claim(directory, manifest)
+    shards = [
+        shard
+        for shard in range(worker, manifest.num_shards, num_workers)
+        if not manifest.file(directory, "images", shard, "json").exists()
+    ]
+    read = FingerprintedSource(source)
+    numbers = [number for shard in shards for number in manifest.numbers(shard)]
+    batches = extractor.batches(Selection(read, numbers)) if numbers else iter(())
+    groups = _regrouped(batches, [len(manifest.numbers(shard)) for shard in shards])
+    for shard, features in zip(shards, groups, strict=True):
+        _write_shard(directory, manifest, shard, read, _stored(features, dtype))
+
+
+def _claim(directory: Path, manifest: Manifest) -> None:
+    """Makes the directory belong to these features, or checks that it does.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    # Looked at first: a worker that starts at the same time may write the manifest between the two looks. What is
+    # hidden is being written by one, or was by one that died.
+    is_foreign = directory.exists() and (
+        not directory.is_dir() or not all(map(storage.is_hidden, storage.names(directory)))
+    )
+    if (directory / MANIFEST).exists():
+        found, wanted = (_facts(one) for one in (read_manifest(directory), manifest))
+        other = [name for name in wanted if found[name] != wanted[name]]
+        if other:
+            raise InputError(
+                f"{directory} holds other features (another {', '.join(other)}); give the same flags to continue it, "
+                "or another directory"
+            )
+    elif is_foreign:
+        raise InputError(f"{directory} holds something that is no features; give another directory")
+    else:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(directory / MANIFEST, manifest.to_json())
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    values = dataclasses.asdict(manifest)
+    facts = {**values.pop("origin"), **values}
+    facts.pop("step")  # the digest tells networks apart, and older manifests are without it
+    return facts
+
+
+def _regrouped(batches: Iterator[dict[str, np.ndarray]], sizes: Sequence[int]) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the rows of batches, in order, in groups of other sizes."""
+    rest: dict[str, np.ndarray] = {}
+    for size in sizes:
+        parts, num_missing = [], size
+        while num_missing:
+            rest = rest if rest and len(_any(rest)) else next(batches)
+            parts.append({stage: values[:num_missing] for stage, values in rest.items()})
+            rest = {stage: values[num_missing:] for stage, values in rest.items()}
+            num_missing -= len(_any(parts[-1]))
+        yield {stage: np.concatenate([part[stage] for part in parts]) for stage in rest}
+    next(batches, None)  # lets it see that it has come to its end
+
+
+def _any(features: Mapping[str, np.ndarray]) -> np.ndarray:
+    return next(iter(features.values()))
+
+
+def _stored(features: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
+    with np.errstate(over="ignore"):
+        stored = {stage: values.astype(little_endian(dtype)) for stage, values in features.items()}
+    for stage, values in stored.items():
+        if not np.isfinite(values).all():
+            raise InputError(f"some {stage} features are larger than {dtype} can hold; write float32")
+    return stored
+
+
+def _write_shard(
+    directory: Path, manifest: Manifest, shard: int, source: FingerprintedSource, features: dict[str, np.ndarray]
+) -> None:
+    numbers = manifest.numbers(shard)
+    images = {
+        "ids": [source.ids[number] for number in numbers],
+        "classes": [source.classes_of(number) for number in numbers],
+        "fingerprints": source.fingerprints[numbers.start : numbers.stop].tolist(),
+    }
+    if manifest.format == "npy":
+        for stage, values in features.items():
+            path = manifest.file(directory, stage, shard, "npy")
+            with open(_partial(path), "wb") as file:
+                np.save(file, values)
+            os.replace(_partial(path), path)
+    else:
+        path = manifest.file(directory, "features", shard, "tfrecord")
+        _write_records(_partial(path), images, features)
+        os.replace(_partial(path), path)
+    write_atomically(manifest.file(directory, "images", shard, "json"), json.dumps(images))
+
+
+def _write_records(path: Path, images: Mapping[str, Sequence], features: Mapping[str, np.ndarray]) -> None:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for row, (name, classes) in enumerate(zip(images["ids"], images["classes"], strict=True)):
+            texts = {"image/id": name.encode()}
+            texts |= {f"features/{stage}": values[row].tobytes() for stage, values in features.items()}
+            writer.write(serialized_entries(texts, {"label": classes}))
+
+
+def _partial(path: Path) -> Path:
+    """Returns the name under which a file is written; what a killed process has left is written over."""
+    return path.with_name(f".{path.name}.part")

@@ -1,0 +1,164 @@
+"""Features in files, a few rows at a time: what `feature_shards.py` writes.
+
+    DIR/features.json                    where they come from, and how they are stored; written first
+    DIR/res5-00000-of-00012.npy          float16 or float32 [n, D], one file for each stage, or
+    DIR/features-00000-of-00012.tfrecord one tf.train.Example for each image: "image/id", "label" (any number) and for
+                                         each stage "features/res5", the bytes of its D numbers, lowest byte first
+    DIR/images-00000-of-00012.json       ids, classes and fingerprints of the shard's images; written last
+
+A shard is finished when its images are named.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.shards import tfrecord
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.feature_set import FeatureSet, Origin
+from seer_tf.evaluation.features.stages import Pooling
+
+FORMATS = ("npy", "tfrecord")
+DTYPES = ("float16", "float32")
+MANIFEST = "features.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a directory holds; the same command makes the same.
+
+    Attributes:
+        origin: where the features come from.
+        format: one of `FORMATS`.
+        dtype: one of `DTYPES`.
+        num_images: in all shards.
+        images_per_shard: in all shards but the last.
+        class_names: None without classes.
+        digest_of_ids: of the names of all images, in order.
+    """
+
+    origin: Origin
+    format: str
+    dtype: str
+    num_images: int
+    images_per_shard: int
+    class_names: tuple[str, ...] | None
+    digest_of_ids: str
+
+    @property
+    def num_shards(self) -> int:
+        """Returns the number of shards."""
+        return -(-self.num_images // self.images_per_shard)
+
+    def numbers(self, shard: int) -> range:
+        """Returns the numbers of the images in a shard."""
+        first = shard * self.images_per_shard
+        return range(first, min(first + self.images_per_shard, self.num_images))
+
+    def file(self, directory: Path, name: str, shard: int, suffix: str) -> Path:
+        """Returns the path of a file of a shard."""
+        return directory / f"{name}-{shard:05d}-of-{self.num_shards:05d}.{suffix}"
+
+    def to_json(self) -> str:
+        """Returns the contents of features.json."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+
+def open_features(directory: str | os.PathLike[str]) -> FeatureSet:
+    """Opens what `write_features` wrote; features stay in their files until rows of them are asked for.
+
+    Raises:
+        InputError: there are no features, or not all of them yet.
+    """
+    directory = Path(directory)
+    manifest = read_manifest(directory)
+    paths = [manifest.file(directory, "images", shard, "json") for shard in range(manifest.num_shards)]
+    num_missing = sum(not path.exists() for path in paths)
+    if num_missing:
+        raise InputError(
+            f"{directory}: {num_missing} of {len(paths)} shards are not there yet; the command that was writing them "
+            "continues where it stopped"
+        )
+    images = [json.loads(path.read_text()) for path in paths]
+    return FeatureSet(
+        origin=manifest.origin,
+        rows={stage: _StoredRows(directory, manifest, stage) for stage in manifest.origin.poolings},
+        ids=[name for shard in images for name in shard["ids"]],
+        fingerprints=np.array([number for shard in images for number in shard["fingerprints"]], np.uint64),
+        class_names=manifest.class_names,
+        classes=[tuple(classes) for shard in images for classes in shard["classes"]],
+    )
+
+
+class _StoredRows:
+    """The features of one stage, float [N, D], in files."""
+
+    def __init__(self, directory: Path, manifest: Manifest, stage: str) -> None:
+        self._directory, self._manifest, self._stage = directory, manifest, stage
+        self.shape = (manifest.num_images, manifest.origin.poolings[stage].dim)
+
+    def __len__(self) -> int:
+        return self._manifest.num_images
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        numbers = np.arange(len(self))[rows]
+        result = np.empty([len(numbers), self.shape[1]], self._manifest.dtype)
+        shards, positions = np.divmod(numbers, self._manifest.images_per_shard)
+        read = self._of_npy if self._manifest.format == "npy" else self._of_records
+        for shard in np.unique(shards):
+            result[shards == shard] = read(shard, positions[shards == shard])
+        return result
+
+    def _of_npy(self, shard: int, positions: np.ndarray) -> np.ndarray:
+        # Mapped for this call alone: pages that stay mapped would count as memory of the process.
+        path = self._manifest.file(self._directory, self._stage, shard, "npy")
+        try:
+            return np.load(path, mmap_mode="r")[positions]
+        except (OSError, ValueError, IndexError) as error:
+            raise InputError(f"{path} cannot be read ({error}); extract the features again") from None
+
+    def _of_records(self, shard: int, positions: np.ndarray) -> np.ndarray:
+        path = self._manifest.file(self._directory, "features", shard, "tfrecord")
+        places = _places(path)[positions]
+        records = (tfrecord.read_record(path, int(offset), int(length)) for offset, length in places)
+        features = (tf.train.Example.FromString(record).features.feature for record in records)
+        values = [feature[f"features/{self._stage}"].bytes_list.value[0] for feature in features]
+        return np.frombuffer(b"".join(values), little_endian(self._manifest.dtype)).reshape(len(positions), -1)
+
+
+@functools.lru_cache(maxsize=4096)
+def _places(path: Path) -> np.ndarray:
+    return tfrecord.find_records(path)
+
+
+def little_endian(dtype: str) -> np.dtype:
+    """Returns the dtype with its lowest byte first, as files have it."""
+    return np.dtype(dtype).newbyteorder("<")
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Reads features.json.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    try:
+        values = json.loads((directory / MANIFEST).read_text())
+        origin = values.pop("origin")
+        origin["transform"] = Transform(**origin["transform"])
+        origin["poolings"] = {stage: Pooling(**pooling) for stage, pooling in origin["poolings"].items()}
+        names = values.pop("class_names")
+        return Manifest(origin=Origin(**origin), class_names=None if names is None else tuple(names), **values)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{directory} holds no features: there is no {MANIFEST}; write them with extract_features.py"
+        ) from None
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise InputError(f"{directory / MANIFEST} is damaged; extract the features again") from None

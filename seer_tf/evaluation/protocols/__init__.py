@@ -1,0 +1,1 @@
+"""How features and networks are judged: one module for each protocol."""

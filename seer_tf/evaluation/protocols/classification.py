@@ -1,0 +1,56 @@
+"""What a classifier is worth on a labelled test set.
+
+N images, L classes.
+"""
+
+import numpy as np
+
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.pipelines.evaluation import images_dataset
+from seer_tf.data.sources.base import Source
+from seer_tf.distributed.inference import Devices
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.extract import feature_batches
+from seer_tf.models.tasks.classifier import ImageClassifier
+
+_LOGITS = "logits"
+
+
+def classify(
+    classifier: ImageClassifier, source: Source, *, batch_size: int = 128, devices: Devices | None = None
+) -> np.ndarray:
+    """Returns the logits of all images of a source after the classifier's own transform, float32 [N, L].
+
+    Args:
+        classifier: in inference.
+        source: the images.
+        batch_size: images at once.
+        devices: those that compute, in whose scope the classifier was made; None for one.
+
+    Raises:
+        InputError: an image cannot be read, or a logit is not a finite number.
+    """
+    images = images_dataset(source, Transform(**classifier.transform), batch_size=batch_size)
+
+    def logits(batch):
+        return {_LOGITS: classifier(batch, training=False)}
+
+    batches = feature_batches(logits, images, source.ids, devices=devices, label="test images")
+    return np.concatenate([batch[_LOGITS] for batch in batches])
+
+
+def among_first(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Returns whose class is among the k of the largest logits, bool [N].
+
+    Args:
+        logits: [N, L].
+        labels: int [N].
+        k: at most L.
+
+    Raises:
+        InputError: there are fewer classes.
+    """
+    if not 1 <= k <= logits.shape[1]:
+        raise InputError(f"the class cannot be among the first {k} of {logits.shape[1]}")
+    own = np.take_along_axis(logits, labels[:, np.newaxis], axis=1)  # [N, 1]
+    return np.sum(logits > own, axis=1) < k

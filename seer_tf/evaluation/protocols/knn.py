@@ -1,0 +1,163 @@
+"""k-nearest-neighbour classification by cosine similarity, in one pass over the bank for all k and many queries.
+
+Wu et al., "Unsupervised feature learning via non-parametric instance discrimination" (2018), section 3.4, as in
+DINO and VISSL: each of the k nearest images of the bank votes for its class with weight exp(similarity / temperature).
+
+Q queries, N images in the bank, D numbers of a feature, k neighbours. The bank may lie in files (`feature_set.Rows`):
+never more than a piece of it is in memory, nor more than a piece of all similarities.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.rows import Rows
+from seer_tf.progress import Progress
+
+NUM_NEIGHBOURS = (10, 20, 100, 200)
+TEMPERATURE = 0.07
+
+_QUERY_BYTES = 2**29  # as float32; each so many of queries are a further pass over the bank
+_BANK_BYTES = 2**28
+_SIMILARITIES = 2**24
+
+
+def nearest(
+    bank: Rows, queries: Rows, num_neighbours: int, *, label: str = "nearest neighbours"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the nearest images of the bank by cosine similarity, the nearest first; the earlier of two equals first.
+
+    Args:
+        bank: float [N, D], any length.
+        queries: float [Q, D], any length.
+        num_neighbours: k, at most N.
+        label: what the progress line says.
+
+    Returns:
+        Similarities, float32 [Q, k], and positions in the bank, int32 [Q, k].
+
+    Raises:
+        InputError: k is larger than the bank, or bank and queries are not features of one kind.
+    """
+    if num_neighbours > len(bank):
+        raise InputError(f"{num_neighbours} neighbours were asked of a bank of {len(bank)} images; ask for fewer")
+    if bank.shape[1] != queries.shape[1]:
+        raise InputError(
+            f"the bank has {bank.shape[1]} channels and the queries {queries.shape[1]}; take both from one model"
+        )
+    blocks = list(_pieces(len(queries), _QUERY_BYTES // (4 * bank.shape[1])))
+    found = []
+    with Progress(len(blocks) * len(bank), "image", label) as progress:
+        for block in blocks:
+            found.append(_nearest_of_block(bank, unit(queries[block]), num_neighbours, progress))
+    similarities, positions = zip(*found, strict=True)
+    return np.concatenate(similarities), np.concatenate(positions)
+
+
+def knn_correct(
+    bank: Rows,
+    bank_labels: np.ndarray,
+    queries: Rows,
+    query_labels: np.ndarray,
+    *,
+    num_classes: int,
+    ks: Sequence[int] = NUM_NEIGHBOURS,
+    temperature: float = TEMPERATURE,
+) -> dict[int, np.ndarray]:
+    """Classifies the queries by weighted votes, for every k in one pass.
+
+    Args:
+        bank: float [N, D].
+        bank_labels: int [N], in [0, num_classes).
+        queries: float [Q, D].
+        query_labels: int [Q].
+        num_classes: how many classes there are.
+        ks: numbers of neighbours; those larger than the bank are left out of the answer.
+        temperature: of the votes' weights; infinity lets every neighbour weigh the same.
+
+    Returns:
+        Which queries are classified right, bool [Q], for each k that the bank allows.
+
+    Raises:
+        InputError: the bank is smaller than every k.
+    """
+    possible = sorted(k for k in set(ks) if k <= len(bank))
+    if not possible:
+        raise InputError(f"a vote of {min(ks)} neighbours needs as many training images, not {len(bank)}; add images")
+    similarities, positions = nearest(bank, queries, possible[-1], label="k-NN")
+    # Relative to the nearest one, so that no weight overflows; the vote does not change.
+    weights = np.exp((similarities - similarities[:, :1]) / temperature)  # [Q, k]
+    neighbours = np.asarray(bank_labels)[positions]  # [Q, k]
+    votes = np.zeros([len(queries), num_classes])
+    rows = np.arange(len(queries))
+    correct = {}
+    for rank in range(possible[-1]):
+        votes[rows, neighbours[:, rank]] += weights[:, rank]
+        if rank + 1 in possible:
+            correct[rank + 1] = votes.argmax(axis=1) == query_labels
+    return correct
+
+
+def knn_accuracy(
+    bank: Rows,
+    bank_labels: np.ndarray,
+    queries: Rows,
+    query_labels: np.ndarray,
+    *,
+    num_classes: int,
+    ks: Sequence[int] = NUM_NEIGHBOURS,
+    temperature: float = TEMPERATURE,
+) -> dict[int, float]:
+    """Returns the share of the queries that `knn_correct` classifies right, for each k that the bank allows.
+
+    Raises:
+        InputError: the bank is smaller than every k.
+    """
+    correct = knn_correct(
+        bank, bank_labels, queries, query_labels, num_classes=num_classes, ks=ks, temperature=temperature
+    )
+    return {k: float(np.mean(right)) for k, right in correct.items()}
+
+
+def unit(features: np.ndarray) -> tf.Tensor:
+    """Returns the features at length one, float32 [n, D]."""
+    return tf.math.l2_normalize(tf.cast(features, tf.float32), axis=1)
+
+
+def _nearest_of_block(bank: Rows, queries: tf.Tensor, k: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    """Goes through the bank once, carrying k candidates of each query from piece to piece."""
+    bank_rows = _BANK_BYTES // (4 * bank.shape[1])
+    chunks = list(_pieces(len(queries), _SIMILARITIES // min(bank_rows, len(bank))))
+    candidates = [
+        (tf.zeros([chunk.stop - chunk.start, 0]), tf.zeros([chunk.stop - chunk.start, 0], tf.int32)) for chunk in chunks
+    ]
+    for piece in _pieces(len(bank), bank_rows):
+        part = unit(bank[piece])
+        for number, chunk in enumerate(chunks):
+            candidates[number] = _better(*candidates[number], queries[chunk], part, tf.constant(piece.start), k)
+        progress.advance(len(part))
+    similarities, positions = zip(*candidates, strict=True)
+    return np.concatenate(similarities), np.concatenate(positions)
+
+
+@tf.function(reduce_retracing=True)
+def _better(
+    best: tf.Tensor, where: tf.Tensor, queries: tf.Tensor, part: tf.Tensor, first: tf.Tensor, k: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the k best of some candidates and of a part of the bank that begins at position `first`."""
+    similarities = tf.matmul(queries, part, transpose_b=True)  # [q, n]
+    num_before = tf.shape(best)[1]
+    # Candidates come first: top_k keeps the earlier of two equals, which is the earlier in the bank.
+    chosen = tf.math.top_k(tf.concat([best, similarities], axis=1), tf.minimum(k, num_before + tf.shape(part)[0]))
+    # A column for whom there is no candidate, so that there is something to look up.
+    known = tf.gather(tf.pad(where, [[0, 0], [0, 1]]), tf.minimum(chosen.indices, num_before), batch_dims=1)
+    positions = tf.where(chosen.indices < num_before, known, first + chosen.indices - num_before)
+    return chosen.values, positions
+
+
+def _pieces(length: int, size: int) -> Iterator[slice]:
+    """Yields slices that cover `length` rows, `size` of them at a time but at least one."""
+    for start in range(0, length, max(1, size)):
+        yield slice(start, min(start + max(1, size), length))

@@ -1,0 +1,106 @@
+"""k-NN and a linear probe while pretraining goes on, on labelled images of their own.
+
+A few images of each class stay in memory; the network is read and never changed. The numbers follow one run, and
+compare runs that are probed alike. They are not those of `experiments/knn.py`, which takes all images and all classes.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.config import Config
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.pipelines.evaluation import images_dataset
+from seer_tf.data.pipelines.read import unreadable_images_named
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.overlap import shared_image
+from seer_tf.data.sources.selection import Selection
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.extract import image_features
+from seer_tf.evaluation.held_out import held_out
+from seer_tf.evaluation.protocols.knn import knn_accuracy
+from seer_tf.evaluation.protocols.linear_probe import linear_probe
+from seer_tf.methods.swav.model import SwavModel
+from seer_tf.progress import silent
+
+KNN = "probe/knn_top1"
+LINEAR = "probe/linear_top1"
+
+_NUM_IMAGES = 1000
+_IMAGES_PER_CLASS = 10  # with fewer, a thousand images of many classes would leave hardly any to compare with
+_QUERY_FRACTION = 0.3
+_NUM_NEIGHBOURS = 20
+_WEIGHT_DECAY = 1e-2
+_BATCH_SIZE = 64
+
+
+class OnlineProbe:
+    """Classifies some of the labelled images by the features and labels of the others."""
+
+    def __init__(self, source: Source, training: Source, config: Config) -> None:
+        """Reads the images: all of them, or about a thousand with every class in its share, but ten where it has them.
+
+        Of more classes than make a thousand images at ten each, some are drawn, the same ones each time: an answer
+        among a hundred classes follows a run better than one among a thousand of which hardly an image is known. A
+        class of one image is left out, since there is nothing to find it by.
+
+        Args:
+            source: labelled images.
+            training: the images of the run, which must be others.
+            config: of the run; the images get the side of its largest crops.
+
+        Raises:
+            InputError: the images have no labels, fewer than two classes of two images, cannot be read, or are trained
+                on.
+        """
+        labels, class_names = source.labels, source.class_names
+        if labels is None or class_names is None or (np.unique(labels, return_counts=True)[1] > 1).sum() < 2:
+            raise InputError(
+                "the probe data have no labels of two classes of two images or more; give a folder with a sub-folder "
+                "for each class"
+            )
+        numbers = _chosen(labels)
+        self._labels, self._num_classes = labels[numbers], len(class_names)
+        self._is_query = held_out(self._labels, _QUERY_FRACTION)
+        chosen = Selection(source, numbers)
+        shared = shared_image(chosen, training)
+        if shared is not None:
+            raise InputError(
+                f"the probe data share images with the training data ({shared[0]} is {shared[1]} there); give labelled "
+                "images that are not trained on"
+            )
+        transform = Transform(config.crops.sizes_px[0])
+        with unreadable_images_named():
+            self._images = list(images_dataset(chosen, transform, batch_size=_BATCH_SIZE))
+
+    def of(self, model: SwavModel) -> Callable[[], dict[str, float]]:
+        """Returns a function that finds what the features of a model are worth now.
+
+        It returns the shares of the queries that k-NN and the linear probe classify right, by their names in the log.
+        """
+        features = tf.function(image_features(model), reduce_retracing=True)
+        return lambda: self._accuracies(np.concatenate([features(batch).numpy() for batch in self._images]))
+
+    def _accuracies(self, features: np.ndarray) -> dict[str, float]:
+        bank, bank_labels = features[~self._is_query], self._labels[~self._is_query]
+        queries, query_labels = features[self._is_query], self._labels[self._is_query]
+        k = min(_NUM_NEIGHBOURS, len(bank))
+        with silent():
+            knn = knn_accuracy(bank, bank_labels, queries, query_labels, num_classes=self._num_classes, ks=[k])
+            linear = linear_probe(bank, bank_labels, queries, query_labels, weight_decays=[_WEIGHT_DECAY])
+        return {KNN: knn[k], LINEAR: linear.top1}
+
+
+def _chosen(labels: np.ndarray) -> np.ndarray:
+    """Returns the numbers of the images to keep, ascending, int [n], by the labels [N] alone."""
+    classes, sizes = np.unique(labels, return_counts=True)
+    drawn = np.random.default_rng(0).permutation(np.flatnonzero(sizes > 1))
+    drawn = np.sort(drawn[np.minimum(sizes[drawn], _IMAGES_PER_CLASS).cumsum() <= _NUM_IMAGES])
+    fraction = min(1.0, _NUM_IMAGES / sizes[drawn].sum())
+    generator = np.random.default_rng(0)
+    numbers: list[int] = []
+    for label in classes[drawn]:
+        members = generator.permutation(np.flatnonzero(labels == label))
+        numbers.extend(members[: max(round(fraction * len(members)), _IMAGES_PER_CLASS)])
+    return np.sort(numbers)

@@ -1,0 +1,238 @@
+"""Many linear classifiers at once: learning rates, weight decays and stages share each batch of features.
+
+Each is VISSL's `eval_mlp` (batch norm, then a linear layer), trained by its protocol (SGD with Nesterov momentum,
+steps). They see the same batches, and none of them knows of the others.
+
+B images, G settings, K classes; of a stage P cells, C channels, D = P * C.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.rows import Rows
+from seer_tf.evaluation.features.stages import Pooling
+from seer_tf.progress import Progress
+
+_MOMENTUM = 0.9
+_EPSILON, _KEPT = 1e-5, 0.9  # of batch norm: VISSL's BATCHNORM_EPS, and one less its BATCHNORM_MOMENTUM
+_DROP = 0.1
+_REFERENCE_BATCH_SIZE = 256
+_ROWS_AT_ONCE = 1024
+
+Batches = Callable[[int], Iterable[tuple[Mapping[str, np.ndarray | tf.Tensor], np.ndarray | tf.Tensor]]]
+"""From the number of an epoch to its batches: features [B, D] by stage, and labels int [B]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeRecipe:
+    """How the classifiers are trained.
+
+    Attributes:
+        learning_rates: for 256 images in a batch; scaled by the batch there is.
+        weight_decays: on the linear layer, not on batch norm.
+        epochs: passes over the training images.
+        drops_after_epochs: after so many the learning rate is a tenth of what it was.
+        is_augmented: whether each pass sees other crops (RandomResizedCrop, flip), which needs the network.
+        held_out_fraction: of the training images, on which the best setting is chosen; 0 where there is one.
+        batch_size: images in a step.
+    """
+
+    learning_rates: tuple[float, ...]
+    weight_decays: tuple[float, ...]
+    epochs: int
+    drops_after_epochs: tuple[int, ...]
+    is_augmented: bool
+    held_out_fraction: float
+    batch_size: int = _REFERENCE_BATCH_SIZE
+
+    @property
+    def settings(self) -> tuple[tuple[float, float], ...]:
+        """Returns the G pairs of learning rate and weight decay."""
+        return tuple(itertools.product(self.learning_rates, self.weight_decays))
+
+
+def _vissl(epochs: int, *drops: int) -> ProbeRecipe:
+    """VISSL's `linear_image_classification/*/eval_resnet_8gpu_transfer_*_linear.yaml`."""
+    return ProbeRecipe((0.01,), (5e-4,), epochs, drops, is_augmented=True, held_out_fraction=0.0)
+
+
+RECIPES = {
+    "grid": ProbeRecipe(
+        learning_rates=(0.001, 0.003, 0.01, 0.03, 0.1),
+        weight_decays=(0.0, 5e-4, 5e-3, 5e-2),
+        epochs=28,
+        drops_after_epochs=(8, 16, 24),
+        is_augmented=False,
+        held_out_fraction=0.1,
+    ),
+    "vissl_imagenet": _vissl(28, 8, 16, 24),
+    "vissl_places205": _vissl(14, 4, 8, 12),
+    "vissl_inat18": _vissl(84, 24, 48, 72),
+}
+
+
+class ProbeGrid:
+    """The classifiers of all stages and settings.
+
+    Attributes:
+        recipe: they are trained by.
+        curve: shares of held-out images that were classified right after each epoch, [G] by stage.
+    """
+
+    def __init__(self, poolings: Mapping[str, Pooling], num_classes: int, recipe: ProbeRecipe, *, seed: int) -> None:
+        """Makes them, each stage's with the same initial weights for all settings."""
+        self.recipe = recipe
+        self.curve: list[dict[str, np.ndarray]] = []
+        self._probes = {
+            stage: _StageProbes(pooling, recipe.settings, num_classes, seed) for stage, pooling in poolings.items()
+        }
+
+    def fit(
+        self,
+        batches: Batches,
+        num_images: int,
+        *,
+        held_out: Mapping[str, Rows],
+        held_out_labels: np.ndarray,
+    ) -> None:
+        """Trains all of them.
+
+        Args:
+            batches: of `recipe.batch_size` images or, if there are fewer, of all.
+            num_images: in an epoch.
+            held_out: features [N, D] by stage, which draw the curve; without images there is none.
+            held_out_labels: int [N].
+        """
+        scale = min(self.recipe.batch_size, num_images) / _REFERENCE_BATCH_SIZE
+        with Progress(self.recipe.epochs * num_images, "image", "linear probe") as progress:
+            for epoch in range(self.recipe.epochs):
+                num_drops = sum(epoch >= after for after in self.recipe.drops_after_epochs)
+                factor = tf.constant(scale * _DROP**num_drops, tf.float32)
+                for features, labels in batches(epoch):
+                    self._step(dict(features), labels, factor)
+                    progress.advance(len(labels))
+                if len(held_out_labels):
+                    right = self.correct(held_out, held_out_labels)
+                    self.curve.append({stage: values.mean(axis=1) for stage, values in right.items()})
+
+    def correct(self, features: Mapping[str, Rows], labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns which images are classified right, bool [G, N] by stage.
+
+        Args:
+            features: [N, D] by stage; batch norm takes its moving statistics.
+            labels: int [N].
+        """
+        right = {}
+        for stage, probes in self._probes.items():
+            parts = [
+                probes.predictions(tf.cast(features[stage][start : start + _ROWS_AT_ONCE], tf.float32)).numpy()
+                for start in range(0, len(labels), _ROWS_AT_ONCE)
+            ]
+            right[stage] = np.concatenate(parts, axis=1) == labels
+        return right
+
+    def best(self) -> tuple[str, int]:
+        """Returns stage and number of the setting with the best held-out share at the end; the first of equals."""
+        last = self.curve[-1]
+        return max(((stage, int(np.argmax(share))) for stage, share in last.items()), key=lambda at: last[at[0]][at[1]])
+
+    @tf.function(reduce_retracing=True, jit_compile=True)  # XLA passes over the weights of all settings less often
+    def _step(self, features: dict[str, tf.Tensor], labels: tf.Tensor, factor: tf.Tensor) -> None:
+        for stage, probes in self._probes.items():
+            probes.step(tf.cast(features[stage], tf.float32), labels, factor)
+
+
+class _StageProbes:
+    """The classifiers of one stage. Trailing axes of every weight are [G, K] or [G, 1], as of the settings [G, 1]."""
+
+    def __init__(self, pooling: Pooling, settings: Sequence[tuple[float, float]], num_classes: int, seed: int) -> None:
+        cells, channels, count = pooling.rows * pooling.columns, pooling.channels, len(settings)
+        bound = pooling.dim**-0.5  # PyTorch's initialisation of a linear layer, which VISSL keeps
+        kernel, bias = (
+            tf.random.stateless_uniform([*shape, 1, num_classes], [seed, number], -bound, bound)
+            for number, shape in enumerate([(cells, channels), ()])
+        )
+        self._kernel = tf.Variable(tf.repeat(kernel, count, axis=2))  # [P, C, G, K]
+        self._bias = tf.Variable(tf.repeat(bias, count, axis=0))  # [G, K]
+        self._gamma, self._beta = (
+            tf.Variable(tf.ones([channels, count, 1])),
+            tf.Variable(tf.zeros([channels, count, 1])),
+        )
+        self._decayed, self._free = (self._kernel, self._bias), (self._gamma, self._beta)
+        self._velocities = [tf.Variable(tf.zeros_like(weight)) for weight in (*self._decayed, *self._free)]
+        self._mean, self._variance = tf.Variable(tf.zeros([channels])), tf.Variable(tf.ones([channels]))
+        self._rates = tf.constant([[rate] for rate, _ in settings])  # [G, 1]
+        self._decays = tf.constant([[decay] for _, decay in settings])  # [G, 1]
+
+    def step(self, features: tf.Tensor, labels: tf.Tensor, factor: tf.Tensor) -> None:
+        """Makes one update of every classifier, in PyTorch's manner: the velocity knows no learning rate."""
+        weights = (*self._decayed, *self._free)
+        with tf.GradientTape() as tape:
+            logits = self._logits(features, *self._batch_statistics(features))  # [B, G, K]
+            targets = tf.repeat(tf.cast(labels, tf.int32)[:, None], logits.shape[1], axis=1)  # [B, G]
+            entropies = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [B, G]
+            loss = tf.reduce_sum(tf.reduce_mean(entropies, axis=0))  # the gradients of one do not meet another's
+        for weight, velocity, gradient in zip(weights, self._velocities, tape.gradient(loss, weights), strict=True):
+            if any(weight is decayed for decayed in self._decayed):
+                gradient += self._decays * weight
+            velocity.assign(_MOMENTUM * velocity + gradient)
+            weight.assign_sub(factor * self._rates * (gradient + _MOMENTUM * velocity))
+
+    @tf.function(reduce_retracing=True)
+    def predictions(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns the classes, int64 [G, B], of features [B, D]."""
+        return tf.transpose(tf.argmax(self._logits(features, self._mean, self._variance), axis=2))
+
+    def _batch_statistics(self, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns mean and variance of the channels, and moves the moving ones; those are unbiased, as PyTorch's."""
+        values = tf.reshape(features, [-1, len(self._mean)])  # [B P, C]
+        mean, variance = tf.nn.moments(values, axes=[0])
+        count = tf.cast(tf.shape(values)[0], tf.float32)
+        self._mean.assign(_KEPT * self._mean + (1 - _KEPT) * mean)
+        self._variance.assign(_KEPT * self._variance + (1 - _KEPT) * variance * count / tf.maximum(count - 1.0, 1.0))
+        return mean, variance
+
+    def _logits(self, features: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+        """Returns [B, G, K]. Scale and offset of batch norm go into the linear layer, and one product serves all."""
+        cells, channels, count, num_classes = self._kernel.shape
+        values = (tf.reshape(features, [-1, cells, channels]) - mean) * tf.math.rsqrt(variance + _EPSILON)  # [B, P, C]
+        kernel = tf.reshape(self._gamma * self._kernel, [cells * channels, count * num_classes])  # [D, G K]
+        logits = tf.matmul(tf.reshape(values, [-1, cells * channels]), kernel)  # [B, G K]
+        offset = tf.reduce_sum(self._beta * self._kernel, axis=[0, 1])  # [G, K]
+        return tf.reshape(logits, [-1, count, num_classes]) + offset + self._bias
+
+
+def shuffled_batches(features: Mapping[str, Rows], labels: np.ndarray, batch_size: int, *, seed: int) -> Batches:
+    """Returns the batches of features that do not change from epoch to epoch: each in another order, the rest left out.
+
+    Args:
+        features: [N, D] by stage.
+        labels: int [N].
+        batch_size: images in a batch, at most N.
+        seed: of the orders.
+    """
+    batch_size = min(batch_size, len(labels))
+
+    def batches(epoch: int) -> Iterable[tuple[dict[str, np.ndarray], np.ndarray]]:
+        order = np.random.default_rng([seed, epoch]).permutation(len(labels))
+        for start in range(0, len(labels) - batch_size + 1, batch_size):
+            chosen = order[start : start + batch_size]
+            yield {stage: rows[chosen] for stage, rows in features.items()}, labels[chosen]
+
+    return batches
+
+
+def probe_recipe(name: str) -> ProbeRecipe:
+    """Returns the recipe of a name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in RECIPES:
+        raise InputError.unknown("recipe of a linear probe", name, RECIPES)
+    return RECIPES[name]

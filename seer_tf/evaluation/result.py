@@ -1,0 +1,158 @@
+"""What every evaluation ends in: one number with its interval, and all that it depends on, as JSON and as a row."""
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seer_tf.errors import InputError
+
+_NUM_RESAMPLES = 1000
+_LEVELS = (0.025, 0.975)
+
+HEADER = ("evaluation", "protocol", "model", "training data", "test data", "metric", "%", "95 %", "seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationResult:
+    """The result of an evaluation.
+
+    Attributes:
+        evaluation: its name.
+        protocol: what else the number depends on, in words.
+        metric: what the number is.
+        value: a fraction.
+        interval: where 95 % of the values lie that other test images would have given (bootstrap over the test images;
+            another training set or seed is not part of it).
+        model: what the user called it.
+        train_data: data flag; None where nothing was fitted.
+        test_data: data flag.
+        num_train_images: fitted on.
+        num_test_images: read on.
+        num_classes: to choose between.
+        seed: of all chance.
+        details: further numbers, in JSON's types.
+        digest: of the network's weights and normalisation, by `model_digest`; None where it is not known.
+        step: of the run that the network is from; None where it is not known.
+    """
+
+    evaluation: str
+    protocol: str
+    metric: str
+    value: float
+    interval: tuple[float, float]
+    model: str
+    train_data: str | None
+    test_data: str
+    num_train_images: int
+    num_test_images: int
+    num_classes: int
+    seed: int
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    digest: str | None = None
+    step: int | None = None
+
+    @property
+    def network(self) -> str:
+        """Returns what the user called the model, and at which step of its run it was."""
+        return self.model if self.step is None else f"{self.model}, step {self.step}"
+
+    def to_json(self) -> str:
+        """Returns one line with a JSON object; the details stand beside the rest."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        details = values.pop("details")
+        return json.dumps({**values, **details})
+
+    def cells(self) -> tuple[str, ...]:
+        """Returns a row of a table with the columns of `HEADER`."""
+        low, high = self.interval
+        return (
+            self.evaluation,
+            self.protocol,
+            self.network,
+            "" if self.train_data is None else f"{self.train_data} ({self.num_train_images:,})",
+            f"{self.test_data} ({self.num_test_images:,})",
+            self.metric,
+            f"{100 * self.value:.2f}",
+            f"{100 * low:.2f} to {100 * high:.2f}",
+            str(self.seed),
+        )
+
+    def to_markdown(self) -> str:
+        """Returns the row in Markdown."""
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in self.cells())} |"
+
+
+def bootstrap_interval(statistic: Callable[[np.ndarray], float], num_images: int, *, seed: int) -> tuple[float, float]:
+    """Returns between which values a statistic of the test images lies in 95 % of samples from images such as these.
+
+    Args:
+        statistic: from numbers of images, int [num_images] with repetitions, to its value.
+        num_images: of the test set.
+        seed: of the samples.
+    """
+    generator = np.random.default_rng(seed)
+    values = [statistic(generator.integers(0, num_images, num_images)) for _ in range(_NUM_RESAMPLES)]
+    low, high = np.quantile(values, _LEVELS)
+    return float(low), float(high)
+
+
+def mean_interval(values: np.ndarray, *, seed: int) -> tuple[float, float]:
+    """Returns the interval of a mean over the test images.
+
+    Args:
+        values: of each image, [num_images]; for an accuracy whether it was classified right.
+        seed: of the samples.
+    """
+    return bootstrap_interval(lambda chosen: values[chosen].mean(), len(values), seed=seed)
+
+
+def add_to_file(outcome: EvaluationResult, path: str | os.PathLike[str]) -> None:
+    """Adds an outcome to a file with one JSON object a line, which is made where it is missing.
+
+    Several processes may do so at once.
+
+    Raises:
+        OSError: it cannot be written; what the file held is as it was.
+    """
+    with open(path, "a+b", buffering=0) as file:
+        with contextlib.suppress(OSError):  # a file system without locks; a line is written by one call all the same
+            fcntl.flock(file, fcntl.LOCK_EX)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        missing = "\n" if file.read(1) not in (b"", b"\n") else ""
+        line = f"{missing}{outcome.to_json()}\n".encode()
+        if file.write(line) != len(line):  # the disk is full, and has taken a part
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+
+
+def read_file(path: str | os.PathLike[str]) -> list[EvaluationResult]:
+    """Reads what `add_to_file` wrote.
+
+    Raises:
+        InputError: it cannot be read, or a line of it is no outcome.
+    """
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+        return [_from_json(json.loads(line)) for line in lines if line.strip()]
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there; an evaluation writes it, or prints such a line at its end") from None
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is no file of evaluations ({error}); give one with a JSON object a line") from None
+
+
+def _from_json(values: Any) -> EvaluationResult:
+    if not isinstance(values, dict):
+        raise TypeError(f"{values!r} is no object")
+    optional = ("digest", "step")  # older lines are without them
+    names = [field.name for field in dataclasses.fields(EvaluationResult) if field.name != "details"]
+    own = {name: values.pop(name) for name in names if name in values or name not in optional}
+    return EvaluationResult(**{**own, "interval": tuple(own["interval"])}, details=values)

@@ -1,0 +1,113 @@
+"""Export as a whole: every file written, loaded again in a fresh process, compared and described; or nothing at all."""
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data.images.decode import decode_image, exif_orientation
+from seer_tf.data.images.formats import UnusableImageError
+from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+from seer_tf.export.card import Card, ExportedFile
+from seer_tf.export.directory import new_directory
+from seer_tf.export.registry import FORMATS, Format, find_format
+from seer_tf.export.verification import Reference
+from seer_tf.models.backbones.regnet import published
+from seer_tf.networks.network import Network
+from seer_tf.progress import Progress
+
+# S evaluation size
+_NUM_COMPARED, _NUM_CALIBRATION = 8, 100
+_SEED = 0
+
+
+def export(
+    network: Network,
+    output_dir: str | os.PathLike[str],
+    *,
+    source: Source,
+    formats: Sequence[str] = ("saved_model",),
+    metrics: Sequence[Mapping[str, Any]] = (),
+) -> list[ExportedFile]:
+    """Writes a network in some formats, and a card, into a new directory.
+
+    Args:
+        network: with the part selected that is exported.
+        output_dir: where to write; must not exist.
+        source: images to compare on, and others of it to calibrate int8 with.
+        formats: names of `formats.FORMATS`.
+        metrics: what evaluations found, for the card.
+
+    Returns:
+        The files, each with the largest difference that was found.
+
+    Raises:
+        InputError: `output_dir` exists, no format is named, there is no such format, it cannot be had here, no image of
+            the source can be read, weights are not finite, or a file differs by more than its format's tolerance.
+            Nothing stays written.
+        RuntimeError: a file cannot be loaded again; nothing stays written.
+    """
+    kinds = {name: find_format(name, network) for name in formats}
+    if not kinds:
+        raise InputError(f"no format is named, so nothing would be written; take some of {', '.join(FORMATS)}")
+    for variable in network.on_images.variables:
+        if not np.isfinite(variable.numpy()).all():
+            raise InputError(f"the network's weights are not finite ({variable.path}); give an earlier checkpoint")
+    with new_directory(output_dir) as directory, Progress(len(kinds), "file", "exporting") as progress:
+        images = _readable_images(source)
+        reference = Reference(network, list(itertools.islice(images, _NUM_COMPARED)))
+        files = []
+        for name, kind in kinds.items():
+            path = directory / kind.file_name
+            kind.write(network, path, *([_calibration(network, images, reference)] if kind.is_calibrated else []))
+            files.append(_checked(name, kind, path, reference))
+            progress.advance(note=name)
+        Card(network, files, metrics, num_compared=len(reference.crops)).write(directory)
+        published.add_notice(directory, network.licence)
+    return files
+
+
+def _readable_images(source: Source) -> Iterator[tuple[bytes, np.ndarray]]:
+    """Yields the images of a source in a random order: encoded, and upright pixels uint8 [h, w, 3].
+
+    What cannot be decoded is left out.
+    """
+    found = False
+    for number in np.random.default_rng(_SEED).permutation(source.num_images):
+        try:
+            encoded = source.read(int(number))
+            image = decode_image(tf.constant(encoded), exif_orientation(encoded)).numpy()
+        except (UnusableImageError, tf.errors.InvalidArgumentError):
+            continue
+        found = True
+        yield encoded, image
+    if not found:
+        raise InputError("none of the images to compare on can be decoded; name others by --images")
+
+
+def _calibration(network: Network, images: Iterator[tuple[bytes, np.ndarray]], reference: Reference) -> np.ndarray:
+    """Returns crops uint8 [N, S, S, 3] of other images than those compared on, where there are others."""
+    others = itertools.islice(images, _NUM_CALIBRATION)
+    crops = [network.transform(tf.constant(image)).numpy() for _, image in others]
+    return np.stack(crops) if crops else reference.crops
+
+
+def _checked(name: str, kind: Format, path: Path, reference: Reference) -> ExportedFile:
+    """Compares a file with the network.
+
+    Raises:
+        InputError: it differs by more than the tolerance.
+    """
+    difference = reference.difference(kind, path)
+    if not difference <= kind.tolerance:
+        raise InputError(
+            f"{name}: the file differs from the network by {difference:.1e} of the largest value, more than the "
+            f"{kind.tolerance:.0e} that this format is allowed, so nothing was written; take a more exact format"
+        )
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return ExportedFile(name, kind.file_name, sum(file.stat().st_size for file in files), difference, kind.tolerance)

@@ -1,0 +1,94 @@
+"""The formats that a network can be exported to: their files, how far each may be from the network, what it needs."""
+
+import dataclasses
+import importlib.util
+from collections.abc import Callable
+
+from seer_tf.errors import InputError
+from seer_tf.export.writers import keras_file, litert, onnx, saved_model
+from seer_tf.networks.network import Network
+
+_PROTOCOL_BUFFER_BYTES = 2**31  # of one protocol buffer and of one flat buffer
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A format.
+
+    Attributes:
+        file_name: below the directory of the export; "." for that directory itself.
+        tolerance: largest allowed difference from the network in float32, relative to the largest value of an output.
+        reader: the script of `readers/` that runs such a file.
+        write: from the network and the path; a third argument are images to calibrate on, where it `is_calibrated`.
+        is_calibrated: whether it needs such images.
+        weight_bytes: of one weight.
+        max_bytes: that a file can hold.
+        extra: of this package, which brings `modules`.
+        modules: that writing or reading such a file needs.
+    """
+
+    file_name: str
+    tolerance: float
+    reader: str
+    write: Callable[..., None]
+    is_calibrated: bool = False
+    weight_bytes: int = 4
+    max_bytes: float = float("inf")
+    extra: str = ""
+    modules: tuple[str, ...] = ()
+
+
+def _litert(name: str, tolerance: float, write: Callable[..., None], weight_bytes: int) -> Format:
+    return Format(
+        f"model_{name}.tflite",
+        tolerance,
+        "litert",
+        write,
+        is_calibrated=name == "int8",
+        weight_bytes=weight_bytes,
+        max_bytes=_PROTOCOL_BUFFER_BYTES,
+        extra="litert",
+        modules=("ai_edge_litert",),
+    )
+
+
+FORMATS: dict[str, Format] = {
+    "saved_model": Format(".", 1e-5, "saved_model", saved_model.write_saved_model),
+    "keras": Format("model.keras", 1e-5, "keras_file", keras_file.write_keras_file),
+    "litert_float32": _litert("float32", 1e-4, litert.write_float32, 4),
+    "litert_float16": _litert("float16", 1e-2, litert.write_float16, 2),
+    "litert_dynamic_int8": _litert("dynamic_int8", 0.1, litert.write_dynamic_int8, 1),
+    "litert_int8": _litert("int8", 0.2, litert.write_int8, 1),
+    "onnx": Format(
+        "model.onnx",
+        1e-4,
+        "onnx",
+        onnx.write_onnx,
+        max_bytes=_PROTOCOL_BUFFER_BYTES,
+        extra="onnx",
+        modules=("onnx", "onnxruntime", "tf2onnx"),
+    ),
+}
+
+
+def find_format(name: str, network: Network) -> Format:
+    """Returns the format of a name, if the network can be written in it here.
+
+    Raises:
+        InputError: there is none of that name, a package is missing that it needs, or the network is too large for it.
+    """
+    if name not in FORMATS:
+        raise InputError.unknown("format", name, FORMATS)
+    found = FORMATS[name]
+    missing = [module for module in found.modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise InputError(
+            f"the format {name} needs {', '.join(missing)}, not installed here: pip install 'seer_tf[{found.extra}]'"
+        )
+    num_bytes = network.on_images.count_params() * found.weight_bytes
+    if num_bytes > found.max_bytes:
+        raise InputError(
+            f"the network's weights are {num_bytes / 1e9:.1f} GB as {name}, and such a file holds "
+            f"{found.max_bytes / 1e9:.1f} GB; take saved_model or keras, or fewer bytes for a weight"
+        )
+    return found

@@ -1,0 +1,129 @@
+"""The network as a SavedModel: images in, features out, with TensorFlow alone.
+
+Signatures, each returning `features`, float32 [B, C], and what stands on them:
+  serve          `images`, uint8 [B, H, W, 3], any one size per batch: the evaluation's resize and centre crop inside.
+  serve_encoded  `encoded`, strings [B], each a JPEG or PNG file (also GIF, BMP, WebP); JPEG files are turned upright.
+                 Returns `valid`, bool [B], too: what cannot be decoded gets zeros and False, and fails nobody else.
+  serve_float    `crops`, float32 [B, H, W, 3], already cropped and normalised with the mean and std of metadata.json.
+To build on, both of `crops` too:
+  serve_stages   the maps of the stem, "P1", and of the stages, "P2" and so on, float32 [B, h, w, c].
+  train_float    as serve_float, but batch normalisation takes the statistics of these crops, and moves the stored ones.
+serving_default is serve.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from seer_tf.data.images.decode import decode_image
+from seer_tf.data.images.transform import Transform
+from seer_tf.export.exif import jpeg_orientation
+from seer_tf.networks.network import Network
+
+# B images, H x W pixels, S evaluation size, C feature channels
+Outputs = dict[str, tf.Tensor]
+
+
+def write_saved_model(network: Network, directory: Path) -> None:
+    """Writes a SavedModel into a directory.
+
+    What is loaded from it has `trainable_variables`, and gradients reach them through every signature of crops.
+    """
+    archive = keras.export.ExportArchive()
+    for name, function in signatures(network).items():
+        archive.add_endpoint(name, function)
+    for collection in ("variables", "trainable_variables", "non_trainable_variables"):
+        # As TensorFlow's variables: of Keras's own the archive would write each a second time.
+        variables = [variable.value for variable in getattr(network.on_crops, collection)]
+        archive.add_variable_collection(collection, variables)
+    archive.write_out(str(directory), verbose=False)
+
+
+def signatures(network: Network) -> dict[str, Callable]:
+    """Returns the signatures by name as compiled functions; the first is the default one."""
+    size_px = network.size_px
+    crop_spec = tf.TensorSpec([size_px, size_px, 3], tf.uint8)
+    float_signature = [tf.TensorSpec([None, None, None, 3], tf.float32, name="crops")]
+    stages = keras.Model(network.backbone.input, network.backbone.pyramid_outputs)
+
+    def outputs(crops: tf.Tensor) -> Outputs:
+        return _named_classes(network, of_some(lambda some: network.on_crops(some, training=False), crops, size_px))
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def serve(images: tf.Tensor) -> Outputs:
+        crops = tf.map_fn(network.transform, images, fn_output_signature=crop_spec)
+        return outputs(network.normalize(crops))
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
+    def serve_encoded(encoded: tf.Tensor) -> Outputs:
+        crops, valid = _decoded_crops(encoded, network.transform)
+        found = outputs(network.normalize(crops))
+        return {name: _where(valid, output) for name, output in found.items()} | {"valid": valid}
+
+    @tf.function(autograph=False, input_signature=float_signature)
+    def serve_float(crops: tf.Tensor) -> Outputs:
+        return outputs(crops)
+
+    @tf.function(autograph=False, input_signature=float_signature)
+    def serve_stages(crops: tf.Tensor) -> Outputs:
+        return of_some(lambda some: stages(some, training=False), crops, size_px)
+
+    @tf.function(autograph=False, input_signature=float_signature)
+    def train_float(crops: tf.Tensor) -> Outputs:
+        return network.on_crops(crops, training=True)
+
+    functions = (serve, serve_encoded, serve_float, serve_stages, train_float)
+    return {function.__name__: function for function in functions}
+
+
+def of_some(function: Callable[[tf.Tensor], Outputs], crops: tf.Tensor, size_px: int) -> Outputs:
+    """Calls a function of crops that may be none: a convolution of no images fails in oneDNN, so it is given one.
+
+    Args:
+        function: of float32 [B, S, S, 3] to tensors [B, ...] by name.
+        crops: float32 [B, S, S, 3].
+        size_px: S.
+    """
+    num_crops = tf.shape(crops)[0]
+    some = tf.cond(num_crops > 0, lambda: crops, lambda: tf.zeros([1, size_px, size_px, 3]))
+    return {name: output[:num_crops] for name, output in function(some).items()}
+
+
+def _named_classes(network: Network, outputs: Outputs) -> Outputs:
+    """Adds the name of the most probable class, string [B], where there are classes."""
+    if not network.class_names:
+        return outputs
+    best = tf.argmax(outputs["probabilities"], axis=-1)
+    return {**outputs, "class_name": tf.gather(tf.constant(network.class_names), best)}
+
+
+def _where(valid: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+    """Returns the rows that are valid, and zeros (or empty text) for the others."""
+    return tf.where(tf.reshape(valid, [-1] + [1] * (output.shape.rank - 1)), output, tf.zeros_like(output))
+
+
+def _decoded_crops(encoded: tf.Tensor, transform: Transform) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes and crops each string, and says which could be: uint8 [B, S, S, 3] and bool [B].
+
+    A graph has no try, but a tf.data pipeline can leave out elements that fail; their positions tell which these were.
+    """
+    size_px = transform.size_px
+    num = tf.shape(encoded, out_type=tf.int64)[0]
+    decoded = (
+        tf.data.Dataset.from_tensor_slices((tf.range(num), encoded))
+        .map(
+            lambda position, one: (position, transform(decode_image(one, jpeg_orientation(one)))),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .ignore_errors()
+        # One more at position B, so that there is always a batch to take.
+        .concatenate(tf.data.Dataset.from_tensors((num, tf.zeros([size_px, size_px, 3], tf.uint8))))
+    )
+    positions, crops = decoded.batch(num + 1).get_single_element()  # [n + 1], [n + 1, S, S, 3]
+    shape = tf.stack([num + 1, size_px, size_px, 3])
+    crops = tf.scatter_nd(positions[:, None], tf.cast(crops, tf.int32), shape)[:-1]  # [B, S, S, 3]
+    valid = tf.scatter_nd(positions[:, None], tf.ones_like(positions), tf.stack([num + 1]))[:-1] > 0  # [B]
+    return tf.ensure_shape(crops, [None, size_px, size_px, 3]), valid

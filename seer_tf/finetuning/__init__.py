@@ -1,0 +1,1 @@
+"""Fine-tuning on labelled images, as a task of the engine."""

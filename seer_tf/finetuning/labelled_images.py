@@ -1,0 +1,64 @@
+"""What a network is fine-tuned on and read on: labelled images of a training and a test set.
+
+N training images, M test images.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.subset import subset
+from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprints
+from seer_tf.evaluation.features.labelled import check_no_class_is_empty, matched_labels
+from seer_tf.finetuning.config import LabelledDataConfig
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Two sets of images with the same classes.
+
+    Attributes:
+        train: to learn from, the chosen part; its labels are positions in `class_names`.
+        test: to read the accuracy on.
+        test_labels: int64 [M], positions in `class_names`.
+        class_names: in the training set's order.
+    """
+
+    train: Source
+    test: Source
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def check_disjoint(self) -> None:
+        """Reads every file once, and raises where the two sets have files in common.
+
+        Raises:
+            InputError: saying how many.
+        """
+        check_disjoint(fingerprints(self.train), fingerprints(self.test))
+
+
+def labelled_images(data: LabelledDataConfig, *, seed: int) -> LabelledImages:
+    """Opens both sets and chooses the part of the training set that is learned from.
+
+    Args:
+        data: which.
+        seed: of the choice.
+
+    Raises:
+        InputError: they have no labels or labels out of range, their classes differ, a class has no image to learn
+            from, or the part is larger than the data.
+    """
+    train, test = open_source(data.train), open_source(data.test)
+    class_names, labels, test_labels = matched_labels(train, test)
+    _check_each_class_has_images(class_names, labels)
+    chosen = subset(train, labels, fraction=data.fraction, list_path=data.subset_list, seed=seed)
+    assert chosen.labels is not None
+    _check_each_class_has_images(class_names, chosen.labels)
+    return LabelledImages(chosen, test, test_labels, class_names)
+
+
+def _check_each_class_has_images(class_names: tuple[str, ...], labels: np.ndarray) -> None:
+    check_no_class_is_empty(class_names, np.bincount(labels, minlength=len(class_names)))

@@ -1,0 +1,151 @@
+"""Named runs of fine-tuning: where their numbers come from, and what of them is not known."""
+
+import dataclasses
+from collections.abc import Callable
+
+from seer_tf.config import RunConfig
+from seer_tf.errors import InputError
+from seer_tf.finetuning.config import (
+    ClassifierConfig,
+    EpochScheduleConfig,
+    FinetuneConfig,
+    LabelledDataConfig,
+    SgdConfig,
+    TransformConfig,
+    distorted_crops,
+    plain_crops,
+)
+
+
+def finetune_imagenet_224() -> FinetuneConfig:
+    """The paper's fine-tuning on ImageNet: 35 epochs of SGD, batch 256, rate 0.0125 and then 0.00125, decay 1e-4.
+
+    These are the paper's. That the rate falls after 30 epochs, the momentum of 0.9 and SwAV's colours and blur are
+    less certain; Nesterov is VISSL's. The paper's resolution is not known, 224 or more. Expect 83.8 % of RegNetY-128GF
+    and 84.2 % of 256GF (the paper, table 1). Not run here.
+    """
+    return FinetuneConfig(
+        data=LabelledDataConfig(train="folder:TRAIN", test="folder:TEST"),
+        crops=distorted_crops(224),
+        optimizer=SgdConfig(weight_decay=1e-4),
+        run=_run(),
+    )
+
+
+def finetune_imagenet_384() -> FinetuneConfig:
+    """The same at 384 px, bicubic in training and test (VISSL's `tricks_384_swav.yaml`, which SEER's README names).
+
+    Expect 83.4 % of RegNetY-32GF, 84.0 % of 64GF, 84.5 % of 128GF, 85.2 % of 256GF (SEER's README); those were trained
+    for 39 or 79 epochs, as the names of their checkpoints say, by a schedule that is not known. Not run here.
+    """
+    base = finetune_imagenet_224()
+    return dataclasses.replace(
+        base,
+        crops=dataclasses.replace(distorted_crops(384), interpolation="bicubic"),
+        transform=TransformConfig(size_px=384, resize_px=384, interpolation="bicubic"),
+    )
+
+
+def low_shot_imagenet_1() -> FinetuneConfig:
+    """A hundredth of ImageNet's labels: the paper expects 57.5 % of RegNetY-128GF, 60.5 % of 256GF. Not run here.
+
+    VISSL's `semi_sup_fulltune.yaml`: 70 epochs, rate 0.05 for 256 images and a tenth of it from epoch 30 on, no decay,
+    random crops and flips; the head's first layer stays, with a new batch norm (its `*_swav_head` models). What the
+    paper's sweep ended at is not published. With `--subset_list` it is SimCLR's list of files; without, its like.
+    """
+    return _low_shot(0.01)
+
+
+def low_shot_imagenet_10() -> FinetuneConfig:
+    """As `low_shot_imagenet_1` with a tenth: the paper expects 76.7 % of RegNetY-128GF, 77.9 % of 256GF."""
+    return _low_shot(0.1)
+
+
+def low_shot_places205_1() -> FinetuneConfig:
+    """A hundredth of Places205's labels, by the protocol of `low_shot_imagenet_1`, as in VISSL. Not run here.
+
+    The paper shows the accuracies in a figure, about 2.5 % above those of supervised pretraining.
+    """
+    return _low_shot(0.01)
+
+
+def low_shot_places205_5() -> FinetuneConfig:
+    """As `low_shot_places205_1` with a twentieth."""
+    return _low_shot(0.05)
+
+
+def low_shot_places205_10() -> FinetuneConfig:
+    """As `low_shot_places205_1` with a tenth."""
+    return _low_shot(0.1)
+
+
+def low_shot_places205_20() -> FinetuneConfig:
+    """As `low_shot_places205_1` with a fifth."""
+    return _low_shot(0.2)
+
+
+def low_shot_places205_50() -> FinetuneConfig:
+    """As `low_shot_places205_1` with a half."""
+    return _low_shot(0.5)
+
+
+def finetune_small() -> FinetuneConfig:
+    """Images of about 32 px and networks of a few hundred thousand weights: minutes on a CPU.
+
+    Command: `python experiments/finetune.py --recipe=finetune_small --model=RUN --train_data=D --test_data=D
+    --run_dir=DIR`. Its values were tried here on CIFAR-10 and the built-in images (`docs/results.md`).
+    """
+    crops = dataclasses.replace(plain_crops(32), min_area_fractions=(0.4,))
+    return FinetuneConfig(
+        data=LabelledDataConfig(global_batch_size=64),
+        crops=crops,
+        transform=TransformConfig(size_px=32, resize_px=32),
+        optimizer=SgdConfig(weight_decay=1e-4),
+        schedule=EpochScheduleConfig(
+            kind="cosine", num_epochs=20.0, peak_learning_rate=0.05, step_epochs=(), reference_batch_size=64
+        ),
+        run=dataclasses.replace(_run(), log_every_steps=20, checkpoint_every_steps=200),
+    )
+
+
+RECIPES: dict[str, Callable[[], FinetuneConfig]] = {
+    function.__name__: function
+    for function in (
+        finetune_imagenet_224,
+        finetune_imagenet_384,
+        low_shot_imagenet_1,
+        low_shot_imagenet_10,
+        low_shot_places205_1,
+        low_shot_places205_5,
+        low_shot_places205_10,
+        low_shot_places205_20,
+        low_shot_places205_50,
+        finetune_small,
+    )
+}
+
+
+def recipe(name: str) -> FinetuneConfig:
+    """Returns the config of a recipe, with the recipe's name in it.
+
+    Raises:
+        InputError: there is no such recipe; the text lists the valid ones and the nearest.
+    """
+    if name not in RECIPES:
+        raise InputError.unknown("recipe", name, RECIPES)
+    return dataclasses.replace(RECIPES[name](), recipe=name)
+
+
+def _run() -> RunConfig:
+    """The epochs determine the number of steps."""
+    return RunConfig(num_steps=0)
+
+
+def _low_shot(fraction: float) -> FinetuneConfig:
+    return FinetuneConfig(
+        data=LabelledDataConfig(train="folder:TRAIN", test="folder:TEST", fraction=fraction),
+        crops=plain_crops(224),
+        classifier=ClassifierConfig(keep_first_head_layer=True),
+        schedule=EpochScheduleConfig(num_epochs=70.0, peak_learning_rate=0.05),
+        run=_run(),
+    )

@@ -1,0 +1,130 @@
+"""Everything that a step of fine-tuning changes: classifier, optimizer, loss scale and counters, by stable names."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seer_tf.data.augment.mixing import Mixing
+from seer_tf.errors import InputError
+from seer_tf.finetuning.config import FinetuneConfig
+from seer_tf.finetuning.schedules import epoch_schedule
+from seer_tf.models import RegNetY, SwavHead
+from seer_tf.models.layers import BatchNormalization
+from seer_tf.models.tasks.classifier import ImageClassifier
+from seer_tf.optimizers.sgd import SGD, layer_factors
+from seer_tf.training.state import RunState
+
+_BATCH_NORM = ("gamma", "beta")
+
+
+class ClassifierState(RunState):
+    """The variables of a run of fine-tuning.
+
+    Attributes:
+        config: the run's config.
+        model: backbone and classifier.
+        optimizer: SGD; its `iterations` counts the updates that were made and drives the schedule.
+        mixing: of images and targets.
+    """
+
+    config: FinetuneConfig
+    model: ImageClassifier
+
+    def __init__(self, config: FinetuneConfig, model: ImageClassifier) -> None:
+        """Makes the optimizer; call it inside the scope of the strategy that will run the step.
+
+        Args:
+            config: of the run.
+            model: to train, made in that scope.
+        """
+        self.config = config
+        self.mixing = Mixing(config.mixing.mixup_alpha, config.mixing.cutmix_alpha)
+        super().__init__(model)
+        weights, sgd = model.trainable_variables, config.optimizer
+        of_backbone = [weight.path for weight in model.backbone.trainable_variables]
+        factors = dict(zip(of_backbone, layer_factors(of_backbone, layer_decay=sgd.layer_decay), strict=True))
+        self.optimizer = SGD(
+            epoch_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size),
+            weights,
+            momentum=sgd.momentum,
+            nesterov=sgd.nesterov,
+            factors=[factors.get(weight.path, sgd.classifier_rate_factor) for weight in weights],
+            # VISSL's `regularize_bn: False`.
+            decays=[0.0 if weight.path.endswith(_BATCH_NORM) else sgd.weight_decay for weight in weights],
+        )
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Returns every variable under the name that it has in a checkpoint."""
+        named = super().named_variables() | {"sgd/iterations": self.optimizer.iterations}
+        for weight, velocity in zip(self.model.trainable_variables, self.optimizer.velocities, strict=True):
+            named[f"sgd/velocity/{weight.path}"] = velocity
+        return named
+
+
+def build_classifier(
+    config: FinetuneConfig,
+    backbone: RegNetY,
+    head: SwavHead | None,
+    class_names: Sequence[str],
+    *,
+    synchronized: bool = False,
+) -> ImageClassifier:
+    """Returns what a run of fine-tuning begins with: a pretrained backbone with a fresh classifier on it.
+
+    Args:
+        config: of the run.
+        backbone: that was pretrained, in any precision.
+        head: that stood on it, or None.
+        class_names: in the order of the labels.
+        synchronized: whether batch norm takes its statistics over several replicas, in the groups of the config.
+
+    Raises:
+        InputError: the head's first layer is to be kept, and there is none.
+    """
+    keras.utils.set_random_seed(config.run.seed)
+    how: dict[str, Any] = {
+        "synchronized": synchronized,
+        "group_replicas": config.run.batch_norm_group_replicas,
+        "dtype": config.run.precision,
+    }
+    checkpointing = config.classifier.activation_checkpointing
+    licence = "" if config.classifier.untrained else backbone.licence
+    own = RegNetY.from_config(
+        {**backbone.get_config(), **how, "activation_checkpointing": checkpointing, "licence": licence}
+    )
+    layers: list[keras.layers.Layer] = []
+    if config.classifier.keep_first_head_layer:
+        layers = [_first_layer(config, head), BatchNormalization(name="head_bn1", **how), keras.layers.ReLU()]
+    policy = "float64" if config.run.precision == "float64" else "float32"
+    # A normal of 0.01 and no bias: the usual start of a classifier on features that exist already.
+    small = keras.initializers.RandomNormal(stddev=0.01)
+    logits = keras.layers.Dense(len(class_names), kernel_initializer=small, name="logits", dtype=policy)
+    classifier = keras.Sequential([*layers, logits], name="classifier")
+    transform = dataclasses.asdict(config.transform)
+    mean, std = config.crops.mean, config.crops.std
+    model = ImageClassifier(own, classifier, mean, std, class_names, transform=transform, dtype=config.run.precision)
+    if not config.classifier.untrained:
+        _copy(backbone.variables, own.variables)
+        if layers and head is not None:
+            layers[0].set_weights(head.linears[0].get_weights())
+    return model
+
+
+def _first_layer(config: FinetuneConfig, head: SwavHead | None) -> keras.layers.Dense:
+    """Returns a fresh layer like the first of a head."""
+    if head is None or not head.hidden_dims:
+        raise InputError(
+            f"classifier.keep_first_head_layer: {config.run.init_from} has no projection head with a hidden layer; "
+            "give the run or the pretrained checkpoint, or --set classifier.keep_first_head_layer=false"
+        )
+    return keras.layers.Dense(head.hidden_dims[0], name="head_linear1", dtype=config.run.precision)
+
+
+def _copy(variables: Sequence[keras.Variable], into: Sequence[keras.Variable]) -> None:
+    """Gives the variables of a backbone the values of another's, whose order may differ by its checkpointing."""
+    values = {variable.path: variable for variable in variables}
+    for variable in into:
+        variable.assign(values[variable.path])

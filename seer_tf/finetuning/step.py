@@ -1,0 +1,109 @@
+"""One step of fine-tuning as one replica sees it: cross-entropy, gradients, SGD.
+
+B images of this replica, L classes, S micro-batches.
+"""
+
+import tensorflow as tf
+
+from seer_tf.distributed import collectives
+from seer_tf.finetuning.state import ClassifierState
+from seer_tf.training.metrics import MEAN_PIXEL
+from seer_tf.training.moving_statistics import MovingStatistics
+from seer_tf.training.step import Contribution, reduced
+
+ACCURACY = "accuracy/of_training_batches"
+
+
+@tf.autograph.experimental.do_not_convert  # nothing here branches on a tensor
+def classifier_step(state: ClassifierState, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Makes one update of the state, or none where a number is not finite.
+
+    Args:
+        state: of the run; its variables change. In a step that is left out only the loss scale and the counters do.
+        batch: uint8 [B, side, side, 3] and labels, int64 [B].
+
+    Returns:
+        Scalars by name, equal on every replica. `first_bad` is as that of `train_step`.
+    """
+    images, labels = batch
+    statistics, optimizer, learning_rate = MovingStatistics(state.model), state.optimizer, state.optimizer.learning_rate
+    own = _contribution(state, *_images_and_targets(state, images, labels), statistics)
+    loss, gradients, first_bad = reduced(state, own, statistics)
+    finite = first_bad < 0
+    right = tf.reduce_mean(tf.cast(tf.argmax(own.scores, axis=-1) == labels, tf.float32))
+    accuracy, mean_pixel = collectives.all_reduce_together(
+        [value / collectives.num_replicas() for value in (right, tf.reduce_mean(tf.cast(images, tf.float32)))]
+    )
+    optimizer.apply_reduced(gradients, finite=finite)
+    statistics.settle(finite, frozen={})
+    collectives.assign([*state.loss_scale.updates(finite), *state.skipped.updates(finite)])
+    return {
+        "loss": loss,
+        "first_bad": first_bad,
+        "skipped_in_a_row": tf.identity(state.skipped.in_a_row),
+        "loss_scale": tf.identity(state.loss_scale.value),
+        "learning_rate": learning_rate,
+        ACCURACY: accuracy,
+        MEAN_PIXEL: mean_pixel,
+        "gradients/norm": tf.linalg.global_norm(gradients),
+    }
+
+
+def cross_entropy(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Returns the mean over the images of -sum(targets * log softmax(logits)), a scalar.
+
+    Args:
+        logits: [B, L].
+        targets: [B, L], each row of sum one.
+    """
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+
+
+def smoothed(labels: tf.Tensor, num_classes: int, smoothing: float, dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Returns targets [B, L]: 1 - smoothing for the class, and smoothing shared out evenly among all (Szegedy et al.).
+
+    Args:
+        labels: int64 [B].
+        num_classes: L.
+        smoothing: from 0 to 1.
+        dtype: of the result.
+    """
+    return (1.0 - smoothing) * tf.one_hot(labels, num_classes, dtype=dtype) + smoothing / num_classes
+
+
+def _images_and_targets(state: ClassifierState, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns images [B, side, side, 3] and targets [B, L], mixed where the config says so.
+
+    Images are mixed within a replica, by a seed of (run, step, replica).
+    """
+    mixing, run = state.config.mixing, state.config.run
+    dtype = tf.float64 if run.precision == "float64" else tf.float32
+    targets = smoothed(labels, len(state.model.class_names), mixing.label_smoothing, dtype)
+    seed = tf.stack([tf.cast(run.seed, tf.int64), tf.identity(state.step)])
+    seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(collectives.replica_id(), tf.int64))
+    return state.mixing(images, targets, seed)
+
+
+def _contribution(
+    state: ClassifierState, images: tf.Tensor, targets: tf.Tensor, statistics: MovingStatistics
+) -> Contribution:
+    """Returns this replica's part of loss and gradients, from all images at once or from one micro-batch after another.
+
+    Micro-batches take the images in turn, and each begins with the same moving statistics.
+    """
+    num_parts, weights = state.config.run.accumulation_steps, state.model.trainable_variables
+    loss, sums, logits = tf.zeros([], targets.dtype), list[tf.Tensor](), []
+    for part in range(num_parts):
+        with tf.control_dependencies(sums), tf.GradientTape() as tape:  # or all parts would lie in memory together
+            scores = state.model(tf.identity(images[part::num_parts]), training=True)  # [B / S, L]
+            share = cross_entropy(scores, targets[part::num_parts]) / (num_parts * collectives.num_replicas())
+            scaled = state.loss_scale.scaled(share)
+        statistics.note()
+        if num_parts > 1:
+            statistics.put_back()
+        gradients = tape.gradient(scaled, weights)
+        sums = [one + other for one, other in zip(sums, gradients, strict=True)] if sums else gradients
+        loss += share
+        logits.append(scores)
+    in_turn = tf.stack(logits, axis=1)  # [B / S, S, L]
+    return Contribution(loss, sums, tf.reshape(in_turn, [-1, in_turn.shape[-1]]))

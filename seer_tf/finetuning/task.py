@@ -1,0 +1,188 @@
+"""Fine-tuning as a task of the loop: labelled images in, a classifier out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data.augment.mixing import RandAugment
+from seer_tf.data.pipelines.supervised import supervised_dataset
+from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+from seer_tf.finetuning.config import FinetuneConfig
+from seer_tf.finetuning.state import ClassifierState, build_classifier
+from seer_tf.finetuning.step import ACCURACY, classifier_step
+from seer_tf.models import RegNetY, SwavHead
+from seer_tf.models.tasks.classifier import ImageClassifier
+from seer_tf.training import metrics
+from seer_tf.training.checkpoints import in_float32, restore_newest
+from seer_tf.training.health import COMMON_CHECKS, HealthMonitor
+from seer_tf.training.logger import Logger, LogOptions
+from seer_tf.training.loop import RunResult, Task, check_batch, run, shared_out
+from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.state import model_variables
+from seer_tf.training.tensorboard import crop_sheet
+
+
+def fine_tune(
+    config: FinetuneConfig,
+    source: Source,
+    class_names: Sequence[str],
+    backbone: RegNetY,
+    head: SwavHead | None,
+    directory: RunDirectory,
+    strategy: tf.distribute.Strategy | None = None,
+    log_options: LogOptions | None = None,
+) -> RunResult:
+    """Fine-tunes from the newest checkpoint of a run directory, or from the beginning, to the end.
+
+    With several workers each of them calls this. The directory is one that all of them see, and the chief alone writes.
+
+    Args:
+        config: of the run, with its number of steps.
+        source: the images to learn from, with one class each.
+        class_names: of the labels.
+        backbone: that was pretrained.
+        head: that stood on it, or None.
+        directory: of the run.
+        strategy: over the devices that compute; None for one device.
+        log_options: Optional outputs of the log; None for none.
+
+    Raises:
+        InputError: as `run`; or the data does not go with the config.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    check_fit(config, source, strategy.num_replicas_in_sync)
+    synchronized = strategy.num_replicas_in_sync > 1
+
+    def state() -> ClassifierState:
+        return ClassifierState(config, build_classifier(config, backbone, head, class_names, synchronized=synchronized))
+
+    task: Task[ClassifierState] = Task(
+        config,
+        state=state,
+        initialize=lambda _: None,  # the state is made of the network
+        batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
+        step=classifier_step,
+        log=lambda state, batch: FinetuningLogger(state, directory, batch[0], log_options or LogOptions()),
+        remedy="lower schedule.peak_learning_rate",
+    )
+    return run(task, directory, strategy)
+
+
+def trained_classifier(
+    config: FinetuneConfig,
+    class_names: Sequence[str],
+    backbone: RegNetY,
+    head: SwavHead | None,
+    directory: RunDirectory,
+) -> ImageClassifier:
+    """Returns the classifier of the newest checkpoint of a run, in float32 for one device.
+
+    Args:
+        config: of the run.
+        class_names: of the labels.
+        backbone: as in `fine_tune`; of the network's shape alone.
+        head: likewise.
+        directory: of the run.
+
+    Raises:
+        InputError: there is no readable checkpoint.
+    """
+    model = build_classifier(in_float32(config), backbone, head, class_names)
+    if not restore_newest(model_variables(model), directory, all_of_it=False):
+        raise InputError(f"{directory.path} has no checkpoint yet; the same command writes one")
+    return model
+
+
+def check_fit(config: FinetuneConfig, source: Source, num_replicas: int) -> None:
+    """Raises where config, images and devices do not go together.
+
+    Args:
+        config: of the run.
+        source: the images to learn from.
+        num_replicas: number of devices of all workers together.
+
+    Raises:
+        InputError: naming the field to change.
+    """
+    part = "" if config.data.fraction == 1 and not config.data.subset_list else "the chosen part of "
+    data = part + config.data.train
+    check_batch(config, config.data.global_batch_size, source.num_images, data, num_replicas)
+    mixing = config.mixing
+    if config.run.xla and (mixing.mixup_alpha or mixing.cutmix_alpha):
+        raise InputError("run.xla does not go with MixUp or CutMix, whose draws XLA cannot compile; leave one out")
+
+
+def batches_from(
+    first_step: int, config: FinetuneConfig, source: Source, strategy: tf.distribute.Strategy
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """Returns the endless dataset of global batches of crops and labels, of which each replica gets its slice.
+
+    Args:
+        first_step: the step whose batch comes first.
+        config: of the run.
+        source: the images.
+        strategy: over the replicas.
+    """
+    batch, mixing = config.data.global_batch_size, config.mixing
+    change = None
+    if mixing.rand_augment_operations:
+        change = RandAugment(mixing.rand_augment_operations, mixing.rand_augment_strength)
+
+    def of_worker(local: int, first_image: int) -> tf.data.Dataset:
+        assert source.labels is not None
+        return supervised_dataset(
+            source,
+            source.labels,
+            config.crops,
+            local_batch_size=local,
+            global_batch_size=batch,
+            first_image_in_batch=first_image,
+            seed=config.run.seed,
+            first_step=first_step,
+            change=change,
+        )
+
+    return shared_out(of_worker, batch, strategy)
+
+
+class FinetuningLogger(Logger):
+    """Shows the progress of fine-tuning and writes what is measured."""
+
+    _state: ClassifierState
+
+    def __init__(self, state: ClassifierState, directory: RunDirectory, images: tf.Tensor, options: LogOptions) -> None:
+        """Opens the log at the step of the state.
+
+        Args:
+            state: of the run.
+            directory: of the run.
+            images: the first batch, uint8 [B, side, side, 3].
+            options: Optional outputs.
+
+        Raises:
+            InputError: nothing can be written to the directory.
+        """
+        super().__init__(
+            state,
+            directory,
+            HealthMonitor(state.config, COMMON_CHECKS),
+            "fine-tuning",
+            options,
+        )
+        self._summaries.pictures(self._step, {"crops": crop_sheet((images[:, tf.newaxis],))})
+
+    def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
+        """Returns what the steps say; now and then the norms of all weights are shown, too."""
+        if self._examination_is_due(step):
+            norms = [float(tf.norm(tf.cast(weight, tf.float32))) for weight in self._state.model.trainable_variables]
+            self._summaries.histograms(step, {"weights/norms": np.array(norms)})
+        return metrics.interval_metrics(steps, seconds, self._state.config.data.global_batch_size)
+
+    def _note(self, numbers: Mapping[str, float]) -> str:
+        return (
+            f"loss {numbers[metrics.LOSS]:.3f}, {numbers[ACCURACY]:.1%} of the training crops right, "
+            f"{numbers[metrics.IMAGES_PER_SECOND]:.0f} images/s, {numbers[metrics.WAIT_SHARE]:.0%} waiting "
+            "for data"
+        )

@@ -1,0 +1,1 @@
+"""Self-supervised methods, each in a folder of its own."""

@@ -1,0 +1,1 @@
+"""SwAV: multi-crop codes and swapped prediction (Caron et al. 2020)."""

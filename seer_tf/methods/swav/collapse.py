@@ -1,0 +1,119 @@
+"""Collapse checks of SwAV: a run whose codes, prototypes or features do not tell images apart.
+
+The thresholds are far from what healthy runs show. A collapse counts only when it lasts, after the warm-up and the
+frozen prototypes, for a tenth of the run and at least 200 steps, since every run starts in a collapsed state.
+"""
+
+import math
+from collections.abc import Sequence
+
+from seer_tf.config import Config
+from seer_tf.methods.swav import metrics
+from seer_tf.training.health import (
+    HealthCheck,
+    Interval,
+    Problem,
+    frozen_data,
+    not_finite,
+    overflows,
+    patience_steps,
+    starves,
+)
+
+_NEAR_LN_K = 0.02
+_EATS_ALL = 0.9
+_RANK_ONE = 1.5
+_EXPLODING = 0.3
+_VANISHING = 2.0**-25  # half of float32's rounding: such an update changes no weight
+
+
+def _explodes(_: Config, seen: Sequence[Interval]) -> Problem | None:
+    part, relative = max(_relative_updates(seen[-1]).items(), key=lambda item: item[1])
+    if not relative > _EXPLODING:
+        return None
+    return Problem(
+        "updates explode",
+        f"a step moves the {part} by {relative:.2g} of its own norm",
+        "lower schedule.peak_learning_rate or optimizer.trust_coefficient",
+    )
+
+
+def _vanishes(config: Config, seen: Sequence[Interval]) -> Problem | None:
+    relative = _relative_updates(seen[-1])["backbone"]
+    begun = max(config.schedule.warmup_steps, config.schedule.head_only_steps)
+    if not relative < _VANISHING or seen[-1].first_step < begun:
+        return None
+    return Problem(
+        "updates vanish",
+        f"a step moves the backbone by {relative:.2g} of its own norm, which is lost in rounding",
+        "raise schedule.peak_learning_rate, and schedule.final_learning_rate at the end of a run",
+    )
+
+
+def _stays_at_ln_k(config: Config, seen: Sequence[Interval]) -> Problem | None:
+    losses = [interval.numbers[metrics.RELATIVE_LOSS] for interval in _lately(config, seen)]
+    if not losses or max(abs(loss - 1) for loss in losses) > _NEAR_LN_K:
+        return None
+    return Problem(
+        "the loss stays at ln K",
+        f"it is {losses[-1]:.3f} ln K, and has been between {min(losses):.3f} and {max(losses):.3f} since step "
+        f"{_lately(config, seen)[0].first_step}",
+        f"try --set swav.epsilon={config.swav.epsilon / 2:g}, fewer head.num_prototypes, weaker colour jitter "
+        "(crops.brightness, contrast, saturation, hue) or a longer swav.freeze_prototypes_steps",
+    )
+
+
+def _one_prototype(config: Config, seen: Sequence[Interval]) -> Problem | None:
+    shares = [interval.numbers[metrics.LARGEST_SHARE] for interval in _lately(config, seen)]
+    if not shares or min(shares) < _EATS_ALL or config.head.num_prototypes == 1:
+        return None
+    return Problem(
+        "one prototype eats all",
+        f"{shares[-1]:.0%} of the crops have the same nearest prototype, and never less than {min(shares):.0%} since "
+        f"step {_lately(config, seen)[0].first_step}",
+        "try more swav.sinkhorn_iterations, a longer swav.freeze_prototypes_steps or a lower "
+        "schedule.peak_learning_rate",
+    )
+
+
+def _rank_one(config: Config, seen: Sequence[Interval]) -> Problem | None:
+    ranks = [interval.numbers[metrics.RANK_ME] for interval in _lately(config, seen)]
+    if not ranks or max(ranks) > _RANK_ONE:
+        return None
+    return Problem(
+        "the features have collapsed to rank one",
+        f"RankMe is {ranks[-1]:.2f}, and never above {max(ranks):.2f} since step {_lately(config, seen)[0].first_step}",
+        "go back to an earlier checkpoint (--init_from) with a lower schedule.peak_learning_rate or swav.epsilon",
+    )
+
+
+def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
+    """Returns the latest intervals that together are as long as the patience; none before that."""
+    begun = max(config.schedule.warmup_steps, config.schedule.head_only_steps, config.swav.freeze_prototypes_steps)
+    settled = [
+        interval
+        for interval in seen
+        if interval.first_step >= begun and math.isfinite(interval.numbers[metrics.RELATIVE_LOSS])
+    ]
+    for start in reversed(range(len(settled))):
+        if settled[-1].step - settled[start].first_step >= patience_steps(config):
+            return settled[start:]
+    return []
+
+
+def _relative_updates(interval: Interval) -> dict[str, float]:
+    return {part: interval.numbers[f"updates/relative_to_weights_{part}"] for part in metrics.PARTS}
+
+
+CHECKS: tuple[HealthCheck, ...] = (
+    not_finite,
+    overflows,
+    _explodes,
+    _vanishes,
+    frozen_data,
+    _stays_at_ln_k,
+    _one_prototype,
+    _rank_one,
+    starves,
+)
+"""All checks of a SwAV run, the common ones included. The order is that in which problems are reported."""

@@ -1,0 +1,138 @@
+"""Forward, codes, swapped prediction and gradients of one replica's images, at once or in micro-batches.
+
+V crops of an image, B images of this replica, S micro-batches, K prototypes, D embedding dimensions, A assigning crops.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from seer_tf.distributed import collectives
+from seer_tf.methods.swav.model import unflatten
+from seer_tf.methods.swav.sinkhorn import sinkhorn
+from seer_tf.methods.swav.state import TrainState
+from seer_tf.methods.swav.swapped_prediction import swapped_prediction
+from seer_tf.training.moving_statistics import MovingStatistics
+from seer_tf.training.step import Contribution
+
+Crops = tuple[tf.Tensor, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Gradients(Contribution):
+    """What one replica contributes to a step of SwAV; its scores are [V, B, K].
+
+    Attributes:
+        codes: [A, B, K].
+        embeddings: [A, B, D], of the assigning crops.
+    """
+
+    codes: tf.Tensor
+    embeddings: tf.Tensor
+
+
+def at_once(state: TrainState, crops: Crops, statistics: MovingStatistics) -> Gradients:
+    """Returns the gradients of all images of this replica together.
+
+    Args:
+        state: of the run; nothing of it changes but the moving statistics.
+        crops: one uint8 tensor [B, crops, side, side, 3] for each crop size.
+        statistics: note where they have moved.
+    """
+    with tf.GradientTape() as tape:
+        embeddings, scores = _forward(state, crops)
+        statistics.note()
+        assigning = state.config.swav.num_assigning_crops
+        codes = _codes(state, scores[:assigning])
+        loss = _share_of_loss(state, scores, codes, num_parts=1)
+        scaled = state.loss_scale.scaled(loss)
+    return Gradients(
+        loss, tape.gradient(scaled, state.model.trainable_variables), scores, codes, embeddings[:assigning]
+    )
+
+
+def in_micro_batches(state: TrainState, crops: Crops, statistics: MovingStatistics) -> Gradients:
+    """Returns the gradients of all images of this replica, with the memory of a part of them.
+
+    The first pass finds the scores of all micro-batches, since a code depends on the whole batch. The second adds up
+    the gradients. Every forward pass begins with the same moving statistics, so that a crop has one score in both.
+
+    Args:
+        state: of the run; nothing of it changes.
+        crops: one uint8 tensor [B, crops, side, side, 3] for each crop size.
+        statistics: note where each forward pass of the second pass would move them.
+    """
+    assigning, num_parts = state.config.swav.num_assigning_crops, state.config.run.accumulation_steps
+    parts = list(zip(*(_dealt(group, num_parts, axis=0) for group in crops), strict=True))
+    # Assigning crops are of the first size. Without batch norm in the head they do not see the others.
+    num_sizes = len(crops) if state.config.head.batch_norm else 1
+    firsts: list[tuple[tf.Tensor, tf.Tensor]] = []
+    for part in parts:
+        embeddings, scores = _forward(state, _after(firsts[-1:], part[:num_sizes]))
+        statistics.put_back()
+        firsts.append((embeddings[:assigning], scores[:assigning]))
+    embeddings, scores = (_collected(each) for each in zip(*firsts, strict=True))
+    codes = _codes(state, scores)
+
+    weights, all_scores = state.model.trainable_variables, []
+    loss, sums = tf.zeros([], codes.dtype), [tf.zeros_like(weight) for weight in weights]
+    for part, codes_of_part in zip(parts, _dealt(codes, num_parts, axis=1), strict=True):
+        with tf.GradientTape() as tape:
+            _, scores = _forward(state, _after([codes, *sums], part))
+            share = _share_of_loss(state, scores, codes_of_part, num_parts)
+            scaled = state.loss_scale.scaled(share)
+        statistics.note()
+        statistics.put_back()
+        loss += share
+        sums = [total + gradient for total, gradient in zip(sums, tape.gradient(scaled, weights), strict=True)]
+        all_scores.append(scores)
+    return Gradients(loss, sums, _collected(all_scores), codes, embeddings)
+
+
+def _forward(state: TrainState, crops: Crops) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns embeddings [V, B, D] and scores [V, B, K] of the crops that are given."""
+    num_crops = sum(group.shape[1] for group in crops)
+    embeddings, scores = state.model(crops, training=True)  # [V * B, D], [V * B, K]
+    return unflatten(embeddings, num_crops), unflatten(scores, num_crops)
+
+
+def _codes(state: TrainState, scores: tf.Tensor) -> tf.Tensor:
+    """Returns the codes [A, B, K] of scores [A, B, K], with the queue's help where it is in use."""
+    counted, num_images = None, scores.shape[1]
+    if state.queue is not None:
+        earlier = state.queue.scores(state.model.head.prototypes)  # [A, Q / R, K]
+        in_use = tf.fill([earlier.shape[1]], state.queue.in_use(state.optimizer.iterations))
+        counted = tf.concat([tf.fill([num_images], True), in_use], axis=0)  # [B + Q / R]
+        scores = tf.concat([scores, earlier], axis=1)  # [A, B + Q / R, K]
+    swav = state.config.swav
+    codes = sinkhorn(scores, epsilon=swav.epsilon, num_iterations=swav.sinkhorn_iterations, counted=counted)
+    return codes[:, :num_images]
+
+
+def _share_of_loss(state: TrainState, scores: tf.Tensor, codes: tf.Tensor, num_parts: int) -> tf.Tensor:
+    """Returns what these images contribute to the mean over all parts of all replicas."""
+    loss = swapped_prediction(scores, codes, temperature=state.config.swav.temperature)
+    return loss / (num_parts * collectives.num_replicas())
+
+
+def _dealt(rows: tf.Tensor, num_parts: int, axis: int) -> list[tf.Tensor]:
+    """Shares an axis of images out, one to each part in turn.
+
+    So a part has the same images on any number of replicas, and batch norm the same statistics.
+    """
+    shape = list(rows.shape)
+    dealt = tf.reshape(rows, [*shape[:axis], shape[axis] // num_parts, num_parts, *shape[axis + 1 :]])
+    return tf.unstack(dealt, axis=axis + 1)
+
+
+def _collected(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns [V, B, ...] with the images of all parts [V, B / S, ...] in their order."""
+    num_crops, num_images, *rest = parts[0].shape
+    return tf.reshape(tf.stack(parts, axis=2), [num_crops, num_images * len(parts), *rest])
+
+
+def _after(results: Sequence[tf.Tensor], crops: Crops) -> Crops:
+    """Returns the crops, which are not there before the results are: or else all parts would lie in memory together."""
+    with tf.control_dependencies(tf.nest.flatten(results)):
+        return tuple(tf.identity(group) for group in crops)

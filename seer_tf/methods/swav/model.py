@@ -1,0 +1,130 @@
+"""Backbone and head as one model over the crops of a batch.
+
+As VISSL's `models/base_ssl_model.py` in its multi-crop mode: one pass of the backbone for each size of crop, then one
+pass of the head over all rows, so that the head's batch normalisation sees all crops.
+
+Shapes: B images, V crops of an image in all, n of one size, s x s pixels, D embedding dimensions, K prototypes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seer_tf.config import Config
+from seer_tf.models.backbones.regnet.network import build_backbone
+from seer_tf.models.encoder import Encoder
+from seer_tf.models.heads.swav_head import SwavHead
+
+
+def flatten_crops(crops: tf.Tensor) -> tf.Tensor:
+    """Makes one row of every crop, crop-major: row = crop * B + image.
+
+    Args:
+        crops: [B, n, s, s, 3].
+
+    Returns:
+        [n * B, s, s, 3].
+    """
+    return tf.concat(tf.unstack(crops, axis=1), axis=0)
+
+
+def unflatten(rows: tf.Tensor, num_crops: int) -> tf.Tensor:
+    """Gives crop-major rows their two axes back.
+
+    Args:
+        rows: [V * B, ...].
+        num_crops: V.
+
+    Returns:
+        [V, B, ...].
+    """
+    return tf.reshape(rows, [num_crops, -1, *rows.shape[1:]])
+
+
+@keras.saving.register_keras_serializable(package="seer_tf")
+class SwavModel(Encoder, keras.Model):
+    """From uint8 crops to embeddings and prototype scores."""
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        head: SwavHead,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        name: str = "swav_model",
+        **kwargs: Any,
+    ) -> None:
+        """Joins a backbone and a head.
+
+        Args:
+            backbone: [B, s, s, 3] to [B, h, w, C].
+            head: [N, C] to embeddings and scores.
+            mean: of the red, green and blue channel of images between 0 and 1.
+            std: standard deviation of the same.
+            name: of the model.
+            **kwargs: of `keras.Model`.
+        """
+        super().__init__(name=name, **kwargs)
+        self.backbone, self.head = backbone, head
+        self.mean, self.std = tuple(mean), tuple(std)
+        if not head.built:
+            head.build((None, backbone.output_shape[-1]))
+        self.built = True
+
+    def call(self, crops: tuple[tf.Tensor, ...], training: bool | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Embeds and scores all crops.
+
+        Args:
+            crops: for each size uint8 [B, n, s, s, 3], the assigning crops first.
+            training: whether batch normalisation takes the statistics of these crops.
+
+        Returns:
+            Embeddings [V * B, D] of unit norm and scores [V * B, K], crop-major, both float32 at least.
+        """
+        features = [self.features(self.normalize(flatten_crops(group)), training=training) for group in crops]
+        return self.head(tf.concat(features, axis=0), training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "head": keras.saving.serialize_keras_object(self.head),
+            "mean": self.mean,
+            "std": self.std,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "SwavModel":
+        """Makes the model of a `get_config`, with fresh weights."""
+        parts = {part: keras.saving.deserialize_keras_object(config[part]) for part in ("backbone", "head")}
+        return cls(**{**config, **parts})
+
+
+def build_swav_model(config: Config, *, synchronized: bool = False) -> SwavModel:
+    """Returns the model of a run, with fresh weights, in the run's precision.
+
+    Args:
+        config: the run.
+        synchronized: whether batch normalisation is over several replicas, in the groups of the config.
+
+    Raises:
+        InputError: the config names no network.
+    """
+    layer_kwargs: dict[str, Any] = {
+        "synchronized": synchronized,
+        "group_replicas": config.run.batch_norm_group_replicas,
+        "dtype": config.run.precision,
+    }
+    backbone = build_backbone(config.backbone, **layer_kwargs)
+    head = SwavHead(
+        config.head.hidden_dims,
+        config.head.embedding_dim,
+        config.head.num_prototypes,
+        batch_norm=config.head.batch_norm,
+        **layer_kwargs,
+    )
+    return SwavModel(backbone, head, config.crops.mean, config.crops.std, dtype=config.run.precision)

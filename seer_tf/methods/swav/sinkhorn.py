@@ -1,0 +1,146 @@
+"""Sinkhorn-Knopp: prototype scores to codes that use all prototypes alike (SwAV, section 3.1 and appendix A).
+
+Legend: B images on this replica, K prototypes, R replicas; `...` are P independent problems, e.g. the assigning crops.
+
+The released code (vissl/losses/distibuted_sinkhornknopp.py) divides Q = exp(scores / epsilon) in turn by its sums over
+images and over prototypes, in place. Here Q = M u v: M stays as it is, u is a factor for each prototype and v one for
+each image, so that an iteration reads M twice and writes nothing of its size. Each row of M is divided by its largest
+number, which begins in v, so that no row vanishes. What multiplies all of Q, such as 1 / K, 1 / B and the first
+division by its total, cancels in the next division and is left out. Where a prototype's sum is zero the released code
+adds 1e-12 to all of Q; here the factor of that prototype has a limit, and the other prototypes keep their codes.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import tensorflow as tf
+
+from seer_tf.distributed import collectives
+from seer_tf.errors import InputError
+
+# Of the largest finite number: a factor of a prototype, times any number of prototypes, stays finite, and so does one
+# divided by that.
+_LIMIT_EXPONENT = 0.8
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted: tf.Tensor | None = None) -> tf.Tensor:
+    """Returns the codes of a batch that lies over all replicas.
+
+    ```
+    Q = exp(scores / epsilon)
+    repeat num_iterations times:
+        Q /= sum of Q over the images of all replicas    # every prototype is used alike ...
+        Q /= sum of Q over the prototypes                # ... and every code sums to one
+    ```
+
+    The codes are the same for one replica with all images as for any number of replicas with their share. It costs one
+    SUM of [..., K] per iteration, and one of [..., R] for the largest score. No gradient flows.
+
+    Args:
+        scores: [..., B, K], any floating dtype; cosines when features and prototypes are of unit norm.
+        epsilon: weight of the entropy, above zero; the smaller, the sharper the codes.
+        num_iterations: at least one.
+        counted: bool [B], the images that take part, at least one on every replica; None for all.
+
+    Returns:
+        Codes [..., B, K], at least float32, whose rows sum to one; finite for scores of ±1e4 and far beyond. Those of
+        images that do not take part are zero.
+
+    Raises:
+        InputError: `epsilon` or `num_iterations` is too small.
+    """
+    if epsilon <= 0 or num_iterations < 1:
+        raise InputError(
+            f"Sinkhorn needs an epsilon above zero and at least one iteration, but got {epsilon} and {num_iterations}"
+        )
+    if scores.dtype.size < tf.float32.size:
+        scores = tf.cast(scores, tf.float32)
+    shape = tf.shape(scores)
+    scores = tf.reshape(tf.stop_gradient(scores), [math.prod(scores.shape[:-2]), shape[-2], shape[-1]])  # [P, B, K]
+    counted = tf.fill([shape[-2]], True) if counted is None else counted
+    codes = _codes if collectives.num_replicas() > 1 else _codes_alone
+    return tf.reshape(codes(scores, counted, epsilon, num_iterations), shape)
+
+
+def _compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Has XLA make one pass of what single operations make several of.
+
+    Not for GPUs: there XLA needs files of CUDA that an installation of TensorFlow may lack.
+    """
+    compiled = tf.function(function, autograph=False, jit_compile=True, reduce_retracing=True)
+
+    @functools.wraps(function)
+    def call(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        return (function if _on_gpu() else compiled)(*arguments, **options)
+
+    return call
+
+
+def _on_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+@_compiled
+def _begun(scores: tf.Tensor, counted: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns M [P, B, K]; the sums of exp((scores - largest) / epsilon) over images, [P, 1, K]; largest, [P, 1, 1]."""
+    row_largest = tf.reduce_max(scores, axis=-1, keepdims=True)  # [P, B, 1]
+    largest = tf.reduce_max(_of_counted(row_largest, counted, otherwise=scores.dtype.min), axis=-2, keepdims=True)
+    m = tf.exp((scores - row_largest) * (1.0 / epsilon))
+    v = _of_counted(tf.exp((row_largest - largest) * (1.0 / epsilon)), counted)
+    return m, _weighted_sums(m, v, axis=-2), largest
+
+
+@_compiled
+def _next_sums(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    """Returns this replica's sums over images, [P, 1, K], after an iteration with the sums of all replicas."""
+    _, v = _factors(m, sums, counted)
+    return _weighted_sums(m, v, axis=-2)
+
+
+@_compiled
+def _last(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    """Returns Q [P, B, K] after an iteration with the sums of all replicas."""
+    u, v = _factors(m, sums, counted)
+    return m * u * v
+
+
+def _codes(scores: tf.Tensor, counted: tf.Tensor, epsilon: float, num_iterations: int) -> tf.Tensor:
+    m, own_sums, own_largest = _begun(scores, counted, epsilon)
+    own_sums *= tf.exp((own_largest - _largest(own_largest)) * (1.0 / epsilon))
+    for _ in range(num_iterations - 1):
+        own_sums = _next_sums(m, collectives.all_reduce(own_sums), counted)
+    return _last(m, collectives.all_reduce(own_sums), counted)
+
+
+# A single replica reduces nothing, so that all of it can be compiled together.
+_codes_alone = _compiled(_codes)
+
+
+def _factors(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns u [P, 1, K] and v [P, B, 1] of an iteration."""
+    u = tf.minimum(1.0 / sums, tf.constant(m.dtype.max**_LIMIT_EXPONENT, m.dtype))
+    return u, _of_counted(1.0 / _weighted_sums(m, u, axis=-1), counted)
+
+
+def _weighted_sums(m: tf.Tensor, weights: tf.Tensor, *, axis: int) -> tf.Tensor:
+    """Returns the sums of M [P, B, K] times weights over images, [P, 1, K], or over prototypes, [P, B, 1]."""
+    if _on_gpu():
+        return tf.reduce_sum(m * weights, axis=axis, keepdims=True)  # TF32 would round a matrix product to 10 bits
+    return tf.matmul(weights, m, transpose_a=True) if axis == -2 else tf.matmul(m, weights, transpose_b=True)
+
+
+def _of_counted(x: tf.Tensor, counted: tf.Tensor, *, otherwise: float = 0.0) -> tf.Tensor:
+    """Returns [P, B, 1] with another value in the rows that do not take part."""
+    return tf.where(counted[:, tf.newaxis], x, tf.constant(otherwise, x.dtype))
+
+
+def _largest(own_largest: tf.Tensor) -> tf.Tensor:
+    """Returns the largest of each problem over all replicas, [P, 1, 1], by SUM: there is no MAX of replicas."""
+    own_place = tf.range(collectives.num_replicas()) == collectives.replica_id()  # [R]
+    gathered = collectives.all_reduce(tf.where(own_place, own_largest, tf.zeros_like(own_largest)))  # [P, 1, R]
+    return tf.reduce_max(gathered, axis=-1, keepdims=True)

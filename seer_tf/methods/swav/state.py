@@ -1,0 +1,79 @@
+"""Everything that a training step changes: model, optimizer, loss scale, queue and counters, by stable names."""
+
+import keras
+import tensorflow as tf
+
+from seer_tf.config import Config
+from seer_tf.methods.swav.model import SwavModel, build_swav_model
+from seer_tf.methods.swav.queue import Queue
+from seer_tf.optimizers.lars import LARS
+from seer_tf.optimizers.schedules import learning_rate_schedule
+from seer_tf.training.state import RunState, in_replicated_scope
+
+
+class TrainState(RunState):
+    """The variables of a run of pretraining, built from its config and seed.
+
+    Attributes:
+        config: the run's config.
+        model: backbone, head and prototypes.
+        schedule: of the learning rate.
+        optimizer: LARS; its `iterations` counts the updates that were made and drives the schedule.
+        queue: of small batches, or None where the config has none.
+    """
+
+    config: Config
+    model: SwavModel
+
+    def __init__(self, config: Config, model: SwavModel | None = None) -> None:
+        """Builds model and optimizer; call it inside the scope of the strategy that will run the step.
+
+        Args:
+            config: of the run.
+            model: a model to train instead of the config's with the initial weights of its seed.
+        """
+        self.config = config
+        synchronized = in_replicated_scope()
+        super().__init__(model if model is not None else initial_model(config, synchronized=synchronized))
+        self.schedule = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
+        self.optimizer = LARS(
+            self.schedule,
+            momentum=config.optimizer.momentum,
+            weight_decay=config.optimizer.weight_decay,
+            trust_coefficient=config.optimizer.trust_coefficient,
+            epsilon=config.optimizer.epsilon,
+        )
+        self.optimizer.build(self.model.trainable_variables)
+        self.queue = _queue(config, self.model) if config.swav.queue_length else None
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Returns every variable under the name that it has in a checkpoint."""
+        named = super().named_variables()
+        for variable in self.model.trainable_variables:
+            named[f"lars/velocity/{variable.path}"] = self.optimizer.velocity(variable).value
+        named |= {"lars/iterations": self.optimizer.iterations.value}
+        named |= {f"schedule/{name}": variable for name, variable in self.schedule.variables.items()}
+        if self.queue is not None:
+            named |= {"queue/embeddings": self.queue.embeddings, "queue/num_pushed": self.queue.num_pushed}
+        return named
+
+
+def _queue(config: Config, model: SwavModel) -> Queue:
+    return Queue(
+        config.swav.queue_length,
+        num_assigning_crops=config.swav.num_assigning_crops,
+        embedding_dim=config.head.embedding_dim,
+        start_step=config.swav.queue_start_step,
+        dtype=model.head.prototypes.value.dtype,
+    )
+
+
+def initial_model(config: Config, *, synchronized: bool = False) -> SwavModel:
+    """Returns the model of a config with the initial weights that its seed determines.
+
+    Args:
+        config: of the run.
+        synchronized: whether batch norm takes its statistics over all replicas.
+    """
+    keras.utils.set_random_seed(config.run.seed)
+    return build_swav_model(config, synchronized=synchronized)

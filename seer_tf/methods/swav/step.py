@@ -1,0 +1,79 @@
+"""One step of SwAV as one replica sees it, in the order of the released code (main_swav.py, standard_train_step.py).
+
+K prototypes, B images of this replica.
+"""
+
+import tensorflow as tf
+
+from seer_tf.data.pipelines.pretraining import Batch, distorted
+from seer_tf.distributed import collectives
+from seer_tf.methods.swav import metrics
+from seer_tf.methods.swav.gradients import at_once, in_micro_batches
+from seer_tf.methods.swav.state import TrainState
+from seer_tf.models.heads.swav_head import unit_norm
+from seer_tf.training.moving_statistics import MovingStatistics
+from seer_tf.training.step import reduced
+
+
+@tf.autograph.experimental.do_not_convert  # nothing here branches on a tensor, and converting doubles the tracing
+def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
+    """Makes one update of the state, or none where a number is not finite.
+
+    Args:
+        state: of the run; its variables change. In a step that is left out only the loss scale and the counters do.
+        batch: one uint8 tensor [B, crops, side, side, 3] for each crop size, or `Crops` that are still to be distorted.
+
+    Returns:
+        Scalars by name, equal on every replica: those of `measurements`, and others. `first_bad` is the index in
+        `watched(state)` of the first tensor that is not finite, -1 where all are.
+    """
+    config, optimizer = state.config, state.optimizer
+    crops = distorted(batch, config.crops)
+    weights, prototypes = state.model.trainable_variables, state.model.head.prototypes
+    trained = {variable.path for variable in weights}
+    statistics = MovingStatistics(state.model)
+
+    # Forward, codes, swapped prediction, gradients.
+    own = (at_once if config.run.accumulation_steps == 1 else in_micro_batches)(state, crops, statistics)
+    loss, gradients, first_bad = reduced(state, own, statistics)
+    finite = first_bad < 0
+    frozen = frozen_variables(state)
+    learning_rate = optimizer.learning_rate
+    measured = metrics.of_step(config, own, crops)
+    updates = [*state.schedule.observed(optimizer.iterations, loss)]
+    if state.queue is not None:
+        updates += state.queue.pushed(own.embeddings)
+
+    # What is frozen stays; LARS; prototypes of unit norm; then queue, loss scale and counters.
+    applied = optimizer.apply_reduced(
+        gradients,
+        weights,
+        finite=finite,
+        frozen={path: now for path, now in frozen.items() if path in trained},
+        constraints={prototypes.path: unit_norm},
+    )
+    statistics.settle(finite, frozen)
+    updates = [(variable, tf.where(finite, new, variable)) for variable, new in updates]
+    collectives.assign([*updates, *state.loss_scale.updates(finite), *state.skipped.updates(finite)])
+    return {
+        "loss": loss,
+        "first_bad": first_bad,
+        "skipped_in_a_row": tf.identity(state.skipped.in_a_row),
+        "loss_scale": tf.identity(state.loss_scale.value),
+        "learning_rate": learning_rate,
+        **measured,
+        **metrics.of_update(state, learning_rate, applied),
+    }
+
+
+def frozen_variables(state: TrainState) -> dict[str, tf.Tensor]:
+    """Returns by path the variables that stay in the first steps, each with a bool scalar: whether it does so now.
+
+    They are the prototypes, and the whole backbone with its moving statistics while only the head warms up.
+    """
+    config, iterations = state.config, state.optimizer.iterations
+    frozen = {state.model.head.prototypes.path: iterations < config.swav.freeze_prototypes_steps}
+    if config.schedule.head_only_steps:
+        head_only = iterations < config.schedule.head_only_steps
+        frozen |= {variable.path: head_only for variable in state.model.backbone.variables}
+    return frozen

@@ -1,0 +1,1 @@
+"""Backbones, each in a folder of its own."""

@@ -1,0 +1,1 @@
+"""RegNetY: design, network, and the conversion of released weights."""

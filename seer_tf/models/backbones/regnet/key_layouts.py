@@ -1,0 +1,134 @@
+"""The names that released checkpoints give to the variables of a RegNetY, in three layouts.
+
+VISSL's is that of the files that Meta published, with the trunk of ClassyVision's `models/anynet.py` in it; Hugging
+Face's is that of transformers' `models/regnet`; timm's that of its `models/backbones/regnet/network.py`.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+_PATH = re.compile(
+    r"(?:stem|stage(?P<stage>\d+)_block(?P<block>\d+))/(?P<layer>.+)[/_]"
+    r"(?P<leaf>kernel|bias|gamma|beta|moving_mean|moving_variance)"
+)
+LEAVES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+"""Of a variable's name: PyTorch's."""
+# Where the released code shards a network over devices (FSDP, the 10 B one), parts of a stage stand above its blocks.
+_PART = re.compile(r"\.block\d+-part\d+(?=\.)")
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyLayout:
+    """One way to name the variables.
+
+    Attributes:
+        name: whose.
+        trunk: what the names of the trunk begin with where a head lies beside it.
+        stem: layer of our stem to its name.
+        block: number of the stage and of the block in it, both from one, to the name of the block.
+        layers: layer of our block to its name in the block.
+        classifier: name of the linear layer of a classifier, beside the trunk.
+    """
+
+    name: str
+    trunk: str
+    stem: Mapping[str, str]
+    block: Callable[[int, int], str]
+    layers: Mapping[str, str]
+    classifier: str
+
+    def key(self, path: str) -> str:
+        """Returns the name, in the trunk, of the variable of a `RegNetY` that has this path."""
+        match = _PATH.fullmatch(path)
+        if match is None:
+            raise ValueError(f"{path} is no variable of a RegNetY")
+        leaf = LEAVES[match["leaf"]]
+        if match["stage"] is None:
+            return f"{self.stem[match['layer']]}.{leaf}"
+        return f"{self.block(int(match['stage']), int(match['block']))}.{self.layers[match['layer']]}.{leaf}"
+
+
+VISSL = KeyLayout(
+    "VISSL",
+    trunk="trunk.",
+    stem={"conv": "_feature_blocks.conv1.stem.0", "bn": "_feature_blocks.conv1.stem.1"},
+    block=lambda stage, block: f"_feature_blocks.res{stage + 1}.block{stage}-{block - 1}",
+    layers={
+        "shortcut": "proj",
+        "shortcut_bn": "bn",
+        "a": "f.a.0",
+        "a_bn": "f.a.1",
+        "b": "f.b.0",
+        "b_bn": "f.b.1",
+        "se/reduce": "f.se.excitation.0",
+        "se/expand": "f.se.excitation.2",
+        "c": "f.c",
+        "c_bn": "f.final_bn",
+    },
+    classifier="heads.0.clf.0",
+)
+HUGGING_FACE = KeyLayout(
+    "Hugging Face",
+    trunk="regnet.",
+    stem={"conv": "embedder.embedder.convolution", "bn": "embedder.embedder.normalization"},
+    block=lambda stage, block: f"encoder.stages.{stage - 1}.layers.{block - 1}",
+    layers={
+        "shortcut": "shortcut.convolution",
+        "shortcut_bn": "shortcut.normalization",
+        "a": "layer.0.convolution",
+        "a_bn": "layer.0.normalization",
+        "b": "layer.1.convolution",
+        "b_bn": "layer.1.normalization",
+        "se/reduce": "layer.2.attention.0",
+        "se/expand": "layer.2.attention.2",
+        "c": "layer.3.convolution",
+        "c_bn": "layer.3.normalization",
+    },
+    classifier="classifier.1",
+)
+TIMM = KeyLayout(
+    "timm",
+    trunk="",
+    stem={"conv": "stem.conv", "bn": "stem.bn"},
+    block=lambda stage, block: f"s{stage}.b{block}",
+    layers={
+        "shortcut": "downsample.conv",
+        "shortcut_bn": "downsample.bn",
+        "a": "conv1.conv",
+        "a_bn": "conv1.bn",
+        "b": "conv2.conv",
+        "b_bn": "conv2.bn",
+        "se/reduce": "se.fc1",
+        "se/expand": "se.fc2",
+        "c": "conv3.conv",
+        "c_bn": "conv3.bn",
+    },
+    classifier="head.fc",
+)
+LAYOUTS = (VISSL, HUGGING_FACE, TIMM)
+
+
+def without_parts(name: str) -> str:
+    """Returns a name in VISSL's layout without the level that sharding puts above the blocks."""
+    return _PART.sub("", name)
+
+
+def find_layout(names: Iterable[str]) -> tuple[KeyLayout, str] | None:
+    """Returns the layout of these names and what stands before the trunk's; None where none fits.
+
+    The stem's convolution decides: each layout names it in a way of its own.
+    """
+    for layout in LAYOUTS:
+        stem = layout.key("stem/conv/kernel")
+        for name in names:
+            if name == stem or name.endswith(f".{stem}"):
+                return layout, name.removesuffix(stem)
+    return None

@@ -1,0 +1,1 @@
+"""Trained networks, opened from runs, checkpoints, conversions and exports."""

@@ -1,0 +1,170 @@
+"""Where a network to export comes from: a run, one of its checkpoints, a conversion, or a `.keras` file."""
+
+import dataclasses
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from seer_tf.data.images.transform import Transform
+from seer_tf.errors import InputError
+from seer_tf.finetuning.config import FinetuneConfig
+from seer_tf.methods.swav.model import SwavModel
+from seer_tf.models import RegNetY
+from seer_tf.models.backbones.regnet import published
+from seer_tf.models.backbones.regnet.convert import ConvertedNetwork
+from seer_tf.models.tasks.classifier import ImageClassifier
+from seer_tf.networks.network import Network
+from seer_tf.networks.pretrained import load_model
+from seer_tf.training.run_directory import RunDirectory
+
+CLASSIFIER_FILE = "classifier.keras"
+"""Of an `ImageClassifier`, in the directory of a fine-tuning run; of a classifier alone, in that of a conversion."""
+
+_TRANSFORM = Transform(224)  # where a file does not say
+
+
+def load_network(model: str | os.PathLike[str]) -> Network:
+    """Opens a network with all that is on it.
+
+    Args:
+        model: the directory of a run, one of its checkpoints (`RUN/checkpoints/step-500`), a directory that
+            `convert_checkpoint.py` wrote, or a `.keras` file with an `ImageClassifier`, a `SwavModel` or a `RegNetY`.
+
+    Raises:
+        InputError: it is none of these, or cannot be read.
+    """
+    path = Path(model)
+    if path.is_file() and path.suffix == ".keras":
+        return _of_keras_model(path)
+    if (path / "config.json").is_file():
+        return _of_fine_tuning(path) if _is_fine_tuning(path) else _of_run(path)
+    if (path / "model.keras").is_file():
+        return _of_conversion(path)
+    if (path / "tensors.index").is_file():
+        run_dir = path.parent.parent
+        if _is_fine_tuning(run_dir):
+            raise InputError(f"{path} is a checkpoint of fine-tuning: give the run {run_dir}, once it is finished")
+        return _of_run(run_dir, path)
+    raise InputError(
+        f"{path} is no network: give the directory of a run, one of its checkpoints (RUN/checkpoints/step-500), a "
+        "directory that convert_checkpoint.py wrote, or a .keras file"
+    )
+
+
+def _of_run(run_dir: Path, checkpoint: Path | None = None) -> Network:
+    checkpoint = checkpoint or RunDirectory(run_dir).newest_checkpoint()
+    config, model = load_model(run_dir, checkpoint=checkpoint)
+    step = re.search(r"-(\d+)$", str(checkpoint))
+    return Network(
+        model.backbone,
+        model.mean,
+        model.std,
+        Transform(config.crops.sizes_px[0]),
+        head=model.head,
+        metadata={
+            **backbone_metadata(model.backbone),
+            "recipe": config.recipe,
+            "training_data": config.data.source,
+            "training_steps": int(step[1]) if step else None,
+        },
+        data=config.data.source,
+    )
+
+
+def _is_fine_tuning(run_dir: Path) -> bool:
+    try:
+        return "classifier" in json.loads((run_dir / "config.json").read_text("utf-8"))["config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # whoever reads it as a run of pretraining says what is wrong
+
+
+def _of_fine_tuning(run_dir: Path) -> Network:
+    config = RunDirectory(run_dir).read_config_of(FinetuneConfig)
+    if not (run_dir / CLASSIFIER_FILE).is_file():
+        raise InputError(
+            f"{run_dir} is a run of fine-tuning without {CLASSIFIER_FILE}: finish the fine-tuning, or give its "
+            f"--model, {config.run.init_from}"
+        )
+    network = _of_keras_model(run_dir / CLASSIFIER_FILE)
+    account = {"recipe": config.recipe, "training_data": config.data.train, "training_steps": config.run.num_steps}
+    return dataclasses.replace(network, metadata={**network.metadata, **account}, data=config.data.train)
+
+
+def of_converted(converted: ConvertedNetwork) -> Network:
+    """Returns the backbone of a conversion."""
+    return Network(
+        converted.backbone,
+        converted.mean,
+        converted.std,
+        _released_transform(converted.release),
+        metadata=converted.metadata(),
+    )
+
+
+def _of_conversion(directory: Path) -> Network:
+    try:
+        account = json.loads((directory / "metadata.json").read_text("utf-8"))
+        variant = account["variant"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{directory} has no readable metadata.json; convert the checkpoint again") from None
+    backbone = _load(directory / "model.keras")
+    if not isinstance(backbone, RegNetY):
+        raise InputError(
+            f"{directory / 'model.keras'} holds a {type(backbone).__name__} and no RegNetY, as an export does; give "
+            "the network that was exported"
+        )
+    backbone.licence = backbone.licence or published.licence_beside(directory / "model.keras")
+    head, classifier = (
+        _load(directory / name) if (directory / name).is_file() else None
+        for name in ("swav_head.keras", CLASSIFIER_FILE)
+    )
+    release = published.find(variant, fine_tuned=classifier is not None)
+    return Network(
+        backbone,
+        release.mean if release else published.MEAN,
+        release.std if release else published.STD,
+        _released_transform(release),
+        head=None if head is None else head.get_layer("head"),
+        classifier=classifier,
+        metadata={name: value for name, value in account.items() if name not in ("matched", "unused")},
+    )
+
+
+def _released_transform(release: published.PublishedModel | None) -> Transform:
+    if release is None:
+        return _TRANSFORM
+    return Transform(release.input_size_px, release.resize_px, release.interpolation)
+
+
+def _of_keras_model(path: Path) -> Network:
+    model = _load(path)
+    if isinstance(model, RegNetY):
+        model.licence = model.licence or published.licence_beside(path)
+        return Network(model, published.MEAN, published.STD, _TRANSFORM, metadata=backbone_metadata(model))
+    if not isinstance(model, (ImageClassifier, SwavModel)):
+        raise InputError(
+            f"{path} holds a {type(model).__name__}; give one with an ImageClassifier, SwavModel or RegNetY"
+        )
+    network = Network(model.backbone, model.mean, model.std, _TRANSFORM, metadata=backbone_metadata(model.backbone))
+    if isinstance(model, SwavModel):
+        return dataclasses.replace(network, head=model.head)
+    return dataclasses.replace(
+        network, transform=Transform(**model.transform), classifier=model.classifier, class_names=model.class_names
+    )
+
+
+def backbone_metadata(backbone: RegNetY) -> dict[str, Any]:
+    """Returns what a backbone itself says of it, in JSON's types: `variant`, `stem_stride` and `licence`."""
+    fields = published.licence_fields(backbone.licence)
+    return {"variant": backbone.variant, "stem_stride": backbone.stem_stride, **fields}
+
+
+def _load(path: Path) -> Any:
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as a Keras model: {str(error).splitlines()[0]}") from None

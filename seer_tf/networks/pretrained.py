@@ -1,0 +1,41 @@
+"""The model of a run of pretraining, as one of its checkpoints has it."""
+
+import os
+import pathlib
+
+from seer_tf.config import Config
+from seer_tf.errors import InputError
+from seer_tf.methods.swav.model import SwavModel
+from seer_tf.methods.swav.state import initial_model
+from seer_tf.training.checkpoints import in_float32, licence, restore, restore_newest
+from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.state import model_variables
+
+
+def load_model(
+    run_dir: str | os.PathLike[str], *, untrained: bool = False, checkpoint: str | os.PathLike[str] | None = None
+) -> tuple[Config, SwavModel]:
+    """Returns the config and the model of a run, in float32 on one device.
+
+    Args:
+        run_dir: directory of the run.
+        untrained: whether to return the initial weights of the run's seed instead of those of a checkpoint.
+        checkpoint: of the run, e.g. `RUN/checkpoints/step-500`; None for the newest.
+
+    Raises:
+        InputError: the directory is not one of a run, or has no readable checkpoint.
+    """
+    directory = RunDirectory(run_dir)
+    config = directory.read_config()
+    model = initial_model(in_float32(config))
+    if untrained:
+        return config, model
+    if checkpoint is not None:
+        found = pathlib.Path(checkpoint)
+        restore(model_variables(model), found, all_of_it=False)
+    elif (newest := restore_newest(model_variables(model), directory, all_of_it=False)) is not None:
+        found = newest
+    else:
+        raise InputError(f"{directory.path} has no checkpoint yet; let experiments/pretrain.py write one")
+    model.licence = licence(found)
+    return config, model

@@ -1,0 +1,1 @@
+"""Pretraining without labels, as a task of the engine: recipes, logging, planning."""

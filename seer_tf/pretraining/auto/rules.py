@@ -1,0 +1,346 @@
+"""The recipe `auto`: a config from the images, the devices and the time there are, with a reason for each value.
+
+What the user has set is a choice like the others, from which the rest is derived, and which no rule replaces.
+No rule knows a set of images by name. "Measured" refers to docs/results.md; papers and released code are those of
+`recipes.py`. Between what was measured here on thousands of small images and what the papers used for millions, a rule
+of ours carries values over, and says so.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable
+
+from seer_tf import config as configs
+from seer_tf.config import Config
+from seer_tf.errors import InputError
+from seer_tf.models.backbones.regnet import design
+from seer_tf.pretraining import planning
+
+NAME = "auto"
+
+_SIDES_PX = (32, 64, 96, 128, 160, 224)
+_VARIANTS = (
+    *("90MF", "190MF", "200MF", "400MF", "800MF", "1.6GF", "4GF", "8GF"),
+    *("16GF", "32GF", "64GF", "128GF", "256GF"),
+)
+_STRIDE_ONE_PX = 64  # up to here the stem keeps the resolution
+_SMALL_PX = 96  # smaller crops are those that were measured here
+_MANY_IMAGES = 100_000  # crops of fewer images are those that were measured here; of more, those of the papers
+#: Of the variance of an untrained network's embeddings, so much must be common to two crops of an image.
+LEAST_COMMON_SHARE = 0.03
+_COLOURS = ("crops.brightness", "crops.contrast", "crops.saturation", "crops.hue", "crops.grayscale_probability")
+_LEAST_STEPS = 4000
+_UNKNOWN_STEPS = 10**9  # room for whatever the user sets, until the arithmetic of a step is known
+_MOST_EPOCHS = 800
+_SHORT_RATE, _RATE_STEPS = 2.0, 8000  # the peak learning rate was best at 2 for 4,000 steps; 3 has ruined runs
+_PARAMETERS_PER_IMAGE = 100
+_MEMORY_SHARE = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the config is derived from.
+
+    Attributes:
+        num_images: how many there are.
+        shorter_side_px: of a typical image.
+        num_devices: replicas.
+        is_accelerator: whether they are GPUs.
+        device_bytes: memory of one.
+        minutes: how long training may take.
+        flops_per_second: of all devices, as far as it is known.
+    """
+
+    num_images: int
+    shorter_side_px: int
+    num_devices: int
+    is_accelerator: bool
+    device_bytes: int
+    minutes: float
+    flops_per_second: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One field of the config, as `config.override` reads it, and why it has this value; the user's own is kept."""
+
+    field: str
+    value: str
+    reason: str
+    is_own: bool = False
+
+    def __str__(self) -> str:
+        """Returns it as one line."""
+        return f"{self.field + '=' + self.value:44} {self.reason}"
+
+
+def choose(facts: Facts, assignments: Iterable[str] = ()) -> list[Choice]:
+    """Returns the choices of all fields that depend on the facts, and of those that the user has set.
+
+    Args:
+        facts: of images, devices and time.
+        assignments: what the user has set, as `config.override` reads it.
+
+    Raises:
+        InputError: there are too few images for any batch, no network fits the memory, or an assignment is wrong.
+    """
+    if facts.num_images < 2 * facts.num_devices:
+        raise InputError(
+            f"{facts.num_images} images are too few for {facts.num_devices} devices; there must be two for each"
+        )
+    own = [Choice(field, value, "as you set it", is_own=True) for field, value in configs.assigned(assignments).items()]
+    configs.check_fields(config_of(own))  # before anything is computed from it
+    choices = _added(own, [_batch(facts)])
+    choices = _added(choices, _prototypes(facts, config_of(choices)))
+    choices = _added(choices, [_queue(facts, config_of(choices))])
+    choices = _added(choices, [*_objective(), _precision(facts)])
+    choices = _with_length(choices, facts, _UNKNOWN_STEPS, "until there is a network")
+    configs.validate(config_of(choices))
+    choices = _with_network(choices, facts)
+    found = _fitting(choices, facts)
+    if found is None:
+        raise InputError(
+            f"no network fits {facts.device_bytes / 2**30:.1f} GiB with {config_of(choices).data.global_batch_size} "
+            "images in a step; lower it by --set data.global_batch_size, or leave more of what you set to the recipe"
+        )
+    reason = f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/planning.md)"
+    choices = _added(choices, [Choice(field, value, reason) for field, value in configs.assigned(found).items()])
+    steps_per_second = facts.flops_per_second / planning.plan(config_of(choices), 1).step_flops
+    return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, "a guess of the speed"))
+
+
+def with_speed(choices: list[Choice], facts: Facts, images_per_second: float) -> list[Choice]:
+    """Returns the choices with the length that a measured speed allows."""
+    steps_per_second = images_per_second / config_of(choices).data.global_batch_size
+    return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, f"{images_per_second:.0f} images/s"))
+
+
+def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
+    """Returns the choices with each of the distortions of colour that may serve, the strongest first.
+
+    `with_common_share` then says why one of them was taken, after what its crops have in common.
+    """
+    full, half = (0.8, 0.8, 0.8, 0.2, 0.2), (0.4, 0.4, 0.4, 0.2, 0.2)
+    ladder = [full, half, (0.2, 0.2, 0.2, 0.05, 0.05), (0.0, 0.0, 0.0, 0.0, 0.0)]
+    first = ladder.index(full if facts.num_images >= _MANY_IMAGES else half)
+    return [
+        _added(
+            choices, [Choice(field, f"{value:g}", "the same") for field, value in zip(_COLOURS, values, strict=True)]
+        )
+        for values in ladder[first:]
+    ]
+
+
+def with_view_correlation(choices: list[Choice], share: float) -> list[Choice]:
+    """Returns the choices with the reason for their distortion of colour: the share that its crops have in common."""
+    reason = (
+        f"the strongest of which two crops of your images share {LEAST_COMMON_SHARE:.0%} of an untrained network's "
+        f"variance or more, here {share:.1%}; with less, runs stayed at the loss of chance (measured)"
+        if share >= LEAST_COMMON_SHARE
+        else f"the weakest; even so two crops share only {share:.1%} of an untrained network's variance"
+    )
+    free = [choice.field for choice in choices if choice.field in _COLOURS and not choice.is_own]
+    return [dataclasses.replace(each, reason=reason) if each.field in free[:1] else each for each in choices]
+
+
+def leaves_enough_steps(config: Config) -> bool:
+    """Returns whether a run is long enough to learn something, or as long as a smaller network would make it."""
+    return config.run.num_steps >= _LEAST_STEPS // 2 or config.backbone.variant == _VARIANTS[0]
+
+
+def config_of(choices: list[Choice]) -> Config:
+    """Returns the config that choices make of the plain one."""
+    config = configs.override(Config(), [f"{choice.field}={choice.value}" for choice in choices])
+    return dataclasses.replace(config, recipe=NAME)
+
+
+def speed_of(config: Config, images_per_second: float) -> float:
+    """Returns the floating-point operations per second that a speed amounts to."""
+    return images_per_second * planning.plan(config, 1).step_flops / config.data.global_batch_size
+
+
+def _added(choices: list[Choice], new: list[Choice]) -> list[Choice]:
+    """Returns the choices with new ones, which replace those of the same fields but for the user's own."""
+    own, fields = {choice.field for choice in choices if choice.is_own}, {choice.field for choice in new}
+    kept = [choice for choice in choices if choice.is_own or choice.field not in fields]
+    return kept + [choice for choice in new if choice.field not in own]
+
+
+def _batch(facts: Facts) -> Choice:
+    for_each = 64
+    wanted = min(for_each * facts.num_devices, 8192, facts.num_images // 8)
+    size = max(facts.num_devices, 2 ** int(math.log2(max(2, wanted))) // facts.num_devices * facts.num_devices)
+    reason = (
+        "the power of two up to 64 for each device (measured; SwAV and SEER have 16 to 64) and an eighth of the images"
+    )
+    return Choice("data.global_batch_size", str(size), reason)
+
+
+def _prototypes(facts: Facts, config: Config) -> list[Choice]:
+    number = min(16_000, max(10, round(100 * (facts.num_images / 10_000) ** 0.7)))
+    choices = [
+        Choice(
+            "head.num_prototypes",
+            str(number),
+            "100 x (images / 10,000)^0.7, from 10 to 16,000: 100 for 10,000 images (measured), 3,000 for ImageNet "
+            "(SwAV), 16,000 for a billion (SEER); the curve is ours",
+        )
+    ]
+    large = number >= 3000
+    hidden, embedding = ("2048", 128) if large else ("512", 64)
+    choices.append(Choice("head.hidden_dims", hidden, "SwAV's head" if large else "measured with few prototypes"))
+    choices.append(Choice("head.embedding_dim", str(embedding), "the same"))
+    return choices
+
+
+def _queue(facts: Facts, config: Config) -> Choice:
+    number, batch = config.head.num_prototypes, config.data.global_batch_size
+    if 2 * batch >= number:
+        return Choice("swav.queue_length", "0", "half as many images in a step as prototypes do (measured)")
+    length = min(math.ceil(number / batch), facts.num_images // (2 * batch)) * batch
+    reason = "batch and queue hold as many images as there are prototypes (SwAV, 4.3)"
+    return Choice("swav.queue_length", str(length), reason)
+
+
+def _precision(facts: Facts) -> Choice:
+    return Choice(
+        "run.precision",
+        "mixed_bfloat16" if facts.is_accelerator else "float32",
+        "bfloat16 has float32's range and needs no loss scale; a CPU gains little by it",
+    )
+
+
+def _objective() -> list[Choice]:
+    return [
+        Choice(
+            "swav.epsilon",
+            "0.02",
+            "scores grow where crops share over epsilon / temperature of their variance (measured)",
+        ),
+        Choice("swav.temperature", "0.1", "SwAV, appendix A; SEER the same"),
+        Choice("swav.sinkhorn_iterations", "3", "SwAV, appendix A"),
+        Choice("optimizer.weight_decay", "1e-06", "SwAV, appendix A"),
+    ]
+
+
+def _fitting(choices: list[Choice], facts: Facts) -> list[str] | None:
+    """Returns the assignments that make the choices fit, none of a field that the user has set; None if none do."""
+    own = [choice.field for choice in choices if choice.is_own]
+    room = round(_MEMORY_SHARE * facts.device_bytes)
+    found = planning.fitting(config_of(choices), facts.num_devices, room, settled=own)
+    return None if found is None else found[0]
+
+
+def _with_network(choices: list[Choice], facts: Facts) -> list[Choice]:
+    """Returns the choices with network and crops: the most arithmetic that still leaves enough steps for them."""
+    best: list[Choice] = []
+    for side, variant in _candidates(facts, choices):
+        reason = (
+            "the largest that leaves time for 4,000 steps and fits; many steps of a small network beat few of a large "
+            "one (measured)"
+        )
+        tried = _added(choices, [Choice("backbone.variant", variant, reason), *_crops(side, facts.num_images)])
+        steps = facts.flops_per_second * 60 * facts.minutes / planning.plan(config_of(tried), 1).step_flops
+        if not best or (steps >= _LEAST_STEPS and _fitting(tried, facts) is not None):
+            best = tried
+    return best
+
+
+def _candidates(facts: Facts, choices: list[Choice]) -> list[tuple[int, str]]:
+    """Returns pairs of crop size and variant, from the least arithmetic to the most; what the user has set alone."""
+    own, config = {choice.field for choice in choices if choice.is_own}, config_of(choices)
+    largest = max(_SIDES_PX[0], facts.shorter_side_px)
+    sides = [side for side in _SIDES_PX if side <= largest]
+    variants = [
+        variant
+        for variant in _VARIANTS
+        if variant == _VARIANTS[0]
+        or design.parameter_count(design.design(variant)) <= _PARAMETERS_PER_IMAGE * facts.num_images
+    ]
+    sides = [config.crops.sizes_px[0]] if "crops.sizes_px" in own else sides
+    variants = [config.backbone.variant] if "backbone.variant" in own else variants
+    pairs = [
+        (side, variant)
+        for side, variant in itertools.product(sides, variants)
+        # Small crops leave nothing for a deep network to see, and large ones are lost on the smallest.
+        if (side < _SMALL_PX) == (variant in _VARIANTS[:2]) or len(variants) <= 2
+    ]
+    return sorted(
+        pairs,
+        key=lambda pair: design.multiply_adds(
+            design.design(pair[1]), size_px=pair[0], stem_stride=_stem_stride(pair[0])
+        ),
+    )
+
+
+def _stem_stride(side: int) -> int:
+    return 1 if side <= _STRIDE_ONE_PX else 2
+
+
+def _crops(side: int, num_images: int) -> list[Choice]:
+    small = max(16, round(side * 96 / 224 / 16) * 16)
+    choices = [
+        Choice("crops.num", "2,4", "SEER, 3.2"),
+        Choice(
+            "crops.sizes_px", f"{side},{small}", "no larger than the images; the ratio is that of 224 and 96 px (SwAV)"
+        ),
+        Choice("backbone.stem_stride", str(_stem_stride(side)), "crops up to 64 px keep their resolution in the stem"),
+    ]
+    if side >= _SMALL_PX and num_images >= _MANY_IMAGES:
+        return [
+            *choices,
+            Choice("crops.min_area_fractions", "0.14,0.05", "SwAV, appendix A; SEER the same"),
+            Choice("crops.max_area_fractions", "1.0,0.14", "the same"),
+        ]
+    return [
+        *choices,
+        Choice(
+            "crops.min_area_fractions",
+            "0.4,0.12",
+            "larger parts than SwAV's for small or few images: measured with crops of 32 and 64 px; ours for others",
+        ),
+        Choice("crops.max_area_fractions", "1.0,0.4", "the same"),
+        Choice("crops.blur_probability", "0.0", "the same"),
+    ]
+
+
+def _steps(choices: list[Choice], facts: Facts, steps_per_second: float, speed: str) -> tuple[int, str]:
+    """Returns how many steps to make, and why."""
+    most = max(_LEAST_STEPS, _MOST_EPOCHS * facts.num_images // config_of(choices).data.global_batch_size)
+    in_time = max(20, int(60 * facts.minutes * steps_per_second))
+    if in_time < most:
+        return in_time, f"{facts.minutes:g} minutes at {speed}"
+    return most, f"{_MOST_EPOCHS} epochs, SwAV's longest, or {_LEAST_STEPS:,} steps"
+
+
+def _with_length(choices: list[Choice], facts: Facts, steps: int, why: str) -> list[Choice]:
+    choices = _added(choices, [Choice("run.num_steps", str(steps), why)])
+    steps, batch = config_of(choices).run.num_steps, config_of(choices).data.global_batch_size
+    reference = Choice("schedule.reference_batch_size", str(batch), "the rates are for this batch")
+    reference_batch = config_of(_added(choices, [reference])).schedule.reference_batch_size
+    warmup = max(1, min(steps // 12, 8000, max(50, steps // 40)))
+    peak = max(0.3 * batch / 256, min(_SHORT_RATE, _RATE_STEPS / steps)) * reference_batch / batch
+    frozen = max(1, min(313, facts.num_images // batch, steps // 12))
+    length = [
+        Choice(
+            "schedule.peak_learning_rate",
+            f"{peak:.3g}",
+            "2.0 up to 4,000 steps (measured; 3.0 has ruined runs), then 8,000 / steps, which is our rule, and at "
+            "least SwAV's 0.3 for every 256 images",
+        ),
+        reference,
+        Choice(
+            "schedule.warmup_steps", str(warmup), "a fortieth of the run, from 50 to 8,000 (measured; SEER has 8,000)"
+        ),
+        Choice("swav.freeze_prototypes_steps", str(frozen), "an epoch, at most SwAV's 313 and a twelfth of the run"),
+        Choice("run.log_every_steps", str(max(1, min(50, steps // 20))), "at least twenty lines"),
+        Choice("run.examine_every_steps", str(max(1, min(500, steps // 4))), "at least four looks"),
+        Choice("run.checkpoint_every_steps", str(max(1, min(500, steps // 4))), "at least four checkpoints"),
+    ]
+    if config_of(choices).swav.queue_length:
+        reason = "after 7.5 % of the run, as SwAV's 15 of 200 epochs"
+        length.append(Choice("swav.queue_start_step", str(steps * 3 // 40), reason))
+    choices = _added(choices, length)
+    final = config_of(choices).schedule.peak_learning_rate / 1000
+    return _added(choices, [Choice("schedule.final_learning_rate", f"{final:.3g}", "a thousandth of the peak (SwAV)")])

@@ -1,0 +1,111 @@
+"""A few images of the run's own, looked at again and again: what the network makes of them.
+
+They are seen as evaluation sees images, whole and with batch norm in inference; nothing of the network changes.
+
+Legend: G images, C feature channels, K prototypes.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.config import Config
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.pipelines.evaluation import images_dataset
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.selection import Selection
+from seer_tf.methods.swav import diagnostics
+from seer_tf.methods.swav.metrics import FEATURE_STD, RANK_ME
+from seer_tf.methods.swav.model import SwavModel
+
+_NUM_IMAGES = 256
+_BATCH_SIZE = 64
+_NUM_PROTOTYPES = 12
+_NUM_QUERIES = 8
+_NUM_NEIGHBOURS = 7
+_GAP_PX = 2
+_MAX_TILE_PX = 96
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What a network makes of the gallery.
+
+    Attributes:
+        features: float32 [G, C], pooled.
+        scores: float32 [G, K].
+    """
+
+    features: np.ndarray
+    scores: np.ndarray
+
+    def numbers(self) -> dict[str, float]:
+        """Returns the signs of collapse that need many images, by the names that they have in the log.
+
+        RankMe is at most min(G, C). The standard deviation is one where features of unit norm point everywhere alike.
+        """
+        features = tf.constant(self.features)
+        std = diagnostics.feature_std(features) * self.features.shape[1] ** 0.5
+        return {RANK_ME: float(diagnostics.rank_me(features)), FEATURE_STD: float(std)}
+
+
+class Gallery:
+    """Up to 256 images at even distances in a source, in memory.
+
+    Attributes:
+        images: uint8 [G, side, side, 3].
+    """
+
+    def __init__(self, source: Source, config: Config, model: SwavModel) -> None:
+        """Reads the images; those that cannot be read are left out.
+
+        Args:
+            source: of the run.
+            config: of the run; the side is that of its largest crops.
+            model: whose view it is.
+        """
+        num_images = min(_NUM_IMAGES, source.num_images)
+        some = Selection(source, np.linspace(0, source.num_images - 1, num_images).astype(int))
+        side_px = config.crops.sizes_px[0]
+        readable = images_dataset(some, Transform(side_px), batch_size=1).ignore_errors()
+        self.images = np.concatenate([image.numpy() for image in readable])
+
+        @tf.function(input_signature=[tf.TensorSpec([None, side_px, side_px, 3], tf.uint8)])
+        def look(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            features = model.features(model.normalize(images), training=False)  # [g, C]
+            scores = model.head(features, training=False)[1]  # [g, K]
+            return tf.cast(features, tf.float32), tf.cast(scores, tf.float32)
+
+        self._look = look
+
+    def view(self) -> View:
+        """Returns what the network makes of the images now."""
+        batches = [self.images[start : start + _BATCH_SIZE] for start in range(0, len(self.images), _BATCH_SIZE)]
+        parts = [self._look(batch) for batch in batches]
+        features, scores = (np.concatenate([part[index].numpy() for part in parts]) for index in (0, 1))
+        return View(features, scores)
+
+    def prototype_sheet(self, view: View) -> np.ndarray:
+        """Returns a picture, uint8 [height, width, 3]: a row for each prototype most in use, its best images."""
+        uses = np.bincount(view.scores.argmax(axis=1), minlength=view.scores.shape[1])  # [K]
+        most_used = np.argsort(-uses, kind="stable")[:_NUM_PROTOTYPES]
+        best = np.argsort(-view.scores[:, most_used], axis=0, kind="stable")[: _NUM_NEIGHBOURS + 1]
+        return self._sheet(best.T)
+
+    def neighbour_sheet(self, view: View) -> np.ndarray:
+        """Returns a picture, uint8 [height, width, 3]: a row for each of a few images, then those nearest to it."""
+        units = view.features / np.maximum(np.linalg.norm(view.features, axis=1, keepdims=True), 1e-12)
+        queries = np.linspace(0, len(units) - 1, min(_NUM_QUERIES, len(units))).astype(int)
+        similarities = units[queries] @ units.T  # [Q, G]
+        similarities[np.arange(len(queries)), queries] = -np.inf
+        nearest = np.argsort(-similarities, axis=1, kind="stable")[:, :_NUM_NEIGHBOURS]
+        return self._sheet(np.concatenate([queries[:, np.newaxis], nearest], axis=1))
+
+    def _sheet(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns the images [rows, columns] of these numbers, side by side."""
+        stride = math.ceil(self.images.shape[1] / _MAX_TILE_PX)
+        gaps = [(0, 0), (0, _GAP_PX), (0, _GAP_PX), (0, 0)]
+        tiles = [np.pad(self.images[row, ::stride, ::stride], gaps, constant_values=255) for row in numbers]
+        return np.concatenate([np.concatenate(list(row), axis=1) for row in tiles], axis=0)

@@ -1,0 +1,130 @@
+"""The log of a run of pretraining: what its steps return becomes numbers, pictures, histograms and a verdict."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data.sources.base import Source
+from seer_tf.methods.swav import collapse, metrics
+from seer_tf.methods.swav.metrics import RANK_ME
+from seer_tf.methods.swav.model import SwavModel
+from seer_tf.methods.swav.state import TrainState
+from seer_tf.pretraining.gallery import Gallery, View
+from seer_tf.training import metrics as run_metrics
+from seer_tf.training.checkpoints import Quality
+from seer_tf.training.health import HealthMonitor
+from seer_tf.training.logger import Logger, LogOptions
+from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.tensorboard import crop_sheet
+
+WITHOUT_LABELS = "quality/without_labels"
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingLogOptions(LogOptions):
+    """Optional outputs of the log of pretraining.
+
+    Attributes:
+        probe: Takes the model and returns a function that measures its features. That function is called every
+            `run.examine_every_steps`; it returns numbers by name, and checkpoints are compared by the first.
+    """
+
+    probe: Callable[[SwavModel], Callable[[], Mapping[str, float]]] | None = None
+
+
+class PretrainingLogger(Logger):
+    """Shows the progress of pretraining and writes what is measured; the quality is that of the features."""
+
+    _state: TrainState
+
+    def __init__(
+        self,
+        state: TrainState,
+        source: Source,
+        directory: RunDirectory,
+        crops: tuple[tf.Tensor, ...],
+        options: PretrainingLogOptions,
+    ) -> None:
+        """Opens the log at the step of the state.
+
+        Args:
+            state: of the run.
+            source: its images.
+            directory: of the run.
+            crops: the first batch.
+            options: Optional outputs.
+
+        Raises:
+            InputError: nothing can be written to the directory.
+        """
+        super().__init__(
+            state,
+            directory,
+            HealthMonitor(state.config, collapse.CHECKS),
+            "pretraining",
+            options,
+        )
+        self._summaries.pictures(self._step, {"crops": crop_sheet(crops)})
+        self._gallery = Gallery(source, state.config, state.model)
+        self._probe = options.probe(state.model) if options.probe else None
+        self._probed: Mapping[str, float] = {}
+
+    def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
+        """Returns what the steps say, and what the gallery and now and then the probe do."""
+        numbers = metrics.of_interval(steps, seconds, self._state.config)
+        view = self._gallery.view()
+        numbers |= view.numbers()
+        numbers[WITHOUT_LABELS] = quality_without_labels(numbers)
+        if self._examination_is_due(step):
+            numbers |= self._examine(step, view)
+        alone = {WITHOUT_LABELS: numbers[WITHOUT_LABELS]}
+        known = self._probed if self._probe else alone  # nothing before the probe's first look
+        qualities = (Quality(measure, value) for measure, value in known.items() if not math.isnan(value))
+        self.quality = next(qualities, None)
+        return numbers
+
+    def _examine(self, step: int, view: View) -> Mapping[str, float]:
+        """Writes pictures and histograms, and returns what the probe says."""
+        weights = self._state.model.trainable_variables
+        self._summaries.pictures(
+            step,
+            {
+                "prototypes/images": self._gallery.prototype_sheet(view),
+                "neighbours/images": self._gallery.neighbour_sheet(view),
+            },
+        )
+        self._summaries.histograms(
+            step,
+            {
+                "features/values": view.features,
+                "features/std_of_channels": view.features.std(axis=0),
+                "prototypes/scores": view.scores,
+                "prototypes/images_of_each": np.bincount(view.scores.argmax(axis=1), minlength=view.scores.shape[1]),
+                "weights/norms": np.array([float(tf.norm(tf.cast(weight, tf.float32))) for weight in weights]),
+            },
+        )
+        self._probed = self._probe() if self._probe else {}
+        return self._probed
+
+    def _note(self, numbers: Mapping[str, float]) -> str:
+        probed = "".join(f", {name.rpartition('/')[2]} {value:.1%}" for name, value in self._probed.items())
+        return (
+            f"loss {numbers[metrics.LOSS]:.3f} = {numbers[metrics.RELATIVE_LOSS]:.3f} ln K{probed}, "
+            f"{numbers[run_metrics.IMAGES_PER_SECOND]:.0f} images/s, {numbers[run_metrics.WAIT_SHARE]:.0%} waiting "
+            "for data"
+        )
+
+
+def quality_without_labels(numbers: Mapping[str, float]) -> float:
+    """Returns what checkpoints are compared by without a probe: ln RankMe x (1 - entropy of predictions / ln K).
+
+    Among the numbers without labels it goes best with k-NN (`benchmarks/suite/checkpoint_choice.py`,
+    docs/results.md). It is nought where all features are alike and where no prediction prefers a prototype.
+
+    Args:
+        numbers: of an interval, by the names of the log.
+    """
+    return math.log(numbers[RANK_ME]) * (1.0 - numbers[metrics.PREDICTION_ENTROPY])

@@ -1,0 +1,384 @@
+"""What a run will need, from its config alone: parameters, arithmetic, memory, reductions, days.
+
+The memory is that of one device when the backward pass begins, tensor by tensor, as our layers keep them. What the
+program itself takes (TensorFlow, the traced graph, a library's scratch) is not in it. `benchmarks/suite/step_memory.py`
+compares it with the smallest memory in which a step runs.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Container, Iterator
+
+from seer_tf import config as configs
+from seer_tf.config import Config
+from seer_tf.distributed import collectives
+from seer_tf.errors import InputError
+from seer_tf.models.backbones.regnet import design as regnet_design
+
+_SECONDS_PER_DAY = 86_400
+_FLOAT = 4  # bytes
+_HALF = 2
+# Found by benchmarks/suite/step_memory.py, not derived: each size of crop has gradients of its own before they are
+# added, and LARS makes new values before it writes them; the backward pass has its own tensors beside those of the
+# forward pass.
+_GRADIENT_COPIES = 3
+_BACKWARD_SHARE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes on one device.
+
+    Attributes:
+        weights: of the network, float32, with their copies in half precision.
+        velocity: of LARS.
+        gradients: of all weights, as many times as they are there at once.
+        activations: what the forward pass keeps for the backward pass, and what that takes itself.
+        recomputed: the largest part that activation checkpointing computes again, while it does so.
+        head: rows and scores.
+        queue: embeddings of earlier batches, and the scores of this device's share of them.
+    """
+
+    weights: int
+    velocity: int
+    gradients: int
+    activations: int
+    recomputed: int
+    head: int
+    queue: int
+
+    @property
+    def total(self) -> int:
+        """Sum of all parts, bytes."""
+        return sum(dataclasses.astuple(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Reductions:
+    """Sums over the replicas in one step: how many, and the bytes of the summed tensors together.
+
+    A gather counts as one of them, with the bytes of what is gathered.
+    """
+
+    number: int
+    num_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run needs.
+
+    Attributes:
+        backbone_parameters: of the trunk.
+        head_parameters: of the projection.
+        prototype_parameters: of the prototypes.
+        images_per_device: images of a step on one device.
+        step_flops: floating-point operations of a step on all devices, one multiply-add being two.
+        memory: of one device.
+        batch_norm: sums of statistics, and of their gradients.
+        codes: sums of Sinkhorn, and the gather of what enters the queue.
+        gradients: sums of gradients.
+    """
+
+    backbone_parameters: int
+    head_parameters: int
+    prototype_parameters: int
+    images_per_device: int
+    step_flops: int
+    memory: Memory
+    batch_norm: Reductions
+    codes: Reductions
+    gradients: Reductions
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters."""
+        return self.backbone_parameters + self.head_parameters + self.prototype_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """What one block keeps, in elements for one image.
+
+    Attributes:
+        stage: that it is in.
+        input: of the block.
+        inner: result of each of the first two convolutions, which is normalised.
+        between: what lies after each of them, up to the next one.
+        outer: results of the last convolution and of the shortcut, which are normalised too.
+    """
+
+    stage: int
+    input: int
+    inner: tuple[int, int]
+    between: tuple[int, int]
+    outer: int
+
+
+def plan(config: Config, num_devices: int) -> Plan:
+    """Returns what a run needs.
+
+    Args:
+        config: of the run.
+        num_devices: replicas that share the global batch.
+
+    Raises:
+        InputError: the batch does not divide by the devices, they do not divide into groups of batch norm, or there is
+            no such network.
+    """
+    parts = num_devices * config.run.accumulation_steps
+    images, rest = divmod(config.data.global_batch_size, parts)
+    if rest:
+        raise InputError(
+            f"data.global_batch_size={config.data.global_batch_size} does not divide by {num_devices} devices"
+            f" x {config.run.accumulation_steps} accumulation steps; make it a multiple of {parts}"
+        )
+    design = regnet_design.design(config.backbone.variant)
+    backbone = regnet_design.parameter_count(design)
+    head_sizes = list(_head_weight_sizes(config))
+    prototypes = config.head.num_prototypes * config.head.embedding_dim
+    head = sum(head_sizes) - prototypes
+    parameters = backbone + head + prototypes
+    return Plan(
+        backbone_parameters=backbone,
+        head_parameters=head,
+        prototype_parameters=prototypes,
+        images_per_device=images * config.run.accumulation_steps,
+        step_flops=config.data.global_batch_size * _image_flops(config),
+        memory=_memory(config, parameters, images, num_devices),
+        batch_norm=_batch_norm_reductions(config, num_devices),
+        codes=_code_reductions(config, num_devices),
+        gradients=_gradient_reductions(config),
+    )
+
+
+def days(num_images: int, images_per_second: float) -> float:
+    """Returns the days that images take at a throughput of all devices together."""
+    return num_images / images_per_second / _SECONDS_PER_DAY
+
+
+def fitting(
+    config: Config, num_devices: int, device_bytes: int, settled: Container[str] = ()
+) -> tuple[list[str], Config] | None:
+    """Finds what would make a run fit, the cheapest first: half precision, activation checkpointing, accumulation.
+
+    Args:
+        config: of a run.
+        num_devices: replicas that share the global batch.
+        device_bytes: memory of each.
+        settled: fields `section.field` that stay as they are.
+
+    Returns:
+        Assignments as `config.override` reads them, none where it fits as it is, and the config with them; None where
+        nothing helps.
+    """
+    assignments: list[str] = []
+    for assignment in (None, *_remedies(config, num_devices)):
+        if assignment is not None:
+            field = assignment.partition("=")[0]
+            if field in settled:
+                continue
+            assignments = [*(old for old in assignments if old.partition("=")[0] != field), assignment]
+        changed = configs.override(config, assignments)
+        if plan(changed, num_devices).memory.total <= device_bytes:
+            return assignments, changed
+    return None
+
+
+def _remedies(config: Config, num_devices: int) -> Iterator[str]:
+    if config.run.precision in ("float32", "float64"):
+        yield "run.precision=mixed_bfloat16"
+    dearer = {"none": ("convolution", "block"), "convolution": ("block",)}
+    for kind in dearer.get(config.backbone.activation_checkpointing, ()):
+        yield f"backbone.activation_checkpointing={kind}"
+    images = config.data.global_batch_size // num_devices
+    for steps in range(config.run.accumulation_steps + 1, images + 1):
+        if images % steps == 0:
+            yield f"run.accumulation_steps={steps}"
+
+
+def _head_widths(config: Config) -> tuple[int, ...]:
+    features = regnet_design.design(config.backbone.variant).stages()[-1].width
+    return (features, *config.head.hidden_dims, config.head.embedding_dim)
+
+
+def _image_flops(config: Config) -> int:
+    """Counts a forward pass over all crops, a backward pass of twice that, and what is computed a second time."""
+    trunk, head = _forward_multiply_adds(config, len(config.crops.num))
+    again = trunk if config.backbone.activation_checkpointing in ("block", "stage") else 0
+    if config.run.accumulation_steps > 1:
+        again += sum(_forward_multiply_adds(config, _num_sizes_for_codes(config)))
+    return 2 * (3 * (trunk + head) + again)
+
+
+def _forward_multiply_adds(config: Config, num_sizes: int) -> tuple[int, int]:
+    """Returns those of trunk and head for an image's crops of the first sizes."""
+    design = regnet_design.design(config.backbone.variant)
+    groups = list(zip(config.crops.num, config.crops.sizes_px, strict=True))[:num_sizes]
+    trunk = sum(
+        count * regnet_design.multiply_adds(design, size_px=size, stem_stride=config.backbone.stem_stride)
+        for count, size in groups
+    )
+    widths = (*_head_widths(config), config.head.num_prototypes)
+    head = sum(width_in * width_out for width_in, width_out in itertools.pairwise(widths))
+    return trunk, head * sum(count for count, _ in groups)
+
+
+def _num_sizes_for_codes(config: Config) -> int:
+    """Returns the sizes of crop in the first pass over micro-batches: batch norm in the head makes it see all."""
+    return len(config.crops.num) if config.head.batch_norm else 1
+
+
+def _memory(config: Config, parameters: int, images: int, num_devices: int) -> Memory:
+    element, wide = _element_bytes(config)
+    activations, recomputed = _activations(config, images, synchronized=num_devices > 1)
+    return Memory(
+        weights=parameters * (wide + (element if element < wide else 0)),
+        velocity=parameters * wide,
+        gradients=parameters * wide * _GRADIENT_COPIES,
+        activations=round(activations * (1 + _BACKWARD_SHARE)),
+        recomputed=recomputed,
+        head=_head_memory(config, images),
+        queue=_queue_memory(config, num_devices),
+    )
+
+
+def _element_bytes(config: Config) -> tuple[int, int]:
+    """Returns bytes of an activation, and of a weight and of what is computed with as much precision."""
+    wide = 8 if config.run.precision == "float64" else _FLOAT
+    return _HALF if config.run.precision.startswith("mixed") else wide, wide
+
+
+def _activations(config: Config, images: int, *, synchronized: bool) -> tuple[int, int]:
+    """Returns bytes of what is kept, and of the largest part that is computed again."""
+    element, wide = _element_bytes(config)
+    # Synchronised batch norm is composed, and keeps two tensors of float32 where the fused one keeps its input.
+    normalized = 2 * wide if synchronized else element
+    kept = recomputed = 0
+    for count, size in zip(config.crops.num, config.crops.sizes_px, strict=True):
+        side = math.ceil(size / config.backbone.stem_stride)
+        image = 3 * size**2 * (1 + _FLOAT + (element if element == _HALF else 0)) + 3 * (size + 2) ** 2 * element
+        stem = regnet_design.STEM_WIDTH * side**2
+        blocks = list(_blocks(config, side))
+        trunk, again = _trunk(blocks, config.backbone.activation_checkpointing, element, normalized)
+        rows = count * images
+        kept += rows * (image + stem * normalized + trunk)
+        recomputed = max(recomputed, rows * again)
+    return kept, recomputed
+
+
+def _trunk(blocks: list[_Block], checkpointing: str, element: int, normalized: int) -> tuple[int, int]:
+    """Returns bytes for one image: of what is kept, and of the largest part that is computed again at once."""
+
+    def whole(part: list[_Block]) -> int:
+        elements = sum(block.input + sum(block.between) for block in part)
+        return elements * element + sum(sum(block.inner) + block.outer for block in part) * normalized
+
+    if checkpointing == "none":
+        return whole(blocks), 0
+    if checkpointing == "convolution":
+        kept = sum((block.input + sum(block.inner)) * element + block.outer * normalized for block in blocks)
+        segments = [segment for block in blocks for segment in zip(block.inner, block.between, strict=True)]
+        return kept, max(inner * (normalized - element) + between * element for inner, between in segments)
+    parts = [[block] for block in blocks]
+    if checkpointing == "stage":
+        parts = [list(group) for _, group in itertools.groupby(blocks, key=lambda block: block.stage)]
+    return sum(part[0].input * element for part in parts), max(map(whole, parts))
+
+
+def _blocks(config: Config, side: int) -> Iterator[_Block]:
+    """Yields what each block keeps of an image whose stem has `side` x `side` pixels."""
+    width_in = regnet_design.STEM_WIDTH
+    for number, stage in enumerate(regnet_design.design(config.backbone.variant).stages()):
+        for index in range(stage.depth):
+            first, side_in = index == 0, side
+            side = math.ceil(side / 2) if first else side
+            pixels_in, pixels = stage.width * side_in**2, stage.width * side**2
+            padded = stage.width * (side_in + 2) ** 2 if first else 0  # only where the stride is 2
+            yield _Block(
+                stage=number,
+                input=width_in * side_in**2,
+                inner=(pixels_in, pixels),
+                between=(pixels_in + padded, 2 * pixels),  # after ReLU, and after squeeze-and-excitation
+                outer=pixels * (2 if first else 1),
+            )
+            width_in = stage.width
+
+
+def _head_memory(config: Config, images: int) -> int:
+    rows, widths = sum(config.crops.num) * images, _head_widths(config)
+    element, _ = _element_bytes(config)
+    hidden = rows * sum(config.head.hidden_dims) * element * (2 if config.head.batch_norm else 1)
+    # Scores, their softmax and its gradient, for every crop; scores, exponentials and codes of those that assign.
+    scores = 3 * images * config.head.num_prototypes * (sum(config.crops.num) + config.swav.num_assigning_crops)
+    return hidden + rows * (widths[0] + 2 * widths[-1]) * _FLOAT + scores * _FLOAT
+
+
+def _queue_memory(config: Config, num_devices: int) -> int:
+    """Returns bytes of the whole queue, which every device holds, and of its share's scores, exponentials and codes."""
+    _, wide = _element_bytes(config)
+    stored = config.swav.queue_length * config.head.embedding_dim
+    scores = 3 * config.swav.queue_length // num_devices * config.head.num_prototypes
+    return config.swav.num_assigning_crops * (stored + scores) * wide
+
+
+def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
+    once = _statistics(config, num_devices, len(config.crops.num))
+    number, num_bytes = 2 * once.number, 2 * once.num_bytes  # of the statistics, and as much for their gradients
+    parts = config.run.accumulation_steps
+    if parts > 1:
+        first = _statistics(config, num_devices, _num_sizes_for_codes(config))
+        number, num_bytes = number + first.number, num_bytes + first.num_bytes
+    return Reductions(parts * number, parts * num_bytes)
+
+
+def _statistics(config: Config, num_devices: int, num_sizes: int) -> Reductions:
+    """Returns the sums of a forward pass: one of the backbone for each of these sizes of crop, and one of the head."""
+    widths = [regnet_design.STEM_WIDTH]
+    for stage in regnet_design.design(config.backbone.variant).stages():
+        widths += [stage.width] * (3 * stage.depth + 1)
+    widths *= num_sizes
+    if config.head.batch_norm:
+        widths += config.head.hidden_dims
+    groups = collectives.num_groups(num_devices, group_replicas=config.run.batch_norm_group_replicas)
+    return Reductions(len(widths), groups * sum(2 * width + 1 for width in widths) * _FLOAT)
+
+
+def _code_reductions(config: Config, num_devices: int) -> Reductions:
+    iterations, assigning = config.swav.sinkhorn_iterations, config.swav.num_assigning_crops
+    elements = assigning * (iterations * config.head.num_prototypes + num_devices)
+    if not config.swav.queue_length:
+        return Reductions(iterations + 1, elements * _FLOAT)
+    elements += assigning * config.data.global_batch_size * config.head.embedding_dim
+    return Reductions(iterations + 2, elements * _FLOAT)
+
+
+def _gradient_reductions(config: Config) -> Reductions:
+    element = _FLOAT if config.run.reduce_precision == "float32" else _HALF
+    sizes = [size * element for size in weight_sizes(config)]
+    return Reductions(len(collectives.buckets(sizes)), sum(sizes))
+
+
+def weight_sizes(config: Config) -> list[int]:
+    """Returns the number of elements of each trained weight, in the order of the model."""
+    sizes = [9 * 3 * regnet_design.STEM_WIDTH, *[regnet_design.STEM_WIDTH] * 2]
+    width_in = regnet_design.STEM_WIDTH
+    for stage in regnet_design.design(config.backbone.variant).stages():
+        width = stage.width
+        for index in range(stage.depth):
+            squeeze = regnet_design.squeeze_width(width_in)
+            for kernel in (width_in * width, 9 * stage.group_width * width, width * width):
+                sizes += [kernel, width, width]  # with gamma and beta
+            sizes += [width * squeeze, squeeze, squeeze * width, width]
+            sizes += [width_in * width, width, width] if index == 0 else []
+            width_in = width
+    return [*sizes, *_head_weight_sizes(config)]
+
+
+def _head_weight_sizes(config: Config) -> Iterator[int]:
+    yield config.head.num_prototypes * config.head.embedding_dim
+    for width_in, width_out in itertools.pairwise(_head_widths(config)):
+        yield from (width_in * width_out, width_out)
+    for width in config.head.hidden_dims if config.head.batch_norm else ():
+        yield from (width, width)

@@ -1,0 +1,104 @@
+"""Pretraining as a task of the engine: images without labels in, a backbone out."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from seer_tf.config import Config
+from seer_tf.data.pipelines.pretraining import distorted, pretraining_dataset
+from seer_tf.data.sources.registry import Source
+from seer_tf.data.sources.replacing import ReplacingSource
+from seer_tf.errors import InputError
+from seer_tf.methods.swav.state import TrainState
+from seer_tf.methods.swav.step import train_step
+from seer_tf.pretraining.logger import PretrainingLogger, PretrainingLogOptions
+from seer_tf.pretraining.warm_start import initialize
+from seer_tf.training.loop import RunResult, Task, check_batch, run, shared_out
+from seer_tf.training.run_directory import RunDirectory
+
+
+def pretrain(
+    config: Config,
+    source: Source,
+    directory: RunDirectory,
+    strategy: tf.distribute.Strategy | None = None,
+    log_options: Callable[[], PretrainingLogOptions] = PretrainingLogOptions,
+) -> RunResult:
+    """Trains from the newest checkpoint of a run directory, or from the beginning, to the end.
+
+    With several workers each of them calls this. The directory is one that all of them see, and the chief alone writes.
+
+    Args:
+        config: of the run.
+        source: the images.
+        directory: of the run.
+        strategy: over the devices that compute; None for one device.
+        log_options: Returns the optional outputs of the log. Only the chief calls it.
+
+    Raises:
+        InputError: the data is too small for the config, the batch does not divide by the replicas, the directory
+            belongs to another run or another process writes to it, there is no space, or the run is in trouble and
+            `run.on_trouble` says to stop.
+    """
+    task: Task[TrainState] = Task(
+        config,
+        state=lambda: TrainState(config),
+        initialize=initialize,
+        batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
+        step=train_step,
+        log=lambda state, batch: PretrainingLogger(
+            state, source, directory, distorted(batch, config.crops), log_options()
+        ),
+        remedy="lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon",
+    )
+    strategy = strategy or tf.distribute.get_strategy()
+    check_fit(config, source, strategy.num_replicas_in_sync)
+    return run(task, directory, strategy)
+
+
+def check_fit(config: Config, source: Source, num_replicas: int) -> None:
+    """Raises where config, images and devices do not go together.
+
+    Args:
+        config: of the run.
+        source: the images.
+        num_replicas: number of devices of all workers together.
+
+    Raises:
+        InputError: naming the field to change.
+    """
+    prototypes = config.head.num_prototypes
+    check_batch(config, config.data.global_batch_size, source.num_images, config.data.source, num_replicas)
+    if prototypes > source.num_images:
+        raise InputError(
+            f"head.num_prototypes={prototypes} is more than the {source.num_images} images of {config.data.source}; "
+            f"lower it, e.g. --set head.num_prototypes={max(1, source.num_images // 10)}"
+        )
+
+
+def batches_from(
+    first_step: int, config: Config, source: Source, strategy: tf.distribute.Strategy
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """Returns the endless dataset of global batches, of which each replica gets its slice, in the order of replicas.
+
+    Args:
+        first_step: the step whose batch comes first.
+        config: of the run.
+        source: the images.
+        strategy: over the replicas.
+    """
+    batch = config.data.global_batch_size
+
+    def of_worker(local: int, first_image: int) -> tf.data.Dataset:
+        return pretraining_dataset(
+            ReplacingSource(source, config.data.max_bad_fraction),
+            config.crops,
+            local_batch_size=local,
+            global_batch_size=batch,
+            first_image_in_batch=first_image,
+            seed=config.run.seed,
+            first_step=first_step,
+            distort_here=config.data.augment_on == "host",
+        )
+
+    return shared_out(of_worker, batch, strategy)

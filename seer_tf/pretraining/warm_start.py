@@ -1,0 +1,122 @@
+"""Where a new run starts: the values of another run, or of a converted model, in place of the seed's."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from seer_tf.config import PARTS_TO_RESET
+from seer_tf.errors import InputError
+from seer_tf.methods.swav.state import TrainState
+from seer_tf.models.backbones.regnet import published
+from seer_tf.models.heads.swav_head import SwavHead
+from seer_tf.training.checkpoints import OtherNetworkError, licence, restore, restore_newest
+from seer_tf.training.run_directory import RunDirectory
+
+
+def initialize(state: TrainState) -> None:
+    """Gives a new state the values that `run.init_from` names, but for the parts that `run.reset` names.
+
+    That is a run, or one of its checkpoints: it goes on as it was left, with its velocities, at its place in the
+    schedule and in the data. Or it is what `experiments/convert_checkpoint.py` has written, or a backbone in a `.keras`
+    file: backbone and head, where there is one, come from it, and the rest starts new.
+
+    Args:
+        state: of a run that has made no step.
+
+    Raises:
+        InputError: nothing that can be read lies there, it is of another network, or nothing is left to do.
+    """
+    run, source = state.config.run, pathlib.Path(state.config.run.init_from)
+    wanted = {name: variable for name, variable in state.named_variables().items() if not _parts(name) & set(run.reset)}
+    try:
+        state.model.licence = _take(wanted, source)
+    except InputError as error:
+        raise InputError(f"--init_from={source}: {error}") from None
+    step = int(state.step.numpy())
+    if step >= run.num_steps:
+        raise InputError(
+            f"--init_from={source} has made {step} steps already: add --reset=schedule to start from its weights at "
+            f"step 0, or set run.num_steps to more than {step}"
+        )
+
+
+def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> str:
+    """Assigns the variables what lies in a place of any kind, and returns its licence."""
+    if (source / "config.json").exists():
+        directory = RunDirectory(source)
+        directory.read_config()  # or raises, as where a newer version has made it
+        with _reset_suggested():
+            newest = restore_newest(wanted, directory, all_of_it=False)
+            if newest is None:
+                raise InputError("the run has no checkpoint yet")
+            return licence(newest)
+    if source.name.startswith("step-") and source.exists():
+        with _reset_suggested():
+            restore(wanted, source, all_of_it=False)
+            return licence(source)
+    if source.suffix == ".keras" or (source / "model.keras").exists():
+        file = source if source.suffix == ".keras" else source / "model.keras"
+        backbone = _load(file)
+        with _reset_suggested():
+            _take_converted(wanted, _converted(backbone, file.with_name("swav_head.keras")))
+            return getattr(backbone, "licence", "") or published.licence_beside(file)
+    raise InputError(
+        "it is neither a run nor RUN/checkpoints/step-N nor a .keras file nor a directory with model.keras; give one "
+        "of these"
+    )
+
+
+@contextlib.contextmanager
+def _reset_suggested() -> Iterator[None]:
+    try:
+        yield
+    except OtherNetworkError as error:
+        parts = ", ".join(PARTS_TO_RESET)
+        raise InputError(f"{error}; give the config of then, or --reset what differs ({parts})") from None
+
+
+def _parts(name: str) -> set[str]:
+    """Returns the parts to which a variable of a state belongs, by its name; the backbone is none of them."""
+    if name in ("step", "lars/iterations") or name.startswith("schedule/"):
+        return {"schedule"}
+    weight = name.removeprefix("model/").removeprefix("lars/velocity/")
+    if weight.startswith("queue/"):
+        return {"queue", "head"}
+    parts = {"prototypes"} if weight == "head/prototypes" else {"head"} if weight.startswith("head/") else set()
+    return parts if name.startswith("model/") else parts | {"optimizer"}
+
+
+def _converted(backbone: keras.Model, head_file: pathlib.Path) -> dict[str, keras.Variable]:
+    """Returns the variables of a backbone, and of a head beside it where there is one, by their names in a state."""
+    found = {f"model/{variable.path}": variable for variable in backbone.variables}
+    if head_file.exists():
+        for layer in _load(head_file).layers:
+            if isinstance(layer, SwavHead):
+                paths = [variable.path.rpartition(f"{layer.name}/")[2] for variable in layer.variables]
+                found |= {f"model/head/{path}": value for path, value in zip(paths, layer.variables, strict=True)}
+    return found
+
+
+def _load(file: pathlib.Path) -> keras.Model:
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise InputError(f"{file} cannot be read as a Keras model ({str(error).splitlines()[0]})") from None
+
+
+def _take_converted(wanted: dict[str, tf.Variable], found: dict[str, keras.Variable]) -> None:
+    """Assigns all variables of the backbone, and those of the head that are found."""
+    backbone = {name for name in wanted if name.startswith("model/") and not _parts(name)}
+    for name in sorted(backbone | (found.keys() & wanted.keys())):
+        if name not in found:
+            raise OtherNetworkError(f"it has no {name.removeprefix('model/')}, so it is of another network")
+        if tuple(found[name].shape) != tuple(wanted[name].shape):
+            raise OtherNetworkError(
+                f"its {name.removeprefix('model/')} has shape {tuple(found[name].shape)}, and this run's has "
+                f"{tuple(wanted[name].shape)}"
+            )
+    for name in found.keys() & wanted.keys():
+        wanted[name].assign(tf.cast(found[name].value, wanted[name].dtype))

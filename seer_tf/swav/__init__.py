@@ -1,1 +1,0 @@
-"""SwAV (arXiv 2006.09882): Sinkhorn codes, swapped prediction, and the signs of collapse."""

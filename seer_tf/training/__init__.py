@@ -1,0 +1,1 @@
+"""The engine: loop, checkpoints, logging and health checks. It knows no task and no method."""

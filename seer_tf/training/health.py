@@ -1,0 +1,146 @@
+"""Health checks: they recognise a run that does not learn, and say what was seen and what to try.
+
+Each check looks at the numbers of the latest intervals of the log. The checks here fit every task. A method adds those
+that know its objective, e.g. `methods/swav/collapse.py`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from seer_tf.config import BaseConfig, Config
+from seer_tf.training import metrics
+
+_LEAST_PATIENCE_STEPS = 200
+_PATIENCE_SHARE = 0.1
+_STARVING_SHARE = 0.5
+_STARVING_INTERVALS = 3
+_STARVING_SECONDS = 10.0
+_FROZEN_STEPS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something that keeps a run from learning.
+
+    Attributes:
+        condition: What is wrong.
+        evidence: The numbers that show it.
+        remedy: What to try.
+    """
+
+    condition: str
+    evidence: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """Returns it as one sentence."""
+        return f"{self.condition}: {self.evidence}; {self.remedy}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """What the log says about consecutive steps.
+
+    Attributes:
+        first_step: Number of steps made before the interval.
+        step: Number of steps made at its end.
+        numbers: The numbers of the log, by name.
+        first_bad: The first step with a number that is not finite, and the name of that tensor; None if there is none.
+    """
+
+    first_step: int
+    step: int
+    numbers: Mapping[str, float]
+    first_bad: tuple[int, str] | None = None
+
+
+class HealthMonitor:
+    """Applies health checks to the log of one run."""
+
+    def __init__(self, config: BaseConfig, checks: "Sequence[HealthCheck]") -> None:
+        """Starts with no intervals; a run that continues is judged by the intervals that follow.
+
+        Args:
+            config: Run configuration.
+            checks: Checks to apply to each interval, in this order.
+        """
+        self._config, self._checks = config, checks
+        self._seen: list[Interval] = []
+        self._known: set[str] = set()
+
+    def check(self, interval: Interval) -> list[Problem]:
+        """Returns the problems that this interval shows and the one before it did not."""
+        begin = interval.step - 2 * patience_steps(self._config)
+        self._seen = [earlier for earlier in self._seen if earlier.first_step >= begin] + [interval]
+        found = [problem for check in self._checks if (problem := check(self._config, self._seen)) is not None]
+        new = [problem for problem in found if problem.condition not in self._known]
+        self._known = {problem.condition for problem in found}
+        return new
+
+
+def not_finite(config: Config, seen: Sequence[Interval]) -> Problem | None:
+    """Checks that all numbers of a float32 or bfloat16 run were finite."""
+    uses_float16 = config.run.precision == "mixed_float16" or config.run.reduce_precision == "float16"
+    if seen[-1].first_bad is None or uses_float16:  # float16 overflows now and then, until its loss scale fits
+        return None
+    step, name = seen[-1].first_bad
+    return Problem(
+        "a number is not finite",
+        f"at step {step} it was first met in {name}, and the update was left out",
+        "lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon",
+    )
+
+
+def overflows(config: Config, seen: Sequence[Interval]) -> Problem | None:
+    """Checks that the loss scale of a float16 run has not fallen below one."""
+    scale, skipped = seen[-1].numbers[metrics.LOSS_SCALE], seen[-1].numbers[metrics.SKIPPED_STEPS]
+    if scale >= 1 or not skipped:
+        return None
+    return Problem(
+        "float16 overflows again and again",
+        f"the loss scale is down to {scale:.3g}, and {skipped:.0f} steps of the last "
+        f"{seen[-1].step - seen[-1].first_step} were left out",
+        "try --set run.precision=mixed_bfloat16 (or float32), or lower schedule.peak_learning_rate",
+    )
+
+
+def starves(_: Config, seen: Sequence[Interval]) -> Problem | None:
+    """Checks that the run does not spend most of its time waiting for images."""
+    last = seen[1:][-_STARVING_INTERVALS:]  # not the first, which fills the pipeline
+    shares = [interval.numbers[metrics.WAIT_SHARE] for interval in last]
+    seconds = sum(
+        interval.numbers[metrics.SECONDS_PER_STEP] * (interval.step - interval.first_step) for interval in last
+    )
+    if len(last) < _STARVING_INTERVALS or seconds < _STARVING_SECONDS or min(shares) < _STARVING_SHARE:
+        return None
+    return Problem(
+        "the data come too slowly",
+        f"{min(shares):.0%} or more of the last {seconds:.0f} s were spent waiting for images",
+        "make shards (experiments/prepare_shards.py), put them on a faster disk, give more CPU cores, or set "
+        "data.augment_on=accelerator",
+    )
+
+
+def frozen_data(_: Config, seen: Sequence[Interval]) -> Problem | None:
+    """Checks that the batches of an interval differ."""
+    num_steps = seen[-1].step - seen[-1].first_step
+    if num_steps < _FROZEN_STEPS or seen[-1].numbers[metrics.DISTINCT_BATCHES] > 1:
+        return None
+    return Problem(
+        "the data stand still",
+        f"the crops of the last {num_steps} steps all have the same mean",
+        "look at the crops in TensorBoard and at the images that --data names: they may all be one picture",
+    )
+
+
+HealthCheck = Callable[[Any, Sequence[Interval]], Problem | None]
+"""Takes the config of a run and its latest intervals; returns the problem they show, or None."""
+
+#: Checks that fit every task.
+COMMON_CHECKS: tuple[HealthCheck, ...] = (overflows, frozen_data, starves)
+
+
+def patience_steps(config: BaseConfig) -> int:
+    """Returns for how many steps a state must last to count: a tenth of the run, and at least 200."""
+    return max(_LEAST_PATIENCE_STEPS, round(_PATIENCE_SHARE * config.run.num_steps))

@@ -1,0 +1,174 @@
+"""The log of any run: the line on the terminal, events, a file of numbers, the profiler; by intervals of steps."""
+
+import abc
+import dataclasses
+import json
+import math
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from seer_tf.errors import InputError
+from seer_tf.progress import Progress
+from seer_tf.training import metrics as run_metrics
+from seer_tf.training.checkpoints import Quality
+from seer_tf.training.health import HealthMonitor, Interval, Problem
+from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.state import RunState
+from seer_tf.training.step import watched
+from seer_tf.training.tensorboard import Summaries
+
+
+@dataclasses.dataclass(frozen=True)
+class LogOptions:
+    """Optional outputs of a log. None of them changes the run.
+
+    Attributes:
+        json_file: File that gets the numbers of each interval as one JSON object per line.
+        profile_steps: First and last step that TensorFlow's profiler records.
+    """
+
+    json_file: pathlib.Path | None = None
+    profile_steps: tuple[int, int] | None = None
+
+
+class Logger(abc.ABC):
+    """Shows the progress of a run and writes what is measured; what that is depends on the kind of run.
+
+    Attributes:
+        quality: for the next checkpoint; None where it is not known.
+        problems: Problems that the last interval shows and the one before it did not.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        directory: RunDirectory,
+        monitor: HealthMonitor,
+        label: str,
+        options: LogOptions,
+    ) -> None:
+        """Opens the log at the step of the state.
+
+        Args:
+            state: of the run.
+            directory: of the run.
+            monitor: Applies the health checks to each interval.
+            label: what the line of progress says.
+            options: Optional outputs.
+
+        Raises:
+            InputError: nothing can be written to the directory.
+        """
+        self._state, self._run, self._monitor = state, state.config.run, monitor
+        self._json_file, self._profile_steps = options.json_file, options.profile_steps
+        self._tensorboard = str(directory.tensorboard)
+        if options.json_file is not None:
+            _end_half_a_line(options.json_file)
+        self._summaries = Summaries(directory.tensorboard, state.config)
+        self._step = self._interval_start = int(state.step.numpy())
+        self._progress = Progress(self._run.num_steps, "step", label, done=self._step)
+        self._steps: list[dict[str, np.ndarray]] = []
+        self._profiling, self._seconds_logging, self._since = False, 0.0, time.monotonic()
+        self.quality: Quality | None = None
+        self.problems: list[Problem] = []
+
+    def __enter__(self) -> Self:
+        """Begins to show progress."""
+        self._progress.__enter__()
+        self._profile()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Ends the line of progress, and the profile."""
+        self._progress.__exit__(*error)
+        if self._profiling:
+            tf.profiler.experimental.stop()
+
+    def add(self, step: int, metrics: Mapping[str, tf.Tensor]) -> None:
+        """Takes what the steps up to `step` have returned, float [steps] each; ends the interval where it is due."""
+        self._steps.append({name: value.numpy() for name, value in metrics.items()})
+        note, self.problems = "", []
+        if step % self._run.log_every_steps == 0 or step == self._run.num_steps:
+            note = self._end_interval(step)
+        self._progress.advance(step - self._step, note)
+        self._step = step
+        self._profile()
+
+    @abc.abstractmethod
+    def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
+        """Returns the numbers of the interval that ends at `step`, by the names of the log.
+
+        Args:
+            step: number of steps at its end.
+            steps: float [steps] each, what the steps returned, by name.
+            seconds: how long they took together.
+        """
+
+    @abc.abstractmethod
+    def _note(self, numbers: Mapping[str, float]) -> str:
+        """Returns a few words on an interval, for the terminal."""
+
+    def _end_interval(self, step: int) -> str:
+        """Measures, writes and judges the interval that ends at `step`, and returns a few words on it."""
+        now = time.monotonic()
+        steps = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
+        numbers = self._measured(step, steps, now - self._since)
+        numbers["speed/share_of_time_logging"] = self._seconds_logging / (now - self._since + self._seconds_logging)
+        self._summaries.numbers(step, numbers)
+        self._write_json(step, numbers)
+        first_bad = run_metrics.first_bad(steps, self._interval_start, watched(self._state))
+        self.problems = self._monitor.check(Interval(self._interval_start, step, numbers, first_bad))
+        for problem in self.problems:
+            logging.warning("step %d: %s", step, problem)
+        self._steps, self._interval_start, self._since = [], step, time.monotonic()
+        self._seconds_logging = self._since - now
+        return self._note(numbers)
+
+    def _examination_is_due(self, step: int) -> bool:
+        """Whether the interval that ends at `step` is one in which what is dear to look at is looked at."""
+        every = self._run.examine_every_steps
+        return step // every > self._interval_start // every or step == self._run.num_steps
+
+    def _write_json(self, step: int, numbers: Mapping[str, float]) -> None:
+        if self._json_file is not None:
+            line = {"step": step, **{name: value if math.isfinite(value) else None for name, value in numbers.items()}}
+            try:
+                with self._json_file.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+            except OSError as error:
+                raise _unwritable(self._json_file, error) from None
+
+    def _profile(self) -> None:
+        """Starts or stops the profiler between two calls of the steps function."""
+        first, last = self._profile_steps or (math.inf, -math.inf)
+        wanted = first < self._step + self._run.steps_per_call and self._step < last
+        if wanted and not self._profiling:
+            tf.profiler.experimental.start(self._tensorboard)
+        elif self._profiling and not wanted:
+            tf.profiler.experimental.stop()
+        self._profiling = wanted
+
+
+def _end_half_a_line(file: pathlib.Path) -> None:
+    """Makes the file ready for whole lines: a process that was killed while it wrote may have left half of one."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a+b") as lines:
+            lines.seek(max(0, lines.tell() - 1))
+            if lines.read() not in (b"\n", b""):
+                lines.write(b"\n")
+    except OSError as error:
+        raise _unwritable(file, error) from None
+
+
+def _unwritable(file: pathlib.Path, error: OSError) -> InputError:
+    return InputError(
+        f"--log_json={file} cannot be written ({error.strerror}); mend that or give another, then the same command "
+        "continues from the newest checkpoint"
+    )

@@ -1,0 +1,234 @@
+"""The loop around the step: data in, several steps per call, numbers out, checkpoints, a clean end."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import tensorflow as tf
+
+from seer_tf.config import BaseConfig
+from seer_tf.data.pipelines.read import unreadable_images_named
+from seer_tf.distributed import collectives
+from seer_tf.distributed.strategy import is_chief
+from seer_tf.errors import InputError
+from seer_tf.training.checkpoints import Checkpoints
+from seer_tf.training.logger import Logger
+from seer_tf.training.preemption import Agreement, StopSignals, exhausted_memory_named
+from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.skipped_steps import check_skipped
+from seer_tf.training.state import RunState
+from seer_tf.training.step import watched
+
+State = TypeVar("State", bound=RunState)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """How a call of `pretrain` ended.
+
+    Attributes:
+        step: the number of steps that the run has made in all.
+        stopped_by: what ended it early, the name of a signal, or None when it is complete.
+    """
+
+    step: int
+    stopped_by: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task(Generic[State]):
+    """A kind of training, as the loop sees it.
+
+    Attributes:
+        config: of the run.
+        state: makes what a step changes; called inside the scope of the strategy.
+        initialize: gives a new state the values that `run.init_from` names.
+        batches: the endless dataset of global batches from a step on, of which each replica gets its slice.
+        step: one step as one replica sees it, from the state and its slice to scalars by name, equal on every replica.
+        log: of what the steps return; it is given the first slice of the first batch.
+        remedy: what to change where numbers are not finite.
+    """
+
+    config: BaseConfig
+    state: Callable[[], State]
+    initialize: Callable[[State], None]
+    batches: Callable[[int, tf.distribute.Strategy], tf.data.Dataset | tf.distribute.DistributedDataset]
+    step: Callable[[State, Any], dict[str, tf.Tensor]]
+    log: Callable[[State, Any], Logger]
+    remedy: str
+
+
+def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Strategy) -> RunResult:
+    """Does a task from the newest checkpoint of a run directory, or from the beginning, to the end.
+
+    Args:
+        task: what is trained, and how.
+        directory: of the run.
+        strategy: over the devices that compute.
+
+    Raises:
+        InputError: the directory belongs to another run or another process writes to it, there is no space, or the run
+            is in trouble and `run.on_trouble` says to stop.
+    """
+    config = task.config
+    with StopSignals() as stop, directory.claimed(config) if is_chief(strategy) else contextlib.nullcontext():
+        with exhausted_memory_named(), strategy.scope():
+            state = task.state()
+        checkpoints = Checkpoints(directory, state)
+        if not checkpoints.restore_latest() and config.run.init_from:
+            task.initialize(state)
+        step = int(state.step.numpy())
+        if step == config.run.num_steps:
+            return RunResult(step, stopped_by=None)
+        with unreadable_images_named():
+            batches = iter(task.batches(step, strategy))
+            batch = next(batches)
+            agreement = Agreement(strategy)
+            log = None
+            with agreement.failure_held():
+                own = tf.nest.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
+                log = task.log(state, own) if is_chief(strategy) else None
+            agreement.reached(wish=False)
+            return _train(task, state, strategy, batch, batches, checkpoints, log, agreement, stop)
+
+
+def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_replicas: int) -> None:
+    """Raises where a batch does not go together with images and devices.
+
+    Args:
+        config: of the run.
+        batch: `data.global_batch_size`.
+        num_images: that there are.
+        data: what they are called.
+        num_replicas: number of devices of all workers together.
+
+    Raises:
+        InputError: naming the field to change.
+    """
+    if batch > num_images:
+        raise InputError(
+            f"data.global_batch_size={batch} is more than the {num_images} images of {data}; "
+            f"lower it, e.g. --set data.global_batch_size={max(1, num_images // 2)}"
+        )
+    if batch % num_replicas:
+        raise InputError(
+            f"data.global_batch_size={batch} does not divide by {num_replicas} replicas; "
+            f"take e.g. --set data.global_batch_size={max(1, batch // num_replicas) * num_replicas}"
+        )
+    images, parts = batch // num_replicas, config.run.accumulation_steps
+    if images % parts:
+        raise InputError(
+            f"run.accumulation_steps={parts} does not divide the {images} images of each of {num_replicas} replicas; "
+            "take a divisor of them"
+        )
+    if config.run.xla and num_replicas > 1:
+        raise InputError(
+            f"--xla compiles the step of one device, but there are {num_replicas} replicas, and TensorFlow has no sums "
+            "over replicas in compiled code; leave out --xla, or give --strategy=one_device"
+        )
+    collectives.num_groups(num_replicas, group_replicas=config.run.batch_norm_group_replicas)  # or raises
+
+
+def _train(
+    task: Task[State],
+    state: State,
+    strategy: tf.distribute.Strategy,
+    batch: tuple,
+    batches: Iterator,
+    checkpoints: Checkpoints,
+    log: Logger | None,
+    agreement: Agreement,
+    stop: StopSignals,
+) -> RunResult:
+    """Makes the steps that are left, or those until somebody wants to stop. The chief alone has a log, and saves."""
+    run, step = state.config.run, int(state.step.numpy())
+    advance = steps_function(state, strategy, task.step)
+    with exhausted_memory_named():
+        advance(batch, batches, tf.constant(0))  # no step, but the graph: the first rate is one of training
+    with log or contextlib.nullcontext():
+        stopping = agreement.reached(wish=stop.received is not None)
+        while step < run.num_steps and not stopping:
+            count = _steps_until_next_event(state.config, step)
+            with exhausted_memory_named():
+                metrics, batch = advance(batch, batches, tf.constant(count))
+            check_skipped(
+                metrics["skipped_in_a_row"].numpy(), metrics["first_bad"].numpy(), step, watched(state), task.remedy
+            )
+            step += count
+            with agreement.failure_held():
+                if log:
+                    log.add(step, metrics)
+                checkpoints.check()
+                if log and log.problems and run.on_trouble == "stop":
+                    raise InputError(f"step {step}: {log.problems[0]}; --on_trouble=warn goes on all the same")
+            stopping = agreement.reached(wish=stop.received is not None)
+            with agreement.failure_held():
+                if log and (stopping or step % run.checkpoint_every_steps == 0 or step == run.num_steps):
+                    checkpoints.save(log.quality)
+        with agreement.failure_held():
+            checkpoints.wait()
+        agreement.reached(wish=False)  # nobody leaves before the chief has saved
+    stopped_by = stop.received or "a signal to another worker"
+    return RunResult(step, stopped_by if step < run.num_steps else None)
+
+
+def shared_out(
+    of_worker: Callable[[int, int], tf.data.Dataset], global_batch_size: int, strategy: tf.distribute.Strategy
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """Returns the endless dataset of global batches, of which each replica gets its slice, in the order of replicas.
+
+    Args:
+        of_worker: from the number of images of a worker, and where its slice begins, to the endless dataset of these.
+        global_batch_size: images in a batch of all workers together.
+        strategy: over the replicas.
+    """
+
+    def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = global_batch_size // context.num_input_pipelines
+        batches = of_worker(local, context.input_pipeline_id * local)
+        of_replica = global_batch_size // context.num_replicas_in_sync
+        if of_replica < local:
+            batches = batches.rebatch(of_replica, drop_remainder=True)  # replicas take one element each, in turn
+        return batches.repeat()  # known to be endless: otherwise hosts would ask one another in each step
+
+    return strategy.distribute_datasets_from_function(of_pipeline)
+
+
+def steps_function(
+    state: RunState, strategy: tf.distribute.Strategy, step_of_replica: Callable[..., dict[str, tf.Tensor]]
+) -> tf.types.experimental.PolymorphicFunction:
+    """Returns a traced function that makes several steps.
+
+    It takes the batch of the first step, the batches after it and the number of steps, and returns each metric as
+    float32 [steps] and the batch of the step to come.
+    """
+    # TensorFlow has no clock where its operations are deterministic; what is waited for is then not known.
+    now = (lambda: tf.constant(0.0, tf.float64)) if state.config.run.deterministic else tf.timestamp
+
+    step = tf.function(step_of_replica, jit_compile=True) if state.config.run.xla else step_of_replica
+
+    @tf.function
+    def several(batch: tuple, batches: Iterator, count: tf.Tensor) -> tuple[dict[str, tf.Tensor], tuple]:
+        history = tf.TensorArray(tf.float32, size=count)
+        names: list[str] = []
+        for index in tf.range(count):
+            metrics = strategy.run(step, args=(state, batch))
+            metrics = {name: strategy.experimental_local_results(value)[0] for name, value in metrics.items()}
+            state.step.assign_add(1)
+            batch = next(batches)  # while the step computes
+            with tf.control_dependencies(list(metrics.values())):
+                done = now()
+            with tf.control_dependencies([done, *tf.nest.flatten(batch, expand_composites=True)]):
+                metrics["seconds_waiting"] = tf.cast(now() - done, tf.float32)
+            names[:] = metrics
+            history = history.write(index, tf.stack([tf.cast(value, tf.float32) for value in metrics.values()]))
+        return dict(zip(names, tf.unstack(tf.transpose(history.stack()), num=len(names)), strict=True)), batch
+
+    return several
+
+
+def _steps_until_next_event(config: BaseConfig, step: int) -> int:
+    run = config.run
+    to_event = [every - step % every for every in (run.log_every_steps, run.checkpoint_every_steps)]
+    return min(run.steps_per_call, run.num_steps - step, *to_event)

@@ -1,0 +1,55 @@
+"""The recipe `auto` as a person asks for it, with colours of one's own."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seer_tf import config as configs
+from seer_tf.cli import speed_trial
+from seer_tf.pretraining.recipes import recipe
+
+
+def test_colours_that_the_user_sets_are_looked_at_once(tmp_path: Path) -> None:
+    """Nothing is left to choose from; that crops share too little with them is said all the same."""
+    colours = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2, "grayscale_probability": 0.2}
+    command = [
+        *(sys.executable, "-m", "experiments.pretrain", "--recipe=auto", "--data=builtin", "--show_config"),
+        *(f"--run_dir={tmp_path / 'run'}", "--set=run.num_steps=20"),
+        *(f"--set=crops.{name}={value}" for name, value in colours.items()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("% with crops.brightness=0.8 and crops.hue=0.2") == done.stdout.count("% with crops.") == 1
+    assert "warning: even with the weakest distortion of colours that was tried" in done.stdout
+    assert re.search("crops.hue=0.2 +as you set it", done.stdout)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_images_are_those_that_a_field_names(tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "experiments.pretrain", "--recipe=auto", "--show_config", "--set=run.num_steps=20"),
+        *(f"--run_dir={tmp_path / 'run'}", f"--set=data.source=folder:{tmp_path / 'nowhere'}"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert f"{tmp_path / 'nowhere'}" in done.stderr
+
+
+def test_a_rehearsal_begins_with_fresh_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run that is named may have made more steps than the rehearsal does."""
+    config = configs.override(recipe("debug_tiny"), ["run.init_from=RUN", "run.reset=head,optimizer"])
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess:
+        settings = [argument.removeprefix("--set=") for argument in command if argument.startswith("--set=")]
+        tried = configs.override(recipe("debug_tiny"), settings)
+        assert (tried.run.init_from, tried.run.reset) == ("", ())
+        (log,) = (argument.partition("=")[2] for argument in command if argument.startswith("--log_json="))
+        Path(log).write_text('{"speed/images_per_second": 3.0}\n' * 4)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(speed_trial.subprocess, "run", run)
+    assert speed_trial.images_per_second(config, "auto", 1) == 3.0

@@ -1,0 +1,211 @@
+"""The evaluations as a person runs them: features once, every protocol on them, one page; and what they refuse."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seer_tf.evaluation.features.store import open_features
+from seer_tf.evaluation.result import read_file
+
+_TIMEOUT_SECONDS = 300
+_COLORS = {"blue": (0, 0, 120), "green": (0, 120, 0), "red": (120, 0, 0)}
+
+
+def _run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{command}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_SECONDS,
+    )
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of coloured noise to fit on and to read on, and the features of both by their histograms."""
+    root = tmp_path_factory.mktemp("evaluations") / "with a space"
+    generator = np.random.default_rng(0)
+    for part, num_images in (("train", 20), ("test", 8)):
+        for name, low in _COLORS.items():
+            (root / part / name).mkdir(parents=True)
+            for number in range(num_images):
+                pixels = generator.integers(low, np.array(low) + 90, [36, 44, 3]).astype(np.uint8)
+                Image.fromarray(pixels).save(root / part / name / f"{number}.png")
+    (root / "file").write_text("")
+    for name in _COLORS:
+        (root / "damaged" / name).mkdir(parents=True)
+        for number in range(2):
+            beginning = (root / "test" / name / f"{number}.png").read_bytes()[:2000]
+            (root / "damaged" / name / f"{number}.png").write_bytes(beginning)
+    for part, file_format in (("train", "tfrecord"), ("test", "npy")):
+        arguments = [f"--data=folder:{root / part}", f"--output={root / part}.features", f"--format={file_format}"]
+        ran = _run("extract_features", "--pixels=histogram", *arguments)
+        assert ran.returncode == 0, ran.stderr
+    return root
+
+
+@pytest.mark.slow
+def test_every_protocol_on_stored_features_and_all_on_one_page(root):
+    """Each ends in a row and a line; colours tell these classes apart."""
+    data = [f"--train_data=features:{root}/train.features", f"--test_data=features:{root}/test.features"]
+    results, page, sheet = (root / name for name in ("evaluations.jsonl", "page.html", "sheet.html"))
+    for command, *more in (
+        ("knn",),
+        ("linear_probe",),
+        ("linear_probe", "--recipe=optimum"),
+        ("linear_svm",),
+        ("retrieval", f"--sheet={sheet}"),
+    ):
+        ran = _run(command, *data, *more, f"--results={results}")
+        assert ran.returncode == 0, ran.stderr
+        row, line = ran.stdout.splitlines()[-2:]
+        outcome = json.loads(line)
+        assert row.startswith(f"| {command} |") and (outcome["num_train_images"], outcome["num_test_images"]) == (
+            60,
+            24,
+        )
+        assert outcome["value"] > 0.95 and outcome["interval"][0] <= outcome["value"] <= outcome["interval"][1]
+    assert [outcome.evaluation for outcome in read_file(results)][-2:] == ["linear_svm", "retrieval"]
+    ran = _run("report", str(results), f"--output={page}")
+    assert ran.returncode == 0, ran.stderr
+    assert "linear_svm on folder:" in page.read_text("utf-8")
+    assert sheet.read_text("utf-8").count('class="right') > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "arguments", "sentence"),
+    [
+        ("knn", ["--train_data=features:{root}/train", "--test_data=features:{root}/test"], "holds no features"),
+        (
+            "knn",
+            ["--pixels=histogram", "--train_data=features:{root}/train.features", "--test_data=folder:{root}/test"],
+            "for all of the data or for none",
+        ),
+        (
+            "linear_probe",
+            [
+                "--recipe=vissl_imagenet",
+                "--train_data=features:{root}/train.features",
+                "--test_data=folder:{root}/test",
+            ],
+            "crops images anew in each epoch",
+        ),
+        (
+            "knn",
+            ["--pixels=thumbnail", "--train_data=folder:{root}/train", "--test_data=folder:{root}/train"],
+            "60 of the 60 test images are files of the training data too",
+        ),
+        ("retrieval", ["--pixels=histogram", "--train_data=folder:{root}/test/red"], "nothing to count; give --sheet"),
+        (
+            "extract_features",
+            ["--pixels=histogram", "--data=folder:{root}/test", "--output={root}/test"],
+            "no features",
+        ),
+        ("robustness", ["--model={root}", "--test_data=builtin:test", "--results={root}/no/r"], "no is no directory"),
+        ("report", ["{root}/results", "--output={root}/no/page.html"], "no is no directory"),
+        ("browse_clusters", ["--model={root}", "--data=builtin", "--output={root}/file/x"], "file is a file"),
+        ("extract_features", ["--model={root}", "--data=builtin", "--output={root}/file/x"], "file is a file"),
+        ("report", [], "name the runs"),
+        ("report", ["{root}/train"], "is not there"),
+        ("robustness", ["--model={root}", "--test_data=folder:{root}/test"], "is no network"),
+    ],
+)
+def test_bad_input_gets_one_sentence(root, command, arguments, sentence):
+    """And exit status 2."""
+    ran = _run(command, *(argument.format(root=root) for argument in arguments))
+    assert ran.returncode == 2, ran.stderr
+    (error,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+    assert sentence in error and "Traceback" not in ran.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "arguments", "sentence"),
+    [
+        ("retrieval", ["--results={root}/no/r.jsonl"], "no is no directory"),
+        ("retrieval", ["--sheet={root}"], "is a directory"),
+        (
+            "retrieval",
+            ["--sheet=s.html", "--test_data=builtin:test"],
+            "only the training data has the classes blue, green, red",
+        ),
+        ("knn", ["--test_data=builtin:test"], "only the training data has the classes blue, green, red"),
+        ("linear_svm", ["--test_data=builtin:test"], "only the training data has the classes blue, green, red"),
+    ],
+)
+def test_what_does_not_serve_is_found_before_the_work(root, command, arguments, sentence):
+    """Otherwise the sentence would be that of an image which cannot be read."""
+    arguments = [argument.format(root=root) for argument in arguments]
+    ran = _run(command, "--pixels=histogram", f"--train_data=folder:{root}/damaged", *arguments)
+    assert ran.returncode == 2 and sentence in ran.stderr and not ran.stdout
+
+
+@pytest.mark.slow
+def test_results_on_stored_features_are_kept_with_their_run(root):
+    """With the step and the digest of the network that the features are of."""
+    run, data = root / "run", f"--data=folder:{root}/test"
+    trained = _run("pretrain", "--recipe=debug_tiny", "--set=run.num_steps=4", f"--run_dir={run}")
+    assert trained.returncode == 0, trained.stderr
+    ran = _run("extract_features", f"--model={run}", data, f"--output={root}/run.features")
+    assert ran.returncode == 0, ran.stderr
+    ran = _run("retrieval", f"--train_data=features:{root}/run.features")
+    assert ran.returncode == 0, ran.stderr
+    (outcome,) = read_file(run / "evaluations.jsonl")
+    assert outcome.step == 4 and outcome.digest == open_features(root / "run.features").origin.digest
+
+
+@pytest.mark.slow
+def test_extraction_goes_on_after_a_kill(tmp_path):
+    """The same command writes the shards that are missing; the features are those of a run that nobody disturbed."""
+    arguments = ["--pixels=thumbnail", "--data=builtin", "--format=tfrecord", "--shard_mb=1"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    ran = _run("extract_features", *arguments, f"--output={whole}")
+    assert ran.returncode == 0, ran.stderr
+    command = [sys.executable, "-m", "experiments.extract_features", *arguments, f"--output={killed}"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while not list(killed.glob("images-*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    finished = {path: path.stat().st_mtime_ns for path in killed.glob("images-*")}
+    assert 0 < len(finished) < len(list(whole.glob("images-*")))
+    ran = _run("extract_features", *arguments, f"--output={killed}")
+    assert ran.returncode == 0, ran.stderr
+    assert all(path.stat().st_mtime_ns == written for path, written in finished.items())
+    contents = [{path.name: path.read_bytes() for path in one.glob("[!.]*")} for one in (whole, killed)]
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.slow
+def test_a_sheet_of_stored_features_shows_no_other_images(tmp_path):
+    """Where the folder has changed since, a number is another image's."""
+    for number in range(1, 4):
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    stored = tmp_path / ".features"
+    ran = _run("extract_features", "--pixels=thumbnail", f"--data=folder:{tmp_path}", f"--output={stored}")
+    assert ran.returncode == 0, ran.stderr
+    (tmp_path / "1.png").rename(tmp_path / "4.png")
+    ran = _run("retrieval", f"--train_data=features:{stored}", f"--sheet={tmp_path}/sheet.html")
+    assert ran.returncode == 2 and "image 0 was 1.png; extract them again" in ran.stderr
+    assert not (tmp_path / "sheet.html").exists()
+
+
+@pytest.mark.slow
+def test_two_devices_give_the_features_of_one(root):
+    """Two parts of the CPU, each a half of every batch."""
+    output = root / "two.features"
+    arguments = ["--pixels=histogram", f"--data=folder:{root / 'test'}", "--num_devices=2", "--batch_size=7"]
+    ran = _run("extract_features", *arguments, f"--output={output}")
+    assert ran.returncode == 0, ran.stderr
+    one, two = (open_features(directory).rows["histogram"][:] for directory in (root / "test.features", output))
+    np.testing.assert_array_equal(one, two)

@@ -1,0 +1,217 @@
+"""Boxes from both layouts: the same image either way, what is left out and named, and what is refused."""
+
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seer_tf.data.pipelines.detection import BoxedImages, named_degenerate, open_boxes
+from seer_tf.errors import InputError
+from tests.real_images import REAL_IMAGES, needs_real_images
+
+Boxes = dict[str, list[tuple[str, tuple[float, ...]]]]
+
+_BOXES: Boxes = {
+    "a.jpg": [("dog", (5, 6, 20, 30)), ("cat", (0, 0, 40, 50))],
+    "b.jpg": [],
+    "c.jpg": [("cat", (1, 2, 3, 4))],
+}
+
+
+def _write_images(directory: Path, orientation: int = 1) -> None:
+    directory.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in _BOXES:
+        Image.new("RGB", (40, 50) if orientation < 5 else (50, 40)).save(directory / name, exif=exif)
+
+
+def _write_coco(
+    directory: Path, boxes: Boxes = _BOXES, *, split: str = "train", orientation: int = 1, **changes: Any
+) -> Path:
+    _write_images(directory / split, orientation)
+    names = ["dog", "cat"]
+    annotations = [
+        {
+            "image_id": 10 + number,
+            "category_id": 7 + names.index(name),
+            "bbox": [left, top, right - left, bottom - top],
+        }
+        for number, things in enumerate(boxes.values())
+        for name, (left, top, right, bottom) in things
+    ]
+    content = {
+        "categories": [{"id": 7 + number, "name": name} for number, name in enumerate(names)],
+        "images": [{"id": 10 + n, "file_name": name, "width": 40, "height": 50} for n, name in enumerate(boxes)],
+        "annotations": annotations,
+    }
+    (directory / "annotations").mkdir(exist_ok=True)
+    (directory / "annotations" / f"instances_{split}.json").write_text(json.dumps({**content, **changes}))
+    return directory
+
+
+def _write_voc(directory: Path, boxes: Boxes = _BOXES) -> Path:
+    _write_images(directory / "JPEGImages")
+    (directory / "ImageSets" / "Main").mkdir(parents=True)
+    (directory / "Annotations").mkdir()
+    (directory / "ImageSets" / "Main" / "train.txt").write_text("".join(f"{name[0]}\n" for name in boxes))
+    for image, things in boxes.items():
+        objects = "".join(
+            f"<object><name>{name}</name><bndbox><xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax>"
+            f"<ymax>{bottom}</ymax></bndbox></object>"
+            for name, (left, top, right, bottom) in things
+        )
+        size = "<size><width>40</width><height>50</height></size>"
+        (directory / "Annotations" / f"{image[0]}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+    return directory
+
+
+def _as_text(images: BoxedImages) -> dict[str, list[tuple[str, list[float]]]]:
+    return {
+        image.file.name: [
+            (images.class_names[label], box.tolist()) for label, box in zip(image.labels, image.boxes, strict=True)
+        ]
+        for image in images.images
+    }
+
+
+@pytest.mark.parametrize("write", [_write_coco, _write_voc])
+def test_both_layouts_give_the_same(write, tmp_path):
+    """Classes are by name, sorted; an image without things counts."""
+    images = open_boxes(write(tmp_path), "train")
+    assert images.class_names == ("cat", "dog") and images.num_boxes == 3 and not images.degenerate
+    expected = {
+        name: [(label, [float(side) for side in box]) for label, box in things] for name, things in _BOXES.items()
+    }
+    assert _as_text(images) == expected
+    assert all((image.width_px, image.height_px, image.orientation) == (40, 50, 1) for image in images.images)
+    assert images.images[1].boxes.shape == (0, 4)
+
+
+def test_an_image_turned_by_its_camera_is_measured_upright(tmp_path):
+    """Its annotation is of what one sees."""
+    images = open_boxes(_write_coco(tmp_path, orientation=6), "train")
+    assert {(image.width_px, image.height_px, image.orientation) for image in images.images} == {(40, 50, 6)}
+
+
+def test_the_pixels_are_not_read(tmp_path):
+    with (_write_coco(tmp_path) / "train" / "a.jpg").open("r+b") as file:
+        exif = file.read().index(b"Exif")
+        file.seek(exif)
+        file.write(b"None")
+        file.truncate(1 << 28)
+    tracemalloc.start()
+    open_boxes(tmp_path, "train")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
+
+
+def test_the_orientation_is_read_where_the_metadata_are_long(tmp_path):
+    """Such that the size lies in what is read first, and not all that is before the pixels."""
+    file = _write_coco(tmp_path, orientation=6) / "train" / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (50, 40)).save(file, exif=exif, icc_profile=bytes(15_900))
+    content = file.read_bytes()
+    assert content.index(b"\xff\xc0") + 20 < 1 << 14 < content.index(b"\xff\xda")
+    assert open_boxes(tmp_path, "train").images[0].orientation == 6
+
+
+@pytest.mark.parametrize("write", [_write_coco, _write_voc])
+def test_boxes_without_area_are_named_and_left_out(write, tmp_path):
+    """One of width zero, one of negative height."""
+    things = [("dog", (5, 6, 5, 30)), ("cat", (0, 0, 9, 9)), ("dog", (3, 9, 8, 7))]
+    images = open_boxes(write(tmp_path, {**_BOXES, "b.jpg": things}), "train")
+    assert _as_text(images)["b.jpg"] == [("cat", [0.0, 0.0, 9.0, 9.0])]
+    sentence = named_degenerate([images])
+    assert sentence is not None and sentence.startswith(
+        "2 boxes without area are left out: b.jpg: dog from 5, 6 to 5, 30"
+    )
+    assert named_degenerate([open_boxes(_write_coco(tmp_path / "whole"), "train")]) is None
+
+
+def test_a_box_may_be_off_by_rounding_and_no_more(tmp_path):
+    """What is a pixel beyond is cut; what is further is refused."""
+    images = open_boxes(_write_coco(tmp_path / "near", {**_BOXES, "b.jpg": [("cat", (-1, 0, 41, 20))]}), "train")
+    assert _as_text(images)["b.jpg"] == [("cat", [0.0, 0.0, 40.0, 20.0])]
+    for box in ((-2, 0, 9, 9), (0, 0, 42.5, 9), (0, 0, 9, 60), (50, 60, 55, 65), (0, 0, float("nan"), 9)):
+        with pytest.raises(InputError, match="b.jpg: cat from .* reaches beyond the image, which is 40 x 50"):
+            open_boxes(_write_coco(tmp_path / str(box), {**_BOXES, "b.jpg": [("cat", box)]}), "train")
+
+
+def test_what_is_left_of_a_box_has_area(tmp_path):
+    """One that lies in the pixel beyond the edge alone has none once it is cut."""
+    images = open_boxes(_write_coco(tmp_path, {**_BOXES, "b.jpg": [("cat", (40, 0, 41, 20))]}), "train")
+    assert images.degenerate == ("b.jpg: cat from 40, 0 to 41, 20",) and not images.images[1].boxes.size
+
+
+def test_what_cannot_be_used(tmp_path):
+    """One sentence each."""
+    whole = _write_coco(tmp_path / "whole")
+    with pytest.raises(InputError, match="has no split 'val': neither annotations/instances_val.json"):
+        open_boxes(whole, "val")
+    changes: tuple[dict[str, Any], ...] = ({"categories": []}, {"images": None}, {"annotations": ["a"]})
+    for number, change in enumerate(changes):
+        with pytest.raises(InputError, match="is not in COCO's format"):
+            open_boxes(_write_coco(tmp_path / str(number), **change), "train")
+    with pytest.raises(InputError, match="has no boxes"):
+        open_boxes(_write_coco(tmp_path / "bare", {name: [] for name in _BOXES}), "train")
+    missing = _write_voc(tmp_path / "missing")
+    (missing / "JPEGImages" / "b.jpg").unlink()
+    with pytest.raises(InputError, match="b.jpg is annotated and cannot be used: No such file"):
+        open_boxes(missing, "train")
+    (missing / "JPEGImages" / "b.jpg").write_bytes(b"no image")
+    with pytest.raises(InputError, match="b.jpg is annotated and cannot be used: not an image"):
+        open_boxes(missing, "train")
+    Image.new("RGB", (50, 40)).save(missing / "JPEGImages" / "b.jpg")
+    with pytest.raises(InputError, match="b.jpg is 50 x 40 and its annotation says 40 x 50"):
+        open_boxes(missing, "train")
+    (missing / "Annotations" / "b.xml").write_text("<annotation></annotation>")
+    with pytest.raises(InputError, match="b.xml is not in Pascal VOC's format"):
+        open_boxes(missing, "train")
+
+
+def test_a_split_has_the_classes_of_the_training_split(tmp_path):
+    """One without a box of a class is numbered alike; one with a box of another class is refused."""
+    _write_coco(tmp_path)
+    _write_coco(tmp_path, {**_BOXES, "a.jpg": [("dog", (5, 6, 20, 30))], "c.jpg": []}, split="test")
+    train = open_boxes(tmp_path, "train")
+    test = open_boxes(tmp_path, "test", train.class_names)
+    assert test.class_names == train.class_names == ("cat", "dog") and test.images[0].labels.tolist() == [1]
+    with pytest.raises(InputError, match="'train' has boxes of classes that the training split lacks: cat; give"):
+        open_boxes(tmp_path, "train", open_boxes(tmp_path, "test").class_names)
+
+
+def test_crowds_and_difficult_things_are_kept_apart(tmp_path):
+    """Of COCO and of Pascal VOC; their boxes are checked as others are, and make no class."""
+    coco, voc = _write_coco(tmp_path / "coco"), _write_voc(tmp_path / "voc")
+    file = coco / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["iscrowd"] = 1
+    file.write_text(json.dumps(content))
+    file = voc / "Annotations" / "a.xml"
+    file.write_text(file.read_text().replace("<name>dog</name>", "<name>dog</name><difficult>1</difficult>"))
+    for directory in (coco, voc):
+        assert open_boxes(directory, "train").class_names == ("cat",)
+        assert open_boxes(directory, "train").images[0].ignored_boxes.size == 0  # nobody finds dogs
+        images = open_boxes(directory, "train", ("cat", "dog"))
+        assert images.num_boxes == 2 and images.images[0].boxes.tolist() == [[0, 0, 40, 50]]
+        assert images.images[0].ignored_boxes.tolist() == [[5, 6, 20, 30]]
+        assert images.images[0].ignored_labels.tolist() == [1] and images.images[1].ignored_boxes.shape == (0, 4)
+
+
+@needs_real_images
+def test_the_blood_cells():
+    """As one can count them with a text editor: 4,888 boxes, two of them degenerate."""
+    parts = [open_boxes(REAL_IMAGES / "bccd" / "BCCD", split) for split in ("train", "val", "test")]
+    assert [len(part.images) for part in parts] == [205, 87, 72]
+    assert sum(part.num_boxes for part in parts) + 2 == 4888
+    assert all(part.class_names == ("Platelets", "RBC", "WBC") for part in parts)
+    sentence = named_degenerate(parts)
+    assert sentence is not None and "BloodImage_00338.jpg: RBC from 504, 337 to 504, 337" in sentence
+    np.testing.assert_array_equal(parts[0].images[0].boxes[0], [68, 315, 286, 480])

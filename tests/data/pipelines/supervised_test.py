@@ -1,0 +1,75 @@
+"""Crops with labels: each crop has the class of its own image, on any worker and from any step on."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf.data.pipelines.read import unreadable_images_named
+from seer_tf.data.pipelines.supervised import supervised_dataset
+from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+from seer_tf.finetuning.config import distorted_crops, plain_crops
+
+_NUM_IMAGES, _GLOBAL_BATCH = 21, 6
+
+
+class _Greys(Source):
+    """Image n is all of grey level 10 n."""
+
+    def __init__(self, broken: int | None = None) -> None:
+        self.ids = [str(number) for number in range(_NUM_IMAGES)]
+        levels = np.repeat(np.arange(_NUM_IMAGES, dtype=np.uint8) * 10, 12 * 12 * 3).reshape([-1, 12, 12, 3])
+        self._encoded = [tf.io.encode_png(image).numpy() for image in levels]
+        if broken is not None:
+            self._encoded[broken] = b"no image"
+
+    def read(self, index: int) -> bytes:
+        return self._encoded[index]
+
+
+_LABELS = np.arange(_NUM_IMAGES) * 7 % 5
+
+
+def _batches(num_steps: int, **arguments: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    whole: dict[str, Any] = {"local_batch_size": _GLOBAL_BATCH, "first_image_in_batch": 0, "first_step": 0, **arguments}
+    crops = plain_crops(8)
+    stream = supervised_dataset(_Greys(), _LABELS, crops, global_batch_size=_GLOBAL_BATCH, seed=3, **whole)
+    return [(images.numpy(), labels.numpy()) for images, labels in stream.take(num_steps)]
+
+
+def test_a_crop_has_the_class_of_its_image():
+    """In every batch, also across the end of an epoch: fails if order and labels are of two permutations."""
+    whole = _batches(7)
+    numbers = np.concatenate([images[:, 0, 0, 0] // 10 for images, _ in whole])
+    assert whole[0][0].shape == (_GLOBAL_BATCH, 8, 8, 3)
+    assert np.concatenate([labels for _, labels in whole]).tolist() == _LABELS[numbers].tolist()
+    assert sorted(numbers[:_NUM_IMAGES]) == list(range(_NUM_IMAGES))
+    second_half = _batches(3, local_batch_size=3, first_image_in_batch=3, first_step=2)
+    for (images, labels), (half_images, half_labels) in zip(whole[2:5], second_half, strict=True):
+        np.testing.assert_array_equal(images[3:], half_images)
+        assert labels[3:].tolist() == half_labels.tolist()
+
+
+def test_a_bad_image_is_an_error():
+    """What stood in for it would have another class."""
+    stream = supervised_dataset(
+        _Greys(broken=4),
+        _LABELS,
+        plain_crops(8),
+        local_batch_size=7,
+        global_batch_size=7,
+        first_image_in_batch=0,
+        seed=3,
+        first_step=0,
+    )
+    with pytest.raises(InputError, match="4: not an image; take it out"), unreadable_images_named():
+        list(stream.take(3))
+
+
+def test_crops_with_colours_and_without():
+    """The second differ from the first in colour and blur alone."""
+    plain, distorted = plain_crops(32), distorted_crops(32)
+    assert (plain.min_area_fractions, plain.color_jitter_probability, plain.blur_probability) == ((0.08,), 0.0, 0.0)
+    assert (distorted.min_area_fractions, distorted.color_jitter_probability) == ((0.08,), 0.8)

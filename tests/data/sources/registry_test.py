@@ -1,0 +1,176 @@
+"""The grammar of a data flag, folders, and the built-in set."""
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import tempfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seer_tf.data.sources import builtin, registry
+from seer_tf.errors import InputError
+
+
+def _save(path, color=(1, 2, 3)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (6, 5), color).save(path, "PNG")
+
+
+@pytest.mark.parametrize(
+    "flag", ["", "photos", "folder:", "shards", "tar:", "list:", "csv:", "builtin:other", "s3:bucket", "tfds:"]
+)
+def test_what_is_not_of_the_grammar_is_refused_with_the_grammar(flag):
+    with pytest.raises(InputError, match="write folder:DIR, tar:FILE, list:FILE, csv:FILE, shards:DIR, builtin"):
+        registry.open_source(flag)
+
+
+def test_a_folder_holds_every_image_below_it_in_order_whatever_its_name(tmp_path):
+    for name in ("b/two.dat", "a.png", "b/c/one", "ümlaut.jpg", ".hidden.png", ".git/x.png"):
+        _save(tmp_path / name)
+    source = registry.open_source(f"folder:{tmp_path}")
+    assert list(source.ids) == ["a.png", "b/c/one", "b/two.dat", "ümlaut.jpg"]
+    assert source.num_images == 4
+    assert source.read(2) == (tmp_path / "b/two.dat").read_bytes()
+
+
+def test_files_that_are_no_images_are_left_out_counted_and_named(tmp_path, caplog):
+    _save(tmp_path / "good.png")
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "nowhere.png").symlink_to("missing.png")
+    os.mkfifo(tmp_path / "pipe.png")  # opening it would wait for ever
+    source = registry.open_source(f"folder:{tmp_path}")
+    assert list(source.ids) == ["good.png"]
+    assert list(source.rejected) == [
+        ("empty.jpg", "empty file"),
+        ("notes.txt", "not an image"),
+        ("nowhere.png", "cannot be read: No such file or directory"),
+        ("pipe.png", "cannot be read: not a regular file"),
+    ]
+    assert "4 of 5 files left out" in caplog.text
+    assert "notes.txt: not an image" in caplog.text
+
+
+def test_the_frame_header_of_a_jpeg_may_lie_behind_much_metadata(tmp_path):
+    Image.new("RGB", (6, 5)).save(tmp_path / "a.jpg", icc_profile=bytes(500_000))
+    assert registry.open_source(f"folder:{tmp_path}").num_images == 1
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    _save(tmp_path / "elsewhere" / "a.png")
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+    (tmp_path / "folder" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "folder" / "sub" / "up").symlink_to(tmp_path / "folder")
+    assert list(registry.open_source(f"folder:{tmp_path / 'folder'}").ids) == ["link/a.png"]
+
+
+def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path):
+    """Made in either order, for the file system gives names in its own."""
+    _save(tmp_path / "elsewhere" / "a.png")
+    for number, links in enumerate(("bdac", "cabd", "dcba")):
+        (tmp_path / str(number)).mkdir()
+        for name in links:
+            (tmp_path / str(number) / name).symlink_to(tmp_path / "elsewhere")
+        assert list(registry.open_source(f"folder:{tmp_path / str(number)}").ids) == ["a/a.png"]
+
+
+@pytest.fixture
+def closed_folder():
+    """A folder that may not be read, and neither may root, who becomes somebody else: `closed/` in one that may."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # pytest's own is for one user alone
+        os.chmod(directory, 0o755)
+        closed = pathlib.Path(directory) / "closed"
+        _save(pathlib.Path(directory) / "good.png")
+        _save(closed / "a.png")
+        closed.chmod(0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield closed
+        finally:
+            os.seteuid(user)
+            closed.chmod(0o700)
+
+
+def test_a_folder_that_may_not_be_read_is_named(closed_folder, caplog):
+    source = registry.open_source(f"folder:{closed_folder.parent}")
+    assert list(source.ids) == ["good.png"]
+    assert list(source.rejected) == [("closed", "cannot be read: Permission denied")]
+    assert "1 of 2 files left out (closed: cannot be read" in caplog.text
+    with pytest.raises(InputError, match=r"closed: the directory cannot be read \(Permission denied\)"):
+        registry.open_source(f"folder:{closed_folder}")
+
+
+def test_top_folders_are_classes(tmp_path):
+    for name in ("cat/1.png", "dog/x/2.png", "cat/3.png", "dog/4.png"):
+        _save(tmp_path / name)
+    source = registry.open_source(f"folder:{tmp_path}")
+    assert source.class_names == ("cat", "dog")
+    assert source.labels is not None and source.labels.dtype == np.int64
+    assert [("cat", "dog")[label] for label in source.labels] == [name.split("/")[0] for name in source.ids]
+
+
+def test_a_class_may_have_one_image_when_two_others_have_two(tmp_path):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "owl/1.png"):
+        _save(tmp_path / name)
+    source = registry.open_source(f"folder:{tmp_path}")
+    assert source.class_names == ("cat", "dog", "owl")
+    assert source.labels is not None and source.labels.tolist() == [0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (("cat/1.png", "cat/2.png", "3.png"), None),
+        (("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "3.png"), "3.png lies beside the top folders"),
+        (("cat/1.png", "cat/2.png", "dog/1.png"), r"fewer than two top folders hold two images \(dog holds one\)"),
+        (("a/1.png", "b/1.png"), r"fewer than two top folders hold two images \(a holds one\)"),
+    ],
+    ids=["one folder", "an image outside", "one image in the second", "one image each"],
+)
+def test_other_trees_have_no_classes_and_the_log_says_why(tmp_path, names, reason, caplog):
+    caplog.set_level("INFO")
+    for name in names:
+        _save(tmp_path / name)
+    source = registry.open_source(f"folder:{tmp_path}")
+    assert source.class_names is None and source.labels is None
+    said = [message for message in caplog.messages if "no labels" in message]
+    assert len(said) == (reason is not None)
+    assert reason is None or re.search(f"folder:{tmp_path}: no labels, for {reason}", said[0])
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(InputError, match="there is no such directory"):
+        registry.open_source(f"folder:{tmp_path / 'missing'}")
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(InputError, match="holds no file"):
+        registry.open_source(f"folder:{tmp_path}")
+
+
+def test_a_folder_without_one_readable_image(tmp_path):
+    (tmp_path / "a.jpg").write_text("hello")
+    with pytest.raises(InputError, match=r"none of its 1 files is a readable image \(a.jpg: not an image\)"):
+        registry.open_source(f"folder:{tmp_path}")
+
+
+def test_the_builtin_set_reads_what_is_rendered():
+    for flag, split in [("builtin", "train"), ("builtin:train", "train"), ("builtin:test", "test")]:
+        source = registry.open_source(flag)
+        assert source.num_images == len(source.ids) == builtin.num_images(split)
+        assert source.class_names == tuple(builtin.class_names)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            images = list(pool.map(source.read, [5, 5, 0, 5]))
+        assert images == [builtin.render_image(split, index)[0] for index in (5, 5, 0, 5)]
+
+
+def test_the_labels_of_the_builtin_set(monkeypatch):
+    monkeypatch.setattr(builtin, "num_images", lambda split: 7)
+    labels = registry.open_source("builtin:test").labels
+    assert labels is not None
+    assert labels.tolist() == [builtin.render_image("test", index)[1] for index in range(7)]

@@ -1,0 +1,74 @@
+"""Parts of labelled images: balanced and nested, or as a list says."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.subset import balanced_subset, listed_subset, subset
+from seer_tf.errors import InputError
+
+_SIZES = {0: 200, 1: 37, 2: 1}
+
+
+class _Names(Source):
+    def __init__(self, names: list[str]) -> None:
+        self.ids = names
+
+    def read(self, index: int) -> bytes:
+        raise NotImplementedError
+
+
+def _labels() -> np.ndarray:
+    labels = np.repeat([*_SIZES], [*_SIZES.values()])
+    return np.random.default_rng(0).permutation(labels)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 1.0])
+def test_every_class_gives_its_share(fraction: float) -> None:
+    labels = _labels()
+    counts = np.bincount(labels[balanced_subset(labels, fraction, seed=3)])
+    assert counts.tolist() == [max(1, round(fraction * size)) for size in _SIZES.values()]
+
+
+def test_a_seed_chooses_and_a_smaller_share_is_part_of_a_larger() -> None:
+    labels = _labels()
+    parts = [set(balanced_subset(labels, fraction, seed=3).tolist()) for fraction in (0.05, 0.1, 0.2, 0.5)]
+    assert all(one < other for one, other in zip(parts, parts[1:], strict=False))
+    assert set(balanced_subset(labels, 0.1, seed=4).tolist()) != parts[1]
+    assert balanced_subset(labels, 0.1, seed=3).tolist() == sorted(parts[1])
+
+
+def test_a_list_names_images_whole_or_by_file(tmp_path: pathlib.Path) -> None:
+    source = _Names(["n01/n01_3.JPEG", "n01/n01_7.JPEG", "n02/n02_3.JPEG"])
+    (tmp_path / "list.txt").write_text("n02_3.JPEG\n\nn01/n01_3.JPEG\n")
+    assert listed_subset(source, str(tmp_path / "list.txt")).tolist() == [0, 2]
+    chosen = subset(source, np.array([0, 0, 1]), fraction=0.1, list_path=str(tmp_path / "list.txt"), seed=0)
+    assert chosen.ids == ["n01/n01_3.JPEG", "n02/n02_3.JPEG"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (
+            "a/1.jpg\nc/9.jpg",
+            "1 of the 2 images in the list .* are not in the data, the first c/9.jpg; give names such",
+        ),
+        ("1.jpg", "1 of the 1 images .* are several times in the data, the first 1.jpg"),
+        ("a/1.jpg\n2.jpg\na/2.jpg", "names 1 images twice"),
+        ("a/1.jpg\na/2.jpg\nb/1.jpg\nb/5.jpg", "names 4 images, more than the 3 of the data"),
+        ("\n", "names no image"),
+    ],
+)
+def test_a_wrong_list_is_one_sentence(tmp_path: pathlib.Path, lines: str, sentence: str) -> None:
+    (tmp_path / "list.txt").write_text(lines)
+    with pytest.raises(InputError, match=sentence):
+        listed_subset(_Names(["a/1.jpg", "a/2.jpg", "b/1.jpg"]), str(tmp_path / "list.txt"))
+
+
+def test_a_share_is_above_nought_and_at_most_one() -> None:
+    with pytest.raises(InputError, match="data.fraction=1.5 is a subset that is larger than the data"):
+        balanced_subset(_labels(), 1.5, seed=0)
+    with pytest.raises(InputError, match="data.fraction=0 is a subset that is empty"):
+        balanced_subset(_labels(), 0.0, seed=0)

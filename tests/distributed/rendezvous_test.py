@@ -1,0 +1,163 @@
+"""The workers meet: each hears of all, and what is wrong with one is said by all. Threads stand for processes here."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from seer_tf.distributed.cluster import Cluster
+from seer_tf.distributed.rendezvous import exchange, rendezvous
+from seer_tf.errors import InputError
+from tests.two_processes import free_ports
+
+
+def clusters(count: int) -> list[Cluster]:
+    """Returns what each of some workers knows of them all."""
+    addresses = tuple(f"localhost:{port}" for port in free_ports(count))
+    return [Cluster(addresses, index) for index in range(count)]
+
+
+def together(work: Callable[[Cluster], Any], workers: list[Cluster]) -> list[Any]:
+    """Returns what each worker returns, or the text of its InputError."""
+
+    def one(cluster: Cluster) -> Any:
+        try:
+            return work(cluster)
+        except InputError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        return list(pool.map(one, workers))
+
+
+def test_each_hears_of_all_and_again_on_the_same_ports() -> None:
+    def twice(cluster: Cluster) -> list[Any]:
+        first = exchange(cluster, {"number": cluster.index}, timeout_seconds=20)
+        return [first, exchange(cluster, cluster.index**2, timeout_seconds=20)]
+
+    expected = [[{"number": index} for index in range(5)], [0, 1, 4, 9, 16]]
+    assert together(twice, clusters(5)) == [expected] * 5
+
+
+def test_a_worker_that_comes_late_is_waited_for() -> None:
+    def late(cluster: Cluster) -> list[Any]:
+        time.sleep(1.5 - cluster.index)  # worker 1 half a second, the chief after it
+        return exchange(cluster, cluster.index, timeout_seconds=20)
+
+    assert together(late, clusters(2)) == [[0, 1]] * 2
+
+
+def test_who_does_not_come_is_named_by_all() -> None:
+    workers = clusters(4)
+    started = time.monotonic()
+    said = together(lambda cluster: exchange(cluster, None, timeout_seconds=1), [workers[0], workers[2]])
+    assert time.monotonic() - started < 3
+    assert len(set(said)) == 1
+    assert said[0].startswith(f"{workers[0].name(1)} and {workers[0].name(3)} did not come")
+
+
+def test_a_chief_that_is_not_there_is_named() -> None:
+    worker = clusters(2)[1]
+    with pytest.raises(InputError, match=r"worker 0 \(localhost:\d+\) cannot be reached within 1 s \(Connection ref"):
+        exchange(worker, None, timeout_seconds=1)
+
+
+def test_a_host_that_does_not_exist_is_named() -> None:
+    worker = Cluster(("no-such-host.invalid:1234", f"localhost:{free_ports(1)[0]}"), 1)
+    with pytest.raises(InputError, match=r"worker 0 \(no-such-host.invalid:1234\) cannot be reached within 1 s"):
+        exchange(worker, None, timeout_seconds=1)
+
+
+def test_a_port_in_use_is_said_by_all() -> None:
+    workers = clusters(3)
+    with socket.create_server(("", workers[1].port)):
+        said = together(lambda cluster: exchange(cluster, None, timeout_seconds=20), workers)
+    sentence = f"port {workers[1].port} cannot be used (Address already in use); end what uses it, or take another port"
+    assert said[1] == sentence
+    assert said[0] == said[2] == f"{workers[0].name(1)}: {sentence}"
+
+
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400\r\n", b"\x80\n", b""])
+def test_a_chiefs_port_in_use_is_said_by_all(greeting: bytes) -> None:
+    workers = clusters(2)
+    with socket.create_server(("", workers[0].port)) as other:
+        threading.Thread(target=_greet, args=(other, greeting), daemon=True).start()
+        said = together(lambda cluster: exchange(cluster, None, timeout_seconds=1), workers)
+    assert said[0].startswith(f"port {workers[0].port} cannot be used")
+    assert said[1].startswith(f"{workers[0].name(0)} cannot be reached within 1 s (what listens there does not answer")
+
+
+def _greet(server: socket.socket, greeting: bytes) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            connection.sendall(greeting)
+            connection.close()
+
+
+def test_a_stranger_at_the_chiefs_port_does_no_harm() -> None:
+    workers = clusters(2)
+
+    def after_a_stranger(cluster: Cluster) -> list[Any]:
+        if not cluster.is_chief:
+            time.sleep(0.5)
+            with socket.create_connection(("localhost", workers[0].port)) as stranger:
+                stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        return exchange(cluster, cluster.index, timeout_seconds=20)
+
+    assert together(after_a_stranger, workers) == [[0, 1]] * 2
+
+
+def test_different_lists_of_workers_are_named() -> None:
+    workers = clusters(3)
+    shorter = Cluster(workers[1].workers[:2], 1)
+    said = together(lambda cluster: exchange(cluster, None, timeout_seconds=1), [workers[0], shorter])
+    assert said[0] == said[1]
+    assert "worker 1 was told that the workers are" in said[0]
+
+
+def test_equal_workers_go_on() -> None:
+    def call(cluster: Cluster) -> str:
+        with rendezvous(cluster, timeout_seconds=20) as facts:
+            facts["seed"] = "1"
+        return "on"
+
+    assert together(call, clusters(3)) == ["on"] * 3
+
+
+def test_the_field_that_differs_is_named_by_all() -> None:
+    workers = clusters(3)
+
+    def call(cluster: Cluster) -> None:
+        with rendezvous(cluster, timeout_seconds=20) as facts:
+            facts["seed"] = str(cluster.index // 2)
+            facts["version"] = "1"
+
+    said = together(call, workers)
+    assert said == [said[0]] * 3
+    assert said[0].startswith(f"{workers[0].name(2)} differs: seed is 1 there and 0 on {workers[0].name(0)}; start")
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_bad_input_of_one_is_said_by_all(index: int) -> None:
+    workers = clusters(2)
+
+    def call(cluster: Cluster) -> None:
+        with rendezvous(cluster, timeout_seconds=20):
+            if cluster.index == index:
+                raise InputError("there is no GPU")
+
+    said = together(call, workers)
+    assert said[index] == "there is no GPU"
+    assert said[1 - index] == f"{workers[0].name(index)}: there is no GPU"
+
+
+def test_one_process_meets_nobody() -> None:
+    for cluster in (None, clusters(1)[0]):
+        with rendezvous(cluster, timeout_seconds=0.1) as facts:
+            facts["seed"] = "1"

@@ -1,0 +1,73 @@
+"""Features: every image once, in order, in inference; what is not finite is refused."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.extract import extract, image_features, prototype_scores
+from seer_tf.methods.swav.model import SwavModel, build_swav_model
+from seer_tf.models import pooled
+from seer_tf.pretraining.recipes import recipe
+
+
+@pytest.fixture(scope="module")
+def model() -> SwavModel:
+    """The smallest network, with moving statistics that are not those of any batch."""
+    model = build_swav_model(recipe("debug_tiny"))
+    for number, variable in enumerate(model.non_trainable_variables):
+        variable.assign(variable + 0.01 * (number % 7))
+    return model
+
+
+def _images(num_images: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, [num_images, 32, 32, 3], np.uint8)
+
+
+def test_features_are_those_of_the_pooled_backbone(model):
+    """On images normalised by hand; fails if mean and std are left out, or batch norm is not in inference."""
+    images = _images(7)
+    config = recipe("debug_tiny").crops
+    normalized = ((images / 255.0 - config.mean) / config.std).astype(np.float32)
+    expected = pooled(model.backbone)(normalized, training=False)
+    before = [variable.numpy() for variable in model.variables]
+    found = extract(image_features(model), tf.data.Dataset.from_tensor_slices(images).batch(3), 7)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_prototype_scores_are_those_of_single_images(model):
+    """One row per image, in order; each a cosine, since embeddings and prototypes are of unit norm."""
+    images = _images(5)
+    found = extract(prototype_scores(model), tf.data.Dataset.from_tensor_slices(images).batch(2), 5)
+    alone = [model((tf.constant(image[None, None]),), training=False)[1][0] for image in images]
+    np.testing.assert_allclose(found, alone, atol=1e-5)
+    assert found.shape == (5, 8) and np.abs(found).max() <= 1.0001
+
+
+def test_order_and_last_batch():
+    """Fails if a batch is dropped or batches are interleaved."""
+    images = _images(11)
+    mean = extract(
+        lambda x: tf.reduce_mean(tf.cast(x, tf.float64), [1, 2]),
+        tf.data.Dataset.from_tensor_slices(images).batch(4),
+        11,
+    )
+    assert mean.dtype == np.float32
+    np.testing.assert_allclose(mean, images.mean(axis=(1, 2)), rtol=1e-6)
+
+
+def test_another_number_of_images_is_refused():
+    """Labels would not belong to them."""
+    images = tf.data.Dataset.from_tensor_slices(_images(4)).batch(4)
+    with pytest.raises(InputError, match="4 readable images where 5"):
+        extract(lambda x: tf.cast(x[:, 0, 0], tf.float32), images, 5)
+
+
+def test_features_that_are_not_finite_are_refused():
+    """One NaN in one image is enough."""
+    images = tf.data.Dataset.from_tensor_slices(_images(4)).batch(4)
+    with pytest.raises(InputError, match="not finite"):
+        extract(lambda x: tf.constant([[1.0], [2.0], [np.nan], [3.0]]), images, 4)

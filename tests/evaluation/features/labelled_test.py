@@ -1,0 +1,136 @@
+"""Two labelled sets in one numbering of the classes, by name."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.registry import open_source
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet, Origin
+from seer_tf.evaluation.features.labelled import labelled_features, matched_labels, matched_matrices
+from seer_tf.evaluation.features.stages import Pooling
+
+
+class _Named(Source):
+    """Labels and class names without images."""
+
+    def __init__(self, labels: list[int], class_names: tuple[str, ...] | None) -> None:
+        self.ids = [str(number) for number in range(len(labels))]
+        self.class_names = class_names
+        self._labels = None if class_names is None else np.array(labels, np.int64)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        return self._labels
+
+    def read(self, index: int) -> bytes:
+        raise NotImplementedError
+
+
+def test_classes_are_matched_by_name():
+    """Fails if the test set's own numbers are taken."""
+    names, train, test = matched_labels(_Named([0, 1, 2], ("a", "b", "c")), _Named([0, 0, 1, 2], ("c", "a", "b")))
+    assert names == ("a", "b", "c")
+    assert (train.tolist(), test.tolist()) == ([0, 1, 2], [2, 2, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "text"),
+    [
+        (_Named([0], None), _Named([0, 1], ("a", "b")), "the training data has no labels"),
+        (_Named([0, 1], ("a", "b")), _Named([0], None), "the test data has no labels"),
+        (_Named([0, 1], ("a", "b")), _Named([0, 1], ("a", "x")), "only the training data has the classes b;"),
+        (_Named([0, 1], ("a", "b")), _Named([0], ("a", "b", "x")), "only the test data has the classes x;"),
+    ],
+)
+def test_what_cannot_be_matched_is_refused(train, test, text):
+    """Each with one sentence."""
+    with pytest.raises(InputError, match=text):
+        matched_labels(train, test)
+
+
+def test_features_and_labels_belong_together(tmp_path: Path) -> None:
+    """Each class has a brightness of its own, and so has its feature."""
+    levels = {"bright": 200, "dark": 20, "medium": 110}
+    for part, names, offset in (("train", sorted(levels), 0), ("test", sorted(levels, reverse=True), 4)):
+        for name in names:
+            for number in range(3):
+                (tmp_path / part / name).mkdir(parents=True, exist_ok=True)
+                image = np.full([40, 50 + number, 3], levels[name] + number + offset, np.uint8)
+                Image.fromarray(image).save(tmp_path / part / name / f"{number}.png")
+    mean = lambda images: {"mean": tf.reduce_mean(tf.cast(images, tf.float32), [1, 2])}  # noqa: E731
+    extractor = Extractor(mean, {"mean": Pooling(1, 1, 3)}, "pixels", "mean", Transform(16), batch_size=4)
+    train, test = (
+        extractor.extract(open_source(f"folder:{tmp_path / part}"), f"folder:{part}") for part in ("train", "test")
+    )
+    found = labelled_features(train, test)
+    for features, labels in ((found.train, found.train_labels), (found.test, found.test_labels)):
+        expected = [levels[found.class_names[label]] for label in labels]
+        assert features.rows["mean"].shape == (9, 3)
+        np.testing.assert_allclose(features.rows["mean"][:, 0], expected, atol=6.5)
+
+
+def _features(**changes: Any) -> FeatureSet:
+    """Four images of two classes, in files that nobody else has."""
+    values = {
+        "origin": Origin("RUN", "digest", Transform(32), {"avgpool": Pooling(1, 1, 2)}, "folder:X"),
+        "rows": {"avgpool": np.zeros([4, 2], np.float32)},
+        "ids": list("abcd"),
+        "fingerprints": np.random.default_rng().integers(1, 2**63, 4).astype(np.uint64),
+        "class_names": ("x", "y"),
+        "classes": [(0,), (0,), (1,), (1,)],
+    }
+    return FeatureSet(**{**values, **changes})
+
+
+_ORIGIN = _features().origin
+_SHARED = _features().fingerprints
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "text"),
+    [
+        ({"origin": dataclasses.replace(_ORIGIN, digest="other")}, {}, "of two models, other and digest"),
+        ({}, {"origin": dataclasses.replace(_ORIGIN, transform=Transform(16))}, "of two transforms of the images"),
+        (
+            {"fingerprints": _SHARED},
+            {"fingerprints": _SHARED[[1, 2, 1, 0]] ^ np.array([0, 0, 7, 0], np.uint64)},
+            "3 of",
+        ),
+        ({"classes": [(0,), (0,), (0,), (0,)]}, {}, "no image of y"),
+        ({}, {"classes": [(0,), (0,), (1,), (2,)]}, "labels from 0 to 2 for 2 classes"),
+        ({"classes": [(0,), (0, 1), (1,), (1,)]}, {}, "training data has images with no label or with several"),
+    ],
+)
+def test_sets_that_do_not_go_together_are_refused(train, test, text):
+    """Each with one sentence."""
+    with pytest.raises(InputError, match=text):
+        labelled_features(_features(**train), _features(**test))
+
+
+def test_several_classes_of_an_image_are_matched_by_name():
+    """Fails if the test set's own numbers are taken."""
+    train = _features(classes=[(0, 1), (), (1,), (0,)])
+    test = _features(class_names=("y", "x"), classes=[(0,), (0, 1), (1,), ()])
+    names, train_matrix, test_matrix = matched_matrices(train, test)
+    assert names == ("x", "y")
+    assert train_matrix.tolist() == [[True, True], [False, False], [False, True], [True, False]]
+    assert test_matrix.tolist() == [[False, True], [True, True], [True, False], [False, False]]
+    with pytest.raises(InputError, match="the test data has no labels"):
+        matched_matrices(train, _features(class_names=None, classes=[()] * 4))
+    with pytest.raises(InputError, match="no image of y"):
+        matched_matrices(_features(classes=[(0,)] * 4), test)
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_several_classes_out_of_range_are_refused(label):
+    """Fails if -1 is the last class, as NumPy has it."""
+    with pytest.raises(InputError, match=f"the test data has labels from {min(label, 0)} to {max(label, 1)} for 2 cl"):
+        matched_matrices(_features(), _features(classes=[(0,), (0, 1), (label,), ()]))

@@ -1,0 +1,201 @@
+"""Features in files: the same as in memory, continued where they stopped, and never those of something else."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.feature_set import Extractor
+from seer_tf.evaluation.features.fingerprints import fingerprint
+from seer_tf.evaluation.features.shards import write_features
+from seer_tf.evaluation.features.stages import Pooling
+from seer_tf.evaluation.features.store import open_features
+
+_NUM_IMAGES, _SIDE_PX = 23, 4
+_SHARD_BYTES = 5 * 2 * (3 + 6)  # five images of nine float16
+
+
+class _Images(Source):
+    """Noise, some of it with several classes; counts what is read, and can break down."""
+
+    def __init__(self, breaks_at: int | None = None) -> None:
+        self.ids = [f"größe/{number}.png" for number in range(_NUM_IMAGES)]
+        self.class_names = ("a", "b", "c")
+        self.read_numbers: list[int] = []
+        self._breaks_at = breaks_at
+        pixels = np.random.default_rng(0).integers(0, 256, [_NUM_IMAGES, _SIDE_PX, _SIDE_PX, 3], np.uint8)
+        self._encoded = [tf.io.encode_png(image).numpy() for image in pixels]
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        return tuple(range(index % 3))
+
+    def read(self, index: int) -> bytes:
+        if index == self._breaks_at:
+            raise InputError("the disk is gone")
+        self.read_numbers.append(index)
+        return self._encoded[index]
+
+
+def _features(images: tf.Tensor) -> dict[str, tf.Tensor]:
+    pixels = tf.cast(images, tf.float32)
+    return {"avgpool": tf.reduce_mean(pixels, [1, 2]), "res4": tf.reshape(pixels[:, :2, 0], [-1, 6])}
+
+
+@pytest.fixture
+def extractor() -> Extractor:
+    """Two stages of three and six numbers, in batches that do not fit shards of five."""
+    poolings = {"avgpool": Pooling(1, 1, 3), "res4": Pooling(2, 1, 3)}
+    return Extractor(_features, poolings, "RUN", "digest", Transform(_SIDE_PX), batch_size=4)
+
+
+@pytest.fixture
+def write(extractor: Extractor, tmp_path: Path) -> Callable[..., Path]:
+    """Writes into one directory, with some of the arguments replaced."""
+
+    def function(source: Source, *, by: Extractor = extractor, **arguments: Any) -> Path:
+        write_features(by, source, tmp_path / "out", data="folder:X", **{"shard_bytes": _SHARD_BYTES, **arguments})
+        return tmp_path / "out"
+
+    return function
+
+
+@pytest.mark.parametrize("file_format", ["npy", "tfrecord"])
+def test_features_in_files_are_those_in_memory(extractor, write, file_format):
+    """Rounded to float16, with all that is known of the images; rows in any order, across shards."""
+    expected = extractor.extract(_Images(), "folder:X")
+    directory = write(_Images(), file_format=file_format)
+    found = open_features(directory)
+    assert len(list(directory.glob("images-*-of-00005.json"))) == 5
+    assert (found.origin, found.ids, found.class_names) == (expected.origin, expected.ids, expected.class_names)
+    assert found.classes == expected.classes
+    assert found.fingerprints.tolist() == expected.fingerprints.tolist()
+    assert found.fingerprints[3] == fingerprint(_Images().read(3))
+    for stage, rows in expected.rows.items():
+        stored = found.rows[stage]
+        assert stored.shape == rows.shape
+        for chosen in (slice(None), slice(3, 17), np.array([22, 0, 7, 7, 13])):
+            assert stored[chosen].dtype == np.float16
+            np.testing.assert_array_equal(stored[chosen], rows[chosen].astype(np.float16))
+
+
+def test_records_can_be_read_without_this_package(write):
+    """By the features that are documented."""
+    directory = write(_Images(), file_format="tfrecord", dtype="float32")
+    (shard, *_) = sorted(directory.glob("*.tfrecord"))
+    record = tf.train.Example.FromString(next(iter(tf.data.TFRecordDataset(str(shard)))).numpy()).features.feature
+    assert record["image/id"].bytes_list.value == ["größe/0.png".encode()]
+    values = np.frombuffer(record["features/res4"].bytes_list.value[0], "<f4")
+    np.testing.assert_array_equal(values, open_features(directory).rows["res4"][:1][0])
+
+
+def test_it_continues_where_it_stopped(extractor, write):
+    """Finished shards are kept and their images are not read again."""
+    with pytest.raises(InputError, match="the disk is gone"):
+        write(_Images(breaks_at=20))
+    with pytest.raises(InputError, match="2 of 5 shards are not there yet"):
+        open_features(write(_Images(), worker=5, num_workers=6))
+    again = _Images()
+    directory = write(again)
+    assert sorted(again.read_numbers) == list(range(15, _NUM_IMAGES))
+    expected = extractor.extract(_Images(), "folder:X").rows["res4"].astype(np.float16)
+    np.testing.assert_array_equal(open_features(directory).rows["res4"][:], expected)
+    once_more = _Images()
+    write(once_more)
+    assert not once_more.read_numbers
+
+
+def test_workers_share_the_work(write):
+    """Each its own shards, and together all."""
+    workers = [_Images() for _ in range(2)]
+    for number, source in enumerate(workers):
+        directory = write(source, worker=number, num_workers=2)
+    assert sorted(workers[0].read_numbers + workers[1].read_numbers) == list(range(_NUM_IMAGES))
+    assert open_features(directory).num_images == _NUM_IMAGES
+
+
+def test_what_a_kill_left_in_a_new_directory_is_no_obstacle(write):
+    """A manifest that was being written under its temporary name."""
+    directory = write(_Images())
+    for file in directory.iterdir():
+        file.unlink()
+    (directory / ".features.json.abcdef").write_text("{")
+    assert open_features(write(_Images())).num_images == _NUM_IMAGES
+
+
+def test_other_features_are_not_mixed_in(extractor, write):
+    """Of another model, or of other images."""
+    directory = write(_Images())
+    with pytest.raises(InputError, match=r"another digest\)"):
+        write(_Images(), by=dataclasses.replace(extractor, digest="other"))
+    renamed = _Images()
+    renamed.ids = renamed.ids[::-1]
+    with pytest.raises(InputError, match="another digest_of_ids"):
+        write(renamed)
+    (directory / "features.json").unlink()
+    with pytest.raises(InputError, match="something that is no features"):
+        write(_Images())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(np.nan, "avgpool features of größe/0.png are not finite"), (1e5, "larger than float16 can hold")],
+)
+def test_numbers_that_say_nothing_are_refused(extractor, write, value, text):
+    """And no shard is finished with them."""
+    broken = dataclasses.replace(extractor, features=lambda x: _features(x) | {"avgpool": tf.fill([len(x), 3], value)})
+    with pytest.raises(InputError, match=text):
+        write(_Images(), by=broken)
+    with pytest.raises(InputError, match="5 of 5 shards are not there"):
+        open_features(write(_Images(), by=broken, worker=5, num_workers=6))
+
+
+def test_what_holds_no_features_is_refused(tmp_path):
+    """Nothing, and something damaged."""
+    with pytest.raises(InputError, match="there is no features.json"):
+        open_features(tmp_path)
+    (tmp_path / "features.json").write_text("{")
+    with pytest.raises(InputError, match="damaged"):
+        open_features(tmp_path)
+
+
+_MEASURE = """
+import resource, sys
+import numpy as np, tensorflow as tf
+from seer_tf.data.sources.base import Source
+from seer_tf.data.images.transform import Transform
+from seer_tf.evaluation.features.feature_set import Extractor
+from seer_tf.evaluation.features.shards import write_features
+from seer_tf.evaluation.features.stages import Pooling
+
+class Images(Source):
+    ids = [str(number) for number in range(int(sys.argv[1]))]
+    encoded = tf.io.encode_png(np.zeros([8, 8, 3], np.uint8)).numpy()
+    def read(self, index):
+        return self.encoded
+
+features = lambda images: {"avgpool": tf.zeros([tf.shape(images)[0], 4096])}
+extractor = Extractor(features, {"avgpool": Pooling(1, 1, 4096)}, "", "", Transform(8))
+write_features(extractor, Images(), sys.argv[2], data="", shard_bytes=2 ** 23)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_ten_times_more_images_take_no_more_memory(tmp_path):
+    """40,000 images of 8 KiB each would be 312 MiB."""
+    peaks_mib = []
+    for num_images in (4_000, 40_000):
+        arguments = [sys.executable, "-c", _MEASURE, str(num_images), str(tmp_path / str(num_images))]
+        ran = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+        assert ran.returncode == 0, ran.stderr
+        peaks_mib.append(float(ran.stdout.split()[-1]))
+    assert peaks_mib[1] - peaks_mib[0] < 60

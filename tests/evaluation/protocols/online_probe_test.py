@@ -1,0 +1,73 @@
+"""The probe of a run: right where the features tell, and particular about its images."""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.registry import open_source
+from seer_tf.errors import InputError
+from seer_tf.evaluation.protocols.online_probe import KNN, LINEAR, OnlineProbe
+from seer_tf.methods.swav.state import initial_model
+from seer_tf.pretraining.recipes import recipe
+
+
+@pytest.fixture
+def labelled(tmp_path: pathlib.Path) -> Source:
+    """Twenty bright images and twenty dark ones."""
+    return _folder(tmp_path / "labelled", {"bright": 150, "dark": 0})
+
+
+@pytest.fixture
+def training(tmp_path: pathlib.Path) -> Source:
+    """Others, of no class."""
+    return _folder(tmp_path / "training", {".": 80})
+
+
+def _folder(directory: pathlib.Path, lows: Mapping[str, int], num_images: int = 20) -> Source:
+    random = np.random.default_rng(len(lows))
+    for name, low in lows.items():
+        (directory / name).mkdir(parents=True)
+        for number in range(num_images):
+            image = random.integers(low, low + 100, (32, 32, 3)).astype(np.uint8)
+            Image.fromarray(image).save(directory / name / f"{number}.png")
+    return open_source(f"folder:{directory}")
+
+
+def test_dark_and_bright_images_are_told_apart_and_the_model_stays(labelled: Source, training: Source) -> None:
+    config = recipe("debug_tiny")
+    model = initial_model(config)
+    before = [variable.numpy() for variable in model.variables]
+    probe = OnlineProbe(labelled, training, config).of(model)
+    assert probe() == {KNN: 1.0, LINEAR: 1.0}
+    assert all(np.array_equal(old, new) for old, new in zip(before, model.variables, strict=True))
+
+
+def test_training_images_and_images_without_labels_are_refused(labelled: Source, training: Source) -> None:
+    config = recipe("debug_tiny")
+    with pytest.raises(InputError, match=r"share images with the training data \((.*) is \1 there"):
+        OnlineProbe(labelled, labelled, config)
+    with pytest.raises(InputError, match="no labels of two classes"):
+        OnlineProbe(training, labelled, config)
+
+
+@pytest.mark.parametrize(("num_classes", "num_images"), [(1200, 2), (400, 3), (110, 12)])
+def test_of_many_classes_as_many_are_drawn_as_leave_images_to_compare_with(
+    tmp_path: pathlib.Path, training: Source, num_classes: int, num_images: int
+) -> None:
+    """Both numbers can be told from the first step on, and memory holds about a thousand images."""
+    lows = {f"{number:04d}": number % 150 for number in range(num_classes)}
+    config = recipe("debug_tiny")
+    probe = OnlineProbe(_folder(tmp_path / "many", lows, num_images), training, config)
+    assert 800 <= sum(len(batch) for batch in probe._images) <= 1200
+    accuracies = probe.of(initial_model(config))()
+    assert set(accuracies) == {KNN, LINEAR} and all(0 <= value <= 1 for value in accuracies.values())
+
+
+def test_one_image_of_each_class_is_refused_before_the_first_step(tmp_path: pathlib.Path, training: Source) -> None:
+    lows = {"bright": 150, "dark": 0, "grey": 80}
+    with pytest.raises(InputError, match="no labels of two classes of two images"):
+        OnlineProbe(_folder(tmp_path / "single", lows, num_images=1), training, recipe("debug_tiny"))

@@ -1,0 +1,153 @@
+"""The grid of linear classifiers against PyTorch, one setting at a time, and against what the data allows."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.stages import Pooling
+from seer_tf.evaluation.protocols.probe_grid import (
+    RECIPES,
+    Batches,
+    ProbeGrid,
+    ProbeRecipe,
+    probe_recipe,
+    shuffled_batches,
+)
+from seer_tf.evaluation.result import mean_interval
+
+_NUM_CLASSES, _BATCH_SIZE = 4, 16
+_POOLINGS = {"res4": Pooling(2, 3, 5), "avgpool": Pooling(1, 1, 7)}
+_RECIPE = ProbeRecipe((0.02, 0.5), (0.0, 0.1), 3, (1, 2), is_augmented=False, held_out_fraction=0.0, batch_size=16)
+
+
+def _features(num_images: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Features that know something of the classes, channels of different scale and offset."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, _NUM_CLASSES, num_images)
+    features = {}
+    for stage, pooling in _POOLINGS.items():
+        centres = np.random.default_rng(7).normal(0, 1, [_NUM_CLASSES, pooling.dim])
+        values = centres[labels] + generator.normal(0, 1, [num_images, pooling.dim])
+        features[stage] = (values * np.linspace(0.1, 5, pooling.dim) + 3).astype(np.float32)
+    return features, labels
+
+
+def _of_pytorch(
+    stage: str, setting: tuple[float, float], grid: ProbeGrid, batches: Batches, test: np.ndarray
+) -> np.ndarray:
+    """Trains one `eval_mlp` by PyTorch's own layers and optimizer; returns its logits of the test features."""
+    pooling, number = _POOLINGS[stage], _RECIPE.settings.index(setting)
+    bn, linear = torch.nn.BatchNorm2d(pooling.channels, eps=1e-5, momentum=0.1), torch.nn.Linear(pooling.dim, 4)
+    kernel, bias = (grid._probes[stage]._kernel.numpy()[:, :, number], grid._probes[stage]._bias.numpy()[number])
+    with torch.no_grad():  # ours are cell by cell, theirs channel by channel
+        linear.weight.copy_(torch.tensor(kernel.transpose(1, 0, 2).reshape(pooling.dim, 4).T.copy()))
+        linear.bias.copy_(torch.tensor(bias))
+
+    def logits(features: np.ndarray) -> torch.Tensor:
+        maps = torch.tensor(features).reshape(-1, pooling.rows, pooling.columns, pooling.channels).permute(0, 3, 1, 2)
+        return linear(torch.flatten(bn(maps), start_dim=1))
+
+    rate, decay = setting
+    parameters = [{"params": linear.parameters(), "weight_decay": decay}, {"params": bn.parameters()}]
+    optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9, nesterov=True)
+    for epoch in range(_RECIPE.epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * _BATCH_SIZE / 256 * 0.1**epoch
+        for features, labels in batches(epoch):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(logits(features[stage]), torch.tensor(labels)).backward()
+            optimizer.step()
+    bn.eval()
+    return logits(test).detach().numpy()
+
+
+def test_every_setting_of_every_stage_is_what_pytorch_trains_alone():
+    """Fails if a setting sees another's rate or velocity, if batch norm decays, or moving statistics are biased."""
+    torch.set_num_threads(1)  # its threads wait by spinning
+    (features, labels), (test, _) = _features(100, seed=0), _features(30, seed=1)
+    batches = shuffled_batches(features, labels, _BATCH_SIZE, seed=5)
+    grid = ProbeGrid(_POOLINGS, _NUM_CLASSES, _RECIPE, seed=3)
+    expected = {
+        stage: np.stack([_of_pytorch(stage, setting, grid, batches, test[stage]) for setting in _RECIPE.settings], 1)
+        for stage in _POOLINGS
+    }
+    grid.fit(batches, len(labels), held_out={}, held_out_labels=np.array([]))
+    for stage, logits in expected.items():
+        probes = grid._probes[stage]
+        found = probes._logits(test[stage], probes._mean, probes._variance)
+        np.testing.assert_allclose(found, logits, atol=2e-4)
+        assert grid.correct(test, logits[:, 2].argmax(1))[stage][2].all()
+
+
+def test_the_best_setting_is_that_of_the_held_out_slice():
+    """A stage of noise and a stage that knows the classes; the curve has a point for each epoch."""
+    (features, labels), (held_out, held_out_labels) = _features(300, seed=0), _features(100, seed=1)
+    for part in (features, held_out):
+        part["res4"] = np.random.default_rng(2).normal(size=part["res4"].shape).astype(np.float32)
+    grid = ProbeGrid(_POOLINGS, _NUM_CLASSES, _RECIPE, seed=0)
+    batches = shuffled_batches(features, labels, _BATCH_SIZE, seed=0)
+    grid.fit(batches, len(labels), held_out=held_out, held_out_labels=held_out_labels)
+    stage, number = grid.best()
+    assert stage == "avgpool" and len(grid.curve) == _RECIPE.epochs
+    shares = grid.correct(held_out, held_out_labels)[stage].mean(axis=1)
+    np.testing.assert_allclose(grid.curve[-1][stage], shares)
+    assert shares[number] == shares.max() > 0.5
+
+
+def test_batches_are_another_permutation_in_each_epoch():
+    """The rest is left out; a set smaller than a batch is one batch."""
+    labels = np.arange(10)
+    features = {"avgpool": labels[:, None].astype(np.float32)}
+    batches = shuffled_batches(features, labels, 4, seed=0)
+    first, again, second = ([list(labels) for _, labels in batches(epoch)] for epoch in (0, 0, 1))
+    assert first == again != second and [len(batch) for batch in first] == [4, 4]
+    assert all((rows["avgpool"][:, 0] == labels).all() for rows, labels in batches(0))
+    assert [len(labels) for _, labels in shuffled_batches(features, labels, 64, seed=0)(0)] == [10]
+
+
+def test_the_recipes_are_vissls():
+    """One rate, one decay, and the epochs and steps of its configurations."""
+    assert RECIPES["vissl_imagenet"].settings == ((0.01, 5e-4),)
+    epochs = {
+        name: (recipe.epochs, recipe.drops_after_epochs) for name, recipe in RECIPES.items() if recipe.is_augmented
+    }
+    assert epochs == {
+        "vissl_imagenet": (28, (8, 16, 24)),
+        "vissl_places205": (14, (4, 8, 12)),
+        "vissl_inat18": (84, (24, 48, 72)),
+    }
+    assert len(RECIPES["grid"].settings) == 20
+    with pytest.raises(InputError, match="did you mean 'vissl_imagenet'"):
+        probe_recipe("vissl_imagnet")
+
+
+def test_gaussians_give_their_bayes_accuracy_within_the_interval():
+    """Two classes at distance 2: no classifier gets more than Phi(1) = 84.1 % of all images right."""
+    generator = np.random.default_rng(11)
+    labels = generator.integers(0, 2, 12_000)
+    features = generator.normal(size=[12_000, 6]).astype(np.float32)
+    features[:, 2] += 2.0 * labels
+    right = _probe_of(features[:8000], labels[:8000], features[8000:], labels[8000:])
+    low, high = mean_interval(right, seed=0)
+    assert low < norm.cdf(1.0) < high and high - low < 0.03
+
+
+def test_shuffled_labels_give_chance():
+    """Features that know the classes, labels that do not know the features."""
+    features, labels = _features(1500, seed=0)
+    shuffled = np.random.default_rng(1).permutation(labels)
+    right = _probe_of(features["avgpool"][:1000], shuffled[:1000], features["avgpool"][1000:], shuffled[1000:])
+    low, high = mean_interval(right, seed=0)
+    assert low < 1 / _NUM_CLASSES < high
+
+
+def _probe_of(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> np.ndarray:
+    """Fits one setting of the grid's protocol on one stage; returns which test images are right."""
+    poolings = {"avgpool": Pooling(1, 1, train.shape[1])}
+    recipe = ProbeRecipe((0.1,), (5e-4,), 8, (3, 5, 7), is_augmented=False, held_out_fraction=0.0)
+    grid = ProbeGrid(poolings, int(train_labels.max()) + 1, recipe, seed=0)
+    batches = shuffled_batches({"avgpool": train}, train_labels, 256, seed=0)
+    grid.fit(batches, len(train), held_out={}, held_out_labels=np.array([]))
+    return grid.correct({"avgpool": test}, test_labels)["avgpool"][0]

@@ -1,0 +1,113 @@
+"""Outcomes: to a file and back, a row of a table, and intervals that hold what they promise."""
+
+import concurrent.futures
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from seer_tf.errors import InputError
+from seer_tf.evaluation.result import (
+    HEADER,
+    EvaluationResult,
+    add_to_file,
+    bootstrap_interval,
+    mean_interval,
+    read_file,
+)
+
+_OUTCOME = EvaluationResult(
+    evaluation="k-NN",
+    protocol="k = 20 | cosine",
+    metric="top-1",
+    value=0.4258,
+    interval=(0.41, 0.44),
+    model="RUN",
+    train_data="folder:größe",
+    test_data="folder:test",
+    num_train_images=5000,
+    num_test_images=2000,
+    num_classes=10,
+    seed=3,
+    details={"top1": {"10": 0.4, "20": 0.4258}},
+)
+
+
+def test_outcomes_come_back_from_a_file(tmp_path):
+    """In their order; the details stand beside the rest, where the card of an export finds them."""
+    other = dataclasses.replace(_OUTCOME, evaluation="linear probe", train_data=None, details={})
+    for outcome in (_OUTCOME, other):
+        add_to_file(outcome, tmp_path / "evaluations.jsonl")
+    assert read_file(tmp_path / "evaluations.jsonl") == [_OUTCOME, other]
+    assert json.loads(_OUTCOME.to_json())["top1"] == {"10": 0.4, "20": 0.4258}
+
+
+def test_networks_of_one_run_are_told_apart(tmp_path):
+    """By their step and digest, in the file and in the row; lines of before there were such fields are read too."""
+    for step in (3, 6):
+        add_to_file(dataclasses.replace(_OUTCOME, digest=f"{step:016x}", step=step), tmp_path / "lines")
+    first, second = read_file(tmp_path / "lines")
+    assert (first.step, second.step, second.digest) == (3, 6, "0000000000000006")
+    assert "| RUN, step 3 |" in first.to_markdown() and "| RUN, step 6 |" in second.to_markdown()
+    old = {name: value for name, value in json.loads(_OUTCOME.to_json()).items() if name not in ("digest", "step")}
+    (tmp_path / "old").write_text(json.dumps(old))
+    assert read_file(tmp_path / "old") == [_OUTCOME]
+
+
+def test_a_line_begins_on_its_own(tmp_path):
+    """Also after one that an editor has left without an end."""
+    file = tmp_path / "evaluations.jsonl"
+    file.write_text(_OUTCOME.to_json())
+    add_to_file(_OUTCOME, file)
+    assert read_file(file) == [_OUTCOME, _OUTCOME]
+    assert file.read_text().endswith("}\n")
+
+
+def test_evaluations_at_the_same_time_lose_nothing(tmp_path):
+    """Four of them, each with results of its own; a lock is of an open file, so that threads are like processes."""
+    file = tmp_path / "evaluations.jsonl"
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(add_to_file, [dataclasses.replace(_OUTCOME, seed=seed) for seed in range(400)], [file] * 400))
+    assert sorted(outcome.seed for outcome in read_file(file)) == list(range(400))
+
+
+def test_a_full_disk_says_so():
+    with pytest.raises(OSError, match="No space left"):
+        add_to_file(_OUTCOME, "/dev/full")
+
+
+def test_the_row_has_a_cell_for_each_column():
+    """A bar inside a cell does not end it."""
+    row = _OUTCOME.to_markdown()
+    assert row.replace("\\|", "").count("|") == len(HEADER) + 1
+    assert "| 42.58 | 41.00 to 44.00 |" in row and "folder:größe (5,000)" in row
+
+
+@pytest.mark.parametrize("text", ["no json", '{"evaluation": "k-NN"}', '["k-NN"]', "3", '"k-NN"', "null"])
+def test_what_is_no_outcome_is_refused(tmp_path, text):
+    """A line that another program wrote, or nothing at all."""
+    (tmp_path / "lines").write_text(text)
+    with pytest.raises(InputError, match="is no file of evaluations"):
+        read_file(tmp_path / "lines")
+    with pytest.raises(InputError, match="is not there"):
+        read_file(tmp_path / "nowhere")
+
+
+def test_the_interval_of_an_accuracy_is_that_of_the_binomial():
+    """Of 400 images 300 right: Clopper and Pearson's interval is wider by little, scipy's bootstrap the same."""
+    right = np.arange(400) < 300
+    low, high = mean_interval(right, seed=0)
+    theirs = scipy.stats.bootstrap([right], np.mean, method="percentile", n_resamples=2000, rng=1).confidence_interval
+    assert (low, high) == pytest.approx(tuple(theirs), abs=0.005)
+    exact = scipy.stats.binomtest(300, 400).proportion_ci()
+    assert (low, high) == pytest.approx((exact.low, exact.high), abs=0.007)
+    assert mean_interval(right, seed=0) == (low, high)
+
+
+def test_any_statistic_of_the_images_has_one():
+    """The median of numbers from 0 to 100."""
+    values = np.random.default_rng(0).uniform(0, 100, 500)
+    low, high = bootstrap_interval(lambda chosen: float(np.median(values[chosen])), 500, seed=0)
+    assert low < np.median(values) < high and 4 < high - low < 20

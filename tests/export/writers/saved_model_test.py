@@ -1,0 +1,160 @@
+"""The SavedModel: every signature against the evaluation path, what can be built on it, and bad input."""
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from seer_tf.data.pipelines.evaluation import images_dataset
+from seer_tf.data.sources.registry import open_source
+from seer_tf.evaluation.features.extract import extract
+from seer_tf.export.writers.saved_model import signatures as signatures_of
+from seer_tf.export.writers.saved_model import write_saved_model
+from seer_tf.networks.network import Network
+from tests.export.tiny_network import CLASS_NAMES, NUM_FEATURES, NUM_PROTOTYPES, SIZE_PX, tiny_network
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """With prototypes."""
+    return tiny_network().selected("prototypes")
+
+
+@pytest.fixture(scope="module")
+def exported(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of its SavedModel."""
+    directory = tmp_path_factory.mktemp("export") / "with a space"
+    write_saved_model(network, directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def loaded(exported: Path) -> Any:
+    """What TensorFlow loads from there."""
+    return tf.saved_model.load(str(exported))
+
+
+@pytest.fixture(scope="module")
+def signatures(loaded: Any) -> Mapping[str, Callable]:
+    """Its signatures."""
+    return loaded.signatures
+
+
+def _images(side_px: tuple[int, int], num_images: int = 3) -> np.ndarray:
+    return np.random.default_rng(sum(side_px)).integers(0, 256, [num_images, *side_px, 3], np.uint8)
+
+
+def _encoded(image: np.ndarray, kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("side_px", [(32, 32), (70, 45), (20, 90)])
+def test_uint8_and_encoded_images_give_the_features_of_the_evaluation(network, signatures, side_px, tmp_path):
+    """Read from files by the evaluation's own pipeline: fails if resize, crop, scale, mean or std differ."""
+    images = _images(side_px)
+    for number, image in enumerate(images):
+        (tmp_path / f"{number}.png").write_bytes(_encoded(image, "PNG"))
+    dataset = images_dataset(open_source(f"folder:{tmp_path}"), network.transform, batch_size=2)
+    evaluated = extract(lambda batch: network.features(network.normalize(batch)), dataset, len(images))
+    for name in ("serve", "serving_default"):
+        np.testing.assert_allclose(signatures[name](images=images)["features"], evaluated, atol=1e-5)
+    files = tf.constant([_encoded(image, "PNG") for image in images])
+    np.testing.assert_allclose(signatures["serve_encoded"](encoded=files)["features"], evaluated, atol=1e-5)
+
+
+def test_float_crops_are_taken_as_they_are(network, signatures):
+    """Of any size."""
+    crops = np.random.default_rng(0).normal(size=[2, 48, 40, 3]).astype(np.float32)
+    expected = network.features(crops, training=False)
+    answer = signatures["serve_float"](crops=crops)
+    np.testing.assert_allclose(answer["features"], expected, atol=1e-5)
+    scores = network.head(expected)[1].numpy()
+    np.testing.assert_array_equal(answer["cluster"], scores.argmax(axis=1))
+    np.testing.assert_allclose(answer["cluster_score"], scores.max(axis=1), atol=1e-5)
+
+
+def test_the_maps_of_every_stage(network, signatures):
+    """By name, from the stem to the last stage, whose mean over the pixels are the features."""
+    crops = np.random.default_rng(0).normal(size=[2, 48, 40, 3]).astype(np.float32)
+    maps = signatures["serve_stages"](crops=crops)
+    assert {name: tuple(value.shape) for name, value in maps.items()} == {
+        "P1": (2, 24, 20, 32),
+        "P2": (2, 12, 10, 16),
+        "P3": (2, 6, 5, 32),
+    }
+    np.testing.assert_allclose(maps["P3"], network.backbone(crops, training=False), atol=1e-5)
+    np.testing.assert_allclose(tf.reduce_mean(maps["P3"], [1, 2]), network.features(crops, training=False), atol=1e-5)
+
+
+def test_an_image_turned_by_its_camera_is_turned_back(signatures):
+    """The same pixels upright give the same features; PNG files are taken as they are."""
+    image = Image.fromarray(_images((6, 5), 1)[0]).resize((50, 60))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned, upright = io.BytesIO(), io.BytesIO()
+    image.save(turned, "JPEG", exif=exif)
+    decoded = Image.open(io.BytesIO(turned.getvalue())).transpose(Image.Transpose.ROTATE_270)
+    decoded.save(upright, "PNG")
+    answer = signatures["serve_encoded"](encoded=tf.constant([turned.getvalue(), upright.getvalue()]))
+    features = answer["features"].numpy()
+    np.testing.assert_allclose(features[0], features[1], atol=1e-5)
+
+
+def test_a_malformed_element_does_not_fail_the_rest(signatures):
+    """It gets zeros and a flag; the others keep their places."""
+    good, other = (_encoded(image, "JPEG") for image in _images((50, 40), 2))
+    answer = signatures["serve_encoded"](encoded=tf.constant([b"", good, b"no image", good[:200], other]))
+    assert answer["valid"].numpy().tolist() == [False, True, False, False, True]
+    alone = signatures["serve_encoded"](encoded=tf.constant([good, other]))
+    for name in ("features", "embeddings", "cluster", "cluster_score"):
+        np.testing.assert_allclose(answer[name].numpy()[[1, 4]], alone[name], atol=1e-5)
+        assert not answer[name].numpy()[[0, 2, 3]].any()
+
+
+def test_batches_of_nothing(signatures):
+    """No image, and no image that can be decoded."""
+    assert signatures["serve"](images=_images((40, 40), 0))["features"].shape == (0, NUM_FEATURES)
+    assert signatures["serve_float"](crops=tf.zeros([0, 32, 32, 3]))["cluster"].shape == (0,)
+    assert signatures["serve_stages"](crops=tf.zeros([0, 32, 32, 3]))["P2"].shape[0] == 0
+    assert signatures["serve_encoded"](encoded=tf.constant([], tf.string))["features"].shape == (0, NUM_FEATURES)
+    assert signatures["serve_encoded"](encoded=tf.constant([b"x", b"y"]))["valid"].numpy().tolist() == [False] * 2
+
+
+def test_it_holds_every_variable_once_and_names_the_trainable_ones(network, exported, loaded):
+    """Fails if the file has the weights twice, as Keras writes them."""
+    stored = tf.train.list_variables(str(exported / "variables" / "variables"))
+    assert len(stored) == len(network.on_crops.variables) + 1  # and the graph of objects
+    assert len(loaded.trainable_variables) == len(network.on_crops.trainable_variables)
+    assert len(loaded.variables) == len(network.on_crops.variables)
+
+
+def test_training_moves_the_statistics_and_serving_does_not(loaded):
+    """Batch normalisation is by the batch in `train_float` alone; gradients reach every variable through both."""
+    crops = np.random.default_rng(0).normal(2.0, 1.0, [4, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
+    before = [variable.numpy() for variable in loaded.variables]
+    for function, moves in ((loaded.serve_float, False), (loaded.train_float, True)):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(function(crops)["cluster_score"]))
+        assert None not in tape.gradient(loss, loaded.trainable_variables)
+        moved = [np.any(variable.numpy() != old) for variable, old in zip(loaded.variables, before, strict=True)]
+        statistics = len(loaded.variables) - len(loaded.trainable_variables)
+        assert sum(moved) == (statistics if moves else 0)
+    for variable, old in zip(loaded.variables, before, strict=True):
+        variable.assign(old)
+
+
+def test_the_name_of_the_class_is_in_the_answer():
+    """Of an image that cannot be decoded it is empty."""
+    network = tiny_network().selected("classifier")
+    image = _images((40, 50), 1)[0]
+    answer = signatures_of(network)["serve_encoded"](tf.constant([b"no image", _encoded(image, "PNG")]))
+    best = int(answer["probabilities"][1].numpy().argmax())
+    assert [name.decode() for name in answer["class_name"].numpy()] == ["", CLASS_NAMES[best]]
+    assert answer["probabilities"].shape == (2, 3) and NUM_PROTOTYPES and "cluster" not in answer

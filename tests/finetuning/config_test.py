@@ -1,0 +1,72 @@
+"""The config of fine-tuning and its recipes."""
+
+import dataclasses
+import json
+
+import pytest
+
+from seer_tf import config as configs
+from seer_tf.config import Config
+from seer_tf.data.images.transform import Transform
+from seer_tf.errors import InputError
+from seer_tf.finetuning import config as finetune_config
+from seer_tf.finetuning.config import FinetuneConfig
+from seer_tf.finetuning.recipes import RECIPES, recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_valid_and_survives_its_file(name: str) -> None:
+    config = finetune_config.validate(recipe(name))
+    assert config.recipe == name
+    assert configs.from_json(json.loads(json.dumps(configs.to_json(config))), FinetuneConfig) == config
+    assert configs.override(FinetuneConfig(recipe=name), configs.to_text(config).splitlines()) == config
+
+
+def test_the_papers_numbers() -> None:
+    full, low = recipe("finetune_imagenet_384"), recipe("low_shot_imagenet_10")
+    schedule = full.schedule
+    assert (schedule.num_epochs, schedule.peak_learning_rate, schedule.step_factor) == (35, 0.0125, 0.1)
+    assert (full.data.global_batch_size, full.optimizer.weight_decay, full.crops.sizes_px) == (256, 1e-4, (384,))
+    assert (full.crops.interpolation, full.transform.resize_px) == ("bicubic", 384)
+    assert (low.data.fraction, low.classifier.keep_first_head_layer, low.schedule.num_epochs) == (0.1, True, 70)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("crops.num=2", "one crop of an image"),
+        ("run.reset=head", "run.reset is of pretraining"),
+        ("schedule.kind=step", "did you mean 'steps'"),
+        ("schedule.step_epochs=30,20", "in rising order"),
+        ("mixing.label_smoothing=1.5", "from 0 to 1"),
+        ("optimizer.layer_decay=-1", "from 0 to 1"),
+        ("schedule.peak_learning_rate=0", "above zero"),
+        ("data.global_batch_size=0", "above zero"),
+        ("transform.size_px=384", "transform.resize_px=256 is less than transform.size_px=384"),
+        ("transform.resize_px=-1", "transform.resize_px=-1 must be zero or more"),
+        ("transform.interpolation=cubic", "did you mean 'bicubic'"),
+        ("run.on_trouble=sotp", "did you mean 'stop'"),
+        ("crops.min_area_fractions=2", "at most 1"),
+        ("crops.sizes_px=0", "above zero"),
+        ("crops.sizes_px=32,16", "one value per group"),
+        ("data.fraction=3", "data.fraction=3.0 must be above 0 and at most 1"),
+        ("run.num_steps=-5", "zero or more"),
+        ("schedule.peak_learning_rate=nan", "a finite number"),
+    ],
+)
+def test_validate_refuses(assignment: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        finetune_config.validate(configs.override(recipe("finetune_imagenet_224"), [assignment]))
+
+
+def test_a_resize_of_nought_goes_with_any_crop() -> None:
+    assignments = ["transform.size_px=384", "transform.resize_px=0"]
+    config = finetune_config.validate(configs.override(recipe("finetune_imagenet_224"), assignments))
+    assert str(Transform(**dataclasses.asdict(config.transform))).startswith("shorter side to 439 px")
+
+
+def test_a_file_of_another_kind_of_run_is_refused() -> None:
+    with pytest.raises(InputError, match="of another kind of run, or not of this version"):
+        configs.from_json(configs.to_json(recipe("finetune_small")), Config)
+    with pytest.raises(InputError, match="did you mean 'low_shot_imagenet_1'"):
+        recipe("low_shot_imagenet")

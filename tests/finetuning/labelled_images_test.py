@@ -1,0 +1,72 @@
+"""Labelled images to fine-tune on: what is wrong with them is one sentence."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seer_tf.errors import InputError
+from seer_tf.evaluation.protocols.classification import among_first
+from seer_tf.finetuning.config import LabelledDataConfig
+from seer_tf.finetuning.labelled_images import labelled_images
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Three sets of images in folders, the last without one class, and a list of images of one class alone."""
+    place, random = tmp_path_factory.mktemp("labelled"), np.random.default_rng(0)
+    for name, classes in (("train", "abc"), ("test", "cba"), ("other", "ab")):
+        for label in classes:
+            (place / name / label).mkdir(parents=True)
+            for number in range(4):
+                pixels = random.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(place / name / label / f"{number}.png")
+    (place / "a.txt").write_text("a/0.png\na/3.png\n")
+    return place
+
+
+def config(place: pathlib.Path, **fields: Any) -> LabelledDataConfig:
+    data = LabelledDataConfig(train=f"folder:{place}/train", test=f"folder:{place}/test")
+    return dataclasses.replace(data, **fields)
+
+
+def test_the_part_has_its_labels(place: pathlib.Path) -> None:
+    data = labelled_images(config(place, fraction=0.5), seed=0)
+    assert data.class_names == ("a", "b", "c")
+    assert data.train.labels is not None and np.bincount(data.train.labels).tolist() == [2, 2, 2]
+    assert [data.class_names[label] for label in data.test_labels] == [name[0] for name in data.test.ids]
+    data.check_disjoint()
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"test": "folder:{place}/other"}, "only the training data has the classes c"),
+        ({"test": "folder:{place}/train/a"}, "the test data has no labels"),
+        ({"fraction": 2.0}, "larger than the data"),
+        ({"subset_list": "{place}/a.txt"}, "the training data has no image of b, c"),
+        ({"subset_list": "{place}/none.txt"}, "none.txt cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(place: pathlib.Path, fields: dict[str, Any], sentence: str) -> None:
+    filled = {name: value.format(place=place) if isinstance(value, str) else value for name, value in fields.items()}
+    with pytest.raises(InputError, match=sentence):
+        labelled_images(config(place, **filled), seed=0)
+
+
+def test_a_test_set_that_shares_files_is_counted(place: pathlib.Path) -> None:
+    data = labelled_images(config(place, test=f"folder:{place}/train", fraction=0.5), seed=0)
+    with pytest.raises(InputError, match="6 of the 12 test images are files of the training data too"):
+        data.check_disjoint()
+
+
+def test_who_is_among_the_first() -> None:
+    logits = np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]])
+    labels = np.array([2, 0])
+    assert among_first(logits, labels, 1).tolist() == [False, False]
+    assert among_first(logits, labels, 2).tolist() == [True, False]
+    with pytest.raises(InputError, match="first 5 of 3"):
+        among_first(logits, labels, 5)

@@ -1,0 +1,21 @@
+"""Learning rates over epochs."""
+
+import numpy as np
+
+from seer_tf.finetuning.config import EpochScheduleConfig
+from seer_tf.finetuning.schedules import epoch_schedule
+
+
+def test_the_rate_falls_at_the_first_step_of_an_epoch() -> None:
+    """The paper's: 0.0125 and from epoch 30 of 35 on 0.00125, for 256 images; here for 512."""
+    schedule = epoch_schedule(EpochScheduleConfig(), 70, 512)
+    rates = [float(schedule(step)) for step in range(70)]
+    np.testing.assert_allclose(rates, [0.025] * 60 + [0.0025] * 10, rtol=1e-6)
+
+
+def test_a_cosine_ends_at_the_final_rate() -> None:
+    config = EpochScheduleConfig(kind="cosine", peak_learning_rate=0.4, final_learning_rate=0.1)
+    schedule = epoch_schedule(config, 100, 256)
+    steps = np.arange(101)
+    expected = 0.1 + 0.3 * (1 + np.cos(np.pi * steps / 100)) / 2
+    np.testing.assert_allclose([float(schedule(step)) for step in steps], expected, rtol=1e-5)

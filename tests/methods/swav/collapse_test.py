@@ -1,0 +1,206 @@
+"""The guard: each trouble is provoked in real steps of a real network, and healthy runs do not trouble it."""
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf import config as configs
+from seer_tf.config import Config
+from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.selection import Selection
+from seer_tf.methods.swav import collapse
+from seer_tf.methods.swav import metrics as swav_metrics
+from seer_tf.methods.swav.state import TrainState
+from seer_tf.methods.swav.step import train_step
+from seer_tf.pretraining.gallery import Gallery
+from seer_tf.pretraining.recipes import recipe
+from seer_tf.training import health
+from seer_tf.training import metrics as run_metrics
+from seer_tf.training.health import HealthMonitor, Interval
+from seer_tf.training.loop import steps_function
+from seer_tf.training.step import watched
+from tests.places import DOCS
+
+Crops = tuple[tf.Tensor, ...]
+_REFERENCES = DOCS / "reference_runs"
+_REFERENCE_FILES = [file for file in sorted(_REFERENCES.glob("*/*.jsonl")) if "pytorch" not in file.parent.name]
+_CONFIG = configs.override(
+    recipe("debug_tiny"),
+    [
+        "data.global_batch_size=8",
+        "run.num_steps=200",
+        "run.reduce_precision=float16",  # so that there is a loss scale
+        "schedule.warmup_steps=1",
+        "schedule.final_learning_rate=1e-9",
+        "swav.freeze_prototypes_steps=0",
+    ],
+)
+
+
+class Lab:
+    """A network, its steps and its gallery, which every test finds as it was built."""
+
+    def __init__(self) -> None:
+        self.state = TrainState(_CONFIG)
+        self.gallery = Gallery(Selection(open_source("builtin"), range(40)), _CONFIG, self.state.model)
+        self._advance = steps_function(self.state, tf.distribute.get_strategy(), train_step)
+        self._initial = {name: variable.numpy() for name, variable in self.state.named_variables().items()}
+
+    def reset(self) -> None:
+        for name, variable in self.state.named_variables().items():
+            variable.assign(self._initial[name])
+
+    def troubles(self, batches: Iterator[Crops], lengths: list[int], config: Config = _CONFIG) -> dict[str, str]:
+        """Makes intervals of so many steps, and returns each trouble that was found, as a sentence by its condition."""
+        monitor, step, found = HealthMonitor(config, collapse.CHECKS), 0, {}
+        batch = next(batches)
+        for length in lengths:
+            started = time.monotonic()
+            metrics, batch = self._advance(batch, batches, tf.constant(length))
+            steps = {name: value.numpy() for name, value in metrics.items()}
+            numbers = swav_metrics.of_interval(steps, time.monotonic() - started, config)
+            numbers |= self.gallery.view().numbers()
+            first_bad = run_metrics.first_bad(steps, step, watched(self.state))
+            for trouble in monitor.check(Interval(step, step + length, numbers, first_bad)):
+                assert trouble.condition not in found  # said once
+                found[trouble.condition] = str(trouble)
+            step += length
+        return found
+
+
+@pytest.fixture(scope="module")
+def shared_lab() -> Lab:
+    return Lab()
+
+
+@pytest.fixture
+def lab(shared_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setattr(health, "_LEAST_PATIENCE_STEPS", 20)
+    monkeypatch.setattr(health, "_STARVING_SECONDS", 1.0)
+    shared_lab.reset()
+    return shared_lab
+
+
+def batches_of(make: Callable[[tf.Tensor], Crops]) -> Iterator[Crops]:
+    return iter(tf.data.Dataset.counter().map(make))
+
+
+@pytest.fixture(scope="module")
+def images() -> Callable[[], Iterator[Crops]]:
+    """Crops of a few images, the same images at every step and other pixels of them."""
+    sources = [tf.io.decode_jpeg(open_source("builtin").read(index)) for index in range(8)]
+    whole = tf.stack([tf.image.resize(image, [40, 40], antialias=True) for image in sources])
+
+    def crops(number: tf.Tensor) -> Crops:
+        place = tf.random.stateless_uniform([2], [number, 0], 0, 8, tf.int32)
+        large = tf.stack([whole[:, place[0] :, place[1] :][:, :32, :32], whole[:, :32, :32]], axis=1)
+        return tf.cast(large, tf.uint8), tf.cast(large[:, :, 8:24, 8:24], tf.uint8)
+
+    return lambda: batches_of(crops)
+
+
+def test_a_healthy_start_is_left_alone(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+    assert lab.troubles(images(), [1, 4, 5, 5]) == {}  # the first step has the rate that a warm-up begins with, 0
+
+
+def test_the_loss_at_ln_k_is_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+    head = lab.state.model.head
+    head.norms[0].gamma.assign(tf.zeros_like(head.norms[0].gamma))
+    head.norms[0].beta.assign(-tf.ones_like(head.norms[0].beta))  # a ReLU kills it, so that the head sees nothing
+    head.linears[-1].bias.assign(np.linalg.svd(head.prototypes)[2][-1])  # at a right angle to all prototypes
+    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
+    found = lab.troubles(images(), [10] * 4)
+    assert (
+        "it is 1.000 ln K, and has been between 1.000 and 1.000 since step 10; try --set swav.epsilon=0.025"
+        in found["the loss stays at ln K"]
+    )
+
+
+def test_one_prototype_that_eats_all_is_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+    last = lab.state.model.head.linears[-1]
+    last.kernel.assign(tf.zeros_like(last.kernel))
+    last.bias.assign(lab.state.model.head.prototypes[3])
+    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
+    found = lab.troubles(images(), [10] * 4)
+    assert "100% of the crops have the same nearest prototype" in found["one prototype eats all"]
+
+
+def test_features_of_rank_one_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+    for variable in lab.state.model.backbone.trainable_variables:
+        if "stage4" in variable.path and variable.path.endswith("gamma"):
+            variable.assign(tf.zeros_like(variable))
+    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
+    found = lab.troubles(images(), [10] * 4)
+    assert "RankMe is 1.00" in found["the features have collapsed to rank one"]
+
+
+def test_updates_that_explode_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+    for variable in lab.state.model.backbone.trainable_variables:
+        velocity = lab.state.optimizer.velocity(variable)
+        velocity.assign(tf.fill(velocity.shape, 10.0))
+    lab.state.optimizer.iterations.assign(2)
+    found = lab.troubles(images(), [5])
+    assert "a step moves the backbone by" in found["updates explode"]
+
+
+def test_updates_that_vanish_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)
+    found = lab.troubles(images(), [5, 5])
+    assert "lost in rounding; raise schedule.peak_learning_rate" in found["updates vanish"]
+
+
+def test_numbers_that_are_not_finite_and_overflow_are_told_apart(
+    lab: Lab, images: Callable[[], Iterator[Crops]]
+) -> None:
+    bias = lab.state.model.head.linears[-1].bias
+    bias.assign(tf.fill(bias.shape, np.inf))
+    float32 = dataclasses.replace(_CONFIG, run=dataclasses.replace(_CONFIG.run, reduce_precision="float32"))
+    found = lab.troubles(images(), [4], float32)
+    assert "at step 0 it was first met in the scores" in found["a number is not finite"]
+    assert lab.troubles(images(), [4]) == {}  # the loss scale is still falling
+    found = lab.troubles(images(), [10, 4])
+    assert (
+        "steps of the last 10 were left out; try --set run.precision=mixed_bfloat16"
+        in (found["float16 overflows again and again"])
+    )
+
+
+def test_slow_data_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+    crops = next(images())
+
+    def slow() -> Iterator[Crops]:
+        while True:
+            time.sleep(1.0)
+            yield crops
+
+    signature = tuple(tf.TensorSpec(group.shape, group.dtype) for group in crops)
+    found = lab.troubles(iter(tf.data.Dataset.from_generator(slow, output_signature=signature)), [1] * 4)
+    assert "s were spent waiting for images; make shards" in found["the data come too slowly"]
+
+
+def test_data_that_stand_still_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+    crops = next(images())
+    found = lab.troubles(batches_of(lambda _: crops), [3, 4])
+    assert "the crops of the last 4 steps all have the same mean" in found["the data stand still"]
+
+
+@pytest.mark.parametrize("file", _REFERENCE_FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_the_reference_runs_are_healthy(file: pathlib.Path) -> None:
+    derived, first_step = file.parent / "config.txt", 0
+    if derived.exists():  # by recipe auto
+        config = configs.override(Config(), derived.read_text().splitlines())
+    else:
+        config = recipe(file.parent.name)
+    monitor = HealthMonitor(config, collapse.CHECKS)
+    for line in file.read_text().splitlines():
+        numbers = json.loads(line)
+        step = numbers.pop("step")
+        assert monitor.check(Interval(first_step, step, numbers)) == []
+        first_step = step
+    assert first_step == config.run.num_steps

@@ -1,0 +1,75 @@
+"""The signs of collapse, on inputs for which they are known."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf.methods.swav import diagnostics
+from tests.replicas import two_replicas
+
+
+def one_hot(indices: list[int], num_prototypes: int) -> tf.Tensor:
+    return tf.constant(np.eye(num_prototypes, dtype=np.float32)[indices])
+
+
+def test_prototype_usage_counts_first_choices_over_images_and_crops() -> None:
+    assert diagnostics.prototype_usage(one_hot([2, 2, 2], 4)).numpy() == 0.25
+    assert diagnostics.prototype_usage(tf.stack([one_hot([0, 1], 4), one_hot([3, 1], 4)])).numpy() == 0.75
+
+
+@pytest.mark.multi_replica
+def test_prototype_usage_is_of_the_whole_batch() -> None:
+    strategy = two_replicas()
+    codes = strategy.experimental_distribute_values_from_function(
+        lambda context: one_hot([context.replica_id_in_sync_group, 2], 4)
+    )
+    usage = strategy.run(tf.function(diagnostics.prototype_usage), args=(codes,))
+    assert [value.numpy() for value in strategy.experimental_local_results(usage)] == [0.75, 0.75]
+
+
+def test_entropy_is_zero_for_one_choice_and_ln_k_for_none() -> None:
+    assert diagnostics.entropy(one_hot([1, 3], 5)).numpy() == 0
+    np.testing.assert_allclose(diagnostics.entropy(tf.fill([2, 3, 5], 0.2)), np.log(5), rtol=1e-6)
+    np.testing.assert_allclose(
+        diagnostics.entropy(tf.constant([[0.5, 0.5, 0, 0], [1.0, 0, 0, 0]])), np.log(2) / 2, rtol=1e-6
+    )
+
+
+def test_prediction_entropy_falls_with_the_temperature() -> None:
+    scores = np.random.default_rng(0).uniform(-1, 1, (6, 9))
+    odds = np.exp(scores / 0.1)
+    shares = odds / odds.sum(axis=1, keepdims=True)
+    expected = -np.mean(np.sum(shares * np.log(shares), axis=1))
+    np.testing.assert_allclose(diagnostics.prediction_entropy(tf.constant(scores), temperature=0.1), expected)
+    assert diagnostics.prediction_entropy(tf.constant(scores), temperature=0.2).numpy() > expected
+
+
+def test_view_agreement_is_a_share_of_pairs() -> None:
+    scores = tf.stack([one_hot([0, 1, 2], 4), one_hot([0, 1, 3], 4), one_hot([0, 2, 1], 4)])
+    # Image 0: all 3 pairs of crops agree; image 1: one of 3; image 2: none.
+    np.testing.assert_allclose(diagnostics.view_agreement(scores), (3 + 1 + 0) / 9, rtol=1e-6)
+
+
+def test_rank_me_is_the_number_of_dimensions_spanned() -> None:
+    random = np.random.default_rng(0)
+    orthogonal = np.linalg.qr(random.normal(size=(64, 6)))[0]
+    np.testing.assert_allclose(diagnostics.rank_me(tf.constant(orthogonal)), 6, rtol=1e-9)
+    np.testing.assert_allclose(diagnostics.rank_me(tf.constant(np.outer(random.normal(size=64), np.ones(6)))), 1)
+    assert diagnostics.rank_me(tf.zeros([9, 4])).numpy() == 1
+    weighted = diagnostics.rank_me(tf.constant(orthogonal * [1.0, 1.0, 1.0, 0.1, 0.1, 0.1]))
+    assert 3 < weighted.numpy() < 6
+
+
+def test_rank_me_equals_the_equation() -> None:
+    features = np.random.default_rng(1).normal(size=(40, 8))
+    singular_values = np.sqrt(np.linalg.eigvalsh(features.T @ features))
+    shares = singular_values / singular_values.sum()
+    np.testing.assert_allclose(diagnostics.rank_me(tf.constant(features)), np.exp(-np.sum(shares * np.log(shares))))
+
+
+def test_feature_std_is_zero_when_collapsed_and_one_over_sqrt_d_when_spread() -> None:
+    random = np.random.default_rng(0)
+    one_direction = np.outer(random.uniform(1, 2, 50), np.ones(16)).astype(np.float32)
+    np.testing.assert_allclose(diagnostics.feature_std(tf.constant(one_direction)), 0, atol=1e-6)
+    spread = random.normal(size=(5000, 16))
+    np.testing.assert_allclose(diagnostics.feature_std(tf.constant(spread)), 1 / 4, rtol=0.01)

@@ -1,0 +1,72 @@
+"""The queue: what it holds and in which order, when it is used, and that the number of replicas does not matter."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf.distributed import collectives
+from seer_tf.methods.swav.queue import Queue
+from tests.references import queue as oracle
+from tests.replicas import replicas
+
+A, Q, D, K = 2, 8, 3, 5
+
+
+def make_queue(start_step: int = 0) -> Queue:
+    return Queue(Q, num_assigning_crops=A, embedding_dim=D, start_step=start_step, dtype=tf.float64)
+
+
+def batches(number: int, size: int = 4) -> np.ndarray:
+    """Embeddings [number, A, size, D]."""
+    return np.random.default_rng(0).normal(size=(number, A, size, D))
+
+
+def push(queue: Queue, embeddings: tf.Tensor) -> None:
+    collectives.assign(queue.pushed(embeddings))
+
+
+def test_the_newest_come_in_and_the_oldest_go() -> None:
+    queue, references = make_queue(), [oracle.Queue(Q, D) for _ in range(A)]
+    for batch in batches(5):
+        push(queue, tf.constant(batch))
+        for crop, reference in enumerate(references):
+            reference.push(batch[crop])
+            np.testing.assert_array_equal(queue.embeddings[crop, : len(reference.rows)], reference.rows)
+    assert int(queue.num_pushed) == 20
+
+
+def test_it_is_used_only_when_full_and_after_its_start_step() -> None:
+    queue, early = make_queue(start_step=3), make_queue(start_step=0)
+    used, used_early = [], []
+    for step, batch in enumerate(batches(6)):
+        used.append(bool(queue.in_use(tf.constant(step))))
+        used_early.append(bool(early.in_use(tf.constant(step))))
+        push(queue, tf.constant(batch))
+        push(early, tf.constant(batch))
+    assert used == [False, False, False, True, True, True]
+    assert used_early == [False, False, True, True, True, True]
+
+
+@pytest.mark.multi_replica
+@pytest.mark.parametrize("num_replicas", [2, 4])
+def test_replicas_share_one_queue_in_the_order_of_the_global_batch(num_replicas: int) -> None:
+    strategy, alone = replicas(num_replicas), make_queue()
+    with strategy.scope():
+        shared = make_queue()
+    prototypes = tf.constant(np.random.default_rng(1).normal(size=(K, D)))
+
+    @tf.function
+    def step(embeddings: tf.Tensor) -> tf.Tensor:
+        push(shared, embeddings)
+        return shared.scores(prototypes)
+
+    for batch in batches(3):
+        push(alone, tf.constant(batch))
+        parts = np.split(batch, num_replicas, axis=1)
+        own = strategy.experimental_distribute_values_from_function(
+            lambda context, parts=parts: tf.constant(parts[context.replica_id_in_sync_group])
+        )
+        scores = strategy.experimental_local_results(strategy.run(step, args=(own,)))
+        for copy in strategy.experimental_local_results(shared.embeddings):
+            np.testing.assert_array_equal(copy, alone.embeddings)
+        np.testing.assert_allclose(np.concatenate(scores, axis=1), alone.scores(prototypes), rtol=1e-12)

@@ -1,0 +1,149 @@
+"""Sinkhorn: released numbers, equations, extremes, and that the number of replicas does not matter."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf.errors import InputError
+from seer_tf.methods.swav.sinkhorn import sinkhorn
+from tests import places
+from tests.references.sinkhorn import sinkhorn as sinkhorn_oracle
+
+GOLDEN = np.load(places.GOLDEN / "sinkhorn.npz")
+
+
+def cosines(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.6, 0.6, shape)
+
+
+@pytest.mark.parametrize("case", range(5))
+@pytest.mark.parametrize(("dtype", "name"), [(np.float32, "assignments"), (np.float64, "assignments_float64")])
+def test_equals_the_released_code(case: int, dtype: type, name: str) -> None:
+    scores, expected = GOLDEN[f"case{case}_scores"], GOLDEN[f"case{case}_{name}"]
+    epsilon, num_iterations = float(GOLDEN[f"case{case}_epsilon"]), int(GOLDEN[f"case{case}_iterations"])
+    codes = sinkhorn(tf.constant(scores, dtype), epsilon=epsilon, num_iterations=num_iterations)
+    assert codes.dtype == dtype
+    # Both references are stored in float32; one computed in float32 has rounding of its own.
+    np.testing.assert_allclose(codes, expected, rtol=2e-5 if dtype == np.float32 else 1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_iterations", [1, 2, 3, 10])
+def test_equals_the_equations_for_each_problem(num_iterations: int) -> None:
+    scores = cosines(2, 3, 12, 20)
+    codes = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=num_iterations).numpy()
+    for problem in np.ndindex(2, 3):
+        expected = sinkhorn_oracle(scores[problem], epsilon=0.05, num_iterations=num_iterations)
+        np.testing.assert_allclose(codes[problem], expected, rtol=1e-11)
+
+
+def test_codes_sum_to_one_and_use_all_prototypes_alike() -> None:
+    codes = sinkhorn(tf.constant(cosines(30, 7)), epsilon=0.05, num_iterations=400)
+    np.testing.assert_allclose(tf.reduce_sum(codes, axis=1), np.ones(30), rtol=1e-12)
+    np.testing.assert_allclose(tf.reduce_sum(codes, axis=0), np.full(7, 30 / 7), rtol=1e-9)
+
+
+def test_gpus_make_the_same_codes_without_matrix_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may be rounded to TF32 there. The codes themselves are made on this machine's processor."""
+    scores = tf.constant(cosines(2, 12, 20))
+    expected = sinkhorn(scores, epsilon=0.05, num_iterations=3)
+    monkeypatch.setattr(tf, "matmul", None)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"a {kind}"])
+    np.testing.assert_allclose(sinkhorn(scores, epsilon=0.05, num_iterations=3), expected, rtol=1e-12)
+
+
+def test_permutes_with_its_images_and_prototypes() -> None:
+    scores, random = cosines(10, 6), np.random.default_rng(1)
+    images, prototypes = random.permutation(10), random.permutation(6)
+    codes = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3).numpy()
+    permuted = sinkhorn(tf.constant(scores[images][:, prototypes]), epsilon=0.05, num_iterations=3)
+    np.testing.assert_allclose(permuted, codes[images][:, prototypes], rtol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float32, tf.float64])
+@pytest.mark.parametrize("magnitude", [0.0, 1.0, 1e2, 1e4])
+@pytest.mark.parametrize(("num_images", "num_prototypes"), [(1, 1), (1, 5), (6, 1), (6, 9)])
+def test_is_finite_for_all_finite_scores(
+    dtype: tf.DType, magnitude: float, num_images: int, num_prototypes: int
+) -> None:
+    random = np.random.default_rng(0)
+    scores = magnitude * np.sign(random.normal(size=(num_images, num_prototypes)))
+    codes = sinkhorn(tf.constant(scores, dtype), epsilon=0.03, num_iterations=10)
+    assert codes.dtype == (tf.float64 if dtype == tf.float64 else tf.float32)
+    assert np.all(np.isfinite(codes))
+    np.testing.assert_allclose(tf.reduce_sum(codes, axis=1), np.ones(num_images), rtol=1e-5)
+
+
+def test_features_that_are_all_alike_get_uniform_codes() -> None:
+    scores = np.tile(cosines(1, 8), (5, 1))
+    np.testing.assert_allclose(sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3), np.full((5, 8), 1 / 8))
+
+
+def test_a_prototype_out_of_reach_leaves_the_others_their_codes() -> None:
+    scores = cosines(12, 5).astype(np.float32)
+    scores[:, 2] = -1e4
+    codes = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3).numpy()
+    expected = sinkhorn_oracle(np.delete(scores, 2, axis=1), epsilon=0.05, num_iterations=3)
+    np.testing.assert_allclose(np.delete(codes, 2, axis=1), expected, rtol=1e-4)
+
+
+def test_images_that_do_not_count_change_nothing() -> None:
+    scores = cosines(2, 9, 6)
+    counted = np.array([True, False, True, True, True, False, True, False, True])
+    scores[:, ~counted] += 40  # were they to count, they would be the largest
+    codes = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3, counted=tf.constant(counted)).numpy()
+    np.testing.assert_allclose(
+        codes[:, counted], sinkhorn(tf.constant(scores[:, counted]), epsilon=0.05, num_iterations=3), rtol=1e-12
+    )
+    assert not np.any(codes[:, ~counted])
+
+
+def test_no_gradient_flows() -> None:
+    scores = tf.Variable(cosines(4, 3))
+    with tf.GradientTape() as tape:
+        codes = sinkhorn(scores, epsilon=0.05, num_iterations=3)
+    assert tape.gradient(codes, scores) is None
+
+
+@pytest.mark.parametrize(("epsilon", "num_iterations"), [(0.0, 3), (-0.05, 3), (0.05, 0)])
+def test_refuses_what_is_no_sinkhorn(epsilon: float, num_iterations: int) -> None:
+    with pytest.raises(InputError, match="Sinkhorn needs"):
+        sinkhorn(tf.constant(cosines(4, 3)), epsilon=epsilon, num_iterations=num_iterations)
+
+
+def replicated_codes(scores: np.ndarray, num_replicas: int) -> tuple[np.ndarray, int]:
+    """Returns the codes of scores [A, B, K] shared out over replicas, and the number of reductions in the graph."""
+    # With the default cross-device operations, strategies of different sizes in one process raise or hang.
+    strategy = tf.distribute.MirroredStrategy(
+        [f"CPU:{replica}" for replica in range(num_replicas)],
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
+    shares = np.split(scores, num_replicas, axis=1)
+    shared = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(shares[context.replica_id_in_sync_group])
+    )
+
+    @tf.function
+    def step(scores: tf.Tensor) -> tf.Tensor:
+        return strategy.run(sinkhorn, args=(scores,), kwargs={"epsilon": 0.05, "num_iterations": 3})
+
+    reductions = [op for op in step.get_concrete_function(shared).graph.get_operations() if op.type == "AddN"]
+    return np.concatenate(strategy.experimental_local_results(step(shared)), axis=1), len(reductions)
+
+
+@pytest.mark.multi_replica
+@pytest.mark.parametrize("num_replicas", [2, 4])
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 2e-5)])
+def test_replicas_get_the_codes_of_the_whole_batch(num_replicas: int, dtype: type, rtol: float) -> None:
+    scores: np.ndarray = cosines(2, 16, 11).astype(dtype)
+    scores[:, :4] += 0.3  # the largest score is on one replica only
+    expected = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3)
+    codes, num_reductions = replicated_codes(scores, num_replicas)
+    np.testing.assert_allclose(codes, expected, rtol=rtol)
+    assert num_reductions == 1 + 3, "the largest score, and one SUM per iteration for both problems together"
+
+
+@pytest.mark.multi_replica
+def test_replicas_may_differ_by_any_finite_score() -> None:
+    scores = np.concatenate([np.full((1, 4, 5), 1e4), np.full((1, 4, 5), -1e4)], axis=1).astype(np.float32)
+    codes, _ = replicated_codes(scores, 2)
+    np.testing.assert_allclose(codes, np.full((1, 8, 5), 1 / 5), rtol=1e-6)

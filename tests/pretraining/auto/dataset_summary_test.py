@@ -1,0 +1,53 @@
+"""A look at a few images before a run."""
+
+import io
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seer_tf.data.sources.registry import open_source
+from seer_tf.errors import InputError
+from seer_tf.pretraining.auto.dataset_summary import summarize
+
+
+def _folder(directory: pathlib.Path, images: list[np.ndarray]) -> str:
+    for number, image in enumerate(images):
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        (directory / f"{number:03d}.png").write_bytes(buffer.getvalue())
+    return f"folder:{directory}"
+
+
+def _noise(seed: int, height: int = 24, width: int = 40) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, [4, 4, 3], np.uint8)
+    return np.array(Image.fromarray(coarse).resize((width, height)))
+
+
+def test_the_median_of_the_shorter_sides(tmp_path):
+    images = [_noise(seed, height=height) for seed, height in enumerate((16, 24, 32))]
+    found = summarize(open_source(_folder(tmp_path, images)))
+    assert (found.num_images, found.shorter_side_px) == (3, 24)
+
+
+def test_the_built_in_set_passes():
+    assert summarize(open_source("builtin")).shorter_side_px >= 32
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ([np.zeros([32, 32, 3], np.uint8)] * 5, "is of a single colour"),
+        ([np.full([32, 32, 3], 50 * number, np.uint8) for number in range(5)], "is of a single colour"),
+        ([_noise(0)] * 5, "one picture many times"),
+    ],
+    ids=["black", "one colour each", "one picture"],
+)
+def test_images_that_teach_nothing_are_refused(tmp_path, images, said):
+    with pytest.raises(InputError, match=said):
+        summarize(open_source(_folder(tmp_path, images)))
+
+
+def test_one_picture_among_others_is_no_reason(tmp_path):
+    summarize(open_source(_folder(tmp_path, [_noise(0)] * 9 + [_noise(1)])))

@@ -1,0 +1,61 @@
+"""What two crops of an image have in common before training."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf.config import Config, override
+from seer_tf.data.sources.registry import open_source
+from seer_tf.errors import InputError
+from seer_tf.pretraining.auto.view_correlation import view_correlation
+from seer_tf.pretraining.recipes import recipe
+
+_AS_THEY_ARE = [
+    *(f"crops.{name}=0" for name in ("brightness", "contrast", "saturation", "hue", "grayscale_probability")),
+    "crops.flip_probability=0",
+]
+
+
+def _config(*assignments: str) -> Config:
+    return override(recipe("demo"), assignments)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """Images of independent pixels, so that only crops of the same pixels are alike."""
+    folder, random = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
+    for number in range(96):
+        pixels = random.integers(0, 256, [32, 32, 3], np.uint8)
+        tf.io.write_file(str(folder / f"{number}.png"), tf.io.encode_png(pixels))
+    return open_source(f"folder:{folder}")
+
+
+def test_small_parts_of_noise_have_nothing_in_common_and_whole_images_much(noise):
+    parts = view_correlation(
+        _config(*_AS_THEY_ARE, "crops.min_area_fractions=0.03,0.03", "crops.max_area_fractions=0.05,0.05"), noise
+    )
+    whole = view_correlation(
+        _config(*_AS_THEY_ARE, "crops.min_area_fractions=1,1", "crops.max_area_fractions=1,1"), noise
+    )
+    assert abs(parts) < 0.06
+    assert whole > 0.9
+
+
+def test_less_distortion_leaves_more_in_common():
+    source = open_source("builtin")
+    half, none = (view_correlation(_config(*assignments), source) for assignments in ([], _AS_THEY_ARE[:-1]))
+    assert 0.03 < half < none < 0.3
+
+
+def test_it_is_the_same_every_time_and_says_nothing_of_the_small_crops(noise):
+    config = _config(*_AS_THEY_ARE)
+    again = override(config, ["crops.num=2,1", "crops.sizes_px=32,24", "run.precision=mixed_bfloat16"])
+    assert view_correlation(config, noise) == pytest.approx(view_correlation(again, noise), abs=1e-6)
+
+
+def test_too_many_broken_images_get_one_sentence(tmp_path):
+    for number in range(8):
+        encoded = tf.io.encode_jpeg(np.full([32, 32, 3], 30 * number, np.uint8)).numpy()
+        (tmp_path / f"{number}.jpg").write_bytes(encoded if number % 2 else encoded[: len(encoded) // 2])
+    with pytest.raises(InputError, match="of 8 images cannot be used, more than data.max_bad_fraction=0.01 allows"):
+        view_correlation(_config(), open_source(f"folder:{tmp_path}"))

@@ -1,0 +1,109 @@
+"""The directory of a run belongs to one config."""
+
+import errno
+import fcntl
+import json
+import os
+import pathlib
+
+import pytest
+
+from seer_tf import config as configs
+from seer_tf.errors import InputError
+from seer_tf.pretraining.recipes import recipe
+from seer_tf.training.run_directory import RunDirectory
+
+
+def test_the_config_comes_back(tmp_path: pathlib.Path) -> None:
+    directory = RunDirectory(tmp_path / "new" / "run")
+    directory.claim(recipe("debug_tiny"))
+    assert directory.read_config() == recipe("debug_tiny")
+    assert [file.name for file in directory.path.iterdir()] == ["config.json"]
+
+
+def test_what_changes_no_number_may_change_and_nothing_else(tmp_path: pathlib.Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.claim(recipe("debug_tiny"))
+    for setting in ("run.log_every_steps=1", "data.max_bad_fraction=0.5", "data.augment_on=accelerator"):
+        directory.claim(configs.override(recipe("debug_tiny"), [setting]))
+    with pytest.raises(InputError, match=f"run.seed: 0, 1.*--init_from={tmp_path} to go on"):
+        directory.claim(configs.override(recipe("debug_tiny"), ["run.seed=1"]))
+    assert directory.read_config() == recipe("debug_tiny")
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"config": {}}', "[]", '{"config": 1, "versions": {"seer_tf": "0"}}'])
+def test_a_damaged_config_is_one_sentence(tmp_path: pathlib.Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError, match="damaged|not of this version"):
+        RunDirectory(tmp_path).read_config()
+
+
+def test_a_run_of_a_newer_version_is_refused(tmp_path: pathlib.Path) -> None:
+    RunDirectory(tmp_path).claim(recipe("debug_tiny"))
+    file = tmp_path / "config.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"versions": {"seer_tf": "9.10.0"}}))
+    with pytest.raises(InputError, match="was made by seer_tf 9.10.0, which is newer than this"):
+        RunDirectory(tmp_path).claim(recipe("debug_tiny"))
+    file.write_text(json.dumps(content | {"versions": {"seer_tf": "0.0.9"}}))
+    assert RunDirectory(tmp_path).read_config() == recipe("debug_tiny")
+
+
+def test_one_process_at_a_time_writes_to_it(tmp_path: pathlib.Path) -> None:
+    with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
+        with pytest.raises(InputError, match="another process is writing"):
+            with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
+                pytest.fail("two at once")
+    with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
+        pass
+
+
+def test_a_new_directory_is_free_again_where_bad_input_ends_the_run_before_it_begins(tmp_path: pathlib.Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    for make_something in (lambda: None, directory.checkpoints.mkdir):
+        with pytest.raises(InputError, match="no such weights"):
+            with directory.claimed(recipe("debug_tiny")):
+                make_something()
+                raise InputError("no such weights")
+        assert (directory.path / "config.json").exists() == directory.checkpoints.exists()
+    with pytest.raises(InputError, match="no such weights"):
+        with directory.claimed(recipe("debug_tiny")):
+            raise InputError("no such weights")
+    assert directory.read_config() == recipe("debug_tiny")
+
+
+def test_where_there_are_no_locks_a_warning_says_so(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
+        assert "cannot be locked (Function not implemented)" in caplog.text
+
+
+def test_a_new_directory_is_free_again_after_ctrl_c(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(KeyboardInterrupt), RunDirectory(tmp_path / "run").claimed(recipe("debug_tiny")):
+        raise KeyboardInterrupt
+    RunDirectory(tmp_path / "run").claim(configs.override(recipe("debug_tiny"), ["run.seed=1"]))
+
+
+def test_a_url_is_refused() -> None:
+    with pytest.raises(InputError, match="gs://bucket/run is a URL; give a directory"):
+        RunDirectory("gs://bucket/run")
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="/file/run cannot be written .Not a directory"):
+        RunDirectory(tmp_path / "file" / "run").claim(recipe("debug_tiny"))
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match="not empty"):
+        RunDirectory(tmp_path).claim(recipe("debug_tiny"))
+    with pytest.raises(InputError, match="not the directory of a run"):
+        RunDirectory(tmp_path).read_config()
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]

@@ -1,0 +1,65 @@
+"""Several steps in one call: traced once, and compiled where that is asked for."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf.data.sources.registry import open_source
+from seer_tf.errors import InputError
+from seer_tf.methods.swav.state import TrainState
+from seer_tf.methods.swav.step import train_step
+from seer_tf.pretraining.task import check_fit
+from seer_tf.training.loop import steps_function
+from tests.small_networks import random_crops, small_config, small_model
+
+NUM_IMAGES = 8
+
+
+def batches_of(config: Any) -> tf.data.Dataset:
+    batches = [random_crops(config, NUM_IMAGES, seed) for seed in range(4)]
+    return tf.data.Dataset.from_tensor_slices(tuple(map(np.stack, zip(*batches, strict=True)))).repeat()
+
+
+def test_any_number_of_steps_is_traced_once() -> None:
+    config = small_config()
+    state = TrainState(config, model=small_model(config))
+    advance, batches = steps_function(state, tf.distribute.get_strategy(), train_step), iter(batches_of(config))
+    batch = next(batches)
+    for count in (0, 3, 1, 5):
+        metrics, batch = advance(batch, batches, tf.constant(count))
+        assert metrics["loss"].shape == (count,)
+    assert advance.experimental_get_tracing_count() == 1
+    assert int(state.step) == int(state.optimizer.iterations) == 9
+
+
+@pytest.mark.slow
+def test_compiled_steps_do_the_same() -> None:
+    found = []
+    for setting in ("run.xla=false", "run.xla=true"):
+        config = small_config(setting)
+        state = TrainState(config, model=small_model(config, batch_norm=True))
+        advance, batches = steps_function(state, tf.distribute.get_strategy(), train_step), iter(batches_of(config))
+        metrics, _ = advance(next(batches), batches, tf.constant(3))
+        found.append([metrics["loss"].numpy(), state.model.head.prototypes.numpy()])
+        graph = advance.get_concrete_function(next(batches), batches, tf.constant(3)).graph.as_graph_def()
+        compiled = [each.signature.name for each in graph.library.function if each.attr["_XlaMustCompile"].b]
+        assert any("train_step" in name for name in compiled) == config.run.xla  # Sinkhorn alone always is
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("run.xla=true", "--xla compiles the step of one device, but there are 2 replicas, and TensorFlow has no sums"),
+        ("run.accumulation_steps=8", "run.accumulation_steps=8 does not divide the 4 images of each of 2 replicas"),
+    ],
+)
+def test_what_several_replicas_cannot_do_is_refused(setting: str, sentence: str) -> None:
+    config = small_config(f"data.global_batch_size={NUM_IMAGES}", setting)
+    source = open_source("builtin")
+    check_fit(config, source, 1)
+    with pytest.raises(InputError, match=sentence):
+        check_fit(config, source, 2)
