@@ -9,7 +9,7 @@ from seer_tf.methods.swav.state import TrainState
 from seer_tf.methods.swav.step import train_step
 from seer_tf.optimizers.lars import LARS
 from seer_tf.training.moving_statistics import MovingStatistics
-from seer_tf.training.step import reduced
+from seer_tf.training.step import reduce_contributions
 from tests.small_networks import one_stage_model, random_crops, shared_out, small_config, small_model
 
 NUM_IMAGES, NUM_STEPS = 8, 5
@@ -96,7 +96,7 @@ def results(
 def _first(state: TrainState, crops: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
     statistics = MovingStatistics(state.model)
     own = (at_once if state.config.run.accumulation_steps == 1 else in_micro_batches)(state, crops, statistics)
-    loss, gradients, _ = reduced(state, own, statistics)
+    loss, gradients, _ = reduce_contributions(state, own, statistics)
     statistics.put_back()
     paths = [variable.path for variable in state.model.trainable_variables]
     return own.codes, loss, dict(zip(paths, gradients, strict=True))

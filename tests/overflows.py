@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.methods.swav.step import train_step
-from seer_tf.training.step import watched
+from seer_tf.training.step import checked_tensors
 from tests.small_networks import random_crops, shared_out, small_config, small_model
 
 #: What happens to the images of the last replica, or to the loss scale, in each of the steps.
@@ -43,7 +43,7 @@ def step_through(strategy: tf.distribute.Strategy) -> list[dict[str, Any]]:
         first_bad = int(strategy.experimental_local_results(metrics["first_bad"])[0])
         reports.append(
             {
-                "bad": watched(state)[first_bad] if first_bad >= 0 else "",
+                "bad": checked_tensors(state)[first_bad] if first_bad >= 0 else "",
                 "changed": [name for name in after if after[name] != before[name]],
                 "loss_scale": float(state.loss_scale.value.numpy()),
                 "skipped": [int(state.skipped.total.numpy()), int(state.skipped.in_a_row.numpy())],

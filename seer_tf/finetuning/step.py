@@ -9,7 +9,7 @@ from seer_tf.distributed import collectives
 from seer_tf.finetuning.state import ClassifierState
 from seer_tf.training.metrics import MEAN_PIXEL
 from seer_tf.training.moving_statistics import MovingStatistics
-from seer_tf.training.step import Contribution, reduced
+from seer_tf.training.step import Contribution, finish_step, reduce_contributions
 
 ACCURACY = "accuracy/of_training_batches"
 
@@ -28,21 +28,14 @@ def classifier_step(state: ClassifierState, batch: tuple[tf.Tensor, tf.Tensor]) 
     images, labels = batch
     statistics, optimizer, learning_rate = MovingStatistics(state.model), state.optimizer, state.optimizer.learning_rate
     own = _contribution(state, *_images_and_targets(state, images, labels), statistics)
-    loss, gradients, first_bad = reduced(state, own, statistics)
-    finite = first_bad < 0
+    loss, gradients, first_bad = reduce_contributions(state, own, statistics)
     right = tf.reduce_mean(tf.cast(tf.argmax(own.scores, axis=-1) == labels, tf.float32))
     accuracy, mean_pixel = collectives.all_reduce_together(
         [value / collectives.num_replicas() for value in (right, tf.reduce_mean(tf.cast(images, tf.float32)))]
     )
-    optimizer.apply_reduced(gradients, finite=finite)
-    statistics.settle(finite, frozen={})
-    collectives.assign([*state.loss_scale.updates(finite), *state.skipped.updates(finite)])
+    optimizer.apply_reduced(gradients, finite=first_bad < 0)
     return {
-        "loss": loss,
-        "first_bad": first_bad,
-        "skipped_in_a_row": tf.identity(state.skipped.in_a_row),
-        "loss_scale": tf.identity(state.loss_scale.value),
-        "learning_rate": learning_rate,
+        **finish_step(state, statistics, loss=loss, first_bad=first_bad, learning_rate=learning_rate),
         ACCURACY: accuracy,
         MEAN_PIXEL: mean_pixel,
         "gradients/norm": tf.linalg.global_norm(gradients),

@@ -20,7 +20,7 @@ from seer_tf.training.checkpoints import Quality
 from seer_tf.training.health import HealthMonitor, Interval, Problem
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import RunState
-from seer_tf.training.step import watched
+from seer_tf.training.step import checked_tensors
 from seer_tf.training.tensorboard import Summaries
 
 
@@ -122,7 +122,7 @@ class Logger(abc.ABC):
         numbers["speed/share_of_time_logging"] = self._seconds_logging / (now - self._since + self._seconds_logging)
         self._summaries.numbers(step, numbers)
         self._write_json(step, numbers)
-        first_bad = run_metrics.first_bad(steps, self._interval_start, watched(self._state))
+        first_bad = run_metrics.first_bad(steps, self._interval_start, checked_tensors(self._state))
         self.problems = self._monitor.check(Interval(self._interval_start, step, numbers, first_bad))
         for problem in self.problems:
             logging.warning("step %d: %s", step, problem)

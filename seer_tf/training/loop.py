@@ -18,7 +18,7 @@ from seer_tf.training.preemption import Agreement, StopSignals, exhausted_memory
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.skipped_steps import check_skipped
 from seer_tf.training.state import RunState
-from seer_tf.training.step import watched
+from seer_tf.training.step import checked_tensors
 
 State = TypeVar("State", bound=RunState)
 
@@ -153,7 +153,11 @@ def _train(
             with exhausted_memory_named():
                 metrics, batch = advance(batch, batches, tf.constant(count))
             check_skipped(
-                metrics["skipped_in_a_row"].numpy(), metrics["first_bad"].numpy(), step, watched(state), task.remedy
+                metrics["skipped_in_a_row"].numpy(),
+                metrics["first_bad"].numpy(),
+                step,
+                checked_tensors(state),
+                task.remedy,
             )
             step += count
             with agreement.failure_held():

@@ -1,6 +1,7 @@
-"""What the steps of all tasks share: one reduction of gradients, and the check that all numbers are finite."""
+"""What the steps of all tasks share: reduction over replicas, the check for finite numbers, the end of a step."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -11,12 +12,12 @@ from seer_tf.training.state import RunState
 
 @dataclasses.dataclass(frozen=True)
 class Contribution:
-    """What one replica contributes to a step of any kind.
+    """What one replica contributes to a step.
 
     Attributes:
-        loss: scalar, its share of the mean over all images; to be summed over the replicas.
-        scaled: for each trained variable the gradient of loss times loss scale; to be summed likewise.
-        scores: what the network says of the images, of any shape.
+        loss: Scalar, this replica's share of the mean over all images. The sum over replicas is the loss.
+        scaled: Gradient of loss times loss scale for each trained variable. The sum over replicas is the gradient.
+        scores: Output of the network for the images, of any shape.
     """
 
     loss: tf.Tensor
@@ -24,21 +25,23 @@ class Contribution:
     scores: tf.Tensor
 
 
-def reduced(
+def reduce_contributions(
     state: RunState, own: Contribution, statistics: MovingStatistics
 ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
-    """Returns loss and gradients of all replicas together, and what of this step is not finite on any of them.
+    """Sums loss and gradients over all replicas, and finds the first tensor that is not finite on any of them.
 
-    All replicas must decide alike, so the decision falls after the reduction. A replica's own scores and statistics are
-    looked at too: what is infinite in the middle of the network may be lost in a ReLU before it reaches the loss.
+    All replicas must decide alike whether to skip the step, so the decision follows the reduction. The scores and
+    moving statistics of each replica are checked too: an infinity inside the network can vanish in a ReLU before it
+    reaches the loss.
 
     Args:
-        state: of the run.
-        own: of this replica.
-        statistics: with what this replica's forward passes have made of them.
+        state: State of the run.
+        own: Contribution of this replica.
+        statistics: Moving statistics, with the values that the forward passes of this replica gave them.
 
     Returns:
-        The mean loss; its gradient by each trained variable; and `first_bad` as `train_step` returns it.
+        The mean loss, a scalar; its gradient for each trained variable; and `first_bad`, an int32 scalar: the index in
+        `checked_tensors(state)` of the first tensor that is not finite, -1 if all are finite.
     """
     own_bad = _not_finite([*statistics.means(), own.scores])
     loss, num_bad = collectives.all_reduce_together([own.loss, tf.cast(own_bad, own.loss.dtype)])
@@ -49,8 +52,45 @@ def reduced(
     return loss, gradients, tf.where(tf.reduce_any(bad), tf.argmax(bad, output_type=tf.int32), -1)
 
 
-def watched(state: RunState) -> list[str]:
-    """Returns the names of the tensors whose finiteness a step checks, in the order that `first_bad` counts."""
+def finish_step(
+    state: RunState,
+    statistics: MovingStatistics,
+    updates: Sequence[tuple[tf.Variable, tf.Tensor]] = (),
+    *,
+    loss: tf.Tensor,
+    first_bad: tf.Tensor,
+    learning_rate: tf.Tensor,
+    frozen: Mapping[str, tf.Tensor] | None = None,
+) -> dict[str, tf.Tensor]:
+    """Updates everything but the weights, and returns the numbers that every step reports.
+
+    Args:
+        state: State of the run. Its loss scale and its counters change; in a skipped step nothing else does.
+        statistics: Moving statistics of the model.
+        updates: Further variables with their new values.
+        loss: Mean loss, a scalar.
+        first_bad: As `reduce_contributions` returns it.
+        learning_rate: Learning rate of the update, a scalar.
+        frozen: Bool scalar for each path of a variable that may be frozen.
+
+    Returns:
+        Scalars by name.
+    """
+    finite = first_bad < 0
+    statistics.settle(finite, frozen or {})
+    settled = [(variable, tf.where(finite, new, variable)) for variable, new in updates]
+    collectives.assign([*settled, *state.loss_scale.updates(finite), *state.skipped.updates(finite)])
+    return {
+        "loss": loss,
+        "first_bad": first_bad,
+        "skipped_in_a_row": tf.identity(state.skipped.in_a_row),
+        "loss_scale": tf.identity(state.loss_scale.value),
+        "learning_rate": learning_rate,
+    }
+
+
+def checked_tensors(state: RunState) -> list[str]:
+    """Returns the names of the tensors that a step checks for finite numbers, in the order in which it checks them."""
     return [
         *(variable.path for variable in state.model.non_trainable_variables),
         "the scores",
@@ -60,5 +100,5 @@ def watched(state: RunState) -> list[str]:
 
 
 def _not_finite(tensors: list[tf.Tensor]) -> tf.Tensor:
-    """Returns bool [len(tensors)]: whose sum of squares is not finite. LARS needs that sum too, so it costs nothing."""
+    """Returns bool [len(tensors)], true where the sum of squares is not finite; LARS needs these sums anyway."""
     return ~tf.math.is_finite(tf.stack([tf.nn.l2_loss(tensor) for tensor in tensors]))

@@ -6,13 +6,12 @@ K prototypes, B images of this replica.
 import tensorflow as tf
 
 from seer_tf.data.pipelines.pretraining import Batch, distorted
-from seer_tf.distributed import collectives
 from seer_tf.methods.swav import metrics
 from seer_tf.methods.swav.gradients import at_once, in_micro_batches
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.models.heads.swav_head import unit_norm
 from seer_tf.training.moving_statistics import MovingStatistics
-from seer_tf.training.step import reduced
+from seer_tf.training.step import finish_step, reduce_contributions
 
 
 @tf.autograph.experimental.do_not_convert  # nothing here branches on a tensor, and converting doubles the tracing
@@ -25,7 +24,7 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
 
     Returns:
         Scalars by name, equal on every replica: those of `measurements`, and others. `first_bad` is the index in
-        `watched(state)` of the first tensor that is not finite, -1 where all are.
+        `checked_tensors(state)` of the first tensor that is not finite, -1 where all are.
     """
     config, optimizer = state.config, state.optimizer
     crops = distorted(batch, config.crops)
@@ -35,8 +34,7 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
 
     # Forward, codes, swapped prediction, gradients.
     own = (at_once if config.run.accumulation_steps == 1 else in_micro_batches)(state, crops, statistics)
-    loss, gradients, first_bad = reduced(state, own, statistics)
-    finite = first_bad < 0
+    loss, gradients, first_bad = reduce_contributions(state, own, statistics)
     frozen = frozen_variables(state)
     learning_rate = optimizer.learning_rate
     measured = metrics.of_step(config, own, crops)
@@ -44,26 +42,18 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
     if state.queue is not None:
         updates += state.queue.pushed(own.embeddings)
 
-    # What is frozen stays; LARS; prototypes of unit norm; then queue, loss scale and counters.
+    # LARS, except for frozen variables; unit norm of the prototypes; then queue, loss scale and counters.
     applied = optimizer.apply_reduced(
         gradients,
         weights,
-        finite=finite,
+        finite=first_bad < 0,
         frozen={path: now for path, now in frozen.items() if path in trained},
         constraints={prototypes.path: unit_norm},
     )
-    statistics.settle(finite, frozen)
-    updates = [(variable, tf.where(finite, new, variable)) for variable, new in updates]
-    collectives.assign([*updates, *state.loss_scale.updates(finite), *state.skipped.updates(finite)])
-    return {
-        "loss": loss,
-        "first_bad": first_bad,
-        "skipped_in_a_row": tf.identity(state.skipped.in_a_row),
-        "loss_scale": tf.identity(state.loss_scale.value),
-        "learning_rate": learning_rate,
-        **measured,
-        **metrics.of_update(state, learning_rate, applied),
-    }
+    common = finish_step(
+        state, statistics, updates, loss=loss, first_bad=first_bad, learning_rate=learning_rate, frozen=frozen
+    )
+    return {**common, **measured, **metrics.of_update(state, learning_rate, applied)}
 
 
 def frozen_variables(state: TrainState) -> dict[str, tf.Tensor]:

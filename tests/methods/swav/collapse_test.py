@@ -24,7 +24,7 @@ from seer_tf.training import health
 from seer_tf.training import metrics as run_metrics
 from seer_tf.training.health import HealthMonitor, Interval
 from seer_tf.training.loop import steps_function
-from seer_tf.training.step import watched
+from seer_tf.training.step import checked_tensors
 from tests.places import DOCS
 
 Crops = tuple[tf.Tensor, ...]
@@ -66,7 +66,7 @@ class Lab:
             steps = {name: value.numpy() for name, value in metrics.items()}
             numbers = swav_metrics.of_interval(steps, time.monotonic() - started, config)
             numbers |= self.gallery.view().numbers()
-            first_bad = run_metrics.first_bad(steps, step, watched(self.state))
+            first_bad = run_metrics.first_bad(steps, step, checked_tensors(self.state))
             for trouble in monitor.check(Interval(step, step + length, numbers, first_bad)):
                 assert trouble.condition not in found  # said once
                 found[trouble.condition] = str(trouble)

@@ -16,7 +16,7 @@ from seer_tf.distributed import collectives
 from seer_tf.methods.swav.gradients import at_once
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.training.moving_statistics import MovingStatistics
-from seer_tf.training.step import reduced
+from seer_tf.training.step import reduce_contributions
 from tests.equality import NUM_IMAGES, VARIANTS, distances, equality_config, results, results_of
 from tests.replicas import replicas, two_replicas
 from tests.small_networks import random_crops, shared_out, small_model
@@ -144,7 +144,7 @@ def test_a_wrong_factor_of_the_gradients_is_found(fault: str) -> None:
             if fault == "1/replicas forgotten":
                 scaled = [gradient * collectives.num_replicas() for gradient in own.scaled]
                 own = dataclasses.replace(own, scaled=scaled)
-            _, sums, _ = reduced(state, own, statistics)
+            _, sums, _ = reduce_contributions(state, own, statistics)
             return collectives.all_reduce_in_buckets(sums) if fault == "reduced twice" else sums
 
         crops = shared_out(random_crops(config, NUM_IMAGES), strategy)

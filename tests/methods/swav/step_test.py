@@ -11,7 +11,7 @@ from seer_tf.methods.swav.model import unflatten
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.methods.swav.step import train_step
 from seer_tf.pretraining.recipes import recipe
-from seer_tf.training.step import watched
+from seer_tf.training.step import checked_tensors
 from tests.references.queue import Queue as QueueOracle
 from tests.references.sinkhorn import sinkhorn as sinkhorn_oracle
 from tests.references.swapped_prediction import swapped_prediction as loss_oracle
@@ -93,7 +93,7 @@ def test_a_step_with_a_bad_number_changes_nothing_and_names_it() -> None:
     bias.assign(np.full_like(good, np.inf))
     before = snapshot(state)
     metrics = train_step(state, crops)
-    assert watched(state)[int(metrics["first_bad"])] == "the scores"
+    assert checked_tensors(state)[int(metrics["first_bad"])] == "the scores"
     changed = {name for name, value in snapshot(state).items() if not np.array_equal(before[name], value)}
     assert changed == {"skipped_steps/total", "skipped_steps/in_a_row"}
     bias.assign(good)
