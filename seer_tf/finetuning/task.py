@@ -175,7 +175,7 @@ class FinetuningLogger(Logger):
 
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
         """Returns what the steps say; now and then the norms of all weights are shown, too."""
-        if self._examination_is_due(step):
+        if self._diagnostics_are_due(step):
             norms = [float(tf.norm(tf.cast(weight, tf.float32))) for weight in self._state.model.trainable_variables]
             self._summaries.histograms(step, {"weights/norms": np.array(norms)})
         return metrics.interval_metrics(steps, seconds, self._state.config.data.global_batch_size)

@@ -78,7 +78,7 @@ class PretrainingLogger(Logger):
         view = self._gallery.view()
         numbers |= view.numbers()
         numbers[WITHOUT_LABELS] = quality_without_labels(numbers)
-        if self._examination_is_due(step):
+        if self._diagnostics_are_due(step):
             numbers |= self._examine(step, view)
         alone = {WITHOUT_LABELS: numbers[WITHOUT_LABELS]}
         known = self._probed if self._probe else alone  # nothing before the probe's first look

@@ -1,4 +1,4 @@
-"""The log of any run: the line on the terminal, events, a file of numbers, the profiler; by intervals of steps."""
+"""The log of every run, by intervals of steps: progress on the terminal, TensorBoard, a JSON file, the profiler."""
 
 import abc
 import dataclasses
@@ -38,10 +38,10 @@ class LogOptions:
 
 
 class Logger(abc.ABC):
-    """Shows the progress of a run and writes what is measured; what that is depends on the kind of run.
+    """Shows the progress of a run and writes its metrics. Subclasses add the metrics of their task.
 
     Attributes:
-        quality: for the next checkpoint; None where it is not known.
+        quality: Quality for the next checkpoint; None if it is unknown.
         problems: Problems that the last interval shows and the one before it did not.
     """
 
@@ -56,14 +56,14 @@ class Logger(abc.ABC):
         """Opens the log at the step of the state.
 
         Args:
-            state: of the run.
-            directory: of the run.
+            state: State of the run.
+            directory: Run directory.
             monitor: Applies the health checks to each interval.
-            label: what the line of progress says.
+            label: Label of the progress line.
             options: Optional outputs.
 
         Raises:
-            InputError: nothing can be written to the directory.
+            InputError: The directory cannot be written.
         """
         self._state, self._run, self._monitor = state, state.config.run, monitor
         self._json_file, self._profile_steps = options.json_file, options.profile_steps
@@ -79,19 +79,19 @@ class Logger(abc.ABC):
         self.problems: list[Problem] = []
 
     def __enter__(self) -> Self:
-        """Begins to show progress."""
+        """Starts the progress line."""
         self._progress.__enter__()
         self._profile()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Ends the line of progress, and the profile."""
+        """Ends the progress line and the profile."""
         self._progress.__exit__(*error)
         if self._profiling:
             tf.profiler.experimental.stop()
 
     def add(self, step: int, metrics: Mapping[str, tf.Tensor]) -> None:
-        """Takes what the steps up to `step` have returned, float [steps] each; ends the interval where it is due."""
+        """Adds the metrics of the steps up to `step`, float [steps] for each name; ends the interval if it is due."""
         self._steps.append({name: value.numpy() for name, value in metrics.items()})
         note, self.problems = "", []
         if step % self._run.log_every_steps == 0 or step == self._run.num_steps:
@@ -102,20 +102,20 @@ class Logger(abc.ABC):
 
     @abc.abstractmethod
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
-        """Returns the numbers of the interval that ends at `step`, by the names of the log.
+        """Returns the metrics of the interval that ends at `step`, by their names in the log.
 
         Args:
-            step: number of steps at its end.
-            steps: float [steps] each, what the steps returned, by name.
-            seconds: how long they took together.
+            step: Number of steps at the end of the interval.
+            steps: Float [steps] for each name, as the steps returned them.
+            seconds: Duration of the interval.
         """
 
     @abc.abstractmethod
     def _note(self, numbers: Mapping[str, float]) -> str:
-        """Returns a few words on an interval, for the terminal."""
+        """Returns a short description of an interval for the terminal."""
 
     def _end_interval(self, step: int) -> str:
-        """Measures, writes and judges the interval that ends at `step`, and returns a few words on it."""
+        """Measures, writes and checks the interval that ends at `step`; returns a short description."""
         now = time.monotonic()
         steps = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
         numbers = self._measured(step, steps, now - self._since)
@@ -130,8 +130,8 @@ class Logger(abc.ABC):
         self._seconds_logging = self._since - now
         return self._note(numbers)
 
-    def _examination_is_due(self, step: int) -> bool:
-        """Whether the interval that ends at `step` is one in which what is dear to look at is looked at."""
+    def _diagnostics_are_due(self, step: int) -> bool:
+        """Whether the expensive diagnostics are due in the interval that ends at `step`."""
         every = self._run.examine_every_steps
         return step // every > self._interval_start // every or step == self._run.num_steps
 
@@ -156,7 +156,7 @@ class Logger(abc.ABC):
 
 
 def _end_half_a_line(file: pathlib.Path) -> None:
-    """Makes the file ready for whole lines: a process that was killed while it wrote may have left half of one."""
+    """Ends the last line of the file, if a process was killed while it wrote that line."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a+b") as lines:
@@ -169,6 +169,6 @@ def _end_half_a_line(file: pathlib.Path) -> None:
 
 def _unwritable(file: pathlib.Path, error: OSError) -> InputError:
     return InputError(
-        f"--log_json={file} cannot be written ({error.strerror}); mend that or give another, then the same command "
+        f"log_json: {file} cannot be written ({error.strerror}); mend that or name another file, then the same command "
         "continues from the newest checkpoint"
     )

@@ -1,4 +1,4 @@
-"""The numbers of any run: what steps return becomes the numbers of an interval between two lines of the log."""
+"""Metrics of every run: what the steps return becomes one number per interval of the log."""
 
 import math
 import resource
@@ -9,39 +9,25 @@ import numpy as np
 import tensorflow as tf
 
 LOSS = "loss/loss"
-
-
 LOSS_SCALE = "arithmetic/loss_scale"
-
-
 SKIPPED_STEPS = "arithmetic/skipped_steps"
-
-
 DISTINCT_BATCHES = "data/distinct_batches"
-
-
 MEAN_PIXEL = "data/mean_pixel"
-
-
 IMAGES_PER_SECOND = "speed/images_per_second"
-
-
 WAIT_SHARE = "speed/share_of_time_waiting_for_data"
-
-
 SECONDS_PER_STEP = "speed/seconds_per_step"
 
 
 def interval_metrics(steps: Mapping[str, np.ndarray], seconds: float, global_batch_size: int) -> dict[str, float]:
-    """Returns the numbers of an interval of any kind of run, by the names that they have in the log.
+    """Returns the metrics of an interval, by their names in the log.
 
     Args:
-        steps: float [steps] each, what the steps returned, by name.
-        seconds: how long they took together, logging included.
-        global_batch_size: images in a step.
+        steps: Float [steps] for each name, as the steps returned them.
+        seconds: Duration of the interval, logging included.
+        global_batch_size: Images per step over all replicas.
 
     Returns:
-        Means over the steps that were made, and what is counted or timed over all of them.
+        Means over the steps that were not skipped; counts and times over all steps.
     """
     made, num_steps = steps["first_bad"] < 0, len(steps["first_bad"])
     numbers = {name: _mean(values[made]) for name, values in steps.items() if "/" in name and name != MEAN_PIXEL}
@@ -59,12 +45,12 @@ def interval_metrics(steps: Mapping[str, np.ndarray], seconds: float, global_bat
 
 
 def first_bad(steps: Mapping[str, np.ndarray], first_step: int, names: Sequence[str]) -> tuple[int, str] | None:
-    """Returns the first step that met a number which is not finite, and in which tensor; None where none did.
+    """Returns the first step with a number that is not finite and the name of the tensor, or None.
 
     Args:
-        steps: float [steps] each, what the steps returned, by name.
-        first_step: number of the first of them.
-        names: of the tensors, in the order that `first_bad` counts.
+        steps: Float [steps] for each name, as the steps returned them.
+        first_step: Number of the first of these steps.
+        names: Names of the tensors, by index.
     """
     bad = np.flatnonzero(steps["first_bad"] >= 0)
     return (first_step + int(bad[0]), names[int(steps["first_bad"][bad[0]])]) if bad.size else None
@@ -75,7 +61,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _memory() -> dict[str, float]:
-    """Returns the largest amount of memory that the process, and each GPU, has held so far."""
+    """Returns the peak memory of the process and of each GPU so far, in GiB."""
     bytes_per_unit = 1 if sys.platform == "darwin" else 1024
     peaks = {"memory/host_peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit / 2**30}
     for index, _ in enumerate(tf.config.list_logical_devices("GPU")):

@@ -1,4 +1,4 @@
-"""Steps that are left out because a number is not finite: they are counted, and too many in a row end the run."""
+"""Skipped steps: a step with a number that is not finite changes nothing, and too many in a row end the run."""
 
 from collections.abc import Sequence
 
@@ -8,25 +8,29 @@ import tensorflow as tf
 from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 
-#: A loss scale of float16 that starts too high is right after fewer.
+#: More than a float16 loss scale needs to fall from its start to its right value.
 MOST_IN_A_ROW = 20
 
 
 class SkippedSteps:
-    """The counters of the steps that were left out.
+    """Counters of skipped steps.
 
     Attributes:
-        total: int64 scalar variable, in the whole run.
-        in_a_row: int64 scalar variable, since the last step that was made.
+        total: Number of skipped steps in the run, an int64 scalar variable.
+        in_a_row: Number of skipped steps since the last update, an int64 scalar variable.
     """
 
     def __init__(self) -> None:
-        """Makes the variables; call it inside the scope of the strategy."""
+        """Creates the variables. Call it inside the scope of the strategy."""
         self.total = collectives.shared_variable(0, tf.int64, "skipped_steps")
         self.in_a_row = collectives.shared_variable(0, tf.int64, "skipped_in_a_row")
 
     def updates(self, finite: tf.Tensor) -> list[tuple[tf.Variable, tf.Tensor]]:
-        """Returns the variables with their values after a step that was made if `finite`, a bool scalar, is true."""
+        """Returns the variables with their new values.
+
+        Args:
+            finite: Bool scalar, false if the step is skipped.
+        """
         skipped = tf.cast(~finite, tf.int64)
         return [(self.total, self.total + skipped), (self.in_a_row, (self.in_a_row + 1) * skipped)]
 
@@ -34,22 +38,22 @@ class SkippedSteps:
 def check_skipped(
     in_a_row: np.ndarray, first_bad: np.ndarray, first_step: int, names: Sequence[str], remedy: str
 ) -> None:
-    """Raises where too many steps in a row were left out.
+    """Raises an error if too many steps in a row were skipped.
 
     Args:
-        in_a_row: float [steps], how many steps up to each were left out.
-        first_bad: float [steps], the index of the first tensor of each step that is not finite, -1 for none.
-        first_step: number of the first of these steps.
-        names: of the tensors.
-        remedy: what to change.
+        in_a_row: Float [steps], the value of `SkippedSteps.in_a_row` after each step.
+        first_bad: Float [steps], the index of the first tensor that is not finite in each step, -1 for none.
+        first_step: Number of the first of these steps.
+        names: Names of the tensors, by index.
+        remedy: What the user can change.
 
     Raises:
-        InputError: naming step and tensor.
+        InputError: The message names the step and the tensor.
     """
     too_many = np.flatnonzero(in_a_row >= MOST_IN_A_ROW)
     if too_many.size:
         index = int(too_many[0])
         raise InputError(
-            f"{MOST_IN_A_ROW} steps in a row were left out because a number was not finite, at step "
-            f"{first_step + index} {names[int(first_bad[index])]}: {remedy}, and start again"
+            f"{MOST_IN_A_ROW} steps in a row were skipped because a number was not finite (at step "
+            f"{first_step + index}: {names[int(first_bad[index])]}); {remedy}, and start again"
         )

@@ -1,4 +1,4 @@
-"""What every kind of run has: the model, the loss scale and the counters, by stable names."""
+"""The state that every run has: model, loss scale and counters, under stable names."""
 
 import keras
 import tensorflow as tf
@@ -10,23 +10,23 @@ from seer_tf.training.skipped_steps import SkippedSteps
 
 
 class RunState:
-    """What every kind of run has.
+    """The variables that every run has.
 
     Attributes:
-        config: the run's config.
-        model: what is trained.
-        loss_scale: for gradients that are float16 in the network or on the wire; one otherwise.
-        skipped: counters of the steps that were left out.
-        step: int64 scalar, the number of batches consumed (also those whose update was skipped): the data position.
+        config: Run configuration.
+        model: Model that is trained.
+        loss_scale: Loss scale, dynamic if gradients are float16 in the network or in the reduction, else 1.
+        skipped: Counters of skipped steps.
+        step: Number of consumed batches, an int64 scalar variable. Skipped steps count, so this is the data position.
     """
 
     config: BaseConfig
 
     def __init__(self, model: keras.Model) -> None:
-        """Makes the variables; call it inside the scope of the strategy that will run the step, with a config set.
+        """Creates the variables. Call it inside the scope of the strategy, after `config` is set.
 
         Args:
-            model: what is trained.
+            model: Model that is trained.
         """
         self.model = model
         run = self.config.run
@@ -35,17 +35,17 @@ class RunState:
         self.step = collectives.shared_variable(0, tf.int64, "step")
 
     def named_variables(self) -> dict[str, tf.Variable]:
-        """Returns every variable under the name that it has in a checkpoint."""
+        """Returns all variables by their names in a checkpoint."""
         named = model_variables(self.model) | {"step": self.step}
         named |= {"loss_scale/value": self.loss_scale.value, "loss_scale/good_steps": self.loss_scale.good_steps}
         return named | {"skipped_steps/total": self.skipped.total, "skipped_steps/in_a_row": self.skipped.in_a_row}
 
 
 def model_variables(model: keras.Model) -> dict[str, tf.Variable]:
-    """Returns the variables of a model, weights and moving statistics, by path."""
+    """Returns the weights and moving statistics of a model by their names in a checkpoint."""
     return {f"model/{variable.path}": variable.value for variable in model.variables}
 
 
 def in_replicated_scope() -> bool:
-    """Whether the strategy in scope has several replicas, over which batch norm takes its statistics."""
+    """Whether the strategy in scope has several replicas, so that batch norm must be synchronised."""
     return tf.distribute.get_strategy().num_replicas_in_sync > 1

@@ -1,7 +1,7 @@
-"""Tensors by name in a directory that is there whole or not at all: one checkpoint on disk.
+"""One checkpoint on disk: a directory of named tensors that exists completely or not at all.
 
-`tensors.index` and `tensors.data-00000-of-00001` are TensorFlow's own format, which `tf.train.load_checkpoint` reads;
-it keeps a CRC-32C of every tensor and checks it on reading. `about.json` says what the tensors are.
+`tensors.index` and `tensors.data-00000-of-00001` have TensorFlow's own format, which `tf.train.load_checkpoint` reads.
+That format keeps a CRC-32C of every tensor and checks it on reading. `about.json` describes the tensors.
 """
 
 import contextlib
@@ -19,25 +19,25 @@ UNFINISHED = ".unfinished"
 
 
 class DamagedError(Exception):
-    """Tensors cannot be read: some are missing, or not what was written. The text is TensorFlow's reason."""
+    """Tensors cannot be read: some are missing, or differ from what was written. The message is TensorFlow's reason."""
 
 
 def host_copies(variables: Mapping[str, tf.Variable]) -> dict[str, tf.Tensor]:
-    """Returns the values that variables have now, in the memory of the host; later updates do not reach them."""
+    """Returns copies of the current values of variables in host memory; later updates do not change the copies."""
     with tf.device("CPU:0"):
         return {name: tf.identity(variable) for name, variable in variables.items()}
 
 
 def write(directory: pathlib.Path, tensors: Mapping[str, tf.Tensor], about: Mapping[str, Any]) -> None:
-    """Writes tensors under an unfinished name, down to the disk, and gives them their name last.
+    """Writes tensors under a temporary name, flushes them to the disk, and renames the directory last.
 
     Args:
-        directory: to make; one that is there is replaced.
-        tensors: by name.
-        about: plain values for `about.json`.
+        directory: Directory to create; an existing one is replaced.
+        tensors: Tensors by name.
+        about: Plain values for `about.json`.
 
     Raises:
-        tf.errors.OpError, OSError: they cannot be written; nothing of them is left.
+        tf.errors.OpError, OSError: The tensors cannot be written; no part of them remains.
     """
     unfinished = directory.with_name(directory.name + UNFINISHED)
     try:
@@ -60,10 +60,10 @@ def write(directory: pathlib.Path, tensors: Mapping[str, tf.Tensor], about: Mapp
 
 
 def shapes(directory: pathlib.Path) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of all tensors that `write` has put into a directory, by name.
+    """Returns the shapes of all tensors in a directory that `write` made, by name.
 
     Raises:
-        DamagedError: the directory lacks a file, or the file of names is not what was written.
+        DamagedError: A file is missing, or the index differs from what was written.
     """
     with _damage_named():
         listed = tf.train.load_checkpoint(str(directory / _TENSORS)).get_variable_to_shape_map()
@@ -71,10 +71,10 @@ def shapes(directory: pathlib.Path) -> dict[str, tuple[int, ...]]:
 
 
 def read(directory: pathlib.Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Reads some of the tensors that `write` has put into a directory, and checks their checksums.
+    """Reads tensors by name from a directory that `write` made, and checks their checksums.
 
     Raises:
-        DamagedError: the directory lacks a file or a tensor, or a tensor is not what was written.
+        DamagedError: A file or a tensor is missing, or a tensor differs from what was written.
     """
     with _damage_named():
         reader = tf.train.load_checkpoint(str(directory / _TENSORS))
@@ -82,7 +82,7 @@ def read(directory: pathlib.Path, names: Iterable[str]) -> dict[str, np.ndarray]
 
 
 def read_about(directory: pathlib.Path) -> dict[str, Any]:
-    """Returns what `write` was told of the tensors; nothing where that cannot be read."""
+    """Returns the content of `about.json`; an empty dictionary if it cannot be read."""
     try:
         return json.loads((directory / _ABOUT).read_text())
     except (OSError, json.JSONDecodeError):
@@ -90,7 +90,7 @@ def read_about(directory: pathlib.Path) -> dict[str, Any]:
 
 
 def remove(directory: pathlib.Path) -> None:
-    """Removes what `write` has made, if it is there; what is left of a removal that is interrupted is unfinished."""
+    """Removes a directory that `write` made, if it exists. An interrupted removal leaves an unfinished directory."""
     if directory.exists():
         unwanted = directory.with_name(f"{directory.name}.old{UNFINISHED}")
         shutil.rmtree(unwanted, ignore_errors=True)
