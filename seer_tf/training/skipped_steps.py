@@ -54,6 +54,6 @@ def check_skipped(
     if too_many.size:
         index = int(too_many[0])
         raise InputError(
-            f"{MOST_IN_A_ROW} steps in a row were skipped because a number was not finite (at step "
-            f"{first_step + index}: {names[int(first_bad[index])]}); {remedy}, and start again"
+            f"{MOST_IN_A_ROW} steps in a row were skipped because a number was not finite, at step "
+            f"{first_step + index} {names[int(first_bad[index])]}: {remedy}, and start again"
         )
