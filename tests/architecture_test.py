@@ -1,4 +1,4 @@
-"""Imports point one way (docs/design.md). Read from the source; nothing is imported."""
+"""Imports point one way (docs/design/house.md). Read from the source; nothing is imported."""
 
 import ast
 import graphlib
@@ -96,7 +96,7 @@ def _faults(path: str, source: str) -> Iterator[str]:
     if package != "seer_tf" or room == "__init__":
         return
     if room not in _MAY_IMPORT:
-        yield f"{path} is in no room of docs/design.md"
+        yield f"{path} is in no room of docs/design/house.md"
     for target in filter(None, targets):
         top, _, rest = target.partition(".")
         other = rest.partition(".")[0]

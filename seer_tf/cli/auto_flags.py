@@ -97,7 +97,7 @@ def _with_distortion(choices: list[Choice], facts: Facts, source: Source) -> lis
     else:
         print(
             f"warning: even with the weakest distortion of colours that was tried, crops of an image share {share:.1%} "
-            "of an untrained network's variance only, so the run may stay at the loss of chance; see docs/results.md"
+            "of an untrained network's variance only, so the run may stay at the loss of chance (docs/lab/results.md)"
         )
     return rules.with_view_correlation(distorted, share)
 

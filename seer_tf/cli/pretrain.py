@@ -1,6 +1,6 @@
 """Pretrains a backbone with SwAV on images without labels; the same command again continues where it stopped.
 
-On several hosts the same command starts on each of them (docs/many_hosts.md).
+On several hosts the same command starts on each of them (docs/guides/many_hosts.md).
 """
 
 import functools

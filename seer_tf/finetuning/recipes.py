@@ -93,7 +93,7 @@ def finetune_small() -> FinetuneConfig:
     """Images of about 32 px and networks of a few hundred thousand weights: minutes on a CPU.
 
     Command: `python experiments/finetune.py --recipe=finetune_small --model=RUN --train_data=D --test_data=D
-    --run_dir=DIR`. Its values were tried here on CIFAR-10 and the built-in images (`docs/results.md`).
+    --run_dir=DIR`. Its values were tried here on CIFAR-10 and the built-in images (`docs/lab/results.md`).
     """
     crops = dataclasses.replace(plain_crops(32), min_area_fractions=(0.4,))
     return FinetuneConfig(

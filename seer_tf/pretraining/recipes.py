@@ -40,7 +40,7 @@ def demo() -> Config:
 
     Command: `script/demo`. Its epsilon is 0.02, not the 0.05 of SwAV, and its colour jitter half as strong: at the
     start scores grow only where crops of an image have more than epsilon / temperature of their variance in common.
-    Expect k-NN (k = 20) to rise from 25 to between 47 and 65 %. `docs/results.md` has what was tried.
+    Expect k-NN (k = 20) to rise from 25 to between 47 and 65 %. `docs/lab/results.md` has what was tried.
     """
     return Config(
         data=DataConfig(global_batch_size=64),
@@ -74,7 +74,7 @@ def cifar10() -> Config:
 
     Command: `python experiments/pretrain.py --recipe=cifar10 --data=shards:DIR --run_dir=RUN`. Expect k-NN (k = 20) to
     rise from 28 to about 49 %. With a learning rate of 1 or less k-NN stays three points lower, and 3 has once ruined a
-    run of this length; `docs/results.md` has what was tried.
+    run of this length; `docs/lab/results.md` has what was tried.
     """
     base = cifar10_small()
     return dataclasses.replace(

@@ -21,7 +21,7 @@ from seer_tf.models.backbones.regnet.design import design
 from tests.places import ROOT
 from tests.references import released_checkpoints
 
-_PAGE = (ROOT / "docs" / "released_weights.md").read_text("utf-8")
+_PAGE = (ROOT / "docs" / "guides" / "released_weights.md").read_text("utf-8")
 _TIMEOUT_SECONDS = 300
 
 

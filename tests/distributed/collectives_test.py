@@ -94,7 +94,7 @@ def test_a_gathered_tensor_has_the_replicas_in_order() -> None:
 
 
 def test_the_page_on_reductions_states_the_planner_s_numbers() -> None:
-    page = (DOCS / "reductions.md").read_text()
+    page = (DOCS / "design" / "reductions.md").read_text()
     config = recipe("seer_regnety_256gf")
     exact, half = (
         plan(configs.override(config, [f"run.reduce_precision={precision}"]), 512)

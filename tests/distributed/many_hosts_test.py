@@ -1,4 +1,4 @@
-"""The jobs in docs/many_hosts.md are of the right syntax, and name flags that exist."""
+"""The jobs in docs/guides/many_hosts.md are of the right syntax, and name flags that exist."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from absl import flags
 from seer_tf.cli import pretrain  # noqa: F401 - defines the flags
 from tests.places import DOCS
 
-_PAGE = (DOCS / "many_hosts.md").read_text()
+_PAGE = (DOCS / "guides" / "many_hosts.md").read_text()
 
 
 def block(language: str) -> str:

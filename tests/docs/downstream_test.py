@@ -20,7 +20,7 @@ from seer_tf.models import RegNetY
 from tests.export.tiny_network import SIZE_PX, tiny_network
 from tests.places import DOCS
 
-_PAGE = (DOCS / "downstream.md").read_text("utf-8")
+_PAGE = (DOCS / "guides" / "downstream.md").read_text("utf-8")
 _BLOCKS = re.findall(r"```python\n(.*?)```", _PAGE, re.DOTALL)
 
 

@@ -17,7 +17,7 @@ from tests.places import ROOT
 
 _COMMANDS = [
     line.strip().removeprefix(".venv/bin/")
-    for line in (ROOT / "docs" / "first_hour.md").read_text("utf-8").splitlines()
+    for line in (ROOT / "docs" / "guides" / "first_hour.md").read_text("utf-8").splitlines()
     if line.startswith("    .venv/bin/")
 ]
 # So that the run is short; a rehearsal and its length are tested by the first of the tests.

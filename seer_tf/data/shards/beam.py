@@ -11,7 +11,7 @@ from seer_tf.parallel import Job
 
 
 class BeamRunner:
-    """A pipeline for each call; see docs/preparing_data.md for its options on Dataflow, Flink and Spark."""
+    """A pipeline for each call; see docs/guides/preparing_data.md for its options on Dataflow, Flink and Spark."""
 
     def __init__(self, options: Sequence[str] = ()) -> None:
         """`options` are those of the pipeline, such as `--runner=FlinkRunner`; by default it runs in this process.

@@ -21,8 +21,8 @@ _NOISE = 2.0
 _MAX_DISTANCE = 2
 _BANDS = ((0, 21), (21, 21), (42, 22))
 # Looks, once of one mean and contrast, are alike when no level differs by more than this and so much for each level
-# between neighbours: compressing changes a picture the more, the more there is in it. `docs/preparing_data.md` has what
-# that finds and what it mistakes.
+# between neighbours: compressing changes a picture the more, the more there is in it. What this finds and what it
+# mistakes is in `docs/guides/preparing_data.md`.
 _LEVELS, _LEVELS_PER_STEP = 4.0, 0.75
 # Where very many hashes share a band, only so many next ones in the order of hash and brightness are compared.
 _NEXT_COMPARED = 64

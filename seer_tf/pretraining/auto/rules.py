@@ -1,7 +1,7 @@
 """The recipe `auto`: a config from the images, the devices and the time there are, with a reason for each value.
 
 What the user has set is a choice like the others, from which the rest is derived, and which no rule replaces.
-No rule knows a set of images by name. "Measured" refers to docs/results.md; papers and released code are those of
+No rule knows a set of images by name. "Measured" refers to docs/lab/results.md; papers and released code are those of
 `recipes.py`. Between what was measured here on thousands of small images and what the papers used for millions, a rule
 of ours carries values over, and says so.
 """
@@ -104,7 +104,7 @@ def choose(facts: Facts, assignments: Iterable[str] = ()) -> list[Choice]:
             f"no network fits {facts.device_bytes / 2**30:.1f} GiB with {config_of(choices).data.global_batch_size} "
             "images in a step; lower it by --set data.global_batch_size, or leave more of what you set to the recipe"
         )
-    reason = f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/planning.md)"
+    reason = f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/guides/planning.md)"
     choices = _added(choices, [Choice(field, value, reason) for field, value in configs.assigned(found).items()])
     steps_per_second = facts.flops_per_second / planning.plan(config_of(choices), 1).step_flops
     return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, "a guess of the speed"))

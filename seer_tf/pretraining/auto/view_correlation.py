@@ -2,7 +2,7 @@
 
 Codes come from one crop and are predicted from another. While scores are small, they grow where the crops share more
 than epsilon / temperature of the scores' variance over images, and shrink to the loss of chance where they share far
-less (docs/results.md). Prototypes are random directions at the start, so the share of the scores is that of the
+less (docs/lab/results.md). Prototypes are random directions at the start, so the share of the scores is that of the
 embeddings.
 
 B images, D embedding dimensions.
