@@ -239,7 +239,7 @@ def validate(config: Config) -> Config:
     if run.reset and not run.init_from:
         raise InputError(
             f"run.reset={','.join(run.reset)} is what not to take from run.init_from, which is not set; give "
-            "--init_from, or leave out --reset"
+            "`run.init_from`, or leave out `run.reset`"
         )
     for text in warnings(config):
         _warn(text)

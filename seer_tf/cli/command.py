@@ -9,6 +9,7 @@ from logging import getLogger
 
 from absl import app, flags, logging
 
+from seer_tf.cli.messages import FlagsInMessages, with_flags
 from seer_tf.errors import InputError, LostWorkerError
 
 TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75 of what is not finished, and goes on when it is started again
@@ -51,6 +52,7 @@ def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> N
             _stop(f"{error.filename or 'the output'}: {error.strerror}; nothing half-written is left", status=2)
 
     logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().addFilter(FlagsInMessages())
     logging.get_absl_handler().addFilter(lambda record: record.levelno > _INFO or "seer_tf" in record.pathname)
     getLogger("tensorflow").addFilter(lambda record: record.levelno > _INFO)  # it has a handler of its own
     flags.FLAGS.set_gnu_getopt(True)  # flags may follow words
@@ -64,4 +66,4 @@ def _stop(sentence: str, status: int) -> None:
 
 def _say(sentence: str) -> None:
     sys.stdout.flush()
-    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    print(f"error: {with_flags(sentence)}", file=sys.stderr, flush=True)

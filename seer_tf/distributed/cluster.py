@@ -70,7 +70,7 @@ def find_cluster(workers: Sequence[str] = (), worker_index: int | None = None) -
         InputError: what names the cluster is incomplete or contradicts itself.
     """
     if bool(workers) != (worker_index is not None):
-        raise InputError("--workers and --worker_index belong together: give both or neither")
+        raise InputError("`workers` and `worker_index` belong together: give both or neither")
     if worker_index is not None:
         return Cluster(tuple(workers), worker_index)
     if "TF_CONFIG" in os.environ:
@@ -120,6 +120,6 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"Slurm's variables do not name the workers ({error}); name them by --workers=host:port,… and "
-            "--worker_index=N"
+            f"Slurm's variables do not name the workers ({error}); name them by `workers=host:port,…` and "
+            "`worker_index=N`"
         ) from None

@@ -43,14 +43,14 @@ def cluster_for(kind: str, cluster: Cluster | None) -> Cluster | None:
     if kind == "multi_worker":
         if cluster is None:
             raise InputError(
-                "--strategy=multi_worker needs the workers: set TF_CONFIG, start under srun, or give --workers and "
-                "--worker_index"
+                "`strategy=multi_worker` needs the workers: set TF_CONFIG, start under srun, or give `workers` and "
+                "`worker_index`"
             )
         return cluster
     if cluster is None or len(cluster.workers) == 1:
         return None
     if kind != "auto":
-        raise InputError(f"--strategy={kind} is for one process, but {len(cluster.workers)} workers are named")
+        raise InputError(f"`strategy={kind}` is for one process, but {len(cluster.workers)} workers are named")
     return cluster
 
 
@@ -67,16 +67,16 @@ def place(kind: str, num_devices: int | None, cluster: Cluster | None, *, num_gp
         InputError: a device is not there, or the kind does not go with the number of devices.
     """
     if num_devices is not None and 0 < num_gpus < num_devices:
-        raise InputError(f"--num_devices={num_devices}, but this host has {num_gpus} GPUs; lower it, or mend the host")
+        raise InputError(f"`num_devices={num_devices}`, but this host has {num_gpus} GPUs; lower it, or mend the host")
     num_devices = num_devices or (1 if kind == "one_device" else max(1, num_gpus))
     if kind == "auto":
         kind = "multi_worker" if cluster else "mirrored" if num_devices > 1 else "one_device"
     if kind == "multi_worker" and num_devices > 1 and not num_gpus:
-        raise InputError(f"--num_devices={num_devices}: without GPUs a worker has one device; start more workers")
+        raise InputError(f"`num_devices={num_devices}`: without GPUs a worker has one device; start more workers")
     if kind == "one_device" and num_devices > 1:
-        raise InputError(f"--strategy=one_device does not go with --num_devices={num_devices}; leave out one of them")
+        raise InputError(f"`strategy=one_device` does not go with `num_devices={num_devices}`; leave out one of them")
     if kind == "mirrored" and num_devices == 1:
-        raise InputError("--strategy=mirrored needs several devices, and there is one; give --num_devices")
+        raise InputError("`strategy=mirrored` needs several devices, and there is one; give `num_devices`")
     return Placement(kind, num_devices, cluster)
 
 

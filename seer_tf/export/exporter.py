@@ -87,7 +87,7 @@ def _readable_images(source: Source) -> Iterator[tuple[bytes, np.ndarray]]:
         found = True
         yield encoded, image
     if not found:
-        raise InputError("none of the images to compare on can be decoded; name others by --images")
+        raise InputError("none of the images to compare on can be decoded; name others as `images`")
 
 
 def _calibration(network: Network, images: Iterator[tuple[bytes, np.ndarray]], reference: Reference) -> np.ndarray:

@@ -51,7 +51,7 @@ def low_shot_imagenet_1() -> FinetuneConfig:
 
     VISSL's `semi_sup_fulltune.yaml`: 70 epochs, rate 0.05 for 256 images and a tenth of it from epoch 30 on, no decay,
     random crops and flips; the head's first layer stays, with a new batch norm (its `*_swav_head` models). What the
-    paper's sweep ended at is not published. With `--subset_list` it is SimCLR's list of files; without, its like.
+    paper's sweep ended at is not published. With `data.subset_list` it is SimCLR's list of files; without, its like.
     """
     return _low_shot(0.01)
 
@@ -92,8 +92,7 @@ def low_shot_places205_50() -> FinetuneConfig:
 def finetune_small() -> FinetuneConfig:
     """Images of about 32 px and networks of a few hundred thousand weights: minutes on a CPU.
 
-    Command: `python experiments/finetune.py --recipe=finetune_small --model=RUN --train_data=D --test_data=D
-    --run_dir=DIR`. Its values were tried here on CIFAR-10 and the built-in images (`docs/lab/results.md`).
+    Its values were tried here on CIFAR-10 and the built-in images (`docs/lab/results.md`).
     """
     crops = dataclasses.replace(plain_crops(32), min_area_fractions=(0.4,))
     return FinetuneConfig(

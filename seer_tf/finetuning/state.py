@@ -118,7 +118,7 @@ def _first_layer(config: FinetuneConfig, head: SwavHead | None) -> keras.layers.
     if head is None or not head.hidden_dims:
         raise InputError(
             f"classifier.keep_first_head_layer: {config.run.init_from} has no projection head with a hidden layer; "
-            "give the run or the pretrained checkpoint, or --set classifier.keep_first_head_layer=false"
+            "give the run or the pretrained checkpoint, or set `classifier.keep_first_head_layer=false`"
         )
     return keras.layers.Dense(head.hidden_dims[0], name="head_linear1", dtype=config.run.precision)
 

@@ -86,8 +86,8 @@ def _of_fine_tuning(run_dir: Path) -> Network:
     config = RunDirectory(run_dir).read_config_of(FinetuneConfig)
     if not (run_dir / CLASSIFIER_FILE).is_file():
         raise InputError(
-            f"{run_dir} is a run of fine-tuning without {CLASSIFIER_FILE}: finish the fine-tuning, or give its "
-            f"--model, {config.run.init_from}"
+            f"{run_dir} is a run of fine-tuning without {CLASSIFIER_FILE}: finish the fine-tuning, or give the "
+            f"network that it started from, {config.run.init_from}"
         )
     network = _of_keras_model(run_dir / CLASSIFIER_FILE)
     account = {"recipe": config.recipe, "training_data": config.data.train, "training_steps": config.run.num_steps}

@@ -79,9 +79,7 @@ class Network(Encoder):
         if needed is None:
             raise InputError(f"this network has no {part}: it has {self._contents()}; take one of these")
         if part == "classifier" and not self.class_names:
-            raise InputError(
-                "the classifier does not say what its classes are called; give their names by --class_names"
-            )
+            raise InputError("the classifier does not say what its classes are called; give their names, `class_names`")
         return dataclasses.replace(
             self,
             backbone=_in_float32(self.backbone, (None, None, None, 3)),

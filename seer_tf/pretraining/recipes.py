@@ -20,7 +20,7 @@ from seer_tf.errors import InputError
 def debug_tiny() -> Config:
     """Twenty steps of the smallest network on crops of 32 and 16 px: the whole road in seconds, for tests.
 
-    Command: `python experiments/pretrain.py --recipe=debug_tiny --run_dir=DIR`. Expect nothing of its features.
+    Expect nothing from its features.
     """
     return Config(
         data=DataConfig(global_batch_size=16),
@@ -58,8 +58,7 @@ def demo() -> Config:
 def cifar10_small() -> Config:
     """SwAV on 10,000 unlabelled CIFAR-10 images in eight minutes on two cores.
 
-    Command: `python experiments/pretrain.py --recipe=cifar10_small --data=shards:DIR --run_dir=RUN`. Expect k-NN
-    (k = 20) to rise from 25.5 to about 42 % in 8 minutes.
+    Expect k-NN (k = 20) to rise from 25.5 to about 42 % in 8 minutes.
     """
     base = demo()
     return dataclasses.replace(
@@ -72,9 +71,8 @@ def cifar10_small() -> Config:
 def cifar10() -> Config:
     """SwAV on 10,000 unlabelled CIFAR-10 images within 45 minutes on two cores: `cifar10_small`, larger and longer.
 
-    Command: `python experiments/pretrain.py --recipe=cifar10 --data=shards:DIR --run_dir=RUN`. Expect k-NN (k = 20) to
-    rise from 28 to about 49 %. With a learning rate of 1 or less k-NN stays three points lower, and 3 has once ruined a
-    run of this length; `docs/lab/results.md` has what was tried.
+    Expect k-NN (k = 20) to rise from 28 to about 49 %. With a learning rate of 1 or less k-NN stays three points
+    lower, and 3 has once ruined a run of this length; `docs/lab/results.md` has what was tried.
     """
     base = cifar10_small()
     return dataclasses.replace(

@@ -72,7 +72,7 @@ def check_fit(config: Config, source: Source, num_replicas: int) -> None:
     if prototypes > source.num_images:
         raise InputError(
             f"head.num_prototypes={prototypes} is more than the {source.num_images} images of {config.data.source}; "
-            f"lower it, e.g. --set head.num_prototypes={max(1, source.num_images // 10)}"
+            f"lower it, e.g. `head.num_prototypes={max(1, source.num_images // 10)}`"
         )
 
 

@@ -34,12 +34,12 @@ def initialize(state: TrainState) -> None:
     try:
         state.model.licence = _take(wanted, source)
     except InputError as error:
-        raise InputError(f"--init_from={source}: {error}") from None
+        raise InputError(f"`run.init_from={source}`: {error}") from None
     step = int(state.step.numpy())
     if step >= run.num_steps:
         raise InputError(
-            f"--init_from={source} has made {step} steps already: add --reset=schedule to start from its weights at "
-            f"step 0, or set run.num_steps to more than {step}"
+            f"`run.init_from={source}` has made {step} steps already: add `run.reset=schedule` to start from its "
+            f"weights at step 0, or set run.num_steps to more than {step}"
         )
 
 
@@ -75,7 +75,7 @@ def _reset_suggested() -> Iterator[None]:
         yield
     except OtherNetworkError as error:
         parts = ", ".join(PARTS_TO_RESET)
-        raise InputError(f"{error}; give the config of then, or --reset what differs ({parts})") from None
+        raise InputError(f"{error}; give the config of then, or name what differs in `run.reset` ({parts})") from None
 
 
 def _parts(name: str) -> set[str]:

@@ -17,7 +17,7 @@ def read_curves(place: str | os.PathLike[str]) -> Curves:
     """Reads the curves of a run, also of one that was interrupted and continued: what was written last counts.
 
     Args:
-        place: directory of the run, or a file that `pretrain.py --log_json` has written.
+        place: directory of the run, or a file that `log_json` of a run named.
 
     Returns:
         The curves; steps without a value are left out.
@@ -28,7 +28,7 @@ def read_curves(place: str | os.PathLike[str]) -> Curves:
     path = pathlib.Path(place)
     curves = _from_json_lines(path) if path.is_file() else read_events(path / "tensorboard")
     if not curves:
-        raise InputError(f"{place} has no log of a run; give a --run_dir of pretrain.py or a file of its --log_json")
+        raise InputError(f"{place} has no log of a run; give the directory of a run or its `log_json`")
     return {name: dict(sorted(curve.items())) for name, curve in sorted(curves.items())}
 
 

@@ -39,7 +39,7 @@ class Run:
 
 
 def read_run(place: str | os.PathLike[str]) -> Run:
-    """Reads the directory of a run, or a file of its `--log_json`.
+    """Reads the directory of a run, or the file that its `log_json` named.
 
     Raises:
         InputError: it is neither.

@@ -167,7 +167,7 @@ def restore_newest(
         except tensor_store.DamagedError as error:
             logging.warning("the checkpoint %s is damaged (%s); the one before it is used", path, error)
     if steps:
-        raise InputError(f"every checkpoint in {directory.checkpoints} is damaged; start again in another --run_dir")
+        raise InputError(f"every checkpoint in {directory.checkpoints} is damaged; start again in another `run_dir`")
     return None
 
 

@@ -101,7 +101,7 @@ def overflows(config: Config, seen: Sequence[Interval]) -> Problem | None:
         "float16 overflows again and again",
         f"the loss scale is down to {scale:.3g}, and {skipped:.0f} steps of the last "
         f"{seen[-1].step - seen[-1].first_step} were left out",
-        "try --set run.precision=mixed_bfloat16 (or float32), or lower schedule.peak_learning_rate",
+        "try `run.precision=mixed_bfloat16` (or float32), or lower schedule.peak_learning_rate",
     )
 
 
@@ -130,7 +130,7 @@ def frozen_data(_: Config, seen: Sequence[Interval]) -> Problem | None:
     return Problem(
         "the data stand still",
         f"the crops of the last {num_steps} steps all have the same mean",
-        "look at the crops in TensorBoard and at the images that --data names: they may all be one picture",
+        "look at the crops in TensorBoard and at the images that `data.source` names: they may all be one picture",
     )
 
 

@@ -169,6 +169,6 @@ def _end_half_a_line(file: pathlib.Path) -> None:
 
 def _unwritable(file: pathlib.Path, error: OSError) -> InputError:
     return InputError(
-        f"log_json: {file} cannot be written ({error.strerror}); mend that or name another file, then the same command "
-        "continues from the newest checkpoint"
+        f"`log_json={file}` cannot be written ({error.strerror}); mend that or name another file, then the same "
+        "command continues from the newest checkpoint"
     )

@@ -109,12 +109,12 @@ def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_
     if batch > num_images:
         raise InputError(
             f"data.global_batch_size={batch} is more than the {num_images} images of {data}; "
-            f"lower it, e.g. --set data.global_batch_size={max(1, num_images // 2)}"
+            f"lower it, e.g. `data.global_batch_size={max(1, num_images // 2)}`"
         )
     if batch % num_replicas:
         raise InputError(
             f"data.global_batch_size={batch} does not divide by {num_replicas} replicas; "
-            f"take e.g. --set data.global_batch_size={max(1, batch // num_replicas) * num_replicas}"
+            f"take e.g. `data.global_batch_size={max(1, batch // num_replicas) * num_replicas}`"
         )
     images, parts = batch // num_replicas, config.run.accumulation_steps
     if images % parts:
@@ -124,8 +124,8 @@ def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_
         )
     if config.run.xla and num_replicas > 1:
         raise InputError(
-            f"--xla compiles the step of one device, but there are {num_replicas} replicas, and TensorFlow has no sums "
-            "over replicas in compiled code; leave out --xla, or give --strategy=one_device"
+            f"`run.xla` compiles the step of one device, but there are {num_replicas} replicas, and TensorFlow has no "
+            "sums over replicas in compiled code; leave out `run.xla`, or take `strategy=one_device`"
         )
     collectives.num_groups(num_replicas, group_replicas=config.run.batch_norm_group_replicas)  # or raises
 
@@ -165,7 +165,7 @@ def _train(
                     log.add(step, metrics)
                 checkpoints.check()
                 if log and log.problems and run.on_trouble == "stop":
-                    raise InputError(f"step {step}: {log.problems[0]}; --on_trouble=warn goes on all the same")
+                    raise InputError(f"step {step}: {log.problems[0]}; `run.on_trouble=warn` goes on all the same")
             stopping = agreement.reached(wish=stop.received is not None)
             with agreement.failure_held():
                 if log and (stopping or step % run.checkpoint_every_steps == 0 or step == run.num_steps):

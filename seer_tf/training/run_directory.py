@@ -129,10 +129,10 @@ class RunDirectory:
             if changed:
                 raise InputError(
                     f"{self.path} holds a run of another config ({'; '.join(changed)}): give the same flags to "
-                    f"continue it, or another --run_dir, with --init_from={self.path} to go on from its weights there"
+                    f"continue it, or another `run_dir`, with `run.init_from={self.path}` to start from its weights"
                 )
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise InputError(f"{self.path} is not empty and not the directory of a run; give another --run_dir")
+            raise InputError(f"{self.path} is not empty and not the directory of a run; give another `run_dir`")
 
     @contextlib.contextmanager
     def claimed(self, config: BaseConfig) -> Iterator[None]:
@@ -150,7 +150,7 @@ class RunDirectory:
                 stack.enter_context(locked(self.path / "lock"))
             except BlockingIOError:
                 raise InputError(
-                    f"another process is writing to {self.path}: wait until it ends, or give another --run_dir"
+                    f"another process is writing to {self.path}: wait until it ends, or give another `run_dir`"
                 ) from None
             try:
                 yield
@@ -174,7 +174,7 @@ class RunDirectory:
                 content = {"config": configs.to_json(config), "versions": versions()}
                 write_atomically(self.path / "config.json", json.dumps(content, indent=2) + "\n")
         except OSError as error:
-            raise InputError(f"{self.path} cannot be written ({error.strerror}); give another --run_dir") from None
+            raise InputError(f"{self.path} cannot be written ({error.strerror}); give another `run_dir`") from None
 
     def facts(self, config: BaseConfig, source: Source) -> dict[str, str]:
         """Returns what must be the same on every worker of a run that continues in this directory."""

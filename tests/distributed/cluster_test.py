@@ -69,7 +69,7 @@ def test_a_task_of_slurm_finds_its_own_host(
 
 def test_a_list_of_hosts_that_cannot_be_read_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     slurm(monkeypatch, nodes="rack[1-2]node[1-2]", tasks="1(x4)", node="rack1node1", local=0, rank=0)
-    with pytest.raises(InputError, match="Slurm's variables do not name the workers .*--workers"):
+    with pytest.raises(InputError, match="Slurm's variables do not name the workers .*`workers="):
         find_cluster()
 
 

@@ -52,7 +52,7 @@ def test_a_kind_that_does_not_go_with_the_workers_is_refused(kind: str, cluster:
 @pytest.mark.parametrize(
     ("kind", "num_devices", "cluster", "sentence"),
     [
-        ("one_device", 2, None, "does not go with --num_devices=2"),
+        ("one_device", 2, None, "does not go with `num_devices=2`"),
         ("mirrored", None, None, "needs several devices"),
         ("multi_worker", 2, _TWO, "without GPUs a worker has one device"),
     ],
@@ -68,7 +68,7 @@ def test_all_gpus_are_taken_and_none_that_is_not_there() -> None:
     assert place("auto", None, None, num_gpus=7) == Placement("mirrored", 7, None)
     assert place("auto", None, _TWO, num_gpus=7).num_replicas == 14
     assert place("one_device", None, None, num_gpus=7).num_devices == 1
-    with pytest.raises(InputError, match="--num_devices=8, but this host has 7 GPUs"):
+    with pytest.raises(InputError, match="`num_devices=8`, but this host has 7 GPUs"):
         place("auto", 8, _TWO, num_gpus=7)
 
 

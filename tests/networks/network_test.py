@@ -94,7 +94,7 @@ def test_a_part_that_is_not_there(network):
         bare.prototypes  # noqa: B018
     with pytest.raises(InputError, match="did you mean 'prototypes'"):
         network.selected("prototype")
-    with pytest.raises(InputError, match="give their names by --class_names"):
+    with pytest.raises(InputError, match="give their names, `class_names`"):
         dataclasses.replace(network, class_names=()).selected("classifier")
 
 

@@ -118,7 +118,7 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
 def test_a_log_that_cannot_be_written_is_one_sentence(config: Config, tmp_path: pathlib.Path) -> None:
     for place, reason in ((tmp_path, "Is a directory"), (tmp_path / "file" / "log", "Not a directory|File exists")):
         (tmp_path / "file").touch()
-        with pytest.raises(InputError, match=f"--log_json={place} cannot be written \\(({reason})\\); mend that"):
+        with pytest.raises(InputError, match=f"`log_json={place}` cannot be written \\(({reason})\\); mend that"):
             source, directory = open_source(config.data.source), RunDirectory(tmp_path / "run")
             pretrain(config, source, directory, log_options=functools.partial(PretrainingLogOptions, json_file=place))
 
@@ -156,7 +156,7 @@ def test_replicas_share_the_batches_of_one_device(config: Config) -> None:
 
 def test_a_batch_that_does_not_divide_is_refused(config: Config, tmp_path: pathlib.Path) -> None:
     odd = configs.override(config, ["data.global_batch_size=7"])
-    with pytest.raises(InputError, match="7 does not divide by 2 replicas; take e.g. --set data.global_batch_size=6"):
+    with pytest.raises(InputError, match="7 does not divide by 2 replicas; take e.g. `data.global_batch_size=6`"):
         pretrain(odd, open_source(config.data.source), RunDirectory(tmp_path / "run"), two_replicas())
     assert not (tmp_path / "run").exists()
 

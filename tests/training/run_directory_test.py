@@ -26,7 +26,7 @@ def test_what_changes_no_number_may_change_and_nothing_else(tmp_path: pathlib.Pa
     directory.claim(recipe("debug_tiny"))
     for setting in ("run.log_every_steps=1", "data.max_bad_fraction=0.5", "data.augment_on=accelerator"):
         directory.claim(configs.override(recipe("debug_tiny"), [setting]))
-    with pytest.raises(InputError, match=f"run.seed: 0, 1.*--init_from={tmp_path} to go on"):
+    with pytest.raises(InputError, match=f"run.seed: 0, 1.*`run.init_from={tmp_path}` to start"):
         directory.claim(configs.override(recipe("debug_tiny"), ["run.seed=1"]))
     assert directory.read_config() == recipe("debug_tiny")
 

@@ -53,7 +53,10 @@ def test_compiled_steps_do_the_same() -> None:
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("run.xla=true", "--xla compiles the step of one device, but there are 2 replicas, and TensorFlow has no sums"),
+        (
+            "run.xla=true",
+            "`run.xla` compiles the step of one device, but there are 2 replicas, and TensorFlow has no",
+        ),
         ("run.accumulation_steps=8", "run.accumulation_steps=8 does not divide the 4 images of each of 2 replicas"),
     ],
 )

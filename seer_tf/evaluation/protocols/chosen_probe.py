@@ -74,7 +74,7 @@ def chosen_probe(
     if recipe.held_out_fraction and not is_held_out.any():
         raise InputError(
             f"a slice of {recipe.held_out_fraction:g} of the training images is none of any class, and the grid needs "
-            "one to choose on; add images, or take --recipe=optimum"
+            "one to choose on; add images, or take `recipe=optimum`"
         )
     fitted = np.flatnonzero(~is_held_out)
     if augmented is not None:

@@ -64,7 +64,7 @@ def right_classes(
                 unknown.append(name)
     if unknown:
         raise InputError(
-            f"the classifier has no class {named(unknown)}; map the names by --class_map, or give a test set of its "
+            f"the classifier has no class {named(unknown)}; map the names by `class_map`, or give a test set of its "
             "own classes"
         )
     return matrix

@@ -58,7 +58,7 @@ def _stays_at_ln_k(config: Config, seen: Sequence[Interval]) -> Problem | None:
         "the loss stays at ln K",
         f"it is {losses[-1]:.3f} ln K, and has been between {min(losses):.3f} and {max(losses):.3f} since step "
         f"{_lately(config, seen)[0].first_step}",
-        f"try --set swav.epsilon={config.swav.epsilon / 2:g}, fewer head.num_prototypes, weaker colour jitter "
+        f"try `swav.epsilon={config.swav.epsilon / 2:g}`, fewer head.num_prototypes, weaker colour jitter "
         "(crops.brightness, contrast, saturation, hue) or a longer swav.freeze_prototypes_steps",
     )
 
@@ -83,7 +83,7 @@ def _rank_one(config: Config, seen: Sequence[Interval]) -> Problem | None:
     return Problem(
         "the features have collapsed to rank one",
         f"RankMe is {ranks[-1]:.2f}, and never above {max(ranks):.2f} since step {_lately(config, seen)[0].first_step}",
-        "go back to an earlier checkpoint (--init_from) with a lower schedule.peak_learning_rate or swav.epsilon",
+        "go back to an earlier checkpoint (`run.init_from`) with a lower schedule.peak_learning_rate or swav.epsilon",
     )
 
 

@@ -165,7 +165,7 @@ def with_stem_stride_2(backbone: RegNetY) -> RegNetY:
     if "P5" not in backbone.pyramid_outputs:
         raise InputError(
             f"detection and segmentation need four stages, and RegNetY-{backbone.variant} has "
-            f"{len(backbone.pyramid_outputs) - 1}; pretrain another network, e.g. --set=backbone.variant=200MF"
+            f"{len(backbone.pyramid_outputs) - 1}; pretrain another network, e.g. with `backbone.variant=200MF`"
         )
     copy = RegNetY.from_config({**backbone.get_config(), "stem_stride": 2})
     copy.set_weights(backbone.get_weights())

@@ -102,7 +102,7 @@ def choose(facts: Facts, assignments: Iterable[str] = ()) -> list[Choice]:
     if found is None:
         raise InputError(
             f"no network fits {facts.device_bytes / 2**30:.1f} GiB with {config_of(choices).data.global_batch_size} "
-            "images in a step; lower it by --set data.global_batch_size, or leave more of what you set to the recipe"
+            "images in a step; lower data.global_batch_size, or leave more of what you set to the recipe"
         )
     reason = f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/guides/planning.md)"
     choices = _added(choices, [Choice(field, value, reason) for field, value in configs.assigned(found).items()])

@@ -117,7 +117,7 @@ def test_the_loss_at_ln_k_is_recognised(lab: Lab, images: Callable[[], Iterator[
     lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
     found = lab.troubles(images(), [10] * 4)
     assert (
-        "it is 1.000 ln K, and has been between 1.000 and 1.000 since step 10; try --set swav.epsilon=0.025"
+        "it is 1.000 ln K, and has been between 1.000 and 1.000 since step 10; try `swav.epsilon=0.025`"
         in found["the loss stays at ln K"]
     )
 
@@ -166,7 +166,7 @@ def test_numbers_that_are_not_finite_and_overflow_are_told_apart(
     assert lab.troubles(images(), [4]) == {}  # the loss scale is still falling
     found = lab.troubles(images(), [10, 4])
     assert (
-        "steps of the last 10 were left out; try --set run.precision=mixed_bfloat16"
+        "steps of the last 10 were left out; try `run.precision=mixed_bfloat16`"
         in (found["float16 overflows again and again"])
     )
 

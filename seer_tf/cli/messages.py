@@ -1,0 +1,47 @@
+"""Turns what the library says into what a user of commands can type.
+
+The library does not know flags. Its sentences put in backquotes what can be set: a field of the config, with or without
+a value, or an argument. Here `head.num_prototypes=100` becomes --set head.num_prototypes=100, `run.init_from` becomes
+--init_from, and `run_dir` becomes --run_dir.
+"""
+
+import logging
+import re
+
+from absl import flags
+
+_FLAGS_OF_FIELDS = {
+    "data.augment_on": "augment_on",
+    "data.max_bad_fraction": "max_bad_fraction",
+    "data.source": "data",
+    "run.init_from": "init_from",
+    "run.on_trouble": "on_trouble",
+    "run.reset": "reset",
+    "run.seed": "seed",
+    "run.xla": "xla",
+}
+
+
+def with_flags(sentence: str) -> str:
+    """Returns a sentence of the library with flags in place of fields and arguments in backquotes.
+
+    What has no flag in this command stays, without its backquotes.
+    """
+    return re.sub(r"`([\w.]+)(=[^`]*)?`", _typed, sentence)
+
+
+class FlagsInMessages(logging.Filter):
+    """A filter of log records that writes flags into the messages of the library."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrites the message of the record; lets every record pass."""
+        record.msg, record.args = with_flags(record.getMessage()), ()
+        return True
+
+
+def _typed(found: re.Match[str]) -> str:
+    name, value = found[1], found[2] or ""
+    flag = _FLAGS_OF_FIELDS.get(name, name)
+    if flag in flags.FLAGS:
+        return f"--{flag}{value}"
+    return f"--set {name}{value}" if value and "." in name else f"{name}{value}"
