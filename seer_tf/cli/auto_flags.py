@@ -74,7 +74,7 @@ def _with_length(facts: Facts, assignments: list[str]) -> list[Choice]:
         return choices
     for _ in range(_MOST_REHEARSALS):
         config = rules.config_of(choices)
-        print(f"trying RegNetY-{config.backbone.variant} for some steps, to see how fast it is here …", flush=True)
+        print(f"trying {config.backbone.variant} for some steps, to see how fast it is here …", flush=True)
         speed = images_per_second(config, strategy_flags.STRATEGY.value, facts.num_devices)
         again = dataclasses.replace(facts, flops_per_second=rules.speed_of(config, speed))
         choices = rules.with_speed(choices, facts, speed)

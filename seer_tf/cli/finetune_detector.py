@@ -16,7 +16,6 @@ from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprint
 from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit, pycocotools
 from seer_tf.export.directory import new_directory
 from seer_tf.export.writers.detector import write_detector
-from seer_tf.models import RegNetY
 from seer_tf.models.tasks.detector import Detector, smallest_anchor_px
 from seer_tf.networks.load import backbone_metadata, load_network
 from seer_tf.networks.network import Network
@@ -97,7 +96,7 @@ def _network() -> Network:
     keras.utils.set_random_seed(SEED.value)
     network = load_network(MODEL.value).selected("backbone")
     if UNTRAINED.value:
-        fresh = RegNetY.from_config({**network.backbone.get_config(), "licence": ""})
+        fresh = network.backbone.remade(licence="")
         return dataclasses.replace(network, backbone=fresh, metadata=backbone_metadata(fresh))
     return network
 

@@ -30,7 +30,7 @@ def main() -> None:
     config = configs.validate(configs.override(recipe(RECIPE.value), SET.value))
     plan = planning.plan(config, DEVICES.value)
     images, batch = _num_images(config), config.data.global_batch_size
-    print(f"RegNetY-{config.backbone.variant}, {DEVICES.value} devices x {plan.images_per_device} images = {batch}")
+    print(f"{config.backbone.variant}, {DEVICES.value} devices x {plan.images_per_device} images = {batch}")
     print(_parameters(plan))
     flops = plan.step_flops / batch
     print(f"arithmetic    {plan.step_flops / 1e12:,.2f} TFLOP a step, {flops / 1e9:,.1f} GFLOP an image, ", end="")

@@ -11,7 +11,7 @@ from seer_tf.data.augment.mixing import Mixing
 from seer_tf.errors import InputError
 from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.finetuning.schedules import epoch_schedule
-from seer_tf.models import RegNetY, SwavHead
+from seer_tf.models import Backbone, SwavHead
 from seer_tf.models.layers import BatchNormalization
 from seer_tf.models.tasks.classifier import ImageClassifier
 from seer_tf.optimizers.sgd import SGD, layer_factors
@@ -66,7 +66,7 @@ class ClassifierState(RunState):
 
 def build_classifier(
     config: FinetuneConfig,
-    backbone: RegNetY,
+    backbone: Backbone,
     head: SwavHead | None,
     class_names: Sequence[str],
     *,
@@ -92,9 +92,7 @@ def build_classifier(
     }
     checkpointing = config.classifier.activation_checkpointing
     licence = "" if config.classifier.untrained else backbone.licence
-    own = RegNetY.from_config(
-        {**backbone.get_config(), **how, "activation_checkpointing": checkpointing, "licence": licence}
-    )
+    own = backbone.remade(**how, activation_checkpointing=checkpointing, licence=licence)
     layers: list[keras.layers.Layer] = []
     if config.classifier.keep_first_head_layer:
         layers = [_first_layer(config, head), BatchNormalization(name="head_bn1", **how), keras.layers.ReLU()]

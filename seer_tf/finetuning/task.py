@@ -12,7 +12,7 @@ from seer_tf.errors import InputError
 from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.finetuning.state import ClassifierState, build_classifier
 from seer_tf.finetuning.step import ACCURACY, classifier_step
-from seer_tf.models import RegNetY, SwavHead
+from seer_tf.models import Backbone, SwavHead
 from seer_tf.models.tasks.classifier import ImageClassifier
 from seer_tf.training import metrics
 from seer_tf.training.checkpoints import in_float32, restore_newest
@@ -28,7 +28,7 @@ def fine_tune(
     config: FinetuneConfig,
     source: Source,
     class_names: Sequence[str],
-    backbone: RegNetY,
+    backbone: Backbone,
     head: SwavHead | None,
     directory: RunDirectory,
     strategy: tf.distribute.Strategy | None = None,
@@ -73,7 +73,7 @@ def fine_tune(
 def trained_classifier(
     config: FinetuneConfig,
     class_names: Sequence[str],
-    backbone: RegNetY,
+    backbone: Backbone,
     head: SwavHead | None,
     directory: RunDirectory,
 ) -> ImageClassifier:

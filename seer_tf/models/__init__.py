@@ -8,12 +8,16 @@ import os
 
 import keras
 
+from seer_tf.config import BackboneConfig
 from seer_tf.errors import InputError
-from seer_tf.models.backbones.regnet.network import RegNetY, build_backbone, pooled
+from seer_tf.models.backbone import Backbone, pooled
+from seer_tf.models.backbones.registry import build_backbone
+from seer_tf.models.backbones.regnet.network import RegNetY
 from seer_tf.models.encoder import Encoder
 from seer_tf.models.heads.swav_head import SwavHead
 
 __all__ = [
+    "Backbone",
     "Encoder",
     "RegNetY",
     "SwavHead",
@@ -24,19 +28,19 @@ __all__ = [
 ]
 
 
-def backbone(variant: str) -> RegNetY:
+def backbone(variant: str) -> Backbone:
     """Returns a backbone with fresh weights.
 
     Args:
-        variant: a name of `regnet_design.VARIANTS`, e.g. "32GF".
+        variant: Name of a registered backbone, e.g. "32GF".
 
     Raises:
         InputError: there is no such variant.
     """
-    return RegNetY(variant)
+    return build_backbone(BackboneConfig(variant=variant))
 
 
-def load_backbone(file: str | os.PathLike[str]) -> RegNetY:
+def load_backbone(file: str | os.PathLike[str]) -> Backbone:
     """Returns the backbone in a `.keras` file, such as the `model.keras` of a converted checkpoint.
 
     Raises:
@@ -47,6 +51,6 @@ def load_backbone(file: str | os.PathLike[str]) -> RegNetY:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{file}: {reason}; give model.keras of a converted checkpoint") from None
-    if not isinstance(model, RegNetY):
+    if not isinstance(model, Backbone):
         raise InputError(f"{file}: this is no backbone; give model.keras of a converted checkpoint")
     return model

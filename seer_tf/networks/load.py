@@ -13,7 +13,7 @@ from seer_tf.data.images.transform import Transform
 from seer_tf.errors import InputError
 from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.methods.swav.model import SwavModel
-from seer_tf.models import RegNetY
+from seer_tf.models import Backbone
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.backbones.regnet.convert import ConvertedNetwork
 from seer_tf.models.tasks.classifier import ImageClassifier
@@ -32,7 +32,7 @@ def load_network(model: str | os.PathLike[str]) -> Network:
 
     Args:
         model: the directory of a run, one of its checkpoints (`RUN/checkpoints/step-500`), a directory that
-            `convert_checkpoint.py` wrote, or a `.keras` file with an `ImageClassifier`, a `SwavModel` or a `RegNetY`.
+            `convert_checkpoint.py` wrote, or a `.keras` file with an `ImageClassifier`, a `SwavModel` or a `Backbone`.
 
     Raises:
         InputError: it is none of these, or cannot be read.
@@ -112,9 +112,9 @@ def _of_conversion(directory: Path) -> Network:
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{directory} has no readable metadata.json; convert the checkpoint again") from None
     backbone = _load(directory / "model.keras")
-    if not isinstance(backbone, RegNetY):
+    if not isinstance(backbone, Backbone):
         raise InputError(
-            f"{directory / 'model.keras'} holds a {type(backbone).__name__} and no RegNetY, as an export does; give "
+            f"{directory / 'model.keras'} holds a {type(backbone).__name__} and no backbone, as an export does; give "
             "the network that was exported"
         )
     backbone.licence = backbone.licence or published.licence_beside(directory / "model.keras")
@@ -142,12 +142,12 @@ def _released_transform(release: published.PublishedModel | None) -> Transform:
 
 def _of_keras_model(path: Path) -> Network:
     model = _load(path)
-    if isinstance(model, RegNetY):
+    if isinstance(model, Backbone):
         model.licence = model.licence or published.licence_beside(path)
         return Network(model, published.MEAN, published.STD, _TRANSFORM, metadata=backbone_metadata(model))
     if not isinstance(model, (ImageClassifier, SwavModel)):
         raise InputError(
-            f"{path} holds a {type(model).__name__}; give one with an ImageClassifier, SwavModel or RegNetY"
+            f"{path} holds a {type(model).__name__}; give one with an ImageClassifier, SwavModel or a backbone"
         )
     network = Network(model.backbone, model.mean, model.std, _TRANSFORM, metadata=backbone_metadata(model.backbone))
     if isinstance(model, SwavModel):
@@ -157,7 +157,7 @@ def _of_keras_model(path: Path) -> Network:
     )
 
 
-def backbone_metadata(backbone: RegNetY) -> dict[str, Any]:
+def backbone_metadata(backbone: Backbone) -> dict[str, Any]:
     """Returns what a backbone itself says of it, in JSON's types: `variant`, `stem_stride` and `licence`."""
     fields = published.licence_fields(backbone.licence)
     return {"variant": backbone.variant, "stem_stride": backbone.stem_stride, **fields}

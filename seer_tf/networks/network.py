@@ -14,7 +14,7 @@ import numpy as np
 
 from seer_tf.data.images.transform import Transform
 from seer_tf.errors import InputError
-from seer_tf.models import Encoder, RegNetY, SwavHead
+from seer_tf.models import Backbone, Encoder, SwavHead
 from seer_tf.models.outputs import ClassProbabilities, NearestPrototype
 
 PARTS = ("backbone", "head", "prototypes", "classifier")
@@ -37,7 +37,7 @@ class Network(Encoder):
         data: data flag of images such as it was trained on; empty where it is not known.
     """
 
-    backbone: RegNetY
+    backbone: Backbone
     mean: tuple[float, ...]
     std: tuple[float, ...]
     transform: Transform
@@ -148,7 +148,7 @@ class Network(Encoder):
 
 def _in_float32(layer: Any, input_shape: tuple[int | None, ...]) -> Any:
     """Returns a copy of a layer or model for inference on one device, in float32."""
-    if isinstance(layer, keras.Model) and not isinstance(layer, RegNetY):
+    if isinstance(layer, keras.Model) and not isinstance(layer, Backbone):
         copy = keras.models.clone_model(layer, clone_function=_remade)
     else:
         copy = _remade(layer)

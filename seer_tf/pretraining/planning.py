@@ -7,14 +7,14 @@ compares it with the smallest memory in which a step runs.
 
 import dataclasses
 import itertools
-import math
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
-from seer_tf.models.backbones.regnet import design as regnet_design
+from seer_tf.models.backbone import BlockCost
+from seer_tf.models.backbones.registry import backbone_cost
 
 _SECONDS_PER_DAY = 86_400
 _FLOAT = 4  # bytes
@@ -97,25 +97,6 @@ class Plan:
         return self.backbone_parameters + self.head_parameters + self.prototype_parameters
 
 
-@dataclasses.dataclass(frozen=True)
-class _Block:
-    """What one block keeps, in elements for one image.
-
-    Attributes:
-        stage: that it is in.
-        input: of the block.
-        inner: result of each of the first two convolutions, which is normalised.
-        between: what lies after each of them, up to the next one.
-        outer: results of the last convolution and of the shortcut, which are normalised too.
-    """
-
-    stage: int
-    input: int
-    inner: tuple[int, int]
-    between: tuple[int, int]
-    outer: int
-
-
 def plan(config: Config, num_devices: int) -> Plan:
     """Returns what a run needs.
 
@@ -134,8 +115,7 @@ def plan(config: Config, num_devices: int) -> Plan:
             f"data.global_batch_size={config.data.global_batch_size} does not divide by {num_devices} devices"
             f" x {config.run.accumulation_steps} accumulation steps; make it a multiple of {parts}"
         )
-    design = regnet_design.design(config.backbone.variant)
-    backbone = regnet_design.parameter_count(design)
+    backbone = sum(backbone_cost(config.backbone).weight_sizes)
     head_sizes = list(_head_weight_sizes(config))
     prototypes = config.head.num_prototypes * config.head.embedding_dim
     head = sum(head_sizes) - prototypes
@@ -199,8 +179,7 @@ def _remedies(config: Config, num_devices: int) -> Iterator[str]:
 
 
 def _head_widths(config: Config) -> tuple[int, ...]:
-    features = regnet_design.design(config.backbone.variant).stages()[-1].width
-    return (features, *config.head.hidden_dims, config.head.embedding_dim)
+    return (backbone_cost(config.backbone).feature_width, *config.head.hidden_dims, config.head.embedding_dim)
 
 
 def _image_flops(config: Config) -> int:
@@ -214,12 +193,9 @@ def _image_flops(config: Config) -> int:
 
 def _forward_multiply_adds(config: Config, num_sizes: int) -> tuple[int, int]:
     """Returns those of trunk and head for an image's crops of the first sizes."""
-    design = regnet_design.design(config.backbone.variant)
+    cost = backbone_cost(config.backbone)
     groups = list(zip(config.crops.num, config.crops.sizes_px, strict=True))[:num_sizes]
-    trunk = sum(
-        count * regnet_design.multiply_adds(design, size_px=size, stem_stride=config.backbone.stem_stride)
-        for count, size in groups
-    )
+    trunk = sum(count * cost.multiply_adds(size) for count, size in groups)
     widths = (*_head_widths(config), config.head.num_prototypes)
     head = sum(width_in * width_out for width_in, width_out in itertools.pairwise(widths))
     return trunk, head * sum(count for count, _ in groups)
@@ -255,23 +231,20 @@ def _activations(config: Config, images: int, *, synchronized: bool) -> tuple[in
     element, wide = _element_bytes(config)
     # Synchronised batch norm is composed, and keeps two tensors of float32 where the fused one keeps its input.
     normalized = 2 * wide if synchronized else element
-    kept = recomputed = 0
+    cost, kept, recomputed = backbone_cost(config.backbone), 0, 0
     for count, size in zip(config.crops.num, config.crops.sizes_px, strict=True):
-        side = math.ceil(size / config.backbone.stem_stride)
         image = 3 * size**2 * (1 + _FLOAT + (element if element == _HALF else 0)) + 3 * (size + 2) ** 2 * element
-        stem = regnet_design.STEM_WIDTH * side**2
-        blocks = list(_blocks(config, side))
-        trunk, again = _trunk(blocks, config.backbone.activation_checkpointing, element, normalized)
+        trunk, again = _trunk(cost.blocks(size), config.backbone.activation_checkpointing, element, normalized)
         rows = count * images
-        kept += rows * (image + stem * normalized + trunk)
+        kept += rows * (image + cost.stem_elements(size) * normalized + trunk)
         recomputed = max(recomputed, rows * again)
     return kept, recomputed
 
 
-def _trunk(blocks: list[_Block], checkpointing: str, element: int, normalized: int) -> tuple[int, int]:
+def _trunk(blocks: Sequence[BlockCost], checkpointing: str, element: int, normalized: int) -> tuple[int, int]:
     """Returns bytes for one image: of what is kept, and of the largest part that is computed again at once."""
 
-    def whole(part: list[_Block]) -> int:
+    def whole(part: Sequence[BlockCost]) -> int:
         elements = sum(block.input + sum(block.between) for block in part)
         return elements * element + sum(sum(block.inner) + block.outer for block in part) * normalized
 
@@ -285,25 +258,6 @@ def _trunk(blocks: list[_Block], checkpointing: str, element: int, normalized: i
     if checkpointing == "stage":
         parts = [list(group) for _, group in itertools.groupby(blocks, key=lambda block: block.stage)]
     return sum(part[0].input * element for part in parts), max(map(whole, parts))
-
-
-def _blocks(config: Config, side: int) -> Iterator[_Block]:
-    """Yields what each block keeps of an image whose stem has `side` x `side` pixels."""
-    width_in = regnet_design.STEM_WIDTH
-    for number, stage in enumerate(regnet_design.design(config.backbone.variant).stages()):
-        for index in range(stage.depth):
-            first, side_in = index == 0, side
-            side = math.ceil(side / 2) if first else side
-            pixels_in, pixels = stage.width * side_in**2, stage.width * side**2
-            padded = stage.width * (side_in + 2) ** 2 if first else 0  # only where the stride is 2
-            yield _Block(
-                stage=number,
-                input=width_in * side_in**2,
-                inner=(pixels_in, pixels),
-                between=(pixels_in + padded, 2 * pixels),  # after ReLU, and after squeeze-and-excitation
-                outer=pixels * (2 if first else 1),
-            )
-            width_in = stage.width
 
 
 def _head_memory(config: Config, images: int) -> int:
@@ -335,9 +289,7 @@ def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
 
 def _statistics(config: Config, num_devices: int, num_sizes: int) -> Reductions:
     """Returns the sums of a forward pass: one of the backbone for each of these sizes of crop, and one of the head."""
-    widths = [regnet_design.STEM_WIDTH]
-    for stage in regnet_design.design(config.backbone.variant).stages():
-        widths += [stage.width] * (3 * stage.depth + 1)
+    widths = list(backbone_cost(config.backbone).normalized_widths)
     widths *= num_sizes
     if config.head.batch_norm:
         widths += config.head.hidden_dims
@@ -362,18 +314,7 @@ def _gradient_reductions(config: Config) -> Reductions:
 
 def weight_sizes(config: Config) -> list[int]:
     """Returns the number of elements of each trained weight, in the order of the model."""
-    sizes = [9 * 3 * regnet_design.STEM_WIDTH, *[regnet_design.STEM_WIDTH] * 2]
-    width_in = regnet_design.STEM_WIDTH
-    for stage in regnet_design.design(config.backbone.variant).stages():
-        width = stage.width
-        for index in range(stage.depth):
-            squeeze = regnet_design.squeeze_width(width_in)
-            for kernel in (width_in * width, 9 * stage.group_width * width, width * width):
-                sizes += [kernel, width, width]  # with gamma and beta
-            sizes += [width * squeeze, squeeze, squeeze * width, width]
-            sizes += [width_in * width, width, width] if index == 0 else []
-            width_in = width
-    return [*sizes, *_head_weight_sizes(config)]
+    return [*backbone_cost(config.backbone).weight_sizes, *_head_weight_sizes(config)]
 
 
 def _head_weight_sizes(config: Config) -> Iterator[int]:

@@ -103,9 +103,7 @@ def test_a_run_of_a_newer_version_is_refused(
 
 def test_a_changed_head_is_named_and_can_be_reset(run: tuple[RunDirectory, dict[str, np.ndarray]]) -> None:
     settings = f"run.init_from={run[0].path}", "head.num_prototypes=5"
-    with pytest.raises(
-        InputError, match=r"head/prototypes has shape \(8, 16\) there and \(5, 16\) here.*`run.reset`"
-    ):
+    with pytest.raises(InputError, match=r"head/prototypes has shape \(8, 16\) there and \(5, 16\) here.*`run.reset`"):
         initialize(state_of(*settings))
     initialize(state_of(*settings, "run.reset=prototypes"))
 
@@ -130,9 +128,7 @@ def test_a_run_that_is_at_its_end_is_told_what_to_do(run: tuple[RunDirectory, di
 @pytest.mark.parametrize("place", ["nowhere", "a.keras", "checkpoints/step-9"])
 def test_what_is_no_model_is_one_sentence(tmp_path: pathlib.Path, place: str) -> None:
     (tmp_path / "a.keras").write_text("no model")
-    with pytest.raises(
-        InputError, match=f"`run.init_from=.*{place}`: .*(neither a run|cannot be read as a Keras)"
-    ):
+    with pytest.raises(InputError, match=f"`run.init_from=.*{place}`: .*(neither a run|cannot be read as a Keras)"):
         initialize(state_of(f"run.init_from={tmp_path / place}"))
 
 

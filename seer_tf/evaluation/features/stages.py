@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.errors import InputError
-from seer_tf.models import Encoder, RegNetY
+from seer_tf.models import Backbone, Encoder
 
 AVGPOOL = "avgpool"
 """The mean over the last stage's map: the features of k-NN, retrieval and fine-tuning."""
@@ -53,12 +53,12 @@ class Pooling:
         return self.rows * self.columns * self.channels
 
 
-def stage_names(backbone: RegNetY) -> tuple[str, ...]:
+def stage_names(backbone: Backbone) -> tuple[str, ...]:
     """Returns what can be asked for: stages by the paper's names, res2 being the first, and the mean of the last."""
     return (*(f"res{output.removeprefix('P')}" for output in backbone.pyramid_outputs if output != "P1"), AVGPOOL)
 
 
-def poolings(backbone: RegNetY, stages: Sequence[str], *, size_px: int) -> dict[str, Pooling]:
+def poolings(backbone: Backbone, stages: Sequence[str], *, size_px: int) -> dict[str, Pooling]:
     """Returns how each stage is pooled.
 
     Args:
@@ -109,7 +109,7 @@ def stage_features(encoder: Encoder, pooled: Mapping[str, Pooling]) -> StageFeat
     return features
 
 
-def _maps(backbone: RegNetY) -> keras.Model:
+def _maps(backbone: Backbone) -> keras.Model:
     """Returns the model of all stages' maps; the mean is of the last one's."""
     outputs = {f"res{name.removeprefix('P')}": output for name, output in backbone.pyramid_outputs.items()}
     return keras.Model(backbone.input, {**outputs, AVGPOOL: backbone.output})

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from seer_tf.config import Config
-from seer_tf.models.backbones.regnet.network import build_backbone
+from seer_tf.models.backbones.registry import build_backbone
 from seer_tf.models.encoder import Encoder
 from seer_tf.models.heads.swav_head import SwavHead
 

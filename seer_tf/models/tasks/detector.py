@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.errors import InputError
-from seer_tf.models.backbones.regnet.network import RegNetY
+from seer_tf.models.backbone import Backbone
 from seer_tf.models.encoder import Encoder
 
 MAX_DETECTIONS = 100  # as COCO counts
@@ -54,7 +54,7 @@ class Detector:
         """Puts fresh heads on a copy of a backbone.
 
         Args:
-            encoder: a `RegNetY` with at least four stages, and the normalisation of its images.
+            encoder: a backbone with at least four stages, and the normalisation of its images.
             class_names: of the things.
             size_px: S, a multiple of 128, which is the stride of the coarsest level.
             smallest_anchor_px: side of the smallest anchor on the finest level; the next are 1.26 times as large each.
@@ -156,7 +156,7 @@ class Detector:
         }
 
 
-def with_stem_stride_2(backbone: RegNetY) -> RegNetY:
+def with_stem_stride_2(backbone: Backbone) -> Backbone:
     """Returns a copy of a backbone, weights and all, whose level P_n has a stride of 2^n, up to P5.
 
     Raises:
@@ -164,10 +164,10 @@ def with_stem_stride_2(backbone: RegNetY) -> RegNetY:
     """
     if "P5" not in backbone.pyramid_outputs:
         raise InputError(
-            f"detection and segmentation need four stages, and RegNetY-{backbone.variant} has "
+            f"detection and segmentation need four stages, and {backbone.variant} has "
             f"{len(backbone.pyramid_outputs) - 1}; pretrain another network, e.g. with `backbone.variant=200MF`"
         )
-    copy = RegNetY.from_config({**backbone.get_config(), "stem_stride": 2})
+    copy = backbone.remade(stem_stride=2)
     copy.set_weights(backbone.get_weights())
     return copy
 

@@ -48,7 +48,7 @@ def test_the_levels_have_the_strides_that_the_anchors_suppose():
 
 def test_three_stages_are_too_few():
     """The levels up to a stride of 32 are wanted."""
-    said = "need four stages, and RegNetY-190MF has 3"
+    said = "need four stages, and 190MF has 3"
     with pytest.raises(InputError, match=said):
         Detector(_Encoder("190MF"), ("cat",), size_px=_SIZE_PX, smallest_anchor_px=12.0)
     with pytest.raises(InputError, match=said):

@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seer_tf.config import BackboneConfig
 from seer_tf.errors import InputError
 from seer_tf.models import remat
+from seer_tf.models.backbone import Backbone
 from seer_tf.models.backbones.regnet import design as regnet_design
 from seer_tf.models.backbones.regnet.design import RegNetDesign
 from seer_tf.models.layers import BatchNormalization, Conv2D, SqueezeExcitation, convolved_and_normalized
@@ -163,7 +163,7 @@ class BottleneckBlock(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
-class RegNetY(keras.Model):
+class RegNetY(Backbone):
     """The trunk of a RegNetY: normalised images [B, h, w, 3] in, last stage [B, h', w', C] out.
 
     Attributes:
@@ -253,34 +253,3 @@ class RegNetY(keras.Model):
         if config.get("design"):
             config["design"] = RegNetDesign(**config["design"])
         return cls(**config)
-
-
-def pooled(backbone: keras.Model) -> keras.Model:
-    """Returns the model of the features: images to the mean over the last stage's pixels, [B, C], float32 at least."""
-    dtype = "float64" if backbone.compute_dtype == "float64" else "float32"
-    features = keras.layers.GlobalAveragePooling2D(name="pooled", dtype=dtype)(backbone.output)
-    return keras.Model(backbone.input, features, name=f"{backbone.name}_pooled")
-
-
-def build_backbone(
-    config: BackboneConfig, *, synchronized: bool = False, group_replicas: int = 0, dtype: Any = None
-) -> RegNetY:
-    """Returns the backbone of a run, with fresh weights.
-
-    Args:
-        config: which.
-        synchronized: of `BatchNormalization`.
-        group_replicas: of `BatchNormalization`.
-        dtype: dtype policy of every layer; None for Keras's global policy.
-
-    Raises:
-        InputError: there is no such network.
-    """
-    return RegNetY(
-        config.variant,
-        stem_stride=config.stem_stride,
-        synchronized=synchronized,
-        group_replicas=group_replicas,
-        activation_checkpointing=config.activation_checkpointing,
-        dtype=dtype,
-    )

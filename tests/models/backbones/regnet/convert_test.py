@@ -214,7 +214,7 @@ def test_saved_models_load_with_what_they_had(
 
 def test_a_backbone_by_name_and_files_that_hold_none(tmp_path: Path) -> None:
     assert models.backbone("90MF").variant == "90MF"
-    with pytest.raises(InputError, match="there is no RegNetY variant '91MF'"):
+    with pytest.raises(InputError, match="there is no backbone '91MF'"):
         models.backbone("91MF")
     with pytest.raises(InputError, match="nowhere.keras: "):
         models.load_backbone(tmp_path / "nowhere.keras")

@@ -1,0 +1,88 @@
+"""The contract of a backbone: what the rest of the program knows of any network that it trains.
+
+A family of backbones is a subclass of `Backbone`, a `BackboneCost`, and an entry in `backbones/registry.py`.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+import keras
+
+
+class Backbone(keras.Model):
+    """A network from normalised images [B, h, w, 3] to the map of its last stage [B, h', w', C].
+
+    A subclass is a functional model. Its `get_config` returns the arguments of its constructor in JSON's types. Its
+    batch normalisation has the layers of `models/layers.py`, so that it can be synchronised.
+
+    Attributes:
+        variant: Name of the network, as in `backbone.variant` of a config.
+        licence: Licence of the weights; empty if unknown.
+        pyramid_outputs: Symbolic output of each resolution: "P1" has half of the image's resolution, "P2" a quarter.
+            The last one is the output of the model.
+    """
+
+    variant: str
+    licence: str
+    pyramid_outputs: dict[str, keras.KerasTensor]
+
+    def remade(self, **changes: Any) -> Self:
+        """Returns a copy with fresh weights and other arguments.
+
+        Args:
+            **changes: Arguments of the constructor. Those that this class does not have are ignored.
+        """
+        config = self.get_config()
+        return type(self).from_config({**config, **{name: changes[name] for name in changes.keys() & config.keys()}})
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockCost:
+    """What the backward pass needs from one block, in elements per image.
+
+    Attributes:
+        stage: Number of the stage.
+        input: Input of the block.
+        inner: Results of the convolutions inside, each of which is normalised.
+        between: What lies between each of these and the next convolution.
+        outer: Results of the last convolution and of the shortcut, which are normalised too.
+    """
+
+    stage: int
+    input: int
+    inner: tuple[int, ...]
+    between: tuple[int, ...]
+    outer: int
+
+
+class BackboneCost(Protocol):
+    """What a backbone costs, known without building it."""
+
+    @property
+    def weight_sizes(self) -> Sequence[int]:
+        """Elements of each trained weight, in the order of the model."""
+
+    @property
+    def normalized_widths(self) -> Sequence[int]:
+        """Channels of each batch normalisation."""
+
+    @property
+    def feature_width(self) -> int:
+        """Channels of the last stage."""
+
+    def multiply_adds(self, size_px: int) -> int:
+        """Returns the multiplications with addition in a forward pass of one square image."""
+
+    def stem_elements(self, size_px: int) -> int:
+        """Returns the elements of the stem's result for one square image."""
+
+    def blocks(self, size_px: int) -> Sequence[BlockCost]:
+        """Returns the cost of each block for one square image."""
+
+
+def pooled(backbone: Backbone) -> keras.Model:
+    """Returns the model of the features: images to the mean over the last stage's pixels, [B, C], float32 at least."""
+    dtype = "float64" if backbone.compute_dtype == "float64" else "float32"
+    features = keras.layers.GlobalAveragePooling2D(name="pooled", dtype=dtype)(backbone.output)
+    return keras.Model(backbone.input, features, name=f"{backbone.name}_pooled")
