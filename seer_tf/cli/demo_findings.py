@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.cli.demo_images import Part, pictures
+from seer_tf.cli.demo_images import pictures
 from seer_tf.config import Config
 from seer_tf.data.augment.multicrop import multicrop
 from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.selection import Selection
 from seer_tf.evaluation.features.extract import ImageFeatures, image_features, prototype_scores
 from seer_tf.evaluation.features.labelled import matched_labels, source_features
 from seer_tf.evaluation.features.pixels import color_histogram, thumbnail
@@ -158,16 +159,16 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
     )
 
 
-def _bank_and_queries(train: Source, test: Source | None) -> tuple[Part, Part]:
+def _bank_and_queries(train: Source, test: Source | None) -> tuple[Source, Source]:
     """Returns as many images as a demo's evaluation has time for; shards are shuffled, so the first will do.
 
     Without labels the queries are a few training images, which the bank then leaves out.
     """
     if test is None:
-        queries, first = Part(train, np.arange(_NUM_QUERIES)), _NUM_QUERIES
+        queries, first = Selection(train, np.arange(_NUM_QUERIES)), _NUM_QUERIES
     else:
-        queries, first = Part(test, np.arange(min(test.num_images, _MAX_TEST_IMAGES))), 0
-    return Part(train, np.arange(first, min(train.num_images, _MAX_TRAIN_IMAGES))), queries
+        queries, first = Selection(test, np.arange(min(test.num_images, _MAX_TEST_IMAGES))), 0
+    return Selection(train, np.arange(first, min(train.num_images, _MAX_TRAIN_IMAGES))), queries
 
 
 def _accuracy(name: str, bank: np.ndarray, queries: np.ndarray, labels: Labels) -> Accuracy:
@@ -185,8 +186,8 @@ def _neighbours(
     chosen = chosen[:_NUM_QUERIES]
     k = min(_NUM_NEIGHBOURS, bank.num_images)
     positions = [nearest(side_bank, side_queries[chosen], k)[1] for side_bank, side_queries in sides]  # [q, k] each
-    shown = pictures(Part(queries, chosen))
-    found = [[pictures(Part(bank, row)) for row in side] for side in positions]
+    shown = pictures(Selection(queries, chosen))
+    found = [[pictures(Selection(bank, row)) for row in side] for side in positions]
     if labels is None:
         return [Neighbours(query, *images) for query, *images in zip(shown, *found, strict=True)]
     class_names, bank_labels, query_labels = labels
@@ -206,13 +207,15 @@ def _prototypes(scores: np.ndarray, bank: Source) -> list[Prototype]:
     share = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]) / len(scores)  # [K]
     most_used = [number for number in np.argsort(-share, kind="stable")[:_NUM_PROTOTYPES] if share[number] > 0]
     top = np.argsort(-scores, axis=0, kind="stable")[:_IMAGES_PER_PROTOTYPE]  # [images, K]
-    return [Prototype(int(number), float(share[number]), pictures(Part(bank, top[:, number]))) for number in most_used]
+    return [
+        Prototype(int(number), float(share[number]), pictures(Selection(bank, top[:, number]))) for number in most_used
+    ]
 
 
 def _crops(config: Config, bank: Source) -> list[list[np.ndarray]]:
     """Cuts a few images as pretraining does; each row an image, then its crops."""
     rows = []
-    for number, image in enumerate(pictures(Part(bank, np.arange(min(_NUM_CROPPED_IMAGES, bank.num_images))))):
+    for number, image in enumerate(pictures(Selection(bank, np.arange(min(_NUM_CROPPED_IMAGES, bank.num_images))))):
         groups = multicrop(tf.constant(image), config.crops, tf.constant([config.run.seed, number]))
         rows.append([image, *(crop for group in groups for crop in group.numpy())])
     return rows

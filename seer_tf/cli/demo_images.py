@@ -10,6 +10,8 @@ from seer_tf.data.shards.prepare import write_shards
 from seer_tf.data.shards.writer import ShardOptions
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.selection import Selection
+from seer_tf.data.sources.view import View
 from seer_tf.evaluation.held_out import held_out
 from seer_tf.parallel import LocalRunner, num_cores
 
@@ -37,9 +39,9 @@ def demo_images(directory: str | None) -> tuple[Source, Source | None]:
         return open_source("builtin"), open_source("builtin:test")
     images = open_source(f"folder:{directory}")
     if images.labels is None or np.bincount(images.labels).min() < _MIN_IMAGES_PER_CLASS:
-        return Part(images, np.arange(images.num_images), labelled=False), None
+        return _Unlabelled(images), None
     test = held_out(images.labels, _TEST_FRACTION)
-    return Part(images, np.flatnonzero(~test)), Part(images, np.flatnonzero(test))
+    return Selection(images, np.flatnonzero(~test)), Selection(images, np.flatnonzero(test))
 
 
 def sharded(source: Source, directory: Path) -> Source:
@@ -59,23 +61,23 @@ def sharded(source: Source, directory: Path) -> Source:
     return open_source(f"shards:{directory}")
 
 
-class Part(Source):
-    """Some of the images of a source."""
+class _Unlabelled(View):
+    """The images of a source without their classes."""
 
-    def __init__(self, whole: Source, indices: np.ndarray, *, labelled: bool = True) -> None:
-        """`indices` are the images' numbers in `whole`, int [n]."""
-        self._whole, self._indices = whole, indices
-        self.ids = [whole.ids[index] for index in indices]
-        self.class_names = whole.class_names if labelled else None
+    labels = None
 
-    @property
-    def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 [n]; None without classes."""
-        return None if self.class_names is None or self._whole.labels is None else self._whole.labels[self._indices]
+    def __init__(self, source: Source) -> None:
+        """Wraps `source`."""
+        super().__init__(source)
+        self.class_names = None
 
-    def read(self, index: int) -> bytes:
-        """Returns the encoded bytes of image `index`."""
-        return self._whole.read(int(self._indices[index]))
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """Returns no class."""
+        return ()
+
+    def fingerprint(self) -> str:
+        """Returns a SHA-256 in hex that identifies the images without their classes."""
+        return Source.fingerprint(self)
 
 
 def pictures(source: Source) -> list[np.ndarray]:

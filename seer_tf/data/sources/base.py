@@ -1,23 +1,23 @@
-"""What every kind of source offers: images by number, their names and, for evaluation, their classes."""
+"""The contract of a source: encoded images by number, with their names and, for evaluation, their classes."""
 
 import abc
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 
 class Source(abc.ABC):
-    """Encoded images with random access; `read` may be called from several threads at once."""
+    """Encoded images with random access. Several threads may call `read` at once."""
 
-    #: One name per image, unique, in the source's own order.
+    #: Names of the images, unique, in the order of the source.
     ids: Sequence[str]
-    #: Names of the classes; None without classes.
+    #: Names of the classes; None for a source without classes.
     class_names: tuple[str, ...] | None = None
-    #: Name and reason of what was found but left out when the source was opened.
+    #: Name and reason for each file that was left out when the source was opened.
     rejected: Sequence[tuple[str, str]] = ()
-    #: Whether each image was decoded once when the source was made, so that it will decode again.
+    #: Whether every image was decoded once when the source was made, so that decoding will not fail.
     is_verified = False
 
     @property
@@ -31,21 +31,11 @@ class Source(abc.ABC):
         return None
 
     def classes_of(self, index: int) -> tuple[int, ...]:
-        """Returns the classes of image `index`, any number of them."""
+        """Returns all classes of image `index`: none, one or several."""
         return () if self.labels is None else (int(self.labels[index]),)
 
-    @property
-    def label_matrix(self) -> np.ndarray | None:
-        """Which classes each image has, bool `[num_images, num_classes]`; None without classes."""
-        if self.class_names is None:
-            return None
-        matrix = np.zeros((self.num_images, len(self.class_names)), bool)
-        for index in range(self.num_images):
-            matrix[index, list(self.classes_of(index))] = True
-        return matrix
-
     def fingerprint(self) -> str:
-        """Returns what tells these images from others without reading them: SHA-256 of names and classes, in hex."""
+        """Returns a SHA-256 in hex that identifies the images by their names and classes, without reading them."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         for index, name in enumerate(self.ids):
             digest.update(f"{name}\0{self.classes_of(index)}\0".encode("utf-8", "surrogateescape"))
@@ -56,6 +46,21 @@ class Source(abc.ABC):
         """Returns the encoded bytes of image `index`.
 
         Raises:
-            UnusableImageError: this one image cannot be read, or is not what was written.
-            InputError: the place that it lies in has vanished.
+            UnusableImageError: This image cannot be read, or its bytes are not the ones that were written.
+            InputError: The file or directory that holds the images has vanished.
         """
+
+
+def single_labels(classes: Iterable[tuple[int, ...]]) -> np.ndarray | None:
+    """Returns the labels of images with exactly one class each.
+
+    Args:
+        classes: All classes of each image.
+
+    Returns:
+        int64 `[n]`, or None if some image has no class or several.
+    """
+    listed = list(classes)
+    if any(len(of_image) != 1 for of_image in listed):
+        return None
+    return np.array([label for (label,) in listed], np.int64)

@@ -12,6 +12,7 @@ import os
 import numpy as np
 
 from seer_tf.data.sources import image_files
+from seer_tf.data.sources.base import single_labels
 from seer_tf.errors import InputError
 from seer_tf.files import storage
 
@@ -33,9 +34,7 @@ class CsvSource(image_files.FilesSource):
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
         """Class of each image, int64 `[num_images]`; None where an image has none or several."""
-        if any(len(classes) != 1 for classes in self._classes):
-            return None
-        return np.array(self._classes, np.int64)[:, 0]
+        return single_labels(self._classes)
 
     def classes_of(self, index: int) -> tuple[int, ...]:
         """Returns the classes of image `index`, any number of them."""

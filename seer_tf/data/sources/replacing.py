@@ -12,26 +12,22 @@ from absl import logging
 from seer_tf.data.images import decode
 from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.view import View
 from seer_tf.errors import InputError
 
 _NUM_NAMED = 100
 
 
-class ReplacingSource(Source):
+class ReplacingSource(View):
     """The images of another source, as many, under the same numbers."""
 
     def __init__(self, source: Source, max_bad_fraction: float) -> None:
         """Wraps `source`; more bad images than `max_bad_fraction` of all are an error."""
-        self._source, self._max_bad_fraction = source, max_bad_fraction
-        self.ids, self.class_names, self.is_verified = source.ids, source.class_names, source.is_verified
+        super().__init__(source)
+        self._max_bad_fraction = max_bad_fraction
         self._bad: dict[int, str] = {}
         self._stand_ins: dict[int, int] = {}
         self._lock = threading.Lock()
-
-    @property
-    def num_images(self) -> int:
-        """Number of images of the source, bad ones too."""
-        return self._source.num_images
 
     @property
     def num_bad(self) -> int:

@@ -1,27 +1,45 @@
 """Some images of a source, as a source of their own."""
 
 import functools
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.base import Source, single_labels
+from seer_tf.data.sources.view import View
 
 
-class Selection(Source):
-    """Images of another source, in an order of one's own."""
+class Selection(View):
+    """Chosen images of another source, in a chosen order."""
 
     def __init__(self, source: Source, numbers: Sequence[int] | np.ndarray) -> None:
-        """`numbers` are those of the images in `source`."""
-        self._source, self._numbers = source, [int(number) for number in numbers]
+        """Takes the images with these `numbers` in `source`."""
+        super().__init__(source)
+        self._numbers = [int(number) for number in numbers]
         self.ids = [source.ids[number] for number in self._numbers]
-        self.class_names = source.class_names
+
+    @property
+    def num_images(self) -> int:
+        """Number of chosen images."""
+        return len(self._numbers)
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 `[num_images]`; None where the other source has none."""
-        labels = self._source.labels
-        return None if labels is None else labels[self._numbers]
+        """Class of each image, int64 `[num_images]`; None unless each chosen image has exactly one."""
+        if self._source.labels is not None:
+            return self._source.labels[self._numbers]
+        if self.class_names is None:
+            return None
+        return single_labels(map(self.classes_of, range(self.num_images)))
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """Returns all classes of image `index`: none, one or several."""
+        return self._source.classes_of(self._numbers[index])
+
+    def fingerprint(self) -> str:
+        """Returns a SHA-256 in hex that identifies the source and the chosen images."""
+        return hashlib.sha256(repr((self._source.fingerprint(), self._numbers)).encode()).hexdigest()
 
     def read(self, index: int) -> bytes:
         """Returns the encoded bytes of image `index`."""

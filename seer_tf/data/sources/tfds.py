@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 
 from seer_tf.data.shards import tfrecord
-from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.base import Source, single_labels
 from seer_tf.errors import InputError
 
 
@@ -34,9 +34,7 @@ class TfdsSource(Source):
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
         """Class of each image, int64 `[num_images]`; None without classes, or where an image has none or several."""
-        if self._class_key is None or any(len(classes) != 1 for classes in self._classes):
-            return None
-        return np.array(self._classes, np.int64)[:, 0]
+        return None if self._class_key is None else single_labels(self._classes)
 
     def classes_of(self, index: int) -> tuple[int, ...]:
         """Returns the classes of image `index`, any number of them."""

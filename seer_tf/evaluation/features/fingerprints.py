@@ -6,6 +6,7 @@ import hashlib
 import numpy as np
 
 from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.view import View
 from seer_tf.errors import InputError
 from seer_tf.parallel import num_cores
 from seer_tf.progress import Progress
@@ -13,7 +14,7 @@ from seer_tf.progress import Progress
 _BYTES = 8
 
 
-class FingerprintedSource(Source):
+class FingerprintedSource(View):
     """A source that remembers a fingerprint of every image that was read from it.
 
     Attributes:
@@ -22,22 +23,12 @@ class FingerprintedSource(Source):
 
     def __init__(self, source: Source) -> None:
         """Wraps `source`."""
-        self._source = source
-        self.ids, self.class_names, self.is_verified = source.ids, source.class_names, source.is_verified
+        super().__init__(source)
         self.fingerprints = np.zeros(source.num_images, np.uint64)
-
-    @property
-    def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 [num_images]; None unless each image has exactly one."""
-        return self._source.labels
-
-    def classes_of(self, index: int) -> tuple[int, ...]:
-        """Returns the classes of image `index`, any number of them."""
-        return self._source.classes_of(index)
 
     def read(self, index: int) -> bytes:
         """Returns the encoded bytes of image `index`."""
-        encoded = self._source.read(index)
+        encoded = super().read(index)
         self.fingerprints[index] = fingerprint(encoded)
         return encoded
 

@@ -154,7 +154,7 @@ def test_a_list_names_its_images_in_its_order(folder, tmp_path_factory):
     assert source.ids == ["b/4.png", "a/1.png", str(elsewhere)]
     assert [source.read(index) for index in range(3)] == [_encoded(number) for number in (3, 0, 9)]
     assert source.rejected == [("missing.png", "cannot be read: No such file or directory")]
-    assert source.labels is None and source.label_matrix is None
+    assert source.labels is None and source.class_names is None
     (folder / "b" / "4.png").unlink()
     with pytest.raises(UnusableImageError, match="cannot be read: No such file"):
         source.read(0)
@@ -200,8 +200,7 @@ def test_a_table_with_one_label_each(folder):
     assert source.ids == ["b/3.png", "a/1.png", "a/2.png"]
     assert source.class_names == ("cat", "dog") and source.labels is not None
     assert source.labels.dtype == np.int64 and source.labels.tolist() == [1, 0, 1]
-    assert source.label_matrix is not None
-    assert source.label_matrix.tolist() == [[False, True], [True, False], [False, True]]
+    assert [source.classes_of(index) for index in range(3)] == [(1,), (0,), (1,)]
     assert source.rejected == [("b/notes.txt", "not an image")]
 
 
@@ -209,8 +208,6 @@ def test_a_table_with_several_labels(folder):
     source = _csv(folder, 'file,one,more\na/1.png,cat,dog\na/2.png,"bird; cat",\nb/3.png,,\n')
     assert source.class_names == ("bird", "cat", "dog") and source.labels is None
     assert [source.classes_of(index) for index in range(3)] == [(1, 2), (0, 1), ()]
-    assert source.label_matrix is not None
-    assert source.label_matrix.tolist() == [[False, True, True], [True, True, False], [False] * 3]
 
 
 def test_a_column_may_have_no_name_or_that_of_a_folder_and_rows_may_be_empty(folder):

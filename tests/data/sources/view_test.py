@@ -1,0 +1,64 @@
+"""A view offers all that its source offers: every public attribute of the contract, whichever class the view is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seer_tf.data.pipelines.supervised import IrreplaceableSource
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.replacing import ReplacingSource
+from seer_tf.data.sources.selection import Selection
+from seer_tf.data.sources.view import View
+from seer_tf.evaluation.features.fingerprints import FingerprintedSource
+
+_PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\0\0\5\0\0\0\6" + bytes(8)  # a header is enough to be read
+_CONTRACT = {name for name in {*vars(Source), *Source.__annotations__} if not name.startswith("_")}
+
+
+class _Everything(Source):
+    """No attribute has the value that `Source` gives by default."""
+
+    def __init__(self) -> None:
+        self.ids, self.class_names = ["x", "y", "z"], ("a", "b")
+        self.rejected, self.is_verified = [("w", "not an image")], True
+
+    @property
+    def num_images(self) -> int:
+        return 2  # fewer than there are names
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.array([1, 0])
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        return (index, 7)
+
+    def fingerprint(self) -> str:
+        return "of everything"
+
+    def read(self, index: int) -> bytes:
+        return _PNG + bytes([index])
+
+
+def _value(source: Source, name: str) -> Any:
+    value = getattr(source, name)
+    found = {"classes_of": lambda: value(1), "read": lambda: value(1), "fingerprint": lambda: value()}
+    return found[name]() if callable(value) else np.asarray(value).tolist()
+
+
+def test_the_contract_has_no_attribute_that_the_next_test_misses() -> None:
+    assert {"ids", "class_names", "rejected", "is_verified", "num_images", "labels", "classes_of"} <= _CONTRACT
+    assert all(name in vars(_Everything) or name in vars(_Everything()) for name in _CONTRACT)
+
+
+@pytest.mark.parametrize("name", sorted(_CONTRACT))
+@pytest.mark.parametrize("view", [View, FingerprintedSource, IrreplaceableSource, lambda of: ReplacingSource(of, 0.5)])
+def test_every_attribute_of_the_contract_is_forwarded(view: Callable[[Source], Source], name: str) -> None:
+    assert _value(view(_Everything()), name) == _value(_Everything(), name)
+
+
+def test_a_selection_forwards_what_does_not_depend_on_the_choice() -> None:
+    source = Selection(_Everything(), [1])
+    assert source.rejected == [("w", "not an image")] and source.is_verified and source.class_names == ("a", "b")
