@@ -3,6 +3,7 @@
 `crops-<side>px.npy` is uint8 [steps, B, n, s, s, 3] for the n crops of one size: element t is the batch of step t.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,8 @@ from seer_tf.config import Config
 from seer_tf.data.pipelines.pretraining import pretraining_dataset
 from seer_tf.data.sources.registry import Source
 from seer_tf.data.sources.replacing import ReplacingSource
+from seer_tf.files.atomic import atomic_file
 from seer_tf.progress import Progress
-
-_UNFINISHED = ".unfinished"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +46,6 @@ class CropFiles:
 
     def _write(self, config: Config, source: Source) -> None:
         num_steps, num_images = config.run.num_steps, config.data.global_batch_size
-        unfinished = [path.with_name(path.name + _UNFINISHED) for path in self.paths]
-        arrays = [
-            np.lib.format.open_memmap(path, "w+", np.uint8, (num_steps, num_images, num, side, side, 3))
-            for path, num, side in zip(unfinished, config.crops.num, config.crops.sizes_px, strict=True)
-        ]
         batches = pretraining_dataset(
             ReplacingSource(source, config.data.max_bad_fraction),
             config.crops,
@@ -60,14 +55,20 @@ class CropFiles:
             seed=config.run.seed,
             first_step=0,
         )
-        with Progress(num_steps, "step", f"writing crops to {self.paths[0].parent}") as progress:
+        label = f"writing crops to {self.paths[0].parent}"
+        with contextlib.ExitStack() as files, Progress(num_steps, "step", label) as progress:
+            arrays = [
+                np.lib.format.open_memmap(
+                    files.enter_context(atomic_file(path)), "w+", np.uint8, (num_steps, num_images, num, side, side, 3)
+                )
+                for path, num, side in zip(self.paths, config.crops.num, config.crops.sizes_px, strict=True)
+            ]
             for step, batch in enumerate(batches.take(num_steps)):
                 for array, group in zip(arrays, batch, strict=True):
                     array[step] = group.numpy()
                 progress.advance()
-        for array, path, whole in zip(arrays, unfinished, self.paths, strict=True):
-            array.flush()
-            path.rename(whole)
+            for array in arrays:
+                array.flush()
 
     def arrays(self) -> list[np.ndarray]:
         """Returns for each size uint8 [steps, B, n, s, s, 3], mapped from the file."""

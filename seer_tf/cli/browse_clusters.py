@@ -13,8 +13,7 @@ from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.evaluation.protocols.clusters import Assign, Clusters, assign_clusters, neighbours
-from seer_tf.export.directory import new_directory
-from seer_tf.files.atomic import check_directory
+from seer_tf.files.atomic import check_directory, new_directory
 from seer_tf.networks.load import load_network
 from seer_tf.networks.network import Network
 from seer_tf.reports.cluster_page import ClusterPictures, write_cluster_page

@@ -4,7 +4,6 @@ Low-shot is the same with a part of the labels. RUN_DIR/classifier.keras goes in
 """
 
 import dataclasses
-import os
 import pathlib
 import sys
 
@@ -22,6 +21,7 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.protocols.classification import among_first, classify
 from seer_tf.evaluation.published_results import FINE_TUNING
 from seer_tf.evaluation.result import HEADER, EvaluationResult, add_to_file, mean_interval
+from seer_tf.files.atomic import atomic_file
 from seer_tf.finetuning import config as finetune_config
 from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.finetuning.labelled_images import LabelledImages, labelled_images
@@ -142,9 +142,8 @@ def _finish(config: FinetuneConfig, data: LabelledImages, network: Network, dire
 
 
 def _save(classifier: ImageClassifier, path: pathlib.Path) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished.keras")
-    classifier.save(unfinished)
-    os.replace(unfinished, path)
+    with atomic_file(path) as unfinished:
+        classifier.save(unfinished)
 
 
 def _outcome(config: FinetuneConfig, data: LabelledImages, logits: np.ndarray) -> EvaluationResult:

@@ -14,8 +14,8 @@ from seer_tf.data.images.decode import decode_image
 from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, named_degenerate, open_boxes
 from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprint
 from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit, pycocotools
-from seer_tf.export.directory import new_directory
 from seer_tf.export.writers.detector import write_detector
+from seer_tf.files.atomic import new_directory
 from seer_tf.models.tasks.detector import Detector, smallest_anchor_px
 from seer_tf.networks.load import backbone_metadata, load_network
 from seer_tf.networks.network import Network

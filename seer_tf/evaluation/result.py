@@ -1,9 +1,6 @@
 """What every evaluation ends in: one number with its interval, and all that it depends on, as JSON and as a row."""
 
-import contextlib
 import dataclasses
-import errno
-import fcntl
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seer_tf.errors import InputError
+from seer_tf.files import jsonl
 
 _NUM_RESAMPLES = 1000
 _LEVELS = (0.025, 0.975)
@@ -115,23 +113,12 @@ def mean_interval(values: np.ndarray, *, seed: int) -> tuple[float, float]:
 
 
 def add_to_file(outcome: EvaluationResult, path: str | os.PathLike[str]) -> None:
-    """Adds an outcome to a file with one JSON object a line, which is made where it is missing.
-
-    Several processes may do so at once.
+    """Appends a result to a file with one JSON object per line; several processes may do so at the same time.
 
     Raises:
-        OSError: it cannot be written; what the file held is as it was.
+        OSError: The file cannot be written; it is unchanged.
     """
-    with open(path, "a+b", buffering=0) as file:
-        with contextlib.suppress(OSError):  # a file system without locks; a line is written by one call all the same
-            fcntl.flock(file, fcntl.LOCK_EX)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        missing = "\n" if file.read(1) not in (b"", b"\n") else ""
-        line = f"{missing}{outcome.to_json()}\n".encode()
-        if file.write(line) != len(line):  # the disk is full, and has taken a part
-            file.truncate(size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+    jsonl.append_line(path, outcome.to_json())
 
 
 def read_file(path: str | os.PathLike[str]) -> list[EvaluationResult]:

@@ -14,9 +14,9 @@ from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.export.card import Card, ExportedFile
-from seer_tf.export.directory import new_directory
 from seer_tf.export.registry import FORMATS, Format, find_format
 from seer_tf.export.verification import Reference
+from seer_tf.files.atomic import new_directory
 from seer_tf.models.backbones.regnet import published
 from seer_tf.networks.network import Network
 from seer_tf.progress import Progress

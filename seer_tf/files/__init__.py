@@ -1,1 +1,1 @@
-"""Files: atomic writes, locks, local and remote storage."""
+"""Files: atomic writes, JSON lines, locks, local and remote storage."""

@@ -1,41 +1,115 @@
-"""Files that are there whole or not at all, and where they and directories can be written."""
+"""Atomic writes: a file or directory exists completely or not at all.
 
+Content is written under a temporary name beside its place and renamed when it is complete.
+"""
+
+import contextlib
 import os
 import pathlib
-import tempfile
+import secrets
+import shutil
+from collections.abc import Iterator
 
 from seer_tf.errors import InputError
 
+#: Part of every temporary name.
+UNFINISHED = ".unfinished"
+
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Writes a file beside its place and renames it, so that nobody ever finds half of it.
+    """Writes a file; an existing one is replaced. Several processes may write the same file.
 
     Args:
-        path: of the file; one that is there is replaced.
-        content: text, written as UTF-8, or bytes.
+        path: File to write.
+        content: Text, which is written as UTF-8, or bytes.
 
     Raises:
-        OSError: it cannot be written; the file that was there is as it was, and nothing else is left.
+        OSError: The file cannot be written. An existing file is unchanged, and no temporary file remains.
     """
     path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with _renamed(path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}"), path) as unfinished:
+        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Yields a temporary path with the same suffix; the file written there replaces `path` when the body succeeds.
+
+    The temporary name is always the same, so a process that was killed leaves at most one file, which the next attempt
+    overwrites. Therefore only one process at a time may write a file this way.
+    """
+    path = pathlib.Path(path)
+    with _renamed(path.with_name(f".{path.stem}{UNFINISHED}{path.suffix}"), path) as unfinished:
+        yield unfinished
+
+
+@contextlib.contextmanager
+def _renamed(unfinished: pathlib.Path, path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields `unfinished` and renames it to `path`, or removes it if the body fails."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # a temporary file is for its owner only
-        os.replace(temporary, path)
+        yield unfinished
+        os.replace(unfinished, path)
     except BaseException:
-        os.unlink(temporary)
+        unfinished.unlink(missing_ok=True)
         raise
 
 
-def check_file(path: str | os.PathLike[str]) -> None:
-    """Looks whether a file can be written here, before the work that it takes the result of.
+@contextlib.contextmanager
+def new_directory(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Yields a directory to write into, as `atomic_directory` does, but refuses a `path` that exists.
 
     Raises:
-        InputError: it is a directory, or would be in one that is not there.
+        InputError: `path` exists.
+    """
+    path = pathlib.Path(path)
+    if path.exists():
+        raise InputError(f"{path} exists already; name another output directory or remove it")
+    with atomic_directory(path) as directory:
+        yield directory
+
+
+@contextlib.contextmanager
+def atomic_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields an empty directory beside `path`; it is flushed to the disk and replaces `path` when the body succeeds.
+
+    If the body fails, the directory is removed and an existing `path` is unchanged.
+    """
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        for written in (*unfinished.rglob("*"), unfinished):
+            _flush(written)
+        remove_directory(path)
+        unfinished.rename(path)
+        _flush(path.parent)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def remove_directory(path: pathlib.Path) -> None:
+    """Removes a directory if it exists. It loses its name first, so nobody finds it half removed."""
+    if path.exists():
+        unwanted = path.with_name(f"{path.name}.old{UNFINISHED}")
+        shutil.rmtree(unwanted, ignore_errors=True)
+        path.rename(unwanted)
+        shutil.rmtree(unwanted)
+
+
+def _flush(path: pathlib.Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Checks that a file can be written, before the work whose result it will hold.
+
+    Raises:
+        InputError: `path` is a directory, or its parent is not a directory.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -47,10 +121,10 @@ def check_file(path: str | os.PathLike[str]) -> None:
 
 
 def check_directory(path: str | os.PathLike[str]) -> None:
-    """Looks whether a directory is here or can be made, with those that it lies in.
+    """Checks that a directory exists or can be created, together with its parents.
 
     Raises:
-        InputError: what it would be, or lie in, is a file.
+        InputError: `path` or one of its parents is a file.
     """
     path = pathlib.Path(path)
     there = next((place for place in (path, *path.parents) if place.exists()), path)

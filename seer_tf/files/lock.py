@@ -1,4 +1,4 @@
-"""A lock between processes, which a process that dies gives back."""
+"""An inter-process lock, released when its holder exits."""
 
 import contextlib
 import fcntl
@@ -10,17 +10,18 @@ from absl import logging
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Holds the lock of a file in the body of a `with` statement.
+    """Holds the lock of a file during the body of a `with` statement.
 
-    The file is made if need be, and stays: one that is removed may be held by another process already, and by a third
-    one under its name. Where the file system has no locks, a warning says so.
+    The file is created if it is missing, and it is never removed: if it were, one process could hold the lock of the
+    removed file and another process that of a new file with the same name. If the file system has no locks, the
+    function logs a warning and goes on.
 
     Args:
-        path: of the file.
+        path: Lock file.
 
     Raises:
-        BlockingIOError: another process holds it.
-        OSError: the file cannot be made.
+        BlockingIOError: Another process holds the lock.
+        OSError: The file cannot be created.
     """
     with open(path, "a") as file:
         try:

@@ -1,5 +1,6 @@
-"""Files on this machine or, by a URL such as `gs://bucket/name`, wherever `tf.io.gfile` reaches."""
+"""Files on this machine, or behind a URL such as `gs://bucket/name` that `tf.io.gfile` opens."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -7,25 +8,31 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from seer_tf.files.atomic import write_atomically
+from seer_tf.files import atomic
 
 
 def is_remote(path: str | os.PathLike) -> bool:
-    """Returns whether a path is a URL, so that only `tf.io.gfile` can open it."""
+    """Returns whether a path is a URL, which only `tf.io.gfile` can open."""
     return "://" in os.fspath(path)
 
 
 def read(path: str | os.PathLike, offset: int = 0, num_bytes: int = -1) -> bytes:
-    """Returns bytes of a file from `offset` on, at most `num_bytes`, all where that is -1.
+    """Reads a file or a part of it.
+
+    Args:
+        path: File to read.
+        offset: Position of the first byte.
+        num_bytes: Largest number of bytes to return; -1 returns all.
 
     Raises:
-        OSError: the file is missing or cannot be read, or a part is asked of what is no regular file, as of a pipe.
+        OSError: The file is missing or cannot be read, or a part is asked for and the file is not a regular file but,
+            for example, a pipe.
     """
     if not is_remote(path):
         if num_bytes < 0:
             with open(path, "rb", buffering=0) as file:
                 return file.read()
-        # Not waiting, as one would for somebody to write into a pipe.
+        # Without O_NONBLOCK, opening a pipe waits until another process writes to it.
         with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
@@ -42,7 +49,7 @@ def size(path: str | os.PathLike) -> int:
     """Returns the size of a file in bytes.
 
     Raises:
-        OSError: the file is missing or cannot be looked at.
+        OSError: The file is missing or its size cannot be read.
     """
     if not is_remote(path):
         return os.stat(path).st_size
@@ -53,65 +60,68 @@ def size(path: str | os.PathLike) -> int:
 
 
 def exists(path: str | os.PathLike) -> bool:
-    """Returns whether there is such a file or directory."""
+    """Returns whether a file or directory exists."""
     return tf.io.gfile.exists(os.fspath(path)) if is_remote(path) else os.path.exists(path)
 
 
 def is_directory(path: str | os.PathLike) -> bool:
-    """Returns whether there is such a directory."""
+    """Returns whether a directory exists."""
     return tf.io.gfile.isdir(os.fspath(path)) if is_remote(path) else os.path.isdir(path)
 
 
 def is_file(path: str | os.PathLike) -> bool:
-    """Returns whether there is such a file, and not a directory."""
+    """Returns whether a path exists and is not a directory."""
     return exists(path) and not is_directory(path)
 
 
 def make_directory(path: str | os.PathLike) -> None:
-    """Makes a directory and what is missing above it."""
+    """Creates a directory and its missing parents."""
     tf.io.gfile.makedirs(os.fspath(path)) if is_remote(path) else os.makedirs(path, exist_ok=True)
 
 
 def names(directory: str | os.PathLike) -> list[str]:
-    """Returns the names in a directory, sorted."""
+    """Returns the sorted names of the files and directories in a directory."""
     found = tf.io.gfile.listdir(os.fspath(directory)) if is_remote(directory) else os.listdir(directory)
     return sorted(name.rstrip("/") for name in found)
 
 
 def write(path: str | os.PathLike, content: bytes) -> None:
-    """Writes a file, whole or not at all."""
+    """Writes a file completely or not at all."""
     if not is_remote(path):
-        write_atomically(path, content)
+        atomic.write_atomically(path, content)
         return
-    temporary = f"{os.fspath(path)}.unfinished"
-    with tf.io.gfile.GFile(temporary, "wb") as file:
+    with atomic_file(path) as unfinished, tf.io.gfile.GFile(unfinished, "wb") as file:
         file.write(content)
-    rename(temporary, path)
 
 
-def rename(path: str | os.PathLike, new_path: str | os.PathLike) -> None:
-    """Gives a file another name; a file that has it already is replaced."""
-    if is_remote(path):
-        tf.io.gfile.rename(os.fspath(path), os.fspath(new_path), overwrite=True)
-    else:
-        os.replace(path, new_path)
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike) -> Iterator[str]:
+    """Yields a temporary path, as `atomic.atomic_file` does; the file written there replaces `path`."""
+    if not is_remote(path):
+        with atomic.atomic_file(path) as local:
+            yield str(local)
+        return
+    unfinished = f"{os.fspath(path)}{atomic.UNFINISHED}"
+    yield unfinished
+    tf.io.gfile.rename(unfinished, os.fspath(path), overwrite=True)
 
 
 def remove(path: str | os.PathLike) -> None:
-    """Removes a file; one that is not there is no matter."""
+    """Removes a file if it exists."""
     if exists(path):
         tf.io.gfile.remove(os.fspath(path)) if is_remote(path) else os.remove(path)
 
 
 def is_hidden(name: str) -> bool:
-    """Returns whether a file or folder, by its name without those above it, is a hidden one."""
+    """Returns whether the name of a file or directory, without its parents, is a hidden one."""
     return name.startswith(".") and name not in (".", "..")
 
 
 def walk(directory: str) -> Iterator[str]:
-    """Yields the path of whatever is no folder below `directory`, and of folders that cannot be read; nothing hidden.
+    """Yields the paths of all files below a directory, and of directories that cannot be read; hidden ones are skipped.
 
-    Links are followed, but not in circles. Of a folder that has several names the first counts, as they are sorted.
+    Links are followed, but not in circles. If several names lead to one directory, the first name in sorted order
+    counts.
 
     Raises:
         OSError: `directory` itself cannot be read.
@@ -125,7 +135,7 @@ def walk(directory: str) -> Iterator[str]:
     seen = set()
     for parent, folders, found in steps:
         real = os.path.realpath(parent)
-        if real in seen:  # A link to a folder above would lead round for ever.
+        if real in seen:  # A link to a directory above would lead round for ever.
             folders.clear()
             continue
         seen.add(real)

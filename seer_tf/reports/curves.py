@@ -1,6 +1,5 @@
 """The curves of a run: every number of its log over the steps, from TensorBoard's events or from JSON lines."""
 
-import json
 import os
 import pathlib
 
@@ -8,6 +7,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seer_tf.errors import InputError
+from seer_tf.files import jsonl
 
 Curves = dict[str, dict[int, float]]
 """By the name of a number, its value by step, by rising step."""
@@ -34,14 +34,10 @@ def read_curves(place: str | os.PathLike[str]) -> Curves:
 
 def _from_json_lines(file: pathlib.Path) -> Curves:
     curves: Curves = {}
-    for line in file.read_text().splitlines():
-        try:
-            numbers = json.loads(line)
-            step = numbers.pop("step")
-        except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
-            continue  # half a line, of a process that was killed while it wrote
+    for numbers in jsonl.read_complete(file):
+        step = numbers.pop("step", None)
         for name, value in numbers.items():
-            if value is not None:
+            if step is not None and value is not None:
                 curves.setdefault(name, {})[step] = value
     return curves
 

@@ -15,6 +15,7 @@ from absl import logging
 
 from seer_tf.config import AnyConfig
 from seer_tf.errors import InputError
+from seer_tf.files.atomic import UNFINISHED, remove_directory
 from seer_tf.models.backbones.regnet import published
 from seer_tf.training import tensor_store
 from seer_tf.training.run_directory import RunDirectory
@@ -93,7 +94,7 @@ class Checkpoints:
         Raises:
             InputError: none of them is whole, or the newest that is does not go with the config.
         """
-        for unfinished in self._directory.checkpoints.glob(f"*{tensor_store.UNFINISHED}"):
+        for unfinished in self._directory.checkpoints.glob(f"*{UNFINISHED}"):
             shutil.rmtree(unfinished, ignore_errors=True)  # of a process that died; several workers may look at it
         newest = restore_newest(self._state.named_variables(), self._directory, all_of_it=True)
         if newest is not None:
@@ -118,7 +119,7 @@ class Checkpoints:
         run, steps = self._state.config.run, self._directory.checkpoint_steps()
         qualities = {step: _quality(self._directory.checkpoint(step)) for step in steps if step <= newest}
         for step in set(steps) - kept(qualities, run.keep_checkpoints, run.keep_every_steps):
-            tensor_store.remove(self._directory.checkpoint(step))
+            remove_directory(self._directory.checkpoint(step))
 
 
 def kept(qualities: Mapping[int, Quality | None], num_last: int, every_steps: int) -> set[int]:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from seer_tf.errors import InputError
+from seer_tf.files import jsonl
 from seer_tf.progress import Progress
 from seer_tf.training import metrics as run_metrics
 from seer_tf.training.checkpoints import Quality
@@ -69,7 +70,7 @@ class Logger(abc.ABC):
         self._json_file, self._profile_steps = options.json_file, options.profile_steps
         self._tensorboard = str(directory.tensorboard)
         if options.json_file is not None:
-            _end_half_a_line(options.json_file)
+            _create(options.json_file)
         self._summaries = Summaries(directory.tensorboard, state.config)
         self._step = self._interval_start = int(state.step.numpy())
         self._progress = Progress(self._run.num_steps, "step", label, done=self._step)
@@ -139,8 +140,7 @@ class Logger(abc.ABC):
         if self._json_file is not None:
             line = {"step": step, **{name: value if math.isfinite(value) else None for name, value in numbers.items()}}
             try:
-                with self._json_file.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
+                jsonl.append_line(self._json_file, json.dumps(line))
             except OSError as error:
                 raise _unwritable(self._json_file, error) from None
 
@@ -155,14 +155,11 @@ class Logger(abc.ABC):
         self._profiling = wanted
 
 
-def _end_half_a_line(file: pathlib.Path) -> None:
-    """Ends the last line of the file, if a process was killed while it wrote that line."""
+def _create(file: pathlib.Path) -> None:
+    """Creates the file if it is missing, so that a file that cannot be written is noticed before training."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a+b") as lines:
-            lines.seek(max(0, lines.tell() - 1))
-            if lines.read() not in (b"\n", b""):
-                lines.write(b"\n")
+        file.open("a").close()
     except OSError as error:
         raise _unwritable(file, error) from None
 

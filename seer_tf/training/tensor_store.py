@@ -6,16 +6,14 @@ That format keeps a CRC-32C of every tensor and checks it on reading. `about.jso
 
 import contextlib
 import json
-import os
 import pathlib
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-UNFINISHED = ".unfinished"
+from seer_tf.files.atomic import atomic_directory
 
 
 class DamagedError(Exception):
@@ -39,9 +37,7 @@ def write(directory: pathlib.Path, tensors: Mapping[str, tf.Tensor], about: Mapp
     Raises:
         tf.errors.OpError, OSError: The tensors cannot be written; no part of them remains.
     """
-    unfinished = directory.with_name(directory.name + UNFINISHED)
-    try:
-        unfinished.mkdir(parents=True, exist_ok=True)
+    with atomic_directory(directory) as unfinished:
         tf.raw_ops.SaveV2(
             prefix=str(unfinished / _TENSORS),
             tensor_names=list(tensors),
@@ -49,14 +45,6 @@ def write(directory: pathlib.Path, tensors: Mapping[str, tf.Tensor], about: Mapp
             tensors=list(tensors.values()),
         )
         (unfinished / _ABOUT).write_text(json.dumps(about, indent=2) + "\n")
-        for path in (*unfinished.iterdir(), unfinished):
-            _flush(path)
-        remove(directory)
-        unfinished.rename(directory)
-        _flush(directory.parent)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def shapes(directory: pathlib.Path) -> dict[str, tuple[int, ...]]:
@@ -89,15 +77,6 @@ def read_about(directory: pathlib.Path) -> dict[str, Any]:
         return {}
 
 
-def remove(directory: pathlib.Path) -> None:
-    """Removes a directory that `write` made, if it exists. An interrupted removal leaves an unfinished directory."""
-    if directory.exists():
-        unwanted = directory.with_name(f"{directory.name}.old{UNFINISHED}")
-        shutil.rmtree(unwanted, ignore_errors=True)
-        directory.rename(unwanted)
-        shutil.rmtree(unwanted)
-
-
 _TENSORS = "tensors"
 _ABOUT = "about.json"
 
@@ -108,11 +87,3 @@ def _damage_named() -> Iterator[None]:
         yield
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:  # TensorFlow raises any of these
         raise DamagedError(str(error).splitlines()[0]) from None
-
-
-def _flush(path: pathlib.Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,11 +1,11 @@
-"""A file is replaced whole, or left as it was."""
+"""A file or directory is replaced completely, or left as it was."""
 
 import pathlib
 
 import pytest
 
 from seer_tf.errors import InputError
-from seer_tf.files.atomic import check_directory, check_file, write_atomically
+from seer_tf.files.atomic import atomic_directory, atomic_file, check_directory, check_file, write_atomically
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path: pathlib.Path) -> None:
@@ -48,3 +48,41 @@ def test_places_are_looked_at_before_the_work(tmp_path: pathlib.Path) -> None:
     for path in (file, file / "x", file / "x" / "y"):
         with pytest.raises(InputError, match="file is a file; name another place"):
             check_directory(path)
+
+
+def test_a_file_written_in_parts_takes_its_name_at_the_end(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "model.keras"
+    file.write_text("old")
+    with atomic_file(file) as unfinished:
+        unfinished.write_text("new")
+        assert file.read_text() == "old" and unfinished.suffix == ".keras" and unfinished.parent == tmp_path
+    assert file.read_text() == "new"
+    with pytest.raises(RuntimeError, match="half-way"), atomic_file(file) as unfinished:
+        unfinished.write_text("half")
+        raise RuntimeError("half-way")
+    assert file.read_text() == "new" and [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_what_a_killed_process_left_of_a_file_is_overwritten(tmp_path: pathlib.Path) -> None:
+    names = []
+    for _ in range(2):
+        writing = atomic_file(tmp_path / "images.tfrecord")
+        unfinished = writing.__enter__()
+        unfinished.write_text("half")  # and the process is killed: the body never ends
+        names.append(unfinished.name)
+    assert names[0] == names[1] and sorted(path.name for path in tmp_path.iterdir()) == names[:1]
+
+
+def test_a_directory_replaces_the_old_one_or_leaves_it_alone(tmp_path: pathlib.Path) -> None:
+    directory = tmp_path / "step-4"
+    directory.mkdir()
+    (directory / "old").write_text("")
+    with pytest.raises(RuntimeError, match="half-way"), atomic_directory(directory) as unfinished:
+        (unfinished / "new").write_text("")
+        raise RuntimeError("half-way")
+    assert [path.name for path in directory.iterdir()] == ["old"]
+    with atomic_directory(directory) as unfinished:
+        (unfinished / "deeper").mkdir()
+        (unfinished / "deeper" / "new").write_text("content")
+    assert [path.name for path in tmp_path.iterdir()] == ["step-4"]
+    assert [path.name for path in directory.rglob("*")] == ["deeper", "new"]

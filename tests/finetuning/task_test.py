@@ -11,6 +11,7 @@ from seer_tf import config as configs
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
+from seer_tf.files.atomic import remove_directory
 from seer_tf.finetuning.config import FinetuneConfig, with_length
 from seer_tf.finetuning.recipes import recipe
 from seer_tf.finetuning.task import batches_from, check_fit, fine_tune, trained_classifier
@@ -72,7 +73,7 @@ def test_a_run_that_was_killed_equals_one_that_was_not(
     assert fine_tune(*arguments).step == 6
     expected = tensors(directory, 6)
     for step in (4, 6):
-        tensor_store.remove(directory.checkpoint(step))
+        remove_directory(directory.checkpoint(step))
     assert directory.checkpoint_steps() == [2]
     assert fine_tune(*arguments).step == 6
     found = tensors(directory, 6)

@@ -165,11 +165,10 @@ class ShardTask:
     def __call__(self, number: int, num_threads: int = 1) -> None:
         """Writes shard `number`, its entries and its part of the ledger; the shard gets its name last."""
         path = self.path(number)
-        unfinished = f"{path}.unfinished"
         entries, rejected, offset = [], [], 0
         indices = self.parts[number].tolist()
         images = prepared_in_order(self.source, indices, self._prepared, num_threads)
-        with tf.io.TFRecordWriter(unfinished) as writer:
+        with storage.atomic_file(path) as unfinished, tf.io.TFRecordWriter(unfinished) as writer:
             for index, image in zip(indices, images, strict=True):
                 if image.reason is not None or image.header is None:
                     rejected.append((self.source.ids[index], str(image.reason)))

@@ -22,7 +22,7 @@ from seer_tf.evaluation.features.feature_set import Extractor
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource
 from seer_tf.evaluation.features.store import MANIFEST, Manifest, little_endian, read_manifest
 from seer_tf.files import storage
-from seer_tf.files.atomic import write_atomically
+from seer_tf.files.atomic import atomic_file, write_atomically
 
 SHARD_BYTES = 128 * 2**20
 
@@ -151,14 +151,11 @@ def _write_shard(
     }
     if manifest.format == "npy":
         for stage, values in features.items():
-            path = manifest.file(directory, stage, shard, "npy")
-            with open(_partial(path), "wb") as file:
-                np.save(file, values)
-            os.replace(_partial(path), path)
+            with atomic_file(manifest.file(directory, stage, shard, "npy")) as unfinished:
+                np.save(unfinished, values)
     else:
-        path = manifest.file(directory, "features", shard, "tfrecord")
-        _write_records(_partial(path), images, features)
-        os.replace(_partial(path), path)
+        with atomic_file(manifest.file(directory, "features", shard, "tfrecord")) as unfinished:
+            _write_records(unfinished, images, features)
     write_atomically(manifest.file(directory, "images", shard, "json"), json.dumps(images))
 
 
@@ -168,8 +165,3 @@ def _write_records(path: Path, images: Mapping[str, Sequence], features: Mapping
             texts = {"image/id": name.encode()}
             texts |= {f"features/{stage}": values[row].tobytes() for stage, values in features.items()}
             writer.write(serialized_entries(texts, {"label": classes}))
-
-
-def _partial(path: Path) -> Path:
-    """Returns the name under which a file is written; what a killed process has left is written over."""
-    return path.with_name(f".{path.name}.part")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seer_tf.errors import InputError
-from seer_tf.export.directory import new_directory
+from seer_tf.files.atomic import new_directory
 
 
 def test_it_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:

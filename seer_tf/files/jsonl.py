@@ -1,0 +1,43 @@
+"""JSON lines: files with one JSON object per line, which processes append to and may leave with half a line."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+
+def append_line(path: str | os.PathLike[str], line: str) -> None:
+    """Appends a line to a file, which is created if it is missing. Several processes may append at the same time.
+
+    If a process was killed while it wrote, the last line is incomplete; it is ended first.
+
+    Args:
+        path: File to append to.
+        line: JSON object without a line end.
+
+    Raises:
+        OSError: The line cannot be written; the file is unchanged.
+    """
+    with open(path, "a+b", buffering=0) as file:
+        with contextlib.suppress(OSError):  # Some file systems have no locks; one call writes the line all the same.
+            fcntl.flock(file, fcntl.LOCK_EX)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        missing = "\n" if file.read(1) not in (b"", b"\n") else ""
+        encoded = f"{missing}{line}\n".encode()
+        if file.write(encoded) != len(encoded):  # The disk is full and took only a part.
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+
+
+def read_complete(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yields the objects of a file in order; lines that are not a JSON object, such as half a line, are skipped."""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            with contextlib.suppress(json.JSONDecodeError):
+                values = json.loads(line)
+                if isinstance(values, dict):
+                    yield values
