@@ -1,1 +1,1 @@
-"""Image files: formats, decoding, and the square that a network sees."""
+"""Image files: formats, decoding, and the transform for evaluation."""

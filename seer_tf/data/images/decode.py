@@ -1,8 +1,8 @@
-"""Encoded bytes to RGB pixels, judged by content and trusting no file.
+"""Decodes encoded bytes to RGB pixels. The content decides about the format, and no file is trusted.
 
-Pixels equal Pillow's `convert("RGB")`; where there is transparency, the image is laid over white, but for GIF, of which
-TensorFlow gives no alpha and black. Of 16-bit PNG the upper eight bits are taken. The rotation that a camera noted in
-EXIF, which TensorFlow ignores, is applied.
+Pixels equal those of Pillow's `convert("RGB")`. A transparent image is laid over white. GIF is an exception:
+TensorFlow returns no alpha for it, and transparent pixels are black. From 16-bit PNG the upper eight bits are taken.
+TensorFlow ignores the rotation in EXIF; this module applies it.
 """
 
 import functools
@@ -15,7 +15,7 @@ from PIL import Image
 from seer_tf.data.images import formats, jpeg_xl
 
 _EXIF_ORIENTATION = 0x0112
-# How TensorFlow says which operation failed, before and after what was wrong.
+# TensorFlow names the failed operation before and after the reason.
 _OPERATION = re.compile(r"\{\{.*?\}\}|\[Op:.*")
 _JPEG_START = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
@@ -28,19 +28,20 @@ def decode_image(
     """Decodes JPEG, PNG, GIF (first frame), BMP, WebP or JPEG XL.
 
     Args:
-        encoded: string scalar.
-        orientation: integer scalar, EXIF orientation 1 to 8 as by `exif_orientation`; None leaves the pixels as stored.
-        shrink: int32 scalar 0 to 3: a JPEG is decoded at 1, 1/2, 1/4 or 1/8 of its size, rounded up; None is 0.
+        encoded: Bytes of the file, string scalar.
+        orientation: EXIF orientation 1 to 8, integer scalar, as from `exif_orientation`; None keeps the pixels as
+            stored.
+        shrink: Int32 scalar 0 to 3 that decodes a JPEG at 1, 1/2, 1/4 or 1/8 of its size, rounded up; None means 0.
 
     Returns:
         uint8 `[h, w, 3]`.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, for bytes that are no such image.
+        tf.errors.InvalidArgumentError: When run, if the bytes are not an image in one of these formats.
     """
     is_upright = tf.constant(True) if orientation is None else tf.equal(orientation, 1)
-    # Nearly every image takes the first branch, so all else is behind one condition: each costs about 50
-    # microseconds, as much as a tiny image itself.
+    # Nearly every image takes the first branch, so all other cases are behind one condition: a condition takes about 50
+    # microseconds, as long as decoding a tiny image.
     image = tf.cond(
         is_upright & (tf.strings.substr(encoded, 0, 3) == _JPEG_START),
         lambda: _decode_jpeg(encoded, shrink),
@@ -51,7 +52,7 @@ def decode_image(
 
 
 def _decode_jpeg(encoded: tf.Tensor, shrink: tf.Tensor | None = None) -> tf.Tensor:
-    """The accurate transform equals Pillow's to the bit; TensorFlow's default differs by up to 12 levels."""
+    """Decodes with the accurate transform, which equals Pillow's exactly; the default differs by up to 12 levels."""
 
     def decode(ratio: int) -> tf.Tensor:
         return tf.io.decode_jpeg(encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
@@ -77,7 +78,7 @@ def _decode_any(encoded: tf.Tensor, orientation: tf.Tensor | int | None, shrink:
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
-    """Adds the alpha that TensorFlow gets wrong: with b < 8 bits it fills in 2 ** b - 1 where it should 255."""
+    """Decodes a PNG; for b < 8 bits per channel, TensorFlow fills in an alpha of 2 ** b - 1, which is dropped here."""
     image = tf.io.decode_png(encoded, channels=4)
     bits = tf.io.decode_raw(tf.strings.substr(encoded, 24, 1), tf.uint8, fixed_length=1)[0]
     filled = (bits < 8) & tf.reduce_all(image[..., 3] == tf.bitwise.left_shift(tf.ones_like(bits), bits) - 1)
@@ -85,7 +86,7 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
-    """The number of channels is read from the header: to let the decoder choose corrupts the heap on animations."""
+    """Decodes a WebP with the number of channels in its header; if the decoder chooses, animations corrupt the heap."""
     header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, 30), tf.uint8, fixed_length=30), tf.int32)
     kind = tf.strings.substr(encoded, 12, 4)
     has_alpha = tf.case(
@@ -100,7 +101,7 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    """The fourth byte of a 32-bit pixel is padding, as Pillow takes it."""
+    """Decodes a BMP; the fourth byte of a 32-bit pixel is padding, as in Pillow."""
     bits = tf.io.decode_raw(tf.strings.substr(encoded, 28, 1), tf.uint8, fixed_length=1)[0]
     return tf.cond(
         bits == 32,
@@ -115,7 +116,7 @@ def _is_jpeg_xl(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_jpeg_xl(encoded: tf.Tensor) -> tf.Tensor:
-    """TensorFlow takes only the number of channels there is: grey or colour, with or without alpha."""
+    """Decodes a JPEG XL. TensorFlow accepts only its own number of channels: grey or colour, with or without alpha."""
     image = tf.io.decode_image(encoded, channels=0, expand_animations=False)
     shape = tf.shape(image)
     has_alpha = 1 - shape[2] % 2
@@ -124,7 +125,7 @@ def _decode_jpeg_xl(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _over_white(image: tf.Tensor) -> tf.Tensor:
-    """Lays uint8 `[h, w, 4]` over white: uint8 `[h, w, 3]`; in bands of rows, for in float32 all takes much memory."""
+    """Lays uint8 `[h, w, 4]` over white: uint8 `[h, w, 3]`; in bands of rows, because float32 takes much memory."""
     shape = tf.shape(image)
     band = tf.maximum(1, _PIXELS_AT_ONCE // tf.maximum(1, shape[1]))
     num_bands = -(-shape[0] // band)
@@ -140,7 +141,7 @@ def _over_white(image: tf.Tensor) -> tf.Tensor:
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns stored pixels, uint8 `[h, w, 3]`, upright. EXIF 2.3, tag 0x0112: 5 to 8 exchange rows and columns."""
+    """Turns stored pixels, uint8 `[h, w, 3]`, upright (EXIF 2.3, tag 0x0112: 5 to 8 exchange rows and columns)."""
     orientation = tf.cast(orientation, tf.int32)
 
     def turn() -> tf.Tensor:
@@ -156,29 +157,29 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def exif_orientation(encoded: bytes) -> int:
-    """Returns the EXIF orientation of an encoded image, 1 to 8; 1 where there is none or it cannot be read."""
+    """Returns the EXIF orientation of an encoded image, 1 to 8; 1 if it has none or it cannot be read."""
     if b"Exif" not in encoded and b"eXIf" not in encoded and b"EXIF" not in encoded:
         return 1
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # Pillow raises nearly anything on broken metadata, and metadata must not cost an image.
+    except Exception:  # Pillow raises many kinds of errors on broken metadata; the image may still be good.
         return 1
     return orientation if orientation in range(1, 9) else 1
 
 
 def judged(encoded: bytes) -> tuple[tf.Tensor | None, str | None]:
-    """Decodes an image as it is stored, trusting nothing.
+    """Decodes an image as it is stored, or says why it cannot be used.
 
-    The claimed size is held against `formats.DECODED_BYTES_LIMIT` before anything is decoded.
+    The size in the header is compared with `formats.DECODED_BYTES_LIMIT` before anything is decoded.
 
     Returns:
-        uint8 `[h, w, 3]` and None for a good one; None and why it cannot be used, in a few words, for another.
+        Pixels, uint8 `[h, w, 3]`, and None for a good image; None and the reason in a few words for a bad image.
     """
     reason = header_reject_reason(encoded)
     if reason is not None:
         return None, reason
-    # Straight to the one operation where it is known: eagerly, finding the format anew takes longer than decoding.
+    # A JPEG goes directly to its decoder: in eager mode, finding the format again takes longer than decoding.
     decoder = _decode_jpeg if formats.image_format(encoded) == "JPEG" else decode_image
     try:
         return decoder(tf.constant(encoded)), None
@@ -187,14 +188,14 @@ def judged(encoded: bytes) -> tuple[tf.Tensor | None, str | None]:
 
 
 def reject_reason(encoded: bytes) -> str | None:
-    """Returns why an encoded image cannot be used, in a few words; None for a good one, which was fully decoded."""
+    """Decodes an image and returns why it cannot be used, in a few words; None for a good image."""
     return judged(encoded)[1]
 
 
 def completed_jpeg(encoded: bytes) -> bytes | None:
-    """Returns a truncated JPEG with the end that it lacks, so that it decodes; grey or coarse where its data ended.
+    """Returns a truncated JPEG with an end marker, so that it decodes; the missing part is grey or coarse.
 
-    None where that does not help, being no JPEG or broken otherwise.
+    Returns None if the file is not a JPEG or does not decode even so.
     """
     completed = encoded + _JPEG_END
     if not encoded.startswith(_JPEG_START) or reject_reason(completed) is not None:
@@ -203,7 +204,7 @@ def completed_jpeg(encoded: bytes) -> bytes | None:
 
 
 def header_reject_reason(encoded: bytes) -> str | None:
-    """Returns why the header alone rules an image out, or None. `encoded` may be the beginning of a file."""
+    """Returns why an image cannot be used by its header alone, or None. `encoded` may be the beginning of a file."""
     try:
         header = formats.read_header(encoded)
     except formats.UnusableImageError as error:

@@ -1,6 +1,6 @@
-"""What a file is, judged by its first bytes, and how large it claims to be: nothing here decodes.
+"""Format and size of an image file, read from its first bytes without decoding it.
 
-Offsets are those of the formats' specifications. TensorFlow decodes JPEG, PNG, GIF, BMP, WebP and JPEG XL for us.
+Offsets come from the specifications of the formats. TensorFlow decodes JPEG, PNG, GIF, BMP, WebP and JPEG XL.
 """
 
 import dataclasses
@@ -41,13 +41,13 @@ _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """Format and claimed size of an encoded image.
+    """Format and size of an encoded image, according to its header.
 
     Attributes:
-        format: its name, as by `image_format`.
-        height_px: as stored, before a rotation noted in EXIF.
-        width_px: the same.
-        other_frames_bytes: what TensorFlow decodes besides, though the first frame is all that is used.
+        format: Name of the format, as from `image_format`.
+        height_px: Height of the stored pixels, before the rotation in EXIF.
+        width_px: Width of the stored pixels, before the rotation in EXIF.
+        other_frames_bytes: Bytes of further frames, which TensorFlow decodes although only the first frame is used.
     """
 
     format: str
@@ -57,23 +57,23 @@ class Header:
 
     @property
     def decoded_bytes(self) -> int:
-        """Bytes of the decoded image with four channels and, of an animation, of its other frames."""
+        """Bytes of the decoded image with four channels, and of the other frames of an animation."""
         return 4 * self.height_px * self.width_px + self.other_frames_bytes
 
 
 class UnusableImageError(ValueError):
-    """Why an encoded image cannot be used, in a few words."""
+    """An encoded image cannot be used; the message is the reason in a few words."""
 
 
 class UnreadableImageError(UnusableImageError):
-    """Its bytes could not be had, so that nothing is known of the image itself."""
+    """The bytes of an image cannot be read, so nothing is known about the image itself."""
 
 
 def image_format(encoded: bytes) -> str:
     """Returns "JPEG", "PNG", "GIF", "BMP", "WebP" or "JPEG XL".
 
     Raises:
-        UnusableImageError: the bytes are none of these.
+        UnusableImageError: The bytes are in none of these formats.
     """
     if not encoded:
         raise UnusableImageError("empty file")
@@ -93,10 +93,10 @@ def image_format(encoded: bytes) -> str:
 
 
 def read_header(encoded: bytes) -> Header:
-    """Reads format and size; `encoded` may be the beginning of the file, for JPEG as far as its frame header.
+    """Reads format and size. `encoded` may be the beginning of the file; that of a JPEG must reach its frame header.
 
     Raises:
-        UnusableImageError: not a supported image, or its header is broken, or of a kind TensorFlow decodes wrongly.
+        UnusableImageError: The format is not supported, the header is broken, or TensorFlow would decode it wrongly.
     """
     kind = image_format(encoded)
     try:
@@ -109,17 +109,17 @@ def read_header(encoded: bytes) -> Header:
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int]:
-    """Goes from segment to segment to the frame header, as ITU-T T.81, annex B orders them."""
+    """Follows the segments to the frame header (ITU-T T.81, annex B)."""
     place = 2
     while True:
-        place = encoded.find(b"\xff", place)  # As decoders do, forgive stray bytes between segments.
+        place = encoded.find(b"\xff", place)  # Stray bytes between segments are allowed, as in decoders.
         if place < 0:
             raise UnusableImageError("broken JPEG header")
         _, marker, length = struct.unpack_from(">BBH", encoded, place)
         if marker in _JPEG_FRAME_MARKERS:
             height, width = struct.unpack_from(">HH", encoded, place + 5)
             return height, width
-        # A marker may be preceded by any number of fill bytes, each 0xFF.
+        # Any number of fill bytes 0xFF may come before a marker.
         place += 1 if marker == 0xFF else 2 + length
 
 
@@ -134,7 +134,7 @@ def _gif_size(encoded: bytes) -> tuple[int, int]:
 
 
 def _gif_frames_bytes(encoded: bytes) -> int:
-    """Adds up the frames of a GIF, a byte per pixel, as far as it can be read (GIF89a specification, section 11)."""
+    """Returns the bytes of all readable frames of a GIF, one byte per pixel (GIF89a specification, section 11)."""
     try:
         place, total = 13 + _gif_palette_bytes(encoded[10]), 0
         while encoded[place] in (_GIF_EXTENSION, _GIF_FRAME):
@@ -144,7 +144,7 @@ def _gif_frames_bytes(encoded: bytes) -> int:
                 place += 11 + _gif_palette_bytes(encoded[place + 9])
             else:
                 place += 2
-            while encoded[place]:  # blocks of data, each behind its length, the last of length 0
+            while encoded[place]:  # Blocks of data follow, each behind its length; the last has length 0.
                 place += 1 + encoded[place]
             place += 1
     except (struct.error, IndexError):
@@ -157,7 +157,7 @@ def _gif_palette_bytes(flags: int) -> int:
 
 
 def _bmp_size(encoded: bytes) -> tuple[int, int]:
-    """Refuses what TensorFlow reads as something else: palettes (as grey), compressed rows, odd channels."""
+    """Returns the size; refuses what TensorFlow decodes wrongly: palettes (as grey), compressed rows, odd channels."""
     header_bytes, width, height, _, bits, compression = struct.unpack_from("<IiiHHI", encoded, 14)
     if header_bytes < 40 or bits not in (24, 32) or compression not in (0, 3):
         raise UnusableImageError("BMP with a palette or compression is not supported")

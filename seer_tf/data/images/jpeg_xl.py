@@ -1,6 +1,6 @@
-"""The beginning of a JPEG XL file: size, and what we do not take (ISO/IEC 18181-1, annexes A and D; 18181-2 for boxes).
+"""Size of a JPEG XL file, and whether it is animated (ISO/IEC 18181-1, annexes A and D; 18181-2 for boxes).
 
-TensorFlow decodes JPEG XL, but has no operation that tells the size beforehand.
+TensorFlow decodes JPEG XL, but has no operation that reads the size alone.
 """
 
 import struct
@@ -8,13 +8,13 @@ import struct
 CODESTREAM = b"\xff\x0a"
 CONTAINER = b"\x00\x00\x00\x0cJXL "
 _SIZE_BITS = (9, 13, 18, 30)
-#: Width over height, by the three bits of the ratio; 0 says that the width is written down.
+#: Width over height for each value of the three bits of the ratio; 0 means that the width follows.
 _RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _HEADER_BYTES = 32
 
 
 class _Bits:
-    """Reads numbers from bytes, the least significant bit first."""
+    """Reads numbers from bytes, least significant bit first."""
 
     def __init__(self, data: bytes) -> None:
         self._value, self._left = int.from_bytes(data, "little"), 8 * len(data)
@@ -29,15 +29,15 @@ class _Bits:
 
 
 def read_size(encoded: bytes) -> tuple[int, int, bool]:
-    """Returns height and width in px, as decoded, and whether the file is animated or holds a preview.
+    """Returns height and width of the decoded image in px, and whether the file is animated or holds a preview.
 
     Raises:
-        IndexError, struct.error: the header ends early.
+        IndexError, struct.error: The header ends early.
     """
     start = len(CODESTREAM)
     bits = _Bits(_codestream(encoded)[start : start + _HEADER_BYTES])
     height, width = _size(bits)
-    if bits.take(1) or not bits.take(1):  # all fields have their default, or only the later ones
+    if bits.take(1) or not bits.take(1):  # All fields have their defaults, or all later ones have.
         return height, width, False
     turned = bits.take(3) >= 4
     if bits.take(1):
@@ -47,7 +47,7 @@ def read_size(encoded: bytes) -> tuple[int, int, bool]:
 
 
 def _codestream(encoded: bytes) -> bytes:
-    """Returns the codestream, or its first part: as it is, or out of a `jxlc` or `jxlp` box."""
+    """Returns the codestream or its first part; in a container it lies in a `jxlc` or `jxlp` box."""
     if encoded.startswith(CODESTREAM):
         return encoded
     place = 0

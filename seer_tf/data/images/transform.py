@@ -1,4 +1,4 @@
-"""From an image of any size to the square that a network is evaluated on, as Pillow and torchvision make it."""
+"""The transform for evaluation: an image of any size becomes a square, as in Pillow and torchvision."""
 
 import dataclasses
 
@@ -6,25 +6,26 @@ import tensorflow as tf
 
 from seer_tf.errors import InputError
 
-_RESIZE_RATIO = 256 / 224  # The usual evaluation of ImageNet: shorter side to 256, central 224.
+_RESIZE_RATIO = 256 / 224  # Usual evaluation on ImageNet: shorter side to 256, central 224.
 _KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 INTERPOLATIONS = tuple(_KERNELS)
-_MAX_ASPECT = 16  # of what is squeezed: a strip of 4 x 20,000 pixels would become 256 x 1,280,000 on the way
+_MAX_ASPECT = 16  # for squashing: without it, a strip of 4 x 20,000 px would become 256 x 1,280,000
 
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """Resizes the shorter side and cuts the central square.
+    """Resizes the shorter side and cuts out the central square.
 
     Attributes:
-        size_px: side of the result.
-        resize_px: what the shorter side becomes first; None for size * 256 / 224, where a square of `size_px` stays as
-            it is, since sets of small images are made of those. A released network's is a number, whatever comes.
-        interpolation: "bilinear" or "bicubic", both with antialias.
-        squash: whether to squeeze the whole into the square instead of cutting, as VISSL does with VOC07.
+        size_px: Side of the result.
+        resize_px: Length of the shorter side before cutting; None for size * 256 / 224. With None, a square image of
+            `size_px` stays as it is, because data sets of small images consist of such squares. Released networks have
+            a number here.
+        interpolation: "bilinear" or "bicubic", both with antialiasing.
+        squash: Whether to squeeze the whole image into the square instead of cutting, as VISSL does for VOC07.
 
     Raises:
-        InputError: a square is to be cut that is larger than what it is cut from.
+        InputError: The square is larger than the resized image.
     """
 
     size_px: int
@@ -33,7 +34,7 @@ class Transform:
     squash: bool = False
 
     def __post_init__(self) -> None:
-        """Checks the sides."""
+        """Compares the two sizes."""
         if not self.squash and self.shorter_px < self.size_px:
             raise InputError(
                 f"no square of {self.size_px} px can be cut from images whose shorter side becomes {self.resize_px} "
@@ -41,13 +42,13 @@ class Transform:
             )
 
     def __str__(self) -> str:
-        """Returns what it does in words."""
+        """Returns a description in words."""
         cut = f"squeezed into {self.size_px} px" if self.squash else f"central {self.size_px} px"
         kept = "" if self.resize_px else "; such a square as it is"
         return f"shorter side to {self.shorter_px} px ({self.interpolation}), {cut}{kept}"
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """Returns uint8 `[size, size, 3]` of uint8 `[h, w, 3]`."""
+        """Transforms an image, uint8 `[h, w, 3]`, to uint8 `[size, size, 3]`."""
         shape = tf.shape(image)[:2]
         if self.resize_px:
             result = self._resized(image, shape)
@@ -56,16 +57,16 @@ class Transform:
         return tf.ensure_shape(result, [self.size_px, self.size_px, 3])
 
     def with_size(self, size_px: int) -> "Transform":
-        """Returns the same for another side, resized to size * 256 / 224 first."""
+        """Returns the transform for another size, with the shorter side resized to size * 256 / 224."""
         return dataclasses.replace(self, size_px=size_px, resize_px=None)
 
     @property
     def shorter_px(self) -> int:
-        """What the shorter side becomes before the square is cut."""
+        """Length of the shorter side before the square is cut out."""
         return self.resize_px or round(self.size_px * _RESIZE_RATIO)
 
     def _resized(self, image: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-        resized = shape * self.shorter_px // tf.reduce_min(shape)  # torchvision's `Resize` truncates the longer side.
+        resized = shape * self.shorter_px // tf.reduce_min(shape)  # `Resize` of torchvision truncates the longer side.
         square = tf.fill([2], self.size_px)
         if self.squash:
             resized = tf.minimum(resized, tf.maximum(shape, _MAX_ASPECT * self.shorter_px))
@@ -76,15 +77,15 @@ class Transform:
 def resize(image: tf.Tensor, size: tf.Tensor, window: tf.Tensor, interpolation: str) -> tf.Tensor:
     """Resizes an image and keeps a central window of the result.
 
-    Pillow scales the rows first, rounds to whole levels, and then scales the columns. In this order and with that
-    rounding nearly every pixel is Pillow's to the bit; one pass of bicubic would be up to 20 levels off where it
+    Pillow scales the rows first, rounds to whole levels, and then scales the columns. With the same order and rounding,
+    nearly every pixel equals Pillow's exactly. A single pass of bicubic would differ by up to 20 levels where it
     overshoots.
 
     Args:
-        image: uint8 `[h, w, 3]`.
-        size: height and width of the whole result, int32 `[2]`.
-        window: height and width of what is kept, int32 `[2]`, not larger than `size`.
-        interpolation: one of `INTERPOLATIONS`.
+        image: Image, uint8 `[h, w, 3]`.
+        size: Height and width of the whole result, int32 `[2]`.
+        window: Height and width of the central window, int32 `[2]`, at most `size`.
+        interpolation: One of `INTERPOLATIONS`.
 
     Returns:
         uint8 `[window height, window width, 3]`.
