@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import flags, logging
 
 from seer_tf.data.images.decode import decode_image
-from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, named_degenerate, open_boxes
+from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, describe_degenerate, open_boxes
 from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprint
 from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit, pycocotools
 from seer_tf.export.writers.detector import write_detector
@@ -46,7 +46,7 @@ def main() -> None:
     train = open_boxes(DATA.value, TRAIN_SPLIT.value)
     test = open_boxes(DATA.value, TEST_SPLIT.value, train.class_names)
     check_disjoint(_fingerprints(train), _fingerprints(test))
-    degenerate = named_degenerate([train, test])
+    degenerate = describe_degenerate([train, test])
     if degenerate:
         logging.warning("%s", degenerate)
     with new_directory(OUTPUT.value) as directory:

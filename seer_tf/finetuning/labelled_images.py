@@ -9,7 +9,7 @@ import numpy as np
 
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
-from seer_tf.data.sources.subset import subset
+from seer_tf.data.sources.subset import select_subset
 from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprints
 from seer_tf.evaluation.features.labelled import check_no_class_is_empty, matched_labels
 from seer_tf.finetuning.config import LabelledDataConfig
@@ -54,7 +54,7 @@ def labelled_images(data: LabelledDataConfig, *, seed: int) -> LabelledImages:
     train, test = open_source(data.train), open_source(data.test)
     class_names, labels, test_labels = matched_labels(train, test)
     _check_each_class_has_images(class_names, labels)
-    chosen = subset(train, labels, fraction=data.fraction, list_path=data.subset_list, seed=seed)
+    chosen = select_subset(train, labels, fraction=data.fraction, list_path=data.subset_list, seed=seed)
     assert chosen.labels is not None
     _check_each_class_has_images(class_names, chosen.labels)
     return LabelledImages(chosen, test, test_labels, class_names)

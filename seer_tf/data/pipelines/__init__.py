@@ -1,1 +1,1 @@
-"""From a source to batches: pretraining, supervised training, evaluation and detection."""
+"""Pipelines from a source to batches: pretraining, supervised training, evaluation and detection."""

@@ -1,9 +1,13 @@
-"""Images with boxes around the things in them, from a folder in COCO's layout or in that of Pascal VOC.
+"""Images with boxes around objects, from a directory in the layout of COCO or of Pascal VOC.
 
-COCO: `DIR/annotations/instances_SPLIT.json`, images in `DIR/SPLIT/`; boxes are x, y, width, height. Pascal
-VOC: `DIR/ImageSets/Main/SPLIT.txt`, `DIR/Annotations/NAME.xml`, `DIR/JPEGImages/NAME.jpg`; boxes are corners, taken as
-distances from the image's corner, so that what counts pixels from one is half a pixel off. COCO's crowds and VOC's
-difficult things are kept apart: nothing is fitted to them, and finding them is neither right nor wrong.
+COCO: `DIR/annotations/instances_SPLIT.json` and images in `DIR/SPLIT/`; a box is x, y, width, height.
+
+Pascal VOC: `DIR/ImageSets/Main/SPLIT.txt`, `DIR/Annotations/NAME.xml` and `DIR/JPEGImages/NAME.jpg`; a box is given by
+its corners. The coordinates are read as distances from the corner of the image, so annotations that count pixels from
+one are half a pixel off.
+
+Crowds of COCO and difficult objects of Pascal VOC are kept apart: a detector is not fitted to them, and detections of
+them are neither right nor wrong.
 """
 
 import collections
@@ -30,17 +34,17 @@ _NUM_NAMED = 5
 
 @dataclasses.dataclass(frozen=True)
 class BoxedImage:
-    """An image file and the things in it.
+    """An image file and the objects in it.
 
     Attributes:
-        file: where it lies.
-        width_px: of the image upright.
-        height_px: the same.
-        orientation: by which the stored pixels are turned upright, as by `decode.exif_orientation`.
-        boxes: float32 [n, 4], left, top, right and bottom in pixels, inside the image, of positive size.
-        labels: int64 [n], positions in the set's `class_names`.
-        ignored_boxes: float32 [m, 4], likewise, of crowds and of difficult things.
-        ignored_labels: int64 [m], of these.
+        file: Image file.
+        width_px: Width of the upright image.
+        height_px: Height of the upright image.
+        orientation: EXIF orientation of the stored pixels, as from `decode.exif_orientation`.
+        boxes: Left, top, right and bottom in pixels, float32 `[n, 4]`; boxes are inside the image and have an area.
+        labels: Positions in `BoxedImages.class_names`, int64 `[n]`.
+        ignored_boxes: Boxes of crowds and of difficult objects, float32 `[m, 4]`.
+        ignored_labels: Labels of the ignored boxes, int64 `[m]`.
     """
 
     file: Path
@@ -58,24 +62,19 @@ class BoxedImages:
     """The images of a split.
 
     Attributes:
-        images: in the order of their names.
-        class_names: sorted; of the training split in every split, so that some may have no box here.
-        degenerate: one text for each box that was left out because it has no area.
+        images: Images in the order of their names.
+        class_names: Sorted names of the classes in the training split; a class may have no box in another split.
+        degenerate: One text for each box that was left out because it has no area.
     """
 
     images: tuple[BoxedImage, ...]
     class_names: tuple[str, ...]
     degenerate: tuple[str, ...]
 
-    @property
-    def num_boxes(self) -> int:
-        """Boxes in all images, without those to be ignored."""
-        return sum(len(image.boxes) for image in self.images)
-
 
 @dataclasses.dataclass(frozen=True)
 class _Annotated:
-    """An image as its annotation has it: corners and names of classes, and which are to be ignored."""
+    """An image as its annotation describes it: corners, names of classes, and whether each box is ignored."""
 
     file: Path
     size_px: tuple[int, int]
@@ -85,16 +84,17 @@ class _Annotated:
 
 
 def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | None = None) -> BoxedImages:
-    """Reads the annotations of a split, and the header of every image.
+    """Reads the annotations of a split and the header of every image.
 
     Args:
-        directory: of the set.
-        split: its name, e.g. "train".
-        class_names: those of the training split, for another; None for those that have boxes here.
+        directory: Directory in one of the two layouts.
+        split: Name of the split, e.g. "train".
+        class_names: Classes of the training split, if this is another split; None takes the classes of the boxes.
 
     Raises:
-        InputError: the directory has neither layout, there is no such split, an annotation cannot be read, an image is
-            missing or of another size than annotated, a box reaches beyond its image, or is of no known class.
+        InputError: The directory has neither layout or lacks the split, an annotation cannot be read, an image is
+            missing or has another size than its annotation says, or a box reaches beyond its image or has an unknown
+            class.
     """
     directory = Path(directory)
     if (directory / "annotations" / f"instances_{split}.json").is_file():
@@ -124,7 +124,7 @@ def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | N
     annotated.sort(key=lambda image: image.file)
     images = []
     with Progress(len(annotated), "image", f"looking into {directory}") as progress:
-        for image, upright in zip(annotated, parallel.in_order(_upright, annotated, parallel.num_cores()), strict=True):
+        for image, upright in zip(annotated, parallel.in_order(_measure, annotated, parallel.num_cores()), strict=True):
             images.append(_checked(image, upright, names, degenerate))
             progress.advance()
     return BoxedImages(tuple(images), names, tuple(degenerate))
@@ -193,15 +193,16 @@ def _text(element: xml.etree.ElementTree.Element, path: str) -> str:
 def _checked(
     image: _Annotated, upright: tuple[int, int, int], class_names: tuple[str, ...], degenerate: list[str]
 ) -> BoxedImage:
-    """Holds boxes against their image, as by `_upright`, and leaves those without area out, naming them."""
+    """Compares boxes with their image, as measured by `_measure`; boxes without area are added to `degenerate`."""
     width, height, orientation = upright
-    kept: dict[bool, list[np.ndarray]] = {False: [], True: []}  # by whether they are to be ignored
+    kept: dict[bool, list[np.ndarray]] = {False: [], True: []}  # key: ignored
     labels: dict[bool, list[int]] = {False: [], True: []}
     for corners, name, ignored in zip(image.boxes, image.names, image.ignored, strict=True):
         if name not in class_names:
-            continue  # to be ignored, or it would have been refused; and never found
+            # The box is an ignored one, since other unknown classes were refused before. It cannot be detected.
+            continue
         inside = np.clip(corners, 0, [width, height, width, height])
-        is_near = np.abs(inside - corners).max() <= _ROUNDING_PX  # not so of nan
+        is_near = np.abs(inside - corners).max() <= _ROUNDING_PX  # False for NaN
         left, top, right, bottom = corners
         box = f"{image.file.name}: {name} from {left:g}, {top:g} to {right:g}, {bottom:g}"
         if _has_no_area(corners) or (is_near and _has_no_area(inside)):
@@ -222,12 +223,12 @@ def _has_no_area(corners: Sequence[float] | np.ndarray) -> bool:
     return bool(corners[2] <= corners[0] or corners[3] <= corners[1])
 
 
-def _upright(image: _Annotated) -> tuple[int, int, int]:
-    """Returns width and height of an image as one sees it, if they are those of its annotation, and its orientation."""
+def _measure(image: _Annotated) -> tuple[int, int, int]:
+    """Returns width and height of the upright image, which must equal those in its annotation, and its orientation."""
     try:
-        encoded = image_files.beginning(lambda num_bytes: storage.read(image.file, num_bytes=num_bytes))
+        encoded = image_files.read_beginning(lambda num_bytes: storage.read(image.file, num_bytes=num_bytes))
         header = read_header(encoded)
-        if header.format != "JPEG" or b"Exif" in encoded:  # Other formats may have their EXIF at the end.
+        if header.format != "JPEG" or b"Exif" in encoded:  # Other formats may have EXIF at the end.
             encoded = image.file.read_bytes()
     except (OSError, UnusableImageError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -242,8 +243,8 @@ def _upright(image: _Annotated) -> tuple[int, int, int]:
     return width, height, orientation
 
 
-def named_degenerate(images: Iterable[BoxedImages]) -> str | None:
-    """Returns one sentence on all boxes that were left out, or None where there are none."""
+def describe_degenerate(images: Iterable[BoxedImages]) -> str | None:
+    """Returns one sentence about all boxes that were left out, or None if there are none."""
     texts = [text for part in images for text in part.degenerate]
     if not texts:
         return None

@@ -1,9 +1,16 @@
 """The endless stream of multi-crop batches, with its position.
 
-Element p of the stream is image `permutation(seed, p // N)[p % N]` of the N images, cropped by a seed that is a
-function of (seed, epoch, image). Step t takes positions [t * G, (t + 1) * G) over all workers, G being the global
-batch, each worker its slice. Everything about an element follows from p alone, so that a run continues at any step at
-once.
+Element p of the stream is image `permutation(seed, p // N)[p % N]` of the N images. The seed of its crops is a function
+of (seed, epoch, image). Step t takes positions [t * G, (t + 1) * G) over all workers, where G is the global batch size,
+and each worker takes its slice. An element is a function of p alone, so a run can continue at any step.
+
+An image goes through these calls, in this order:
+
+    images_at         position p -> number of the image, and a key for its crops
+    read.read_files   number -> encoded bytes, orientation and size (`ReplacingSource.read`)
+    multicrop.draw    size and key -> boxes, and the random numbers of the distortions
+    _cut              bytes and boxes -> pixels (`decode.decode_image`) -> crops (`multicrop.cut`)
+    multicrop.distort_groups   crops -> flipped, coloured and blurred crops
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -19,22 +26,26 @@ from seer_tf.data.sources.replacing import ReplacingSource
 from seer_tf.parallel import num_cores
 
 _SHUFFLE_ROUNDS = 8
-# Numbers and not AUTOTUNE, which may take half of the memory for what is made ahead.
+# Fixed numbers, because AUTOTUNE may use half of the memory for elements that are prepared ahead.
 _NUM_CORES = num_cores()
 _IN_PARALLEL: dict[str, Any] = {"num_parallel_calls": _NUM_CORES, "deterministic": True}
 _BATCHES_AHEAD = 2
 
 
 class Crops(NamedTuple):
-    """Crops that are not distorted yet, of one image or, with an axis in front, of a batch.
+    """Crops that are not distorted yet, from one image or, with a leading batch axis, from a batch.
 
     Attributes:
-        groups: uint8 `[num, side, side, 3]` for each group of crops.
-        chances: uniform numbers, float32 `[V, multicrop.NUM_DISTORTION_DRAWS]` for the V crops of all groups.
+        groups: Crops of each group, uint8 `[num, side, side, 3]`.
+        chances: Uniform random numbers, float32 `[V, multicrop.NUM_DISTORTION_DRAWS]` for the V crops of all groups.
     """
 
     groups: tuple[tf.Tensor, ...]
     chances: tf.Tensor
+
+
+#: The input of a step: crops for the network, or crops that the step itself distorts.
+Batch: TypeAlias = tuple[tf.Tensor, ...] | Crops
 
 
 def pretraining_dataset(
@@ -48,26 +59,26 @@ def pretraining_dataset(
     first_step: int,
     distort_here: bool = True,
 ) -> tf.data.Dataset:
-    """Returns the endless dataset of one worker's batches, from `first_step` on.
+    """Returns the endless dataset of the batches of one worker, from `first_step` on.
 
     Args:
-        source: the images; what stands in for a bad one gets the bad one's place and chance.
-        crops: which crops, and how they are distorted.
-        local_batch_size: images in a batch of this worker.
-        global_batch_size: images in a batch of all workers together.
-        first_image_in_batch: where this worker's slice of the global batch begins.
-        seed: of the order and of the crops.
-        first_step: the step whose batch comes first.
-        distort_here: whether flip, colours and blur are done here, or left to the step.
+        source: Images; the replacement for a bad image gets its place and its random numbers.
+        crops: Numbers, sizes and distortions of the crops.
+        local_batch_size: Images per batch of this worker.
+        global_batch_size: Images per batch of all workers together.
+        first_image_in_batch: Position in the global batch where the slice of this worker begins.
+        seed: Seed of the order and of the crops.
+        first_step: Step whose batch comes first.
+        distort_here: Whether this dataset flips, colours and blurs the crops; otherwise the step does.
 
     Returns:
-        Tuples, one component per group of crops: uint8 `[local_batch_size, num, side, side, 3]`; or where they are not
-        distorted here, `Crops` of these and of the chances that `multicrop.distort_groups` needs.
+        Tuples with one component per group of crops: uint8 `[local_batch_size, num, side, side, 3]`. Without
+        `distort_here`: `Crops` of these and of the random numbers for `multicrop.distort_groups`.
     """
     made, decoding = (num_bytes / 1e6 for num_bytes in max_bytes(crops, local_batch_size))
     logging.info("Input pipeline: at most %.0f MB of crops and %.0f MB of images being decoded", made, decoding)
 
-    # None of these has Python control flow to convert, and looking for it takes seconds.
+    # None of these functions has Python control flow that autograph must convert, and looking for it takes seconds.
     @tf.autograph.experimental.do_not_convert
     def order(local: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, image = local // local_batch_size, local % local_batch_size
@@ -90,7 +101,7 @@ def pretraining_dataset(
     chunks = elements.batch(read.IMAGES_PER_READ, drop_remainder=True).map(order)
     files = read.read_files(chunks, source)
     batches = files.map(draw).unbatch().map(cut, **_IN_PARALLEL)
-    # Large crops are distorted as they are cut, so that all stays in the cache, small ones by the batch.
+    # Large crops are distorted image by image, so that they stay in the cache; small crops are distorted by the batch.
     if distort_here and multicrop.is_compiled(crops):
         batches = batches.map(distort, **_IN_PARALLEL)
     batches = batches.batch(local_batch_size, drop_remainder=True)
@@ -100,28 +111,24 @@ def pretraining_dataset(
 
 
 def max_bytes(crops: CropsConfig, local_batch_size: int) -> tuple[int, int]:
-    """Returns what the pipeline of one worker holds at most, whatever the number of images.
+    """Returns the largest number of bytes that the pipeline of one worker holds, for any number of images.
 
     Args:
-        crops: which crops.
-        local_batch_size: images in a batch of this worker.
+        crops: Numbers and sizes of the crops.
+        local_batch_size: Images per batch of this worker.
 
     Returns:
-        Bytes of finished crops, those of the batches made ahead, put together, distorted and taken; and bytes of images
-        being decoded, one for each core, at twice the limit of `formats.DECODED_BYTES_LIMIT`: the decoders of PNG, WebP
-        and progressive JPEG hold what they decode beside the pixels that they return.
+        Bytes of finished crops: batches that are prefetched, assembled, distorted and in use. Bytes of images being
+        decoded: one image per core at twice `formats.DECODED_BYTES_LIMIT`, because the decoders of PNG, WebP and
+        progressive JPEG hold their own copy beside the pixels that they return.
     """
     of_image = sum(3 * num * side**2 for num, side in zip(crops.num, crops.sizes_px, strict=True))
     num_batches = _BATCHES_AHEAD + 2 + (0 if multicrop.is_compiled(crops) else _NUM_CORES)
     return num_batches * local_batch_size * of_image, 2 * _NUM_CORES * formats.DECODED_BYTES_LIMIT
 
 
-#: What a step gets: crops as the network sees them, or crops that it is to distort itself.
-Batch: TypeAlias = tuple[tf.Tensor, ...] | Crops
-
-
 def distorted(batch: Batch, crops: CropsConfig) -> tuple[tf.Tensor, ...]:
-    """Returns the crops of a batch as the network sees them: uint8 `[B, num, side, side, 3]` for each group."""
+    """Returns the crops of a batch for the network: uint8 `[B, num, side, side, 3]` for each group."""
     if isinstance(batch, Crops):
         return multicrop.distort_groups(batch.groups, batch.chances, crops, one_by_one=False)
     return batch
@@ -135,34 +142,34 @@ def _cut(
     source: ReplacingSource,
     crops: CropsConfig,
 ) -> tuple[tf.Tensor, ...]:
-    """Decodes one image and cuts its crops; of what stands in for it, by the same chance, where it does not decode."""
+    """Decodes one image and cuts its crops; if it does not decode, cuts its replacement with the same key."""
 
     def cut_decoded(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return multicrop.cut(pixels, crops, drawn.corners, drawn.boxes, tf.gather(multicrop.RATIOS, drawn.shrink))
 
-    def cut_other() -> tuple[tf.Tensor, ...]:
-        other = read.decode_stand_in(image, source)
+    def cut_replacement() -> tuple[tf.Tensor, ...]:
+        other = read.decode_replacement(image, source)
         again = multicrop.draw(tf.shape(other)[None, :2], crops, tf.stack([key, image])[None])
         return multicrop.cut(other, crops, again.corners[0], again.boxes[0])
 
     if source.is_verified:
         return cut_decoded(decode.decode_image(file.encoded, file.orientations, drawn.shrink))
     pixels = read.decode_or_nothing(file.encoded, file.orientations, drawn.shrink)
-    return tf.cond(tf.size(pixels) > 0, lambda: cut_decoded(pixels), cut_other)
+    return tf.cond(tf.size(pixels) > 0, lambda: cut_decoded(pixels), cut_replacement)
 
 
 def images_at(positions: tf.Tensor, num_images: int, seed: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns which images stand at positions of the endless stream.
+    """Returns the images at positions of the endless stream.
 
     Args:
-        positions: int64 `[n]`, n known when the graph is built.
-        num_images: N.
-        seed: of the run.
+        positions: Positions, int64 `[n]`, with n known when the graph is built.
+        num_images: Number of images N.
+        seed: Seed of the run.
 
     Returns:
-        Numbers of the images, int64 `[n]`, and for their crops a key of (seed, epoch), int64 `[n]`.
+        Numbers of the images, int64 `[n]`, and keys for their crops, a function of (seed, epoch), int64 `[n]`.
     """
-    # Permutations of neighbouring seeds are alike, and four rounds leave a pattern inside one: hash, and take eight.
+    # Permutations of neighbouring seeds are similar, so the seed is hashed. Four rounds leave a pattern; eight do not.
     hashed = tf.stack(
         [
             tf.random.stateless_uniform([4], tf.stack([seed, epoch]), minval=None, maxval=None, dtype=tf.int64)

@@ -1,4 +1,4 @@
-"""From image numbers to pixels: the one path that pretraining and evaluation read by."""
+"""From image numbers to pixels: the common path of all pipelines."""
 
 import contextlib
 import re
@@ -15,18 +15,18 @@ from seer_tf.data.sources.replacing import ReplacingSource
 from seer_tf.errors import InputError
 from seer_tf.parallel import num_cores
 
-#: Several images to a call, because a call into Python costs as much as reading a small file.
+#: Images per call of Python, because one call takes as long as reading a small file.
 IMAGES_PER_READ = 16
-_REMEDY = "make shards of the images with experiments/prepare_shards.py, which leaves such files out and lists them"
+_REMEDY = "make shards of the images, which leaves such files out and lists them"
 
 
 class Files(NamedTuple):
     """Encoded images.
 
     Attributes:
-        encoded: their bytes, string `[n]`.
+        encoded: Bytes of the files, string `[n]`.
         orientations: EXIF orientations, int32 `[n]`.
-        sizes: height and width in px once they are upright, int32 `[n, 2]`.
+        sizes: Height and width in px of the upright images, int32 `[n, 2]`.
     """
 
     encoded: tf.Tensor
@@ -35,14 +35,14 @@ class Files(NamedTuple):
 
 
 def read_files(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
-    """Reads encoded images, in order.
+    """Reads encoded images in order.
 
     Args:
-        chunks: tuples whose first component are numbers of images, int64 `[n]`; the other components go along.
-        source: what to read from.
+        chunks: Tuples whose first component holds numbers of images, int64 `[n]`; other components are passed on.
+        source: Images to read.
 
     Returns:
-        One element per chunk: (`Files`, then the components of `chunks`).
+        One element per chunk: `Files`, then the components of the chunk.
     """
 
     def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,16 +61,6 @@ def read_files(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
     return chunks.map(read_chunk, num_parallel_calls=num_cores(), deterministic=True)
 
 
-def read_encoded(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
-    """Reads encoded images as `read_files` does.
-
-    Returns:
-        One element per image: (encoded string, EXIF orientation int32, then the components of `chunks`).
-    """
-    files = read_files(chunks, source)
-    return files.map(lambda file, *rest: (file.encoded, file.orientations, *rest)).unbatch()
-
-
 def _read(source: Source, number: int) -> bytes:
     try:
         return source.read(number)
@@ -79,7 +69,7 @@ def _read(source: Source, number: int) -> bytes:
 
 
 def _upright_size(encoded: bytes, orientation: int) -> tuple[int, int]:
-    """Returns height and width; of a broken header the decoder shall say what is wrong with it."""
+    """Returns height and width; 1 and 1 for a broken header, which the decoder reports later."""
     try:
         header = formats.read_header(encoded)
     except UnusableImageError:
@@ -89,9 +79,9 @@ def _upright_size(encoded: bytes, orientation: int) -> tuple[int, int]:
 
 
 def decode_or_nothing(encoded: tf.Tensor, orientation: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
-    """As `decode.decode_image`, but gives uint8 `[0, 0, 3]` for what does not decode.
+    """Decodes as `decode.decode_image`, but returns uint8 `[0, 0, 3]` for an image that does not decode.
 
-    A graph has no `try`, but a dataset can leave out the element that fails. It costs a tenth of a millisecond.
+    A graph has no `try`, but a dataset can leave out an element that fails. This takes a tenth of a millisecond.
     """
     one = tf.data.Dataset.from_tensors((encoded, orientation, shrink)).map(decode.decode_image).ignore_errors()
     nothing = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
@@ -99,16 +89,19 @@ def decode_or_nothing(encoded: tf.Tensor, orientation: tf.Tensor, shrink: tf.Ten
 
 
 def decode_or_name(encoded: tf.Tensor, orientation: tf.Tensor, number: tf.Tensor, source: Source) -> tf.Tensor:
-    """As `decode.decode_image`, but what does not decode is an error that names it, for `unreadable_images_named`.
+    """Decodes as `decode.decode_image`, but an image that does not decode raises an error that names it.
 
     Args:
-        encoded: string scalar, image `number` of the source.
-        orientation: integer scalar, as by `decode.exif_orientation`.
-        number: int64 scalar.
-        source: has the names.
+        encoded: Image `number` of the source, string scalar.
+        orientation: EXIF orientation, integer scalar, as from `decode.exif_orientation`.
+        number: Number of the image, int64 scalar.
+        source: Source that holds the names.
 
     Returns:
         uint8 `[h, w, 3]`.
+
+    Raises:
+        tf.errors.OpError: When run; `unreadable_images_named` turns it into an `InputError`.
     """
 
     def fail(encoded: bytes, number: np.ndarray) -> np.ndarray:
@@ -119,11 +112,11 @@ def decode_or_name(encoded: tf.Tensor, orientation: tf.Tensor, number: tf.Tensor
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def decode_stand_in(number: tf.Tensor, source: ReplacingSource) -> tf.Tensor:
-    """Reads and decodes what stands in for image `number`, int64 scalar, which does not decode: uint8 `[h, w, 3]`."""
+def decode_replacement(number: tf.Tensor, source: ReplacingSource) -> tf.Tensor:
+    """Reads and decodes the replacement for image `number`, int64 scalar, which does not decode: uint8 `[h, w, 3]`."""
 
     def read(number: np.ndarray) -> tuple[bytes, np.int32]:
-        other = source.replace(int(number))
+        other = source.read_replacement(int(number))
         return other, np.int32(decode.exif_orientation(other))
 
     encoded, orientation = tf.numpy_function(read, [number], (tf.string, tf.int32))
@@ -132,10 +125,10 @@ def decode_stand_in(number: tf.Tensor, source: ReplacingSource) -> tf.Tensor:
 
 @contextlib.contextmanager
 def unreadable_images_named() -> Iterator[None]:
-    """Turns what TensorFlow says of an image that cannot be read or decoded into one sentence.
+    """Turns the error of TensorFlow for an image that cannot be read or decoded into one sentence.
 
     Raises:
-        InputError: in place of TensorFlow's error.
+        InputError: An image cannot be read or decoded.
     """
     try:
         yield
@@ -152,7 +145,7 @@ def unreadable_images_named() -> Iterator[None]:
 
 
 def options() -> tf.data.Options:
-    """Several images at once, each on one thread: to cut one image's work into pieces costs more than it brings."""
+    """Returns options for several images at once with one thread each; splitting one image costs more than it saves."""
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1
     return options

@@ -1,4 +1,4 @@
-"""The endless stream of crops with labels: that of pretraining with one crop of each image, and the image's class."""
+"""The endless stream of labelled crops: the stream of pretraining with one crop per image, and its class."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,13 @@ from seer_tf.parallel import num_cores
 
 
 class IrreplaceableSource(ReplacingSource):
-    """Images for which no other may stand in, since it would have another class."""
+    """Labelled images. A bad image is an error, since a replacement would have another class."""
 
     def __init__(self, source: Source) -> None:
         """Wraps `source`."""
         super().__init__(source, max_bad_fraction=0.0)
 
-    def _replaced(self, index: int, reason: str) -> bytes:
+    def _replace(self, index: int, reason: str) -> bytes:
         raise InputError(
             f"{self.ids[index]}: {reason}; take it out of the labelled data, or make shards, which leave it out"
         )
@@ -39,34 +39,34 @@ def supervised_dataset(
     first_step: int,
     change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
-    """Returns the endless dataset of one worker's batches, from `first_step` on, in the order of pretraining.
+    """Returns the endless dataset of the batches of one worker, from `first_step` on, in the order of pretraining.
 
-    A bad image is an error when it is read.
+    A bad image raises an error when it is read.
 
     Args:
-        source: the images.
-        labels: their classes, int `[num_images]`.
-        crops: one crop of each image.
-        local_batch_size: images in a batch of this worker.
-        global_batch_size: images in a batch of all workers together.
-        first_image_in_batch: where this worker's slice of the global batch begins.
-        seed: of the order and of the crops.
-        first_step: the step whose batch comes first.
-        change: what else is done to a crop, from uint8 `[side, side, 3]` and a seed of its own, int64 `[2]`, to the
-            same shape and type.
+        source: Images.
+        labels: Class of each image, int `[num_images]`.
+        crops: Size and distortions of the one crop per image.
+        local_batch_size: Images per batch of this worker.
+        global_batch_size: Images per batch of all workers together.
+        first_image_in_batch: Position in the global batch where the slice of this worker begins.
+        seed: Seed of the order and of the crops.
+        first_step: Step whose batch comes first.
+        change: Further augmentation of a crop: a function of uint8 `[side, side, 3]` and a seed, int64 `[2]`, that
+            returns the same shape and dtype.
 
     Returns:
         Pairs of crops, uint8 `[local_batch_size, side, side, 3]`, and labels, int64 `[local_batch_size]`.
     """
 
     @tf.autograph.experimental.do_not_convert
-    def described(local: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def describe(local: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, image = local // local_batch_size, local % local_batch_size
         numbers, keys = images_at(step * global_batch_size + first_image_in_batch + image, source.num_images, seed)
         return tf.gather(tf.constant(labels, tf.int64), numbers), tf.stack([keys, numbers], axis=1)
 
     @tf.autograph.experimental.do_not_convert
-    def together(groups: tuple[tf.Tensor], description: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def join(groups: tuple[tf.Tensor], description: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         (images,), (classes, seeds) = groups, description
         if change is None:
             return images[:, 0], classes
@@ -83,6 +83,6 @@ def supervised_dataset(
     )
     elements = tf.data.Dataset.range(first_step * local_batch_size, tf.int64.max)
     chunks = elements.batch(read.IMAGES_PER_READ, drop_remainder=True)
-    batches = chunks.map(described).unbatch().batch(local_batch_size, drop_remainder=True)
+    batches = chunks.map(describe).unbatch().batch(local_batch_size, drop_remainder=True)
     workers = 1 if change is None else num_cores()
-    return tf.data.Dataset.zip(images, batches).map(together, num_parallel_calls=workers, deterministic=True)
+    return tf.data.Dataset.zip(images, batches).map(join, num_parallel_calls=workers, deterministic=True)

@@ -1,1 +1,1 @@
-"""Where images come from: one module for each kind of source, and views of sources."""
+"""Sources of images: one module for each kind of source, and views of sources."""

@@ -1,25 +1,28 @@
-"""The built-in image set: pieces scattered on a patterned cloth, in classes that no single cue tells.
+"""`builtin` and `builtin:test`: rendered images of pieces scattered on a patterned cloth.
 
-SwAV learns what all crops of an image share and other images do not. As in nature several cues agree with the class,
-each in part. Every class has a palette (shared with one other class), a pattern of the cloth and a shape of the pieces,
-and in every image exactly one of the three is borrowed from a class of another palette. The two that remain always tell
-the class; the pattern alone or the shape alone agrees with it in 75 % of the images, the palette in 50 %.
+SwAV learns what the crops of one image share and other images lack. As in natural images, several cues agree with the
+class, and no single cue determines it. Every class has a palette (shared with one other class), a pattern of the cloth
+and a shape of the pieces. In every image, exactly one of the three cues is borrowed from a class with another palette.
+The other two cues together always determine the class. The pattern alone or the shape alone agrees with the class in
+75 % of the images, and the palette in 50 %.
 
-What keeps the set honest:
+Three rules keep the set honest:
 
-- Position, scale and rotation of pattern and pieces, tone of the cloth and light are drawn without knowing the class.
-- Colours drift inside each picture, and tone and light vary so much between pictures that histograms of colours and
-  thumbnails see little of the class.
-- The test images come from other seeds. Nothing in the files tells the class; only evaluation is given it.
+- Position, scale and rotation of pattern and pieces, the tone of the cloth, and the light are drawn without the class.
+- Colours drift inside each picture, and tone and light vary so much between pictures that colour histograms and
+  thumbnails show little of the class.
+- The test images come from other seeds. The files do not contain the class; only evaluation receives it.
 """
 
 import dataclasses
+import functools
 import io
 import math
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 
 SIDE_PX = 48
@@ -28,28 +31,55 @@ PALETTES = ("red", "green", "blue", "violet") * 2
 PATTERNS = ("stripes", "grid", "checks", "dots", "blotches", "grain", "zigzag", "rings")
 SHAPES = ("disc", "ring", "square", "triangle", "cross", "star", "bar", "crescent")
 NUM_CLASSES = len(PALETTES)
+SPLITS = ("train", "test")
 
 class_names: tuple[str, ...] = tuple(
     f"{palette} {shape} on {pattern}" for palette, pattern, shape in zip(PALETTES, PATTERNS, SHAPES, strict=True)
 )
 
 
+class BuiltinSource(Source):
+    """The images of one split. Each is rendered at its first use and kept, since it has a few kilobytes only."""
+
+    is_verified = True
+
+    def __init__(self, split: str) -> None:
+        """Takes a `split`, "train" or "test"."""
+        self._split = split
+        self.ids = [f"{split}/{index:06d}.jpg" for index in range(num_images(split))]
+        self.class_names = class_names
+        self._render = functools.cache(functools.partial(render_image, split))
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        """Pickles the name of the split alone; the other process renders the images again."""
+        return BuiltinSource, (self._split,)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """Class of each image, int64 `[num_images]`; the first access renders all images."""
+        return np.array([self._render(index)[1] for index in range(self.num_images)], np.int64)
+
+    def read(self, index: int) -> bytes:
+        """Returns image `index` as JPEG."""
+        return self._render(index)[0]
+
+
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """All of a picture that has nothing to do with its class.
+    """The properties of a picture that do not depend on its class.
 
     Attributes:
-        cloth_hsv: hue, saturation and value of the bare cloth, in 0..1.
-        drifts: float64 [3, 3, 3, 3], by how much hue, saturation and value depart at 3 x 3 places of the cloth, of its
-            pattern and of the pieces, in units of their spreads.
-        period_px: of the pattern.
-        pattern_angle: in radians.
-        phases: float64 [2], of the pattern's two waves, in radians.
-        centres: float64 [9, 2], of the pieces, as fractions of the picture.
-        radii: float64 [9], of the pieces, as fractions of the picture.
-        angles: float64 [9], of the pieces, in radians.
-        light: float64 [3], by which red, green and blue are multiplied in the middle of the picture.
-        light_slope: float64 [2], change of the light per half picture downwards and to the right.
+        cloth_hsv: Hue, saturation and value of the bare cloth, in 0..1.
+        drifts: Deviations of hue, saturation and value at 3 x 3 places of the cloth, of its pattern and of the pieces,
+            float64 `[3, 3, 3, 3]`, in units of their spreads.
+        period_px: Period of the pattern.
+        pattern_angle: Angle of the pattern in radians.
+        phases: Phases of the two waves of the pattern in radians, float64 `[2]`.
+        centres: Centres of the pieces as fractions of the picture, float64 `[9, 2]`.
+        radii: Radii of the pieces as fractions of the picture, float64 `[9]`.
+        angles: Angles of the pieces in radians, float64 `[9]`.
+        light: Factors of red, green and blue in the middle of the picture, float64 `[3]`.
+        light_slope: Change of the light per half picture, downwards and to the right, float64 `[2]`.
     """
 
     cloth_hsv: tuple[float, float, float]
@@ -65,28 +95,28 @@ class Scene:
 
 
 def num_images(split: str) -> int:
-    """Returns the number of images of a split.
+    """Returns the number of images in a split.
 
     Raises:
-        InputError: the split is neither train nor test.
+        InputError: The split is neither train nor test.
     """
-    if split not in _NUM_IMAGES:
-        raise InputError.unknown("split of the built-in images", split, _NUM_IMAGES)
+    if split not in SPLITS:
+        raise InputError.unknown("split of the built-in images", split, SPLITS)
     return _NUM_IMAGES[split]
 
 
 def render_image(split: str, index: int) -> tuple[bytes, int]:
-    """Renders one image of the set, always the same for the same arguments.
+    """Renders one image; the same arguments give the same image.
 
     Args:
         split: "train" or "test".
-        index: of the image, from 0 to num_images(split) - 1.
+        index: Number of the image, from 0 to `num_images(split) - 1`.
 
     Returns:
-        The bytes of a JPEG file of 48 x 48 px, and the class.
+        Bytes of a JPEG file of 48 x 48 px, and the class.
 
     Raises:
-        InputError: the split or the index does not exist.
+        InputError: The split or the index does not exist.
     """
     if not 0 <= index < num_images(split):
         raise InputError(f"the built-in split {split!r} has images 0 to {num_images(split) - 1}, but not {index}")
@@ -104,7 +134,7 @@ def render_image(split: str, index: int) -> tuple[bytes, int]:
 
 
 def draw_scene(rng: np.random.Generator) -> Scene:
-    """Returns a random scene; it is drawn before the class is looked at."""
+    """Draws a random scene without knowing the class."""
     num = _PIECES_PER_SIDE**2
     places = np.indices((_PIECES_PER_SIDE, _PIECES_PER_SIDE)).reshape(2, num).T
     direction = rng.uniform(0, 2 * math.pi)
@@ -123,7 +153,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
 
 
 def draw_cues(rng: np.random.Generator, label: int) -> tuple[int, int, int]:
-    """Returns the classes that lend an image its palette, pattern and shape: twice its own, once another's."""
+    """Draws the classes that palette, pattern and shape come from: two are the class itself, one is another class."""
     owners = [label, label, label]
     borrowed = rng.choice(3, p=_BORROWED_PROBABILITIES)
     others = [other for other in range(NUM_CLASSES) if PALETTES[other] != PALETTES[label]]
@@ -133,13 +163,13 @@ def draw_cues(rng: np.random.Generator, label: int) -> tuple[int, int, int]:
 
 _NUM_IMAGES = {"train": 5000, "test": 1000}
 _SPLIT_SEEDS = {"train": 1, "test": 2}
-_BORROWED_PROBABILITIES = (0.5, 0.25, 0.25)  # of palette, pattern and shape
+_BORROWED_PROBABILITIES = (0.5, 0.25, 0.25)  # palette, pattern, shape
 _SUPERSAMPLING = 3
 _PIECES_PER_SIDE = 3
 
 
 def _tones(drifts: np.ndarray, hsv: tuple[float, float, float], *, hue_spread: float = 0.1) -> np.ndarray:
-    """Returns a colour for each pixel, around one and drifting across the picture: float32 [side, side, 3] in 0..1."""
+    """Returns a colour per pixel that drifts around `hsv` across the picture: float32 `[side, side, 3]` in 0..1."""
     tones = hsv + drifts * (hue_spread, 0.1, 0.08)
     tones[..., 0] %= 1
     image = Image.frombytes("HSV", (3, 3), (255 * np.clip(tones, 0, 1)).astype(np.uint8).tobytes()).convert("RGB")
@@ -147,11 +177,11 @@ def _tones(drifts: np.ndarray, hsv: tuple[float, float, float], *, hue_spread: f
 
 
 def _pattern(rng: np.random.Generator, scene: Scene, name: str) -> np.ndarray:
-    """Returns how much of the pattern's colour each pixel has: float32 [side, side, 1] in 0..1."""
+    """Returns the share of the colour of the pattern in each pixel: float32 `[side, side, 1]` in 0..1."""
     if name in _NOISE_CELLS:
         height = _noise(rng, cell_px=_NOISE_CELLS[name] * scene.period_px)
     else:
-        # Two waves across each other, gently bent.
+        # Two crossing waves, slightly bent.
         line = _PIXELS * (2 * math.pi / scene.period_px)
         x = line + 0.4 * np.sin(line / 4 + scene.phases[0])[:, None]
         y = line[:, None] + 0.4 * np.sin(line / 4 + scene.phases[1])
@@ -167,7 +197,7 @@ def _noise(rng: np.random.Generator, cell_px: float) -> np.ndarray:
 
 
 def _pieces(scene: Scene, name: str) -> np.ndarray:
-    """Returns what part of each pixel the pieces cover: float32 [side, side, 1] in 0..1."""
+    """Returns the part of each pixel that the pieces cover: float32 `[side, side, 1]` in 0..1."""
     side = SIDE_PX * _SUPERSAMPLING
     cos, sin = scene.radii * np.cos(scene.angles), scene.radii * np.sin(scene.angles)
     turns = np.stack([cos, sin, -sin, cos], axis=1).reshape(-1, 2, 2)
@@ -180,7 +210,7 @@ def _pieces(scene: Scene, name: str) -> np.ndarray:
 
 
 def _photograph(rng: np.random.Generator, scene: Scene, picture: np.ndarray) -> np.ndarray:
-    """Returns the picture, uint8, under the scene's light and with the noise of a camera."""
+    """Returns the picture, uint8, under the light of the scene and with the noise of a camera."""
     ramp = _PIXELS * (2 / SIDE_PX) - 1
     down, right = scene.light_slope
     light = (1 + down * ramp[:, None] + right * ramp)[..., None] * np.float32(scene.light)
@@ -189,7 +219,7 @@ def _photograph(rng: np.random.Generator, scene: Scene, picture: np.ndarray) -> 
 
 
 def _around(radii: list[float], start: float = 0.0, stop: float = 2 * math.pi) -> np.ndarray:
-    """Returns the corners [n, 2] at the given distances from the origin, at equal angles from start to before stop."""
+    """Returns corners `[n, 2]` at given distances from the origin, at equal angles from `start` to before `stop`."""
     angles = np.linspace(start, stop, len(radii), endpoint=False)
     return np.array(radii)[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 

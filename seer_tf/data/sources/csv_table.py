@@ -1,7 +1,7 @@
 """`csv:FILE`: images with one label or several.
 
-The first line names the columns. The first column is the path of an image, relative to where the file lies; all others
-hold labels. A cell may be empty, or hold several labels with `;` between them.
+The first line names the columns. The first column holds the path of an image, relative to the directory of the table.
+All other columns hold labels. A cell may be empty, or hold several labels separated by `;`.
 """
 
 import csv
@@ -20,12 +20,19 @@ _BETWEEN_LABELS = ";"
 
 
 class CsvSource(image_files.FilesSource):
-    """Files with the classes that a table gives them."""
+    """Image files with the classes that a table assigns to them."""
 
     def __init__(
         self, directory: str, classes: dict[str, tuple[str, ...]], rejected: list[tuple[str, str]], names: list[str]
     ) -> None:
-        """`classes` are the names of the classes of each file, `names` the files that are images."""
+        """Takes the files that are images.
+
+        Args:
+            directory: Directory that relative paths start from.
+            classes: Names of the classes of each file in the table.
+            rejected: Name and reason for each file that was left out.
+            names: Files that are images.
+        """
         super().__init__(directory, names, rejected)
         self.class_names = tuple(sorted({label for name in names for label in classes[name]}))
         numbers = {label: number for number, label in enumerate(self.class_names)}
@@ -33,19 +40,19 @@ class CsvSource(image_files.FilesSource):
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 `[num_images]`; None where an image has none or several."""
+        """Class of each image, int64 `[num_images]`; None if some image has no class or several."""
         return single_labels(self._classes)
 
     def classes_of(self, index: int) -> tuple[int, ...]:
-        """Returns the classes of image `index`, any number of them."""
+        """Returns all classes of image `index`: none, one or several."""
         return self._classes[index]
 
 
 def open_csv(path: str) -> CsvSource:
-    """Opens the images of a table; what cannot be used is left out, counted and named in the log.
+    """Opens the images of a table. Files that cannot be used are left out; the log counts and names them.
 
     Raises:
-        InputError: the table cannot be read, has no labels, names a file twice, or none of its files is an image.
+        InputError: The table cannot be read, has no labels, names a file twice, or contains no image.
     """
     classes = _read_table(path)
     directory = os.path.dirname(path)
@@ -71,7 +78,7 @@ def _read_table(path: str) -> dict[str, tuple[str, ...]]:
         raise InputError(f"csv:{path}: the first line is an image already; put the names of the columns above it.")
     classes: dict[str, tuple[str, ...]] = {}
     for number, row in enumerate(rows[1:], start=2):
-        if not any(row):  # Excel leaves such rows at the end.
+        if not any(row):  # Excel leaves empty rows at the end.
             continue
         if len(row) != len(rows[0]):
             raise InputError(f"csv:{path}: line {number} has {len(row)} cells instead of {len(rows[0])}; mend it.")
@@ -80,5 +87,5 @@ def _read_table(path: str) -> dict[str, tuple[str, ...]]:
         labels = (label.strip() for cell in row[1:] for label in cell.split(_BETWEEN_LABELS))
         classes[row[0]] = tuple(dict.fromkeys(label for label in labels if label))
     if not any(classes.values()):
-        raise InputError(f"csv:{path}: there is not one label in the table; give folder: or list: instead.")
+        raise InputError(f"csv:{path}: the table has no labels; give folder: or list: instead.")
     return classes

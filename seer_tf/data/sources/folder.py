@@ -1,4 +1,4 @@
-"""`folder:DIR`: every image below a directory, whatever its name; class folders, where there are any, for labels."""
+"""`folder:DIR`: all images below a directory, whatever their names; class folders give labels."""
 
 import collections
 import functools
@@ -15,10 +15,10 @@ from seer_tf.files import storage
 
 
 class FolderSource(image_files.FilesSource):
-    """One file per image, classes by the top folders."""
+    """One file per image; the top folders are the classes."""
 
     def __init__(self, directory: str, ids: Sequence[str], rejected: Sequence[tuple[str, str]] = ()) -> None:
-        """`ids` are paths relative to `directory`."""
+        """Takes the paths `ids` of the images, relative to `directory`."""
         super().__init__(directory, ids, rejected)
         self.class_names = class_folders(f"folder:{directory}", ids)
 
@@ -29,10 +29,10 @@ class FolderSource(image_files.FilesSource):
 
 
 def open_folder(directory: str) -> FolderSource:
-    """Opens the images below `directory`; files that are no images are left out, counted and named in the log.
+    """Opens the images below a directory. Files that are not images are left out; the log counts and names them.
 
     Raises:
-        InputError: no such directory, it cannot be read, no file in it, or no image among the files.
+        InputError: The directory is missing, cannot be read, or contains no image.
     """
     names = list_files(directory)
     usable, rejected = image_files.find_usable_files(f"folder:{directory}", directory, names)
@@ -40,13 +40,13 @@ def open_folder(directory: str) -> FolderSource:
 
 
 def list_files(directory: str) -> list[str]:
-    """Returns every file below `directory`, sorted, relative to it; hidden files and folders are skipped.
+    """Returns the sorted relative paths of all files below a directory, without hidden files and folders.
 
-    What only looks like one is named too, so that it is not left out without a word: a link that leads nowhere, a pipe,
-    a folder that cannot be read.
+    The list also contains what cannot be opened, so that the log names it later: broken links, pipes, and folders that
+    cannot be read.
 
     Raises:
-        InputError: no such directory, it cannot be read, or there is no file in it.
+        InputError: The directory is missing, cannot be read, or contains no file.
     """
     if not storage.is_directory(directory):
         raise InputError(f"folder:{directory}: there is no such directory; give the directory that holds the images.")
@@ -61,15 +61,15 @@ def list_files(directory: str) -> list[str]:
     return found
 
 
-def class_folders(flag: str, ids: Sequence[str]) -> tuple[str, ...] | None:
-    """Returns the classes that the names of images tell, or None.
+def class_folders(spec: str, ids: Sequence[str]) -> tuple[str, ...] | None:
+    """Returns the names of the classes that the paths of images imply, or None.
 
-    Top folders are classes when every image lies below one and there are at least two with two images each. Where there
-    are several and they are none, the log says what is in the way.
+    The top folders are classes if every image is inside one of them and at least two of them hold two images each. If
+    there are several top folders that are not classes, the log says why.
 
     Args:
-        flag: the data flag, for the log.
-        ids: the names.
+        spec: Data spec, for the log.
+        ids: Paths of the images.
     """
     tops: collections.Counter[str] = collections.Counter()
     outside = None
@@ -83,10 +83,10 @@ def class_folders(flag: str, ids: Sequence[str]) -> tuple[str, ...] | None:
         return None
     if sum(count > 1 for count in tops.values()) < 2:
         alone = min(tops, key=lambda top: tops[top])
-        logging.info("%s: no labels, for fewer than two top folders hold two images (%s holds one)", flag, alone)
+        logging.info("%s: no labels, because fewer than two top folders hold two images (%s holds one)", spec, alone)
         return None
     if outside is not None:
-        logging.warning("%s: no labels, for %s lies beside the top folders; move it into one", flag, outside)
+        logging.warning("%s: no labels, because %s lies beside the top folders; move it into one", spec, outside)
         return None
     return tuple(sorted(tops))
 

@@ -1,4 +1,4 @@
-"""Images that are files of their own, which is what `folder:`, `list:` and `csv:` have in common."""
+"""Sources with one file per image: the common part of `folder:`, `list:` and `csv:`."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ from seer_tf.errors import InputError
 from seer_tf.files import storage
 from seer_tf.progress import Progress
 
-#: How much of a file is read until its header is complete; what has none in the last of these is refused.
+#: Numbers of bytes to read until the header is complete. A file without a header in the last of them is left out.
 _BEGINNINGS_BYTES = (1 << 14, 1 << 18, 1 << 22, 1 << 26)
-#: Only these have metadata of any length before their size.
+#: Only these formats have metadata of any length before the size of the image.
 _INCOMPLETE = ("broken JPEG header", "broken JPEG XL header")
 _NUM_NAMED_FILES = 5
 
@@ -24,7 +24,7 @@ class FilesSource(Source):
     """One file per image."""
 
     def __init__(self, directory: str, ids: Sequence[str], rejected: Sequence[tuple[str, str]] = ()) -> None:
-        """`ids` are paths, relative to `directory` where they are not absolute."""
+        """Takes the paths `ids` of the images, absolute or relative to `directory`."""
         self._directory = directory
         self.ids, self.rejected = ids, rejected
 
@@ -36,59 +36,59 @@ class FilesSource(Source):
             raise UnreadableImageError(f"cannot be read: {error.strerror}") from None
 
 
-def find_usable_files(flag: str, directory: str, names: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """As `find_usable`, of files by their paths, relative to `directory` where they are not absolute."""
+def find_usable_files(spec: str, directory: str, names: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Separates images from other files, as `find_usable`, by paths that are absolute or relative to `directory`."""
     return find_usable(
-        flag, names, lambda name, num_bytes: storage.read(os.path.join(directory, name), num_bytes=num_bytes)
+        spec, names, lambda name, num_bytes: storage.read(os.path.join(directory, name), num_bytes=num_bytes)
     )
 
 
 def find_usable(
-    flag: str, names: Sequence[str], read: Callable[[str, int], bytes]
+    spec: str, names: Sequence[str], read: Callable[[str, int], bytes]
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """Tells images from what is none by their headers; what is left out is counted and named in the log.
+    """Separates images from other files by their headers. The log counts and names the files that are left out.
 
-    Every header is read once. Whether the pixels decode is not tried here: `prepare_shards` does that, and a run
-    replaces what does not (`replacing.py`).
+    The function reads every header once and decodes nothing. Images whose pixels do not decode are rejected when shards
+    are prepared, and replaced during training (`replacing.py`).
 
     Args:
-        flag: the data flag, for the log.
-        names: what there is.
-        read: gives the first bytes of a name, as many as its second argument says.
+        spec: Data spec, for the log.
+        names: Names of the files.
+        read: Function of a name and a number of bytes that returns at most so many first bytes of the file.
 
     Returns:
-        The names of the images, in their order; name and reason of what is left out.
+        Names of the images, in their order; name and reason for each file that is left out.
 
     Raises:
-        InputError: none of them is an image.
+        InputError: None of the files is an image.
     """
     reasons = []
-    with Progress(len(names), "file", f"looking into {flag}") as progress:
+    with Progress(len(names), "file", f"looking into {spec}") as progress:
         for reason in parallel.in_order(lambda name: _reject_reason(read, name), names, parallel.num_cores()):
             reasons.append(reason)
             progress.advance()
     usable = [name for name, reason in zip(names, reasons, strict=True) if reason is None]
     if not usable:
         raise InputError(
-            f"{flag}: none of its {len(names)} files is a readable image ({names[0]}: {reasons[0]}); give one with "
+            f"{spec}: none of its {len(names)} files is a readable image ({names[0]}: {reasons[0]}); give one with "
             "JPEG, PNG, GIF, BMP, WebP or JPEG XL files."
         )
     rejected = [(name, reason) for name, reason in zip(names, reasons, strict=True) if reason is not None]
     if rejected:
         named = "; ".join(f"{name}: {reason}" for name, reason in rejected[:_NUM_NAMED_FILES])
         more = "; ..." if len(rejected) > _NUM_NAMED_FILES else ""
-        logging.warning("%s: %d of %d files left out (%s%s)", flag, len(rejected), len(names), named, more)
+        logging.warning("%s: %d of %d files left out (%s%s)", spec, len(rejected), len(names), named, more)
     return usable, rejected
 
 
-def beginning(read: Callable[[int], bytes]) -> bytes:
-    """Returns as much of a file as tells its size: 16 KiB, and more only where metadata push it beyond, up to 64 MiB.
+def read_beginning(read: Callable[[int], bytes]) -> bytes:
+    """Returns the first bytes of a file up to the size of the image: 16 KiB, or up to 64 MiB behind long metadata.
 
     Args:
-        read: gives the first bytes of the file, as many as its argument says.
+        read: Function of a number of bytes that returns at most so many first bytes of the file.
 
     Raises:
-        OSError: as `read`.
+        OSError: The file cannot be read.
     """
     for num_bytes in _BEGINNINGS_BYTES:
         found = read(num_bytes)
@@ -99,6 +99,6 @@ def beginning(read: Callable[[int], bytes]) -> bytes:
 
 def _reject_reason(read: Callable[[str, int], bytes], name: str) -> str | None:
     try:
-        return decode.header_reject_reason(beginning(lambda num_bytes: read(name, num_bytes)))
+        return decode.header_reject_reason(read_beginning(lambda num_bytes: read(name, num_bytes)))
     except OSError as error:
         return f"cannot be read: {error.strerror}"

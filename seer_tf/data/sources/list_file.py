@@ -1,4 +1,4 @@
-"""`list:FILE`: images named by a text file, a path on each line, relative to where the file lies."""
+"""`list:FILE`: images named by a text file with one path per line, relative to the directory of the list."""
 
 import os
 
@@ -8,16 +8,16 @@ from seer_tf.files import storage
 
 
 def open_list(path: str) -> image_files.FilesSource:
-    """Opens the images that a list names; what cannot be used is left out, counted and named in the log.
+    """Opens the images that a list names. Files that cannot be used are left out; the log counts and names them.
 
     Raises:
-        InputError: the list cannot be read, is no text or is empty, or none of what it names is an image.
+        InputError: The list cannot be read, is not text, is empty, or names no image.
     """
     try:
         text = storage.read(path).decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise InputError(f"list:{path}: the list cannot be read ({error.strerror}); give a text file.") from None
-    if "\0" in text:  # as in UTF-16, and in no name of a file
+    if "\0" in text:  # UTF-16 has NUL bytes; names of files have none.
         raise InputError(f"list:{path}: this is no text in UTF-8 (it holds a NUL byte); save it as such.")
     names = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if not names:

@@ -1,7 +1,7 @@
-"""A source whose bad images are replaced, counted and named, so that a stream of images has no holes.
+"""A view that replaces bad images, counts them and names them in the log, so that a stream of images has no holes.
 
-In place of an image that cannot be used stands the next usable one in the source's order, after the last the first: a
-function of the images alone, so that the stream stays the same on any number of workers and from any step on.
+The replacement for a bad image is the next usable image in the order of the source; the first image follows the last
+one. The replacement depends on the images alone, so the stream is the same for any number of workers and from any step.
 """
 
 import threading
@@ -19,62 +19,62 @@ _NUM_NAMED = 100
 
 
 class ReplacingSource(View):
-    """The images of another source, as many, under the same numbers."""
+    """The images of another source under the same numbers; `read` returns a replacement for a bad image."""
 
     def __init__(self, source: Source, max_bad_fraction: float) -> None:
-        """Wraps `source`; more bad images than `max_bad_fraction` of all are an error."""
+        """Wraps `source`; a larger fraction of bad images than `max_bad_fraction` is an error."""
         super().__init__(source)
         self._max_bad_fraction = max_bad_fraction
         self._bad: dict[int, str] = {}
-        self._stand_ins: dict[int, int] = {}
+        self._replacements: dict[int, int] = {}
         self._lock = threading.Lock()
 
     @property
     def num_bad(self) -> int:
-        """Number of images that were found bad so far."""
+        """Number of bad images that were found so far."""
         return len(self._bad)
 
     def read(self, index: int) -> bytes:
-        """Returns the encoded bytes of image `index`, or of the one that stands in for it; header and size are good.
+        """Returns the encoded bytes of image `index` or of its replacement; header and size are good.
 
         Raises:
-            InputError: too many images are bad, or the place that they lie in has vanished.
+            InputError: Too many images are bad, or the file or directory that holds the images has vanished.
         """
-        encoded, reason = self._judged(self._stand_ins.get(index, index), decode.header_reject_reason)
-        return encoded if reason is None else self._replaced(index, reason)
+        encoded, reason = self._judge(self._replacements.get(index, index), decode.header_reject_reason)
+        return encoded if reason is None else self._replace(index, reason)
 
-    def replace(self, index: int) -> bytes:
-        """Returns the encoded bytes of what stands in for image `index`, which was read but does not decode.
+    def read_replacement(self, index: int) -> bytes:
+        """Returns the encoded bytes of the replacement for image `index`, which has a good header and does not decode.
 
         Raises:
-            InputError: too many images are bad, or the place that they lie in has vanished.
+            InputError: Too many images are bad, or the file or directory that holds the images has vanished.
         """
-        encoded, reason = self._judged(self._stand_ins.get(index, index), decode.reject_reason)
-        return encoded if reason is None else self._replaced(index, reason)
+        encoded, reason = self._judge(self._replacements.get(index, index), decode.reject_reason)
+        return encoded if reason is None else self._replace(index, reason)
 
-    def _judged(self, index: int, judge: Callable[[bytes], str | None]) -> tuple[bytes, str | None]:
+    def _judge(self, index: int, judge: Callable[[bytes], str | None]) -> tuple[bytes, str | None]:
         try:
             encoded = self._source.read(index)
         except UnusableImageError as error:
             return b"", str(error)
         return encoded, judge(encoded)
 
-    def _replaced(self, index: int, reason: str) -> bytes:
+    def _replace(self, index: int, reason: str) -> bytes:
         with self._lock:
             self._count(index, reason)
             for step in range(1, self.num_images):
                 other = (index + step) % self.num_images
                 if other in self._bad:
                     continue
-                encoded, reason_against = self._judged(other, decode.reject_reason)
+                encoded, reason_against = self._judge(other, decode.reject_reason)
                 if reason_against is None:
-                    self._stand_ins[index] = other
+                    self._replacements[index] = other
                     return encoded
                 self._count(other, reason_against)
         raise InputError(f"not one of the {self.num_images} images can be used; the last: {self._bad[index]}.")
 
     def _count(self, index: int, reason: str) -> None:
-        """Notes a bad image, once, and stops everything where there are too many."""
+        """Notes a bad image once; raises an error when too many are bad."""
         if index in self._bad:
             return
         self._bad[index] = f"{self.ids[index]}: {reason}"
@@ -84,4 +84,4 @@ class ReplacingSource(View):
                 f"{self._max_bad_fraction:g} allows, the last {self._bad[index]}; mend the images, or allow more."
             )
         if self.num_bad <= _NUM_NAMED or self.num_bad % _NUM_NAMED == 0:
-            logging.warning("%s; another stands in for it, %d so far", self._bad[index], self.num_bad)
+            logging.warning("%s; another image replaces it, %d so far", self._bad[index], self.num_bad)

@@ -1,12 +1,12 @@
-"""`shards:DIR`: TFRecord shards in globally shuffled order, a manifest, and the ledger of rejected files.
+"""`shards:DIR`: TFRecord shards in globally shuffled order, a manifest, and a list of rejected files.
 
-    DIR/images-00000-of-00128.tfrecord    records, see `example.py`
+    DIR/images-00000-of-00128.tfrecord    records, see `shards/example.py`
     DIR/index.npy                         int64 [images, 3]: offset of the record in its shard, its length, label
     DIR/manifest.json                     images, bytes and SHA-256 of each shard, classes, audit; written last
     DIR/rejected.tsv                      file and reason, one line each below a header
     DIR/duplicates.tsv                    groups of images that look alike, one file on each line
 
-Here they are read; `preparation.py` writes them.
+This module reads shards; `shards/prepare.py` writes them.
 """
 
 import bisect
@@ -31,13 +31,13 @@ from seer_tf.errors import InputError
 from seer_tf.files import storage
 
 MANIFEST, INDEX, REJECTED, DUPLICATES = "manifest.json", "index.npy", "rejected.tsv", "duplicates.tsv"
-#: In the column of labels: the image has no class, or several, which are in its record.
+#: Values in the column of labels for an image without a class, and for one with several, which its record holds.
 NO_LABEL, SEVERAL_LABELS = -1, -2
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A line of the manifest."""
+    """The entry of one shard in the manifest."""
 
     name: str
     num_images: int
@@ -46,14 +46,14 @@ class Shard:
 
 
 class ShardsSource(Source):
-    """Records by number, read through the index; only what is asked for is read."""
+    """Records by number. The index tells where each record lies, so `read` reads one record only."""
 
     is_verified = True
 
     def __init__(
         self, directory: str, shards: Sequence[Shard], index: np.ndarray, class_names: tuple[str, ...] | None
     ) -> None:
-        """The shards must have been checked, as `open_shards` does."""
+        """Takes shards that were checked; use `open_shards`."""
         self._directory, self._shards, self._index = directory, shards, index
         self._paths = [os.path.join(directory, shard.name) for shard in shards]
         self._starts = list(itertools.accumulate((shard.num_images for shard in shards), initial=0))
@@ -61,7 +61,7 @@ class ShardsSource(Source):
         self.ids = _RecordIds(self)
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        """Goes to another process by its name, without the index."""
+        """Pickles the directory alone; the other process opens the shards again."""
         return open_shards, (self._directory,)
 
     @property
@@ -71,20 +71,20 @@ class ShardsSource(Source):
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 `[num_images]`; None without classes, or where an image has none or several."""
+        """Class of each image, int64 `[num_images]`; None unless each image has exactly one."""
         if self.class_names is None or self._index[:, 2].min() < 0:
             return None
         return np.array(self._index[:, 2])
 
     def classes_of(self, index: int) -> tuple[int, ...]:
-        """Returns the classes of image `index`, any number of them."""
+        """Returns all classes of image `index`: none, one or several."""
         label = int(self._index[index, 2])
         if label == SEVERAL_LABELS:
             return tuple(self.features(index)["label"].int64_list.value)
         return () if label == NO_LABEL else (label,)
 
     def fingerprint(self) -> str:
-        """Returns what tells these images from others: SHA-256 of the checksums of the shards, in hex."""
+        """Returns a SHA-256 in hex that identifies the images by the checksums of the shards."""
         return hashlib.sha256(repr([self.class_names, self._shards]).encode()).hexdigest()
 
     def read(self, index: int) -> bytes:
@@ -92,11 +92,11 @@ class ShardsSource(Source):
         return self.features(index)["image/encoded"].bytes_list.value[0]
 
     def features(self, index: int) -> Any:
-        """Returns the features of record `index` by name, as in `tf.train.Example`.
+        """Returns the features of record `index` by name, as `tf.train.Example` holds them.
 
         Raises:
-            UnusableImageError: the record is not what was written.
-            InputError: its shard has vanished.
+            UnusableImageError: The record differs from what was written.
+            InputError: The shard has vanished.
         """
         shard = bisect.bisect_right(self._starts, index) - 1
         offset, length, _ = (int(number) for number in self._index[index])
@@ -104,7 +104,7 @@ class ShardsSource(Source):
 
 
 class _RecordIds(Sequence):
-    """The ids of a `ShardsSource`, each read when asked for; a broken record has its number for a name."""
+    """The ids of a `ShardsSource`; each is read on demand. The id of a broken record is its number."""
 
     def __init__(self, source: ShardsSource) -> None:
         self._source = source
@@ -125,12 +125,12 @@ class _RecordIds(Sequence):
 
 
 def open_shards(directory: str) -> ShardsSource:
-    """Opens finished shards, holding the size of each against the manifest.
+    """Opens finished shards and compares the size of each with the manifest.
 
-    A shard that lost its end is opened all the same: its lost images are bad ones (`replacing.py`).
+    A shard whose end is missing is opened all the same; its lost images count as bad images (`replacing.py`).
 
     Raises:
-        InputError: no manifest, or what it says and what is there do not match.
+        InputError: The manifest is missing, or the files do not match it.
     """
     try:
         manifest = json.loads(storage.read(os.path.join(directory, MANIFEST)))
@@ -138,7 +138,7 @@ def open_shards(directory: str) -> ShardsSource:
         classes = manifest["classes"]
     except FileNotFoundError:
         raise InputError(
-            f"shards:{directory}: there is no {MANIFEST}; give a directory that prepare_shards has finished."
+            f"shards:{directory}: there is no {MANIFEST}; give a directory of shards that are finished."
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"shards:{directory}: {MANIFEST} cannot be read; prepare the shards again.") from None
@@ -150,7 +150,7 @@ def open_shards(directory: str) -> ShardsSource:
             "shards again, in another directory."
         )
     for shard in shards:
-        _check(os.path.join(directory, shard.name), shard)
+        _check_size(os.path.join(directory, shard.name), shard)
     return ShardsSource(directory, shards, index, None if classes is None else tuple(classes))
 
 
@@ -164,7 +164,7 @@ def _open_index(directory: str) -> np.ndarray:
         raise InputError(f"{path}: the index is missing or broken; prepare the shards again.") from None
 
 
-def _check(path: str, shard: Shard) -> None:
+def _check_size(path: str, shard: Shard) -> None:
     try:
         size = storage.size(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A part of labelled images to learn from: balanced, by seed, or by a list of files."""
+"""A subset of labelled images to learn from: balanced and drawn by a seed, or named by a list of files."""
 
 import collections
 import posixpath
@@ -12,20 +12,20 @@ from seer_tf.files import storage
 
 
 def balanced_subset(labels: np.ndarray, fraction: float, *, seed: int) -> np.ndarray:
-    """Chooses the same share of every class, rounded, and one image of each at least.
+    """Chooses the same fraction of every class, rounded, and at least one image of each class.
 
-    Of one seed a smaller share is part of every larger one.
+    For the same seed, the subset for a smaller fraction is a part of the subset for a larger one.
 
     Args:
-        labels: class of each image, int [N].
-        fraction: above 0, at most 1.
-        seed: another seed chooses other images.
+        labels: Class of each image, int `[N]`.
+        fraction: Fraction of each class, above 0 and at most 1.
+        seed: Seed of the choice.
 
     Returns:
-        Numbers of the images, int64 [n], in order.
+        Numbers of the chosen images in rising order, int64 `[n]`.
 
     Raises:
-        InputError: the share is not between 0 and 1.
+        InputError: The fraction is not above 0 and at most 1.
     """
     if not 0 < fraction <= 1:
         size = "larger than the data" if fraction > 1 else "empty"
@@ -38,20 +38,20 @@ def balanced_subset(labels: np.ndarray, fraction: float, *, seed: int) -> np.nda
 
 
 def listed_subset(source: Source, path: str) -> np.ndarray:
-    """Finds the images that a list names, one on each line, by their whole name in the data or by that of the file.
+    """Finds the images that a list names, one per line, by their whole name or by the name of the file alone.
 
-    So the lists of SimCLR, which have names of files without their folders, serve as they are.
+    The lists that SimCLR publishes name files without their folders, so they can be used as they are.
 
     Args:
-        source: the data.
-        path: of the list; empty lines do not count.
+        source: All images.
+        path: List of names; empty lines are ignored.
 
     Returns:
-        Numbers of the images, int64 [n], in order.
+        Numbers of the listed images in rising order, int64 `[n]`.
 
     Raises:
-        InputError: the list cannot be read, is empty or larger than the data, or names an image twice, one that is not
-            there, or a file of which there are several.
+        InputError: The list cannot be read, is empty or larger than the data, names an image twice, or names an image
+            that the data lacks or has several times.
     """
     try:
         lines = [line.strip() for line in storage.read(path).decode("utf-8-sig").splitlines() if line.strip()]
@@ -81,18 +81,18 @@ def listed_subset(source: Source, path: str) -> np.ndarray:
     return chosen
 
 
-def subset(source: Source, labels: np.ndarray, *, fraction: float, list_path: str, seed: int) -> Selection:
+def select_subset(source: Source, labels: np.ndarray, *, fraction: float, list_path: str, seed: int) -> Selection:
     """Returns the images to learn from, as a source.
 
     Args:
-        source: all images.
-        labels: their classes, int [N].
-        fraction: as in `balanced_subset`.
-        list_path: as in `listed_subset`; where it is not empty it alone decides.
-        seed: as in `balanced_subset`.
+        source: All images.
+        labels: Class of each image, int `[N]`.
+        fraction: Fraction of each class, as for `balanced_subset`.
+        list_path: List of names, as for `listed_subset`; if it is not empty, the fraction is ignored.
+        seed: Seed of the choice, as for `balanced_subset`.
 
     Raises:
-        InputError: as these two.
+        InputError: The fraction or the list is not valid.
     """
     if list_path:
         return Selection(source, listed_subset(source, list_path))

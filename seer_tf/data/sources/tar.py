@@ -1,4 +1,4 @@
-"""`tar:FILE`: the images in a tar file, read in place; its top folders are classes as those of `folder:DIR` are."""
+"""`tar:FILE`: the images in a tar file, read without unpacking it; top folders are classes, as in `folder:DIR`."""
 
 import errno
 import functools
@@ -14,17 +14,24 @@ from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
 
-_MAX_LINKS = 40  # as Linux follows
+_MAX_LINKS = 40  # the limit of Linux
 _PART_BYTES = 1 << 20
 
 
 class TarSource(Source):
-    """Members by number, by where their bytes begin."""
+    """Members of a tar file by number; `read` knows where the bytes of each begin."""
 
     def __init__(
         self, path: str, places: dict[str, tuple[int, int]], ids: list[str], rejected: list[tuple[str, str]]
     ) -> None:
-        """`places` are offset and length in bytes of each member, `ids` the members that are images."""
+        """Takes the members that are images.
+
+        Args:
+            path: Tar file.
+            places: Offset and length in bytes of each member.
+            ids: Names of the members that are images.
+            rejected: Name and reason for each member that was left out.
+        """
         self._path = path
         self.ids, self.rejected = ids, rejected
         self.class_names = folder.class_folders(f"tar:{path}", ids)
@@ -48,10 +55,10 @@ class TarSource(Source):
 
 
 def open_tar(path: str) -> TarSource:
-    """Opens the images in a tar file that is not compressed; links are followed to what they lead to in it.
+    """Opens the images in an uncompressed tar file; a link stands for the member that it leads to.
 
     Raises:
-        InputError: no such file, it is compressed, broken, cut short or joined from several, or holds no image.
+        InputError: The file is missing, compressed, broken, cut short or joined from several, or contains no image.
     """
     if storage.is_remote(path):
         raise InputError(f"tar:{path}: a tar file is read from this machine only; copy it here, or make shards of it.")
@@ -75,15 +82,18 @@ def open_tar(path: str) -> TarSource:
 
 
 def _members(path: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
-    """Returns the names of all that is neither folder nor hidden, sorted, and offset and length of what has bytes.
+    """Returns the sorted names of all members, without folders and hidden files, and the places of regular files.
 
-    Names that begin with `../` are kept as they are: nothing is ever unpacked, and no other image may take their place.
+    Names that begin with `../` are kept: nothing is ever unpacked, and two members must not get the same name.
+
+    Returns:
+        Names; offset and length in bytes by name.
     """
     places: dict[str, tuple[int, int]] = {}
     links: dict[str, str] = {}
     with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
-            archive.members.clear()  # type: ignore[attr-defined]  # It would keep two kilobytes of each.
+            archive.members.clear()  # type: ignore[attr-defined]  # The archive would keep two kilobytes per member.
             name = posixpath.normpath(member.name)
             if member.isreg() and not member.issparse():
                 places[name] = member.offset_data, member.size
@@ -91,7 +101,7 @@ def _members(path: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
                 folder_of_link = posixpath.dirname(name) if member.issym() else ""
                 links[name] = posixpath.normpath(posixpath.join(folder_of_link, member.linkname))
         file.seek(archive.offset)
-        if not _is_end(file):  # The archive says nothing of a header that it cannot read, but for the first.
+        if not _is_end(file):  # `tarfile` stops silently at a header that it cannot read, except at the first.
             raise InputError(
                 f"tar:{path}: it does not end as a tar file does behind its last readable member, at byte "
                 f"{archive.offset}: it is cut short or broken there, or another one was joined to it; make it anew."
@@ -106,7 +116,7 @@ def _members(path: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
 
 
 def _is_end(file: IO[bytes]) -> bool:
-    """Returns whether nothing but zeros follows, and a block of them at least."""
+    """Returns whether the rest of the file is zeros, at least one block of them."""
     part = file.read(tarfile.BLOCKSIZE)
     is_end = len(part) == tarfile.BLOCKSIZE
     while is_end and part:

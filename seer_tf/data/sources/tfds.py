@@ -1,6 +1,6 @@
 """`tfds:NAME[/CONFIG][:VERSION]@SPLIT`: a dataset that TensorFlow Datasets has prepared on this machine.
 
-Nothing is ever downloaded. Records are found by number, and images stay the encoded bytes that TFDS stores.
+Nothing is downloaded. Records are found by number, and images stay the encoded bytes that TFDS stores.
 """
 
 import functools
@@ -18,11 +18,26 @@ from seer_tf.errors import InputError
 
 
 class TfdsSource(Source):
-    """One split, the records of its TFRecord files found by their lengths."""
+    """One split of a dataset; the lengths of the records in its TFRecord files tell where each record lies."""
 
-    def __init__(self, split: tfds.core.SplitInfo, image_key: str, class_key: str | None, name: str) -> None:
-        """`image_key` and `class_key` are features of the records; `name` begins the ids."""
-        self._image_key, self._class_key = image_key, class_key
+    def __init__(
+        self,
+        split: tfds.core.SplitInfo,
+        image_key: str,
+        class_key: str | None,
+        class_names: tuple[str, ...] | None,
+        name: str,
+    ) -> None:
+        """Finds the records of a split.
+
+        Args:
+            split: Split of a prepared dataset.
+            image_key: Feature of the records that holds the image.
+            class_key: Feature of the records that holds the class or classes; None without classes.
+            class_names: Names of the classes; None without classes.
+            name: Beginning of the ids.
+        """
+        self._image_key, self._class_key, self.class_names = image_key, class_key, class_names
         self._paths = [instruction.filename for instruction in split.file_instructions]
         places = []
         for number, instruction in enumerate(split.file_instructions):
@@ -33,16 +48,16 @@ class TfdsSource(Source):
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 `[num_images]`; None without classes, or where an image has none or several."""
+        """Class of each image, int64 `[num_images]`; None unless each image has exactly one."""
         return None if self._class_key is None else single_labels(self._classes)
 
     def classes_of(self, index: int) -> tuple[int, ...]:
-        """Returns the classes of image `index`, any number of them."""
+        """Returns all classes of image `index`: none, one or several."""
         return () if self._class_key is None else self._classes[index]
 
     @functools.cached_property
     def _classes(self) -> list[tuple[int, ...]]:
-        """Reads all records once."""
+        """All classes of each image; the first access reads all records."""
         features = map(self._features, range(self.num_images))
         return [tuple(feature[self._class_key].int64_list.value) for feature in features]
 
@@ -56,10 +71,10 @@ class TfdsSource(Source):
 
 
 def open_tfds(name_at_split: str) -> TfdsSource:
-    """Opens one split of a prepared dataset; `TFDS_DATA_DIR` or the default of TFDS says where it lies.
+    """Opens one split of a prepared dataset, in `TFDS_DATA_DIR` or in the default directory of TFDS.
 
     Raises:
-        InputError: no split is named, the dataset is not prepared here, has no such split or no images.
+        InputError: No split is named, or the dataset is not prepared here, lacks the split or has no images.
     """
     name, _, split = name_at_split.partition("@")
     if not name or not split:
@@ -80,12 +95,11 @@ def open_tfds(name_at_split: str) -> TfdsSource:
     image_key = _first(info.features, tfds.features.Image)
     if image_key is None:
         raise InputError(f"tfds:{name}: its records hold no image; take a dataset with an image feature.")
-    # One class of an image, or any number of them, as in tfds:voc.
+    # An image has one class, or a sequence of classes, as in tfds:voc.
     labels = {key: getattr(feature, "feature", feature) for key, feature in info.features.items()}
     class_key = _first(info.features, tfds.features.ClassLabel) or _first(labels, tfds.features.ClassLabel)
-    source = TfdsSource(split_info, image_key, class_key, name_at_split)
-    source.class_names = None if class_key is None else tuple(labels[class_key].names)
-    return source
+    class_names = None if class_key is None else tuple(labels[class_key].names)
+    return TfdsSource(split_info, image_key, class_key, class_names, name_at_split)
 
 
 def _first(features: Mapping[str, Any], kind: type) -> str | None:

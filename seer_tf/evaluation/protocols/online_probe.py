@@ -14,7 +14,7 @@ from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.overlap import shared_image
+from seer_tf.data.sources.overlap import find_shared_image
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import image_features
@@ -64,7 +64,7 @@ class OnlineProbe:
         self._labels, self._num_classes = labels[numbers], len(class_names)
         self._is_query = held_out(self._labels, _QUERY_FRACTION)
         chosen = Selection(source, numbers)
-        shared = shared_image(chosen, training)
+        shared = find_shared_image(chosen, training)
         if shared is not None:
             raise InputError(
                 f"the probe data share images with the training data ({shared[0]} is {shared[1]} there); give labelled "

@@ -16,13 +16,8 @@ from seer_tf.errors import InputError
 
 
 class _Source(Source):
-    def __init__(self, num_images: int = 50, labels: bool = True) -> None:
-        self.ids = [str(number) for number in range(num_images)]
-        self.class_names = ("a", "b", "c") if labels else None
-
-    @property
-    def labels(self):
-        return None if self.class_names is None else np.arange(self.num_images, dtype=np.int64) % 3
+    def __init__(self) -> None:
+        self.ids = [str(number) for number in range(50)]
 
     def read(self, index: int) -> bytes:
         encoded = io.BytesIO()
@@ -30,20 +25,11 @@ class _Source(Source):
         return encoded.getvalue()
 
 
-def test_every_image_once_in_order_with_its_label_and_a_partial_last_batch():
-    batches = list(evaluation.labelled_dataset(_Source(), Transform(16), batch_size=20))
-    assert [images.shape for images, _ in batches] == [(20, 16, 16, 3), (20, 16, 16, 3), (10, 16, 16, 3)]
-    assert {(images.dtype, labels.dtype) for images, labels in batches} == {(tf.uint8, tf.int64)}
-    assert np.concatenate([images[:, 0, 0, 0] for images, _ in batches]).tolist() == list(range(50))
-    assert np.concatenate([labels for _, labels in batches]).tolist() == [number % 3 for number in range(50)]
-
-
-def test_images_without_labels():
-    source = _Source(labels=False)
-    batches = list(evaluation.images_dataset(source, Transform(16), batch_size=40))
-    assert [images.shape[0] for images in batches] == [40, 10]
-    with pytest.raises(InputError, match="no labels"):
-        evaluation.labelled_dataset(source, Transform(16), batch_size=40)
+def test_every_image_once_in_order_and_a_partial_last_batch():
+    batches = list(evaluation.images_dataset(_Source(), Transform(16), batch_size=20))
+    assert [images.shape for images in batches] == [(20, 16, 16, 3), (20, 16, 16, 3), (10, 16, 16, 3)]
+    assert {images.dtype for images in batches} == {tf.uint8}
+    assert np.concatenate([images[:, 0, 0, 0] for images in batches]).tolist() == list(range(50))
 
 
 def test_a_truncated_file_is_named(tmp_path):

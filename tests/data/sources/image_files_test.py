@@ -225,7 +225,7 @@ def test_a_column_may_have_no_name_or_that_of_a_folder_and_rows_may_be_empty(fol
         ("a/1.png,cat\na/2.png,dog\n", "the first line is an image already"),
         ("file,kind\na/1.png,cat\na/1.png,dog\n", "line 3 names a/1.png again"),
         ("file,kind\na/1.png,cat,dog\n", "line 2 has 3 cells instead of 2"),
-        ("file,kind\na/1.png,\n", "not one label"),
+        ("file,kind\na/1.png,\n", "has no labels"),
         ("file,kind\na/1\0.png,cat\n", "no CSV in UTF-8 .it holds a NUL byte"),
         ("file,kind\nb/notes.txt,cat\n", "none of its 1 files"),
     ],

@@ -140,7 +140,7 @@ def test_other_trees_have_no_classes_and_the_log_says_why(tmp_path, names, reaso
     assert source.class_names is None and source.labels is None
     said = [message for message in caplog.messages if "no labels" in message]
     assert len(said) == (reason is not None)
-    assert reason is None or re.search(f"folder:{tmp_path}: no labels, for {reason}", said[0])
+    assert reason is None or re.search(f"folder:{tmp_path}: no labels, because {reason}", said[0])
 
 
 def test_a_missing_folder(tmp_path):

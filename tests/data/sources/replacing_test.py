@@ -80,14 +80,14 @@ def test_in_the_stream_the_next_usable_image_stands_in_and_nothing_else_changes(
     assert sorted(good) == list(range(_NUM_IMAGES))
     assert [_STAND_INS.get(number, number) for number in good.tolist()] == bad.tolist()
     for sentence in (
-        "image 3: not an image; another stands in",
+        "image 3: not an image; another image replaces it",
         "image 4: does not decode",
         "image 11: shard 3 is broken at byte 7",
         "image 25: 65535 x 65535 pixels are more than 300 MB decoded",
         "5 so far",
     ):
         assert sentence in caplog.text
-    assert caplog.text.count("another stands in") == 5
+    assert caplog.text.count("another image replaces it") == 5
     # On two workers, and taken up again at a later step.
     halves = [_numbers(_Source(_BAD), num_steps=2, first_step=2, local=4, first=first) for first in (0, 4)]
     assert (np.concatenate([half.reshape(2, 4) for half in halves], axis=1).reshape(-1) == bad[16:32]).all()
@@ -114,8 +114,8 @@ def test_a_slow_read_does_not_reorder_the_stream():
 def test_each_way_of_being_bad_is_replaced(bad):
     source = ReplacingSource(_Source(_BAD), 1.0)
     expected = _Source({}).read(_STAND_INS[bad])
-    assert (source.replace(bad) if _BAD[bad] == "pixels" else source.read(bad)) == expected
-    assert source.read(bad) == source.replace(bad) == expected
+    assert (source.read_replacement(bad) if _BAD[bad] == "pixels" else source.read(bad)) == expected
+    assert source.read(bad) == source.read_replacement(bad) == expected
     assert source.num_images == _NUM_IMAGES
 
 
@@ -123,7 +123,7 @@ def test_too_many_bad_images_are_an_error_by_name():
     source = ReplacingSource(_Source(_BAD), 3 / 40)
     source.read(3)
     assert source.num_bad == 2
-    source.replace(4)
+    source.read_replacement(4)
     assert source.num_bad == 2
     source.read(11)
     sentence = "4 of 40 images cannot be used, more than data.max_bad_fraction=0.075 allows, the last image 25: 65535"
@@ -134,7 +134,7 @@ def test_too_many_bad_images_are_an_error_by_name():
 def test_not_one_usable_image():
     source = ReplacingSource(_Source(dict.fromkeys(range(_NUM_IMAGES), "pixels")), 1.0)
     with pytest.raises(InputError, match="not one of the 40 images can be used; the last: image 7"):
-        source.replace(7)
+        source.read_replacement(7)
 
 
 def test_what_has_vanished_stops_the_run_at_once():

@@ -9,7 +9,7 @@ from PIL import Image
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
-from seer_tf.data.sources.subset import subset
+from seer_tf.data.sources.subset import select_subset
 
 
 def test_a_selection_has_the_names_bytes_and_labels_of_its_images() -> None:
@@ -42,7 +42,7 @@ def test_a_selection_of_a_table_keeps_several_labels(table: Source) -> None:
 
 def test_a_subset_of_a_table_keeps_several_labels(table: Source, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("c.png\nb.png\n")
-    chosen = subset(table, np.zeros(4, int), fraction=1.0, list_path=str(tmp_path / "list.txt"), seed=0)
+    chosen = select_subset(table, np.zeros(4, int), fraction=1.0, list_path=str(tmp_path / "list.txt"), seed=0)
     assert chosen.ids == ["b.png", "c.png"]
     assert [chosen.classes_of(index) for index in range(2)] == [(2,), (0, 1)]
 

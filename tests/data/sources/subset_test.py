@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.subset import balanced_subset, listed_subset, subset
+from seer_tf.data.sources.subset import balanced_subset, listed_subset, select_subset
 from seer_tf.errors import InputError
 
 _SIZES = {0: 200, 1: 37, 2: 1}
@@ -44,7 +44,7 @@ def test_a_list_names_images_whole_or_by_file(tmp_path: pathlib.Path) -> None:
     source = _Names(["n01/n01_3.JPEG", "n01/n01_7.JPEG", "n02/n02_3.JPEG"])
     (tmp_path / "list.txt").write_text("n02_3.JPEG\n\nn01/n01_3.JPEG\n")
     assert listed_subset(source, str(tmp_path / "list.txt")).tolist() == [0, 2]
-    chosen = subset(source, np.array([0, 0, 1]), fraction=0.1, list_path=str(tmp_path / "list.txt"), seed=0)
+    chosen = select_subset(source, np.array([0, 0, 1]), fraction=0.1, list_path=str(tmp_path / "list.txt"), seed=0)
     assert chosen.ids == ["n01/n01_3.JPEG", "n02/n02_3.JPEG"]
 
 
