@@ -74,7 +74,7 @@ def _decode_any(encoded: tf.Tensor, orientation: tf.Tensor | int | None, shrink:
         ],
         default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
     )
-    return image if orientation is None else upright(image, tf.convert_to_tensor(orientation))
+    return image if orientation is None else turn_upright(image, tf.convert_to_tensor(orientation))
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
@@ -140,7 +140,7 @@ def _over_white(image: tf.Tensor) -> tf.Tensor:
     return bands.concat()
 
 
-def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns stored pixels, uint8 `[h, w, 3]`, upright (EXIF 2.3, tag 0x0112: 5 to 8 exchange rows and columns)."""
     orientation = tf.cast(orientation, tf.int32)
 
@@ -192,7 +192,7 @@ def reject_reason(encoded: bytes) -> str | None:
     return judged(encoded)[1]
 
 
-def completed_jpeg(encoded: bytes) -> bytes | None:
+def complete_jpeg(encoded: bytes) -> bytes | None:
     """Returns a truncated JPEG with an end marker, so that it decodes; the missing part is grey or coarse.
 
     Returns None if the file is not a JPEG or does not decode even so.

@@ -1,1 +1,1 @@
-"""TFRecord shards: writing, checking, and summing up what they hold."""
+"""TFRecord shards: preparing, checking and summarising them."""

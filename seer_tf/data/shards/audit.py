@@ -1,4 +1,4 @@
-"""What a pile of images turned out to be, in numbers that fit on a screen."""
+"""A summary of the images in shards, in numbers that fit on a screen."""
 
 import collections
 import dataclasses
@@ -12,29 +12,29 @@ from seer_tf.data.images import formats
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _QUANTILE_NAMES = ("least", "5 %", "25 %", "half", "75 %", "95 %", "most")
 _NUM_REASONS = 12
-_DARK = 16  # of 255, where the image has been made 8 x 9
-#: What to do where many images are dark.
-DARK_REMEDY = "of 16-bit PNG the upper eight bits are taken, so stretch the levels of those that use fewer"
+_DARK = 16  # of 255, in the thumbnail
+#: Advice if many images are dark.
+DARK_REMEDY = "only the upper eight bits of a 16-bit PNG are used, so stretch the levels of images that use fewer bits"
 _EXAMPLE_GROUPS, _EXAMPLE_IMAGES = 12, 6
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """The numbers.
+    """The numbers of the summary.
 
     Attributes:
-        num_images: images in the shards.
-        num_shards: shards.
-        num_bytes: size of all shards.
-        images_by_format: number of images of each format, the most frequent first.
-        shorter_side_px: quantiles of the shorter side of the images, from the least to the most.
-        longer_side_px: the same of the longer side.
-        encoded_kb: the same of the encoded size in kB.
-        rejected_by_reason: number of files of each reason, the most frequent first.
-        num_dark: images whose every part is nearly black.
-        num_duplicate_groups: groups of images that look alike.
-        num_duplicates: images in these groups beyond the first of each.
-        duplicate_examples: some of the groups, as numbers of records.
+        num_images: Number of images in the shards.
+        num_shards: Number of shards.
+        num_bytes: Size of all shards.
+        images_by_format: Number of images in each format, the most frequent format first.
+        shorter_side_px: Quantiles of the shorter side of the images, in rising order.
+        longer_side_px: Quantiles of the longer side, in rising order.
+        encoded_kb: Quantiles of the encoded size in kB, in rising order.
+        rejected_by_reason: Number of rejected files for each reason, the most frequent reason first.
+        num_dark: Number of images that are nearly black everywhere.
+        num_duplicate_groups: Number of groups of images that look alike.
+        num_duplicates: Number of images in these groups, without the first image of each group.
+        duplicate_examples: Some of the groups, as numbers of records.
     """
 
     num_images: int
@@ -52,17 +52,17 @@ class Audit:
 
     @property
     def num_rejected(self) -> int:
-        """Number of files that were found and left out."""
+        """Number of files that were left out."""
         return sum(self.rejected_by_reason.values())
 
     def quantiles(self) -> list[tuple[str, str, str, str]]:
-        """Returns name, shorter side, longer side and encoded size of each quantile, as text."""
+        """Returns name, shorter side, longer side and encoded size for each quantile, as text."""
         columns = (self.shorter_side_px, self.longer_side_px, self.encoded_kb)
         rows = zip(_QUANTILE_NAMES, *([f"{value:.0f}" for value in column] for column in columns), strict=True)
         return [(name, shorter, longer, size) for name, shorter, longer, size in rows]
 
     def text(self) -> str:
-        """Returns one screen of text."""
+        """Returns the summary as one screen of text."""
         lines = [
             f"{self.num_images} images in {self.num_shards} shards, {self.num_bytes / 1e6:.1f} MB; "
             f"{self.num_rejected} files rejected",
@@ -87,24 +87,23 @@ class Audit:
         return "\n".join(lines)
 
 
-def audited(
+def summarize(
     entries: np.ndarray,
     rejected: Sequence[tuple[str, str]],
     groups: Sequence[np.ndarray],
     num_shards: int,
     num_bytes: int,
 ) -> Audit:
-    """Returns the numbers of finished shards.
+    """Summarises finished shards.
 
     Args:
-        entries: of all shards, of the type `shard_writing.ENTRY`.
-        rejected: file and reason of what was left out.
-        groups: of images that look alike.
-        num_shards: number of shards.
-        num_bytes: size of all shards.
+        entries: Entries of all shards, with the dtype `writer.ENTRY`.
+        rejected: File and reason for each image that was left out.
+        groups: Groups of images that look alike, as positions in `entries`.
+        num_shards: Number of shards.
+        num_bytes: Size of all shards.
     """
     kinds = collections.Counter(formats.FORMATS[kind] for kind in entries["format"].tolist())
-    # What follows a colon is of one file; so is a number of pixels.
     reasons = collections.Counter(_kind(reason) for _, reason in rejected)
     sides = np.stack([entries["height"], entries["width"]])
     return Audit(
@@ -116,7 +115,7 @@ def audited(
         longer_side_px=_quantiles(sides.max(axis=0)),
         encoded_kb=_quantiles(entries["length"] / 1e3),
         rejected_by_reason=dict(reasons.most_common()),
-        num_dark=int((entries["look"].reshape(len(entries), -1).max(axis=1) < _DARK).sum()),
+        num_dark=int((entries["thumbnail"].reshape(len(entries), -1).max(axis=1) < _DARK).sum()),
         num_duplicate_groups=len(groups),
         num_duplicates=sum(len(group) - 1 for group in groups),
         duplicate_examples=tuple(tuple(group[:_EXAMPLE_IMAGES].tolist()) for group in groups[:_EXAMPLE_GROUPS]),
@@ -124,12 +123,13 @@ def audited(
 
 
 def from_json(values: dict[str, Any]) -> Audit:
-    """Returns the audit of `dataclasses.asdict`, read from a file."""
+    """Returns the audit that `dataclasses.asdict` turned into JSON values."""
     tuples: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Audit(**{**values, **tuples})
 
 
 def _kind(reason: str) -> str:
+    """Returns a reason without the details of one file: numbers of pixels, and the text behind a colon."""
     if reason.startswith("near-duplicate of "):
         return "near-duplicate"
     _, pixels, rest = reason.partition(" pixels are ")

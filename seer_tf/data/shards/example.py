@@ -1,12 +1,12 @@
 """The record of a shard: a `tf.train.Example`.
 
-    image/encoded        the bytes of the file, as they were
-    image/id             its name
-    image/height, width  in px, as stored
-    image/orientation    EXIF orientation, 1 to 8, still to be applied
-    label                numbers of the classes, where there are any
+    image/encoded        bytes of the file, unchanged
+    image/id             name
+    image/height, width  size in px, as stored
+    image/orientation    EXIF orientation, 1 to 8, which the reader applies
+    label                numbers of the classes; missing without classes
 
-All but the label are of length one: the first two bytes, the others int64.
+Each feature except the label has one value. The first two hold bytes, the others int64.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from seer_tf.data.images import decode
 from seer_tf.data.images.formats import Header
 
 
-def serialized(encoded: bytes, header: Header, name: str, classes: Sequence[int]) -> bytes:
-    """Returns the record of an image that has been found usable, with the numbers of its classes."""
+def serialize(encoded: bytes, header: Header, name: str, classes: Sequence[int]) -> bytes:
+    """Returns the record of a usable image with the numbers of its classes."""
     numbers = {
         "image/height": [header.height_px],
         "image/width": [header.width_px],
@@ -27,15 +27,15 @@ def serialized(encoded: bytes, header: Header, name: str, classes: Sequence[int]
     if classes:
         numbers["label"] = list(classes)
     texts = {"image/encoded": encoded, "image/id": name.encode("utf-8", "surrogateescape")}
-    return serialized_entries(texts, numbers)
+    return serialize_features(texts, numbers)
 
 
-def serialized_entries(texts: Mapping[str, bytes], numbers: Mapping[str, Sequence[int]]) -> bytes:
-    """Returns a `tf.train.Example` of entries by name, the same bytes for the same entries.
+def serialize_features(texts: Mapping[str, bytes], numbers: Mapping[str, Sequence[int]]) -> bytes:
+    """Returns a `tf.train.Example`; the same features give the same bytes.
 
     Args:
-        texts: each an entry of one value.
-        numbers: each an entry of int64 values, of any number.
+        texts: Features with one value each.
+        numbers: Features with any number of int64 values each.
     """
     features = {key: tf.train.Feature(int64_list=tf.train.Int64List(value=values)) for key, values in numbers.items()}
     features |= {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}

@@ -1,4 +1,4 @@
-"""Ledgers of files: two texts a line, between them a tab, fit for a spreadsheet."""
+"""Lists of files as tab-separated values, which spreadsheets open: two texts per line."""
 
 from collections.abc import Iterable
 
@@ -6,15 +6,15 @@ REJECTED_HEADER = "file\treason\n"
 DUPLICATES_HEADER = "group\tfile\n"
 
 
-def lines(pairs: Iterable[tuple[str, str]]) -> str:
-    """Returns the lines of pairs of texts; what does not print, tabs and line ends too, is escaped."""
-    return "".join(f"{_escaped(one)}\t{_escaped(other)}\n" for one, other in pairs)
+def to_text(pairs: Iterable[tuple[str, str]]) -> str:
+    """Returns one line per pair of texts; characters that do not print, with tabs and line ends, are escaped."""
+    return "".join(f"{_escape(one)}\t{_escape(other)}\n" for one, other in pairs)
 
 
 def parse(text: str) -> list[tuple[str, str]]:
-    """Returns the pairs of the lines of a ledger, escaped as they are."""
+    """Returns the pair of texts on each line; escaped characters stay escaped."""
     return [(one, other) for one, _, other in (line.partition("\t") for line in text.splitlines())]
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

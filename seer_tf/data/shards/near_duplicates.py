@@ -1,42 +1,43 @@
-"""Images that look alike: copies that were scaled, recompressed, or made a little brighter or darker.
+"""Finds images that look alike: copies that were scaled, recompressed, or made a little brighter or darker.
 
-What is kept of an image is its look, the image shrunk to 8 x 9. A hash of the look (dHash, N. Krawetz, "Kind of like
-that", 2013) has a bit for each of 8 x 8 places: whether it is brighter than its right neighbour. Near hashes propose a
-pair, and the looks decide: of things on a plain background most bits are equal, whatever the things are.
+Images are compared by their thumbnails of 8 x 9 pixels. A hash of the thumbnail (dHash, N. Krawetz, "Kind of like
+that", 2013) has one bit for each of 8 x 8 places: whether the pixel is brighter than its right neighbour. Similar
+hashes propose a pair, and the thumbnails decide. Hashes alone are not enough: most of their bits are equal for any two
+objects on a plain background.
 """
 
 import numpy as np
 import tensorflow as tf
 
 _ROWS, _COLUMNS = 8, 9
-#: Shape of a look, which is uint8.
-LOOK_SHAPE = (_ROWS, _COLUMNS, 3)
+#: Shape of a thumbnail, which is uint8.
+THUMBNAIL_SHAPE = (_ROWS, _COLUMNS, 3)
 _GREY_WEIGHTS = np.array((0.299, 0.587, 0.114), np.float32)
-# The hash of a look whose grey levels differ by less than `_LEAST_CONTRAST`: such hashes would be chance.
+# The hash of a thumbnail whose grey levels differ by less than `_LEAST_CONTRAST`; its own hash would be noise.
 _FLAT = np.uint64(0)
 _LEAST_CONTRAST = 8.0
-# A place counts as brighter by more than so many grey levels, so that the noise of an even area sets no bits.
+# A pixel is brighter if it differs by more than this number of grey levels, so noise in an even area sets no bits.
 _NOISE = 2.0
-# Hashes propose a pair when they differ in at most so many bits; then one of three bands of bits at least is equal.
+# Hashes propose a pair if they differ in at most this number of bits; then at least one of three bands is equal.
 _MAX_DISTANCE = 2
 _BANDS = ((0, 21), (21, 21), (42, 22))
-# Looks, once of one mean and contrast, are alike when no level differs by more than this and so much for each level
-# between neighbours: compressing changes a picture the more, the more there is in it. What this finds and what it
-# mistakes is in `docs/guides/preparing_data.md`.
+# Two thumbnails with equal mean and contrast are alike if no level differs by more than `_LEVELS`, plus
+# `_LEVELS_PER_STEP` times the mean difference between neighbours, because compression changes a detailed picture more.
+# `docs/guides/preparing_data.md` shows what this finds and what it mistakes.
 _LEVELS, _LEVELS_PER_STEP = 4.0, 0.75
-# Where very many hashes share a band, only so many next ones in the order of hash and brightness are compared.
+# If very many hashes share a band, each is compared with this number of next ones in order of hash and brightness.
 _NEXT_COMPARED = 64
 _AT_ONCE = 1 << 14
 
 
-def look(image: tf.Tensor) -> np.ndarray:
-    """Returns an image, uint8 `[h, w, 3]`, made 8 x 9: uint8 `[8, 9, 3]`."""
+def make_thumbnail(image: tf.Tensor) -> np.ndarray:
+    """Shrinks an image, uint8 `[h, w, 3]`, to uint8 `[8, 9, 3]`."""
     return _shrunk(image).numpy()
 
 
 @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)], autograph=False)
 def _shrunk(image: tf.Tensor) -> tf.Tensor:
-    """A graph, since a dozen calls take longer than the work."""
+    """Shrinks an image in a graph, because a dozen eager calls take longer than the work."""
     scale = tf.constant([_ROWS, _COLUMNS], tf.float32) / tf.cast(tf.shape(image)[:2], tf.float32)
     small = tf.raw_ops.ScaleAndTranslate(
         images=image[None],
@@ -49,27 +50,26 @@ def _shrunk(image: tf.Tensor) -> tf.Tensor:
     return tf.saturate_cast(tf.round(small[0]), tf.uint8)
 
 
-def groups(looks: np.ndarray) -> list[np.ndarray]:
-    """Returns the groups of images that look alike, each at least of two, as sorted positions in `looks`.
+def find_groups(thumbnails: np.ndarray) -> list[np.ndarray]:
+    """Returns the groups of at least two images that look alike, as sorted positions in `thumbnails`.
 
-    All of a group look like its first image. Being alike is not carried on: what looks like another one of the group
-    only is in none.
+    Every image of a group looks like the first one. An image that looks only like another member is not in the group.
 
     Args:
-        looks: uint8 `[n, 8, 9, 3]`.
+        thumbnails: Thumbnails of all images, uint8 `[n, 8, 9, 3]`.
     """
-    firsts = _firsts(looks)
-    others = np.flatnonzero(firsts != np.arange(len(looks)))
+    firsts = _find_firsts(thumbnails)
+    others = np.flatnonzero(firsts != np.arange(len(thumbnails)))
     others = others[np.argsort(firsts[others], kind="stable")]
     starts = np.flatnonzero(np.diff(firsts[others])) + 1
     return [np.concatenate([firsts[part[:1]], part]) for part in np.split(others, starts) if len(part)]
 
 
-def _firsts(looks: np.ndarray) -> np.ndarray:
-    """Returns the position of the earlier image that each looks like, or its own: int64 `[n]`."""
-    firsts = np.arange(len(looks))
-    hashes, brightness = _hashes(looks)
-    # In no order, that of many equal ones all but a few have an earlier one beside them.
+def _find_firsts(thumbnails: np.ndarray) -> np.ndarray:
+    """Returns for each image the position of the earlier image that it looks like, or its own: int64 `[n]`."""
+    firsts = np.arange(len(thumbnails))
+    hashes, brightness = _hash(thumbnails)
+    # Shuffled, so that among many equal images nearly all have an earlier one close by.
     shuffled = np.random.default_rng(0).permutation(np.flatnonzero(hashes != _FLAT))
     for shift, width in _BANDS:
         bands = hashes >> np.uint64(shift) & np.uint64((1 << width) - 1)
@@ -77,27 +77,29 @@ def _firsts(looks: np.ndarray) -> np.ndarray:
         while not is_complete:
             order = shuffled[firsts[shuffled] == shuffled]
             order = order[np.lexsort((brightness[order], hashes[order], bands[order]))]
-            is_complete = _compare(looks, hashes[order], bands[order], order, firsts)
-    while True:  # the first of some may have turned out to be like one before it
+            is_complete = _compare(thumbnails, hashes[order], bands[order], order, firsts)
+    while True:  # The first image of a group may itself look like an earlier one.
         before = firsts[firsts]
         moved = np.flatnonzero(before != firsts)
         if not moved.size:
             return firsts
-        firsts[moved] = np.where(_are_alike(looks, before[moved], moved), before[moved], moved)
+        firsts[moved] = np.where(_are_alike(thumbnails, before[moved], moved), before[moved], moved)
 
 
-def _compare(looks: np.ndarray, hashes: np.ndarray, bands: np.ndarray, order: np.ndarray, firsts: np.ndarray) -> bool:
-    """Compares each image with the next ones of its band, and notes in `firsts` what looks like an earlier one.
+def _compare(
+    thumbnails: np.ndarray, hashes: np.ndarray, bands: np.ndarray, order: np.ndarray, firsts: np.ndarray
+) -> bool:
+    """Compares each image with the next ones in its band, and notes in `firsts` the images that look like earlier ones.
 
     Args:
-        looks: of all images.
-        hashes: uint64 `[m]`, of the images to compare.
-        bands: uint64 `[m]`, sorted.
-        order: int64 `[m]`, the positions of these images.
-        firsts: int64 `[n]`, changed.
+        thumbnails: Thumbnails of all images.
+        hashes: Hashes of the images to compare, uint64 `[m]`.
+        bands: Bands of their hashes, sorted, uint64 `[m]`.
+        order: Positions of these images, int64 `[m]`.
+        firsts: First image of each group, int64 `[n]`; changed in place.
 
     Returns:
-        Whether to compare what is left once more would find nothing else.
+        Whether the comparison is complete, so that another pass over the remaining images would find nothing.
     """
     found = False
     for step in range(1, min(_NEXT_COMPARED + 1, len(order))):
@@ -107,7 +109,7 @@ def _compare(looks: np.ndarray, hashes: np.ndarray, bands: np.ndarray, order: np
         near = same[np.bitwise_count(hashes[same] ^ hashes[same + step]) <= _MAX_DISTANCE]
         pairs = np.sort(np.stack([order[near], order[near + step]]), axis=0)
         earlier, later = pairs[:, (firsts[pairs] == pairs).all(axis=0)]
-        alike = _are_alike(looks, earlier, later)
+        alike = _are_alike(thumbnails, earlier, later)
         earlier, later = earlier[alike], later[alike]
         kept = ~np.isin(earlier, later)
         firsts[later[kept]] = earlier[kept]
@@ -115,11 +117,11 @@ def _compare(looks: np.ndarray, hashes: np.ndarray, bands: np.ndarray, order: np
     return not found
 
 
-def _hashes(looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the hashes of looks, uint64 `[n]`, and their mean grey levels, float32 `[n]`."""
-    hashes, brightness = np.empty(len(looks), np.uint64), np.empty(len(looks), np.float32)
-    for start in range(0, len(looks), _AT_ONCE):
-        grey = looks[start : start + _AT_ONCE].astype(np.float32) @ _GREY_WEIGHTS
+def _hash(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the hashes of thumbnails, uint64 `[n]`, and their mean grey levels, float32 `[n]`."""
+    hashes, brightness = np.empty(len(thumbnails), np.uint64), np.empty(len(thumbnails), np.float32)
+    for start in range(0, len(thumbnails), _AT_ONCE):
+        grey = thumbnails[start : start + _AT_ONCE].astype(np.float32) @ _GREY_WEIGHTS
         bits = np.packbits((grey[:, :, :-1] > grey[:, :, 1:] + _NOISE).reshape(len(grey), -1), axis=1)
         is_flat = np.ptp(grey, axis=(1, 2)) < _LEAST_CONTRAST
         hashes[start : start + _AT_ONCE] = np.where(is_flat, _FLAT, bits.view(">u8")[:, 0])
@@ -127,11 +129,11 @@ def _hashes(looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return hashes, brightness
 
 
-def _are_alike(looks: np.ndarray, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns whether the looks at these positions, both int64 `[m]`, none flat, are alike: bool `[m]`."""
+def _are_alike(thumbnails: np.ndarray, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns whether pairs of thumbnails, given by positions int64 `[m]` and none flat, are alike: bool `[m]`."""
     alike = np.empty(len(ones), bool)
     for start in range(0, len(ones), _AT_ONCE):
-        pair = [looks[positions[start : start + _AT_ONCE]].astype(np.float32) for positions in (ones, others)]
+        pair = [thumbnails[positions[start : start + _AT_ONCE]].astype(np.float32) for positions in (ones, others)]
         steps = [np.abs(np.diff(part @ _GREY_WEIGHTS, axis=2)).mean(axis=(1, 2)) for part in pair]
         pair = [part - part.mean(axis=(1, 2, 3), keepdims=True) for part in pair]
         contrasts = [part.std(axis=(1, 2, 3), keepdims=True) for part in pair]

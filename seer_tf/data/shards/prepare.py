@@ -1,8 +1,9 @@
-"""Making shards of any source: the plan, one shard after another or many at once, and what joins them.
+"""Prepares shards from any source: makes a plan, writes the shards one by one or in parallel, and joins the results.
 
-Shard k holds an equal share of one permutation of all images, which is a function of the seed: so any shard can be made
-for itself, again, and by any worker. The number of shards follows from the mean size of a sample. While the work goes
-on, beside each shard lie its entries and its part of the ledger, and `plan.json` says which work it is.
+All images are permuted by a function of the seed, and each shard holds an equal share of the permutation. Therefore any
+worker can write any shard independently, and write it again. The number of shards follows from the mean size of a
+sample. During the work, the entries and the rejected files of each shard lie beside it, and `plan.json` describes the
+work.
 """
 
 import contextlib
@@ -24,14 +25,14 @@ from seer_tf.data.shards import audit, ledger, near_duplicates
 from seer_tf.data.shards.audit import Audit
 from seer_tf.data.shards.writer import (
     ENTRY,
+    ShardJob,
     ShardOptions,
-    ShardTask,
     entries_path,
-    looks_path,
-    prepared,
-    prepared_in_order,
+    prepare_image,
+    prepare_in_order,
     rejected_path,
     shard_path,
+    thumbnails_path,
 )
 from seer_tf.data.sources import shards
 from seer_tf.data.sources.base import Source
@@ -56,22 +57,24 @@ def write_shards(
     seed: int = 0,
     drop_duplicates: bool = False,
 ) -> Audit:
-    """Writes the images of a source as shards; every image is decoded once, and what does not decode is rejected.
+    """Writes the images of a source as shards. Every image is decoded once; images that do not decode are rejected.
 
-    A run that was stopped is taken up again: finished shards are kept.
+    After an interruption, the same call continues: finished shards are kept. The shards are a function of source,
+    options, `shard_bytes`, `seed` and `drop_duplicates` alone.
 
     Args:
-        source: the images.
-        output_dir: made if need be; empty, or with the beginning of the same shards.
-        options: what is done to each image.
-        run: who does the work.
-        shard_bytes: about how large a shard becomes.
-        seed: of the global shuffle. The shards are a function of source, options, `shard_bytes` and seed alone.
-        drop_duplicates: whether of images that look alike the first is taken alone; all are decoded once more for it.
+        source: Images.
+        output_dir: Directory of the shards: missing, empty, or with a part of the same shards.
+        options: Processing of each image.
+        run: Runner that does the work.
+        shard_bytes: Approximate size of a shard.
+        seed: Seed of the global shuffle.
+        drop_duplicates: Whether to keep only the first of several images that look alike. This decodes every image
+            twice.
 
     Raises:
-        InputError: the directory holds something else, another run writes it, it cannot be written, too many images
-            cannot be read any more, or none was usable.
+        InputError: The directory holds something else, is being written by another run or cannot be written, too many
+            images cannot be read any more, or no image is usable.
     """
     with _claimed(output_dir) as begun:
         order = np.random.default_rng(seed).permutation(source.num_images)
@@ -85,19 +88,19 @@ def write_shards(
             logging.info("%s: these shards were finished earlier; nothing was done.", output_dir)
         else:
             parts = np.array_split(order, num_shards)
-            dropped = _dropped(source, output_dir, parts, run) if drop_duplicates else {}
-            task = ShardTask(source, output_dir, parts, options, dropped)
-            _run_unfinished(task, parts, run, f"writing {num_shards} shards to {output_dir}")
+            dropped = _find_duplicates(source, output_dir, parts, run) if drop_duplicates else {}
+            job = ShardJob(source, output_dir, parts, options, dropped)
+            _run_unfinished(job, parts, run, f"writing {num_shards} shards to {output_dir}")
             _finish(source, output_dir, begun)
-        _remove_what_was_begun(output_dir, num_shards)
+        _remove_intermediate_files(output_dir, num_shards)
         return audit.from_json(_load(output_dir, shards.MANIFEST)["audit"])
 
 
 def check_output(output_dir: str) -> None:
-    """Makes the directory if need be: for what is wrong to be said before the images are looked into.
+    """Checks the output directory and creates it if it is missing, before the headers of all images are read.
 
     Raises:
-        InputError: it holds something else than shards, another run writes it, or it cannot be written.
+        InputError: The directory holds something else, is being written by another run, or cannot be written.
     """
     with _claimed(output_dir):
         pass
@@ -105,10 +108,10 @@ def check_output(output_dir: str) -> None:
 
 @contextlib.contextmanager
 def _claimed(directory: str) -> Iterator[dict[str, Any] | None]:
-    """Keeps other runs away; yields plan and number of the shards that are finished or begun there, or None."""
+    """Locks the directory; yields the plan and number of shards that were finished or begun there, or None."""
     try:
         storage.make_directory(directory)
-        _begun(directory)  # before there is a lock in what is somebody else's
+        _begun(directory)  # Before the lock is created: the directory may hold something else.
         with _lock(directory):
             yield _begun(directory)
     except (OSError, tf.errors.OpError) as error:
@@ -118,7 +121,7 @@ def _claimed(directory: str) -> Iterator[dict[str, Any] | None]:
 
 @contextlib.contextmanager
 def _lock(directory: str) -> Iterator[None]:
-    """Keeps other runs away; the lock of a run that died is free. Where files have URLs there is none."""
+    """Keeps other runs away. A run that died releases its lock. Remote directories have no lock."""
     if storage.is_remote(directory):
         yield
         return
@@ -152,11 +155,11 @@ def _refuse_another(directory: str, found: dict[str, Any], plan: dict[str, Any])
 
 
 def _num_shards(source: Source, options: ShardOptions, shard_bytes: int) -> int:
-    """Estimates it from a sample; where images stay as they are, none needs to be decoded for it."""
+    """Estimates the number of shards from a sample; images are decoded only if they will be made smaller."""
     sample = _sample(source)
 
     def num_bytes(index: int) -> int:
-        return prepared(source, index, options).num_bytes if options.longest_side_px else len(_read(source, index))
+        return prepare_image(source, index, options).num_bytes if options.longest_side_px else len(_read(source, index))
 
     with Progress(len(sample), "image", "estimating the number of shards") as progress:
         total = 0
@@ -167,7 +170,7 @@ def _num_shards(source: Source, options: ShardOptions, shard_bytes: int) -> int:
 
 
 def _plan(source: Source, seed: int, options: ShardOptions, shard_bytes: int, drop_duplicates: bool) -> dict[str, Any]:
-    """What makes shards these and no others; of the images' content a sample answers for all."""
+    """Returns all that determines the shards; a sample of the images represents the content of all."""
     digest = hashlib.sha256()
     for index in _sample(source):
         digest.update(hashlib.sha256(_read(source, index)).digest())
@@ -183,7 +186,7 @@ def _plan(source: Source, seed: int, options: ShardOptions, shard_bytes: int, dr
 
 
 def _sample(source: Source) -> list[int]:
-    """Returns the numbers of some images, evenly spaced."""
+    """Returns the numbers of evenly spaced images."""
     return np.unique(np.linspace(0, source.num_images - 1, _SAMPLE_IMAGES).astype(int)).tolist()
 
 
@@ -194,49 +197,51 @@ def _read(source: Source, index: int) -> bytes:
         return b""
 
 
-def _dropped(source: Source, directory: str, parts: Sequence[np.ndarray], run: Runner) -> dict[int, int]:
-    """Returns the images that look like an earlier one, each with that one."""
-    task = LookTask(source, directory, parts)
-    _run_unfinished(task, parts, run, "looking for near-duplicates")
-    looks = np.zeros((source.num_images, *near_duplicates.LOOK_SHAPE), np.uint8)
+def _find_duplicates(source: Source, directory: str, parts: Sequence[np.ndarray], run: Runner) -> dict[int, int]:
+    """Returns the images that look like an earlier one, each with the earlier one."""
+    job = ThumbnailJob(source, directory, parts)
+    _run_unfinished(job, parts, run, "looking for near-duplicates")
+    shape = near_duplicates.THUMBNAIL_SHAPE
+    thumbnails = np.zeros((source.num_images, *shape), np.uint8)
     for number, part in enumerate(parts):
-        looks[part] = np.frombuffer(storage.read(task.path(number)), np.uint8).reshape(-1, *near_duplicates.LOOK_SHAPE)
-    return {int(other): int(group[0]) for group in near_duplicates.groups(looks) for other in group[1:]}
+        thumbnails[part] = np.frombuffer(storage.read(job.path(number)), np.uint8).reshape(-1, *shape)
+    groups = near_duplicates.find_groups(thumbnails)
+    return {int(other): int(group[0]) for group in groups for other in group[1:]}
 
 
 @dataclasses.dataclass(frozen=True)
-class LookTask:
-    """Keeps the looks of the images of shards to come, black for those that cannot be used."""
+class ThumbnailJob:
+    """Writes the thumbnails of the images for each shard; that of an image that cannot be used is black."""
 
     source: Source
     directory: str
     parts: Sequence[np.ndarray]
 
     def path(self, number: int) -> str:
-        """Returns where the looks of shard `number` lie, until all shards are finished."""
-        return looks_path(shard_path(self.directory, number, len(self.parts)))
+        """Returns the path of the thumbnails for shard `number`."""
+        return thumbnails_path(shard_path(self.directory, number, len(self.parts)))
 
     def __call__(self, number: int, num_threads: int = 1) -> None:
-        """Writes the looks of the images of shard `number`, uint8 `[n, 8, 9, 3]`."""
+        """Writes the thumbnails for shard `number`, uint8 `[n, 8, 9, 3]`."""
         options = ShardOptions()
         indices = self.parts[number].tolist()
-        prepare = functools.partial(prepared, self.source, options=options)
-        images = prepared_in_order(self.source, indices, prepare, num_threads)
-        storage.write(self.path(number), b"".join(image.look.tobytes() for image in images))
+        prepare = functools.partial(prepare_image, self.source, options=options)
+        images = prepare_in_order(self.source, indices, prepare, num_threads)
+        storage.write(self.path(number), b"".join(image.thumbnail.tobytes() for image in images))
 
 
-def _run_unfinished(task: Job, parts: Sequence[np.ndarray], run: Runner, label: str) -> None:
-    """Makes those of the files of a task that are not there yet."""
+def _run_unfinished(job: Job, parts: Sequence[np.ndarray], run: Runner, label: str) -> None:
+    """Runs a job for the files that do not exist yet."""
     num_images = sum(map(len, parts))
-    unfinished = [number for number in range(len(parts)) if not storage.exists(task.path(number))]
+    unfinished = [number for number in range(len(parts)) if not storage.exists(job.path(number))]
     done = num_images - sum(len(parts[number]) for number in unfinished)
     with Progress(num_images, "image", label, done) as progress:
-        for number in run(task, unfinished):
+        for number in run(job, unfinished):
             progress.advance(len(parts[number]))
 
 
 def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
-    """Writes index, ledgers and manifest over all shards."""
+    """Writes index, lists of files and manifest for all shards."""
     num_shards = begun["num_shards"]
     paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
     entries = [np.frombuffer(storage.read(entries_path(path)), ENTRY) for path in paths]
@@ -248,11 +253,11 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
         where = os.path.join(directory, shards.REJECTED)
         raise InputError(f"{directory}: none of {len(rejected)} images was usable; see {where} for the reasons.")
     _write_index(directory, joined)
-    groups = near_duplicates.groups(joined["look"])
+    groups = near_duplicates.find_groups(joined["thumbnail"])
     named = [(str(k), source.ids[joined["image"][place]]) for k, group in enumerate(groups, 1) for place in group]
     _write_ledger(directory, shards.DUPLICATES, ledger.DUPLICATES_HEADER, named)
     lines = [_shard(path, len(part)) for path, part in zip(paths, entries, strict=True)]
-    found = audit.audited(joined, rejected, groups, num_shards, sum(line.num_bytes for line in lines))
+    found = audit.summarize(joined, rejected, groups, num_shards, sum(line.num_bytes for line in lines))
     manifest = {
         **begun,
         "classes": source.class_names,
@@ -262,10 +267,10 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
     _save(directory, shards.MANIFEST, manifest)
 
 
-def _remove_what_was_begun(directory: str, num_shards: int) -> None:
-    """Removes what was needed to take the work up again."""
+def _remove_intermediate_files(directory: str, num_shards: int) -> None:
+    """Removes the files that were needed to continue after an interruption."""
     paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
-    for path in (*map(entries_path, paths), *map(rejected_path, paths), *map(looks_path, paths)):
+    for path in (*map(entries_path, paths), *map(rejected_path, paths), *map(thumbnails_path, paths)):
         storage.remove(path)
     storage.remove(os.path.join(directory, _PLAN))
 
@@ -285,7 +290,7 @@ def _write_index(directory: str, entries: np.ndarray) -> None:
 
 
 def _write_ledger(directory: str, name: str, header: str, pairs: Iterable[tuple[str, str]]) -> None:
-    storage.write(os.path.join(directory, name), (header + ledger.lines(pairs)).encode())
+    storage.write(os.path.join(directory, name), (header + ledger.to_text(pairs)).encode())
 
 
 def _save(directory: str, name: str, values: dict[str, Any]) -> None:

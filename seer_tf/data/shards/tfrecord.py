@@ -1,6 +1,6 @@
-"""Single records of TFRecord files: where they lie, and their data.
+"""Single records of TFRecord files: their places, and their data.
 
-The format (`tensorflow/core/lib/io/record_writer.h`): length, a CRC of the length, the data, a CRC of the data.
+The format (`tensorflow/core/lib/io/record_writer.h`): length, CRC of the length, data, CRC of the data.
 """
 
 import os
@@ -20,16 +20,16 @@ _FOOTER_BYTES = _CRC.size
 
 
 def framed_bytes(length: int) -> int:
-    """Returns how many bytes of a file a record with `length` bytes of data takes."""
+    """Returns the number of bytes that a record with `length` bytes of data takes in a file."""
     return _HEADER_BYTES + length + _FOOTER_BYTES
 
 
 def read_record(path: str | os.PathLike, offset: int, length: int) -> bytes:
-    """Returns the data of the record that begins at `offset` and holds `length` bytes.
+    """Returns the data of the record at `offset` that holds `length` bytes.
 
     Raises:
-        UnusableImageError: no such record begins there, or its data are not what was written.
-        InputError: the file cannot be read at all.
+        UnusableImageError: No such record begins there, or its data differ from what was written.
+        InputError: The file cannot be read.
     """
     try:
         record = storage.read(path, offset, framed_bytes(length))
@@ -43,10 +43,10 @@ def read_record(path: str | os.PathLike, offset: int, length: int) -> bytes:
 
 
 def find_records(path: str | os.PathLike) -> np.ndarray:
-    """Returns offset and length of every record of a file, int64 `[records, 2]`, by going from length to length.
+    """Returns offset and length of every record in a file, int64 `[records, 2]`; reads the lengths alone.
 
     Raises:
-        InputError: the file cannot be read or ends within a record.
+        InputError: The file cannot be read or ends within a record.
     """
     found, offset = [], 0
     try:
@@ -65,7 +65,7 @@ def find_records(path: str | os.PathLike) -> np.ndarray:
 
 
 def _masked_crc(data: bytes) -> int:
-    """Returns the CRC-32C of data, turned and shifted as the format wants it (tsl/lib/hash/crc32c.h)."""
+    """Returns the CRC-32C of data, rotated and shifted as the format requires (tsl/lib/hash/crc32c.h)."""
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 

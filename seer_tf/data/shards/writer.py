@@ -1,6 +1,6 @@
-"""One shard: its images read, judged, made smaller where asked, and written with their entries.
+"""Writes one shard: reads its images, checks them, makes them smaller where asked, and notes an entry for each.
 
-A task says all that a worker needs to write any shard, and goes to other processes and machines.
+A job holds all that a worker needs to write any shard, and is sent to other processes and machines.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
 
-#: What is known of each record of a shard while shards are made.
+#: What is known about each record while shards are written.
 ENTRY = np.dtype(
     [
         ("offset", "<i8"),
@@ -29,7 +29,7 @@ ENTRY = np.dtype(
         ("height", "<i4"),
         ("width", "<i4"),
         ("format", "<i4"),
-        ("look", "u1", near_duplicates.LOOK_SHAPE),
+        ("thumbnail", "u1", near_duplicates.THUMBNAIL_SHAPE),
     ]
 )
 _JPEG_QUALITY = 95
@@ -38,11 +38,12 @@ _MAX_UNREADABLE_FRACTION = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class ShardOptions:
-    """What is done to each image.
+    """The processing of each image.
 
     Attributes:
-        longest_side_px: larger images are made so small, upright and JPEG; 0 keeps the bytes of every image.
-        keep_truncated: whether JPEG files that end early are taken, grey where their data ended.
+        longest_side_px: Largest length of the longer side; larger images are resized, turned upright and encoded as
+            JPEG. 0 keeps the bytes of every image.
+        keep_truncated: Whether to keep JPEG files that end early; their missing part is grey.
     """
 
     longest_side_px: int = 0
@@ -51,19 +52,21 @@ class ShardOptions:
 
 @dataclasses.dataclass(frozen=True)
 class PreparedImage:
-    """An image as it goes into a shard, or why it does not.
+    """An image for a shard, or the reason why it cannot be used.
 
     Attributes:
-        encoded: its bytes.
-        header: format and size.
-        look: by `near_duplicates.look`; black, which is like nothing, where there is no image.
-        reason: why it cannot be used, or None.
-        is_readable: whether its bytes could be had.
+        encoded: Bytes of the image.
+        header: Format and size.
+        thumbnail: Thumbnail as from `near_duplicates.make_thumbnail`; black, which resembles no image, for a bad image.
+        reason: Reason why the image cannot be used, or None.
+        is_readable: Whether the bytes of the image can be read.
     """
 
     encoded: bytes = b""
     header: formats.Header | None = None
-    look: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(near_duplicates.LOOK_SHAPE, np.uint8))
+    thumbnail: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.zeros(near_duplicates.THUMBNAIL_SHAPE, np.uint8)
+    )
     reason: str | None = None
     is_readable: bool = True
 
@@ -73,33 +76,34 @@ class PreparedImage:
         return len(self.encoded)
 
 
-def prepared(source: Source, index: int, options: ShardOptions) -> PreparedImage:
-    """Reads, decodes and judges image `index`; every pixel is decoded once."""
+def prepare_image(source: Source, index: int, options: ShardOptions) -> PreparedImage:
+    """Reads, decodes and checks image `index`; every pixel is decoded once."""
     try:
         encoded = source.read(index)
     except UnusableImageError as error:
         return PreparedImage(reason=str(error), is_readable=not isinstance(error, UnreadableImageError))
     image, reason = decode.judged(encoded)
     if image is None and options.keep_truncated:
-        completed = decode.completed_jpeg(encoded)
+        completed = decode.complete_jpeg(encoded)
         if completed is not None:
             encoded, (image, reason) = completed, decode.judged(completed)
     if image is None:
         return PreparedImage(reason=reason)
-    look = near_duplicates.look(image)
+    thumbnail = near_duplicates.make_thumbnail(image)
     if 0 < options.longest_side_px < max(image.shape):
-        encoded = _made_smaller(decode.upright(image, decode.exif_orientation(encoded)), options.longest_side_px)
-    return PreparedImage(encoded, formats.read_header(encoded), look)
+        upright = decode.turn_upright(image, decode.exif_orientation(encoded))
+        encoded = _encode_smaller(upright, options.longest_side_px)
+    return PreparedImage(encoded, formats.read_header(encoded), thumbnail)
 
 
-def prepared_in_order(
+def prepare_in_order(
     source: Source, indices: Sequence[int], prepare: Callable[[int], PreparedImage], num_threads: int
 ) -> Iterator[PreparedImage]:
-    """Yields what `prepare` makes of each image.
+    """Yields the result of `prepare` for each image, in order.
 
     Raises:
-        InputError: more than one image in a hundred cannot be read any more, though its header could when the source
-            was opened: what is wrong then is the place, and shards without those images would pass for finished.
+        InputError: More than one image in a hundred cannot be read any more, although its header was read when the
+            source was opened. Probably the files have moved, and shards without those images would look complete.
     """
     num_unreadable = 0
     for index, image in zip(indices, parallel.in_order(prepare, indices, num_threads), strict=True):
@@ -112,7 +116,7 @@ def prepared_in_order(
         yield image
 
 
-def _made_smaller(image: tf.Tensor, longest_side_px: int) -> bytes:
+def _encode_smaller(image: tf.Tensor, longest_side_px: int) -> bytes:
     height, width = image.shape[:2]
     scale = longest_side_px / max(height, width)
     size = [max(1, round(height * scale)), max(1, round(width * scale))]
@@ -121,35 +125,35 @@ def _made_smaller(image: tf.Tensor, longest_side_px: int) -> bytes:
 
 
 def shard_path(directory: str, number: int, num_shards: int) -> str:
-    """Returns where shard `number` lies."""
+    """Returns the path of shard `number`."""
     return os.path.join(directory, f"images-{number:05d}-of-{num_shards:05d}.tfrecord")
 
 
 def entries_path(shard: str) -> str:
-    """Returns where a shard's entries lie until all shards are finished."""
+    """Returns the path of the entries of a shard, which exist until all shards are finished."""
     return f"{shard.removesuffix('.tfrecord')}.entries"
 
 
-def looks_path(shard: str) -> str:
-    """Returns where the looks of a shard's images lie, before near-duplicates are dropped."""
-    return f"{shard.removesuffix('.tfrecord')}.looks"
+def thumbnails_path(shard: str) -> str:
+    """Returns the path of the thumbnails for a shard, which exist until all shards are finished."""
+    return f"{shard.removesuffix('.tfrecord')}.thumbnails"
 
 
 def rejected_path(shard: str) -> str:
-    """Returns where a shard's part of the ledger lies until all shards are finished."""
+    """Returns the path of the rejected files of a shard, which exists until all shards are finished."""
     return f"{shard.removesuffix('.tfrecord')}.rejected.tsv"
 
 
 @dataclasses.dataclass(frozen=True)
-class ShardTask:
+class ShardJob:
     """Writes shards by number.
 
     Attributes:
-        source: the images.
-        directory: of the shards.
-        parts: numbers of the images of each shard, in order.
-        options: what is done to each image.
-        dropped: images to leave out, each with the one that it looks like.
+        source: Images.
+        directory: Directory of the shards.
+        parts: Numbers of the images of each shard, in order.
+        options: Processing of each image.
+        dropped: Images to leave out, each with the earlier image that it looks like.
     """
 
     source: Source
@@ -159,33 +163,37 @@ class ShardTask:
     dropped: dict[int, int]
 
     def path(self, number: int) -> str:
-        """Returns where shard `number` lies."""
+        """Returns the path of shard `number`."""
         return shard_path(self.directory, number, len(self.parts))
 
     def __call__(self, number: int, num_threads: int = 1) -> None:
-        """Writes shard `number`, its entries and its part of the ledger; the shard gets its name last."""
+        """Writes shard `number`, its entries and its rejected files; the shard gets its name last."""
         path = self.path(number)
         entries, rejected, offset = [], [], 0
         indices = self.parts[number].tolist()
-        images = prepared_in_order(self.source, indices, self._prepared, num_threads)
-        with storage.atomic_file(path) as unfinished, tf.io.TFRecordWriter(unfinished) as writer:
-            for index, image in zip(indices, images, strict=True):
-                if image.reason is not None or image.header is None:
-                    rejected.append((self.source.ids[index], str(image.reason)))
-                    continue
-                classes = self.source.classes_of(index)
-                record = example.serialized(image.encoded, image.header, self.source.ids[index], classes)
-                writer.write(record)
-                label = classes[0] if len(classes) == 1 else shards.SEVERAL_LABELS if classes else shards.NO_LABEL
-                size = (image.header.height_px, image.header.width_px)
-                kind = formats.FORMATS.index(image.header.format)
-                entries.append((offset, len(record), label, index, *size, kind, image.look))
-                offset += tfrecord.framed_bytes(len(record))
-        storage.write(rejected_path(path), ledger.lines(rejected).encode())
-        storage.write(entries_path(path), np.array(entries, ENTRY).tobytes())
-        storage.rename(unfinished, path)
+        images = prepare_in_order(self.source, indices, self._prepare, num_threads)
+        with storage.atomic_file(path) as unfinished:
+            with tf.io.TFRecordWriter(unfinished) as writer:
+                for index, image in zip(indices, images, strict=True):
+                    if image.reason is not None or image.header is None:
+                        rejected.append((self.source.ids[index], str(image.reason)))
+                        continue
+                    record, entry = self._record(index, image, image.header)
+                    writer.write(record)
+                    entries.append((offset, len(record), *entry))
+                    offset += tfrecord.framed_bytes(len(record))
+            storage.write(rejected_path(path), ledger.to_text(rejected).encode())
+            storage.write(entries_path(path), np.array(entries, ENTRY).tobytes())
 
-    def _prepared(self, index: int) -> PreparedImage:
+    def _prepare(self, index: int) -> PreparedImage:
         if index in self.dropped:
             return PreparedImage(reason=f"near-duplicate of {self.source.ids[self.dropped[index]]}")
-        return prepared(self.source, index, self.options)
+        return prepare_image(self.source, index, self.options)
+
+    def _record(self, index: int, image: PreparedImage, header: formats.Header) -> tuple[bytes, tuple]:
+        """Returns the record of an image, and its entry without offset and length."""
+        classes = self.source.classes_of(index)
+        label = classes[0] if len(classes) == 1 else shards.SEVERAL_LABELS if classes else shards.NO_LABEL
+        kind = formats.FORMATS.index(header.format)
+        record = example.serialize(image.encoded, header, self.source.ids[index], classes)
+        return record, (label, index, header.height_px, header.width_px, kind, image.thumbnail)

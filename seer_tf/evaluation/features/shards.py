@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.data.shards.example import serialized_entries
+from seer_tf.data.shards.example import serialize_features
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
@@ -164,4 +164,4 @@ def _write_records(path: Path, images: Mapping[str, Sequence], features: Mapping
         for row, (name, classes) in enumerate(zip(images["ids"], images["classes"], strict=True)):
             texts = {"image/id": name.encode()}
             texts |= {f"features/{stage}": values[row].tobytes() for stage, values in features.items()}
-            writer.write(serialized_entries(texts, {"label": classes}))
+            writer.write(serialize_features(texts, {"label": classes}))

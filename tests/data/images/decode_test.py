@@ -170,11 +170,11 @@ def test_a_truncated_jpeg_is_completed_by_choice(progressive):
     whole = _encode(_picture(size=(64, 96)), "JPEG", quality=95, progressive=progressive)
     truncated = whole[: len(whole) * 9 // 10]
     assert "does not decode" in str(decode.reject_reason(truncated))
-    completed = decode.completed_jpeg(truncated)
+    completed = decode.complete_jpeg(truncated)
     assert completed is not None and decode.reject_reason(completed) is None
     assert np.abs(_ours(completed) - _ours(whole))[:40].max() <= 60
-    assert decode.completed_jpeg(whole[:100]) is None
-    assert decode.completed_jpeg(_encode(_picture(), "PNG")[:-200]) is None
+    assert decode.complete_jpeg(whole[:100]) is None
+    assert decode.complete_jpeg(_encode(_picture(), "PNG")[:-200]) is None
 
 
 def test_the_frames_of_an_animation_count():

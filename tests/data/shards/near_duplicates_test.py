@@ -49,23 +49,23 @@ def photos():
 
 
 def _looks(images: list[Image.Image]) -> np.ndarray:
-    return np.stack([near_duplicates.look(tf.constant(np.asarray(image))) for image in images])
+    return np.stack([near_duplicates.make_thumbnail(tf.constant(np.asarray(image))) for image in images])
 
 
 def _num_dropped(looks: np.ndarray) -> int:
-    return sum(len(group) - 1 for group in near_duplicates.groups(looks))
+    return sum(len(group) - 1 for group in near_duplicates.find_groups(looks))
 
 
 def test_a_look_is_the_image_made_small_and_flat_ones_are_like_nothing():
     ramp = np.arange(0, 252, 4).astype(np.uint8)[None, :, None].repeat(40, axis=0).repeat(3, axis=2)
-    look = near_duplicates.look(tf.constant(ramp))
-    assert look.shape == near_duplicates.LOOK_SHAPE and look.dtype == np.uint8
+    look = near_duplicates.make_thumbnail(tf.constant(ramp))
+    assert look.shape == near_duplicates.THUMBNAIL_SHAPE and look.dtype == np.uint8
     assert np.diff(look.astype(int), axis=1).min() > 20 and not np.diff(look.astype(int), axis=0).any()
-    assert near_duplicates.groups(np.stack([look, look])) == []  # rising everywhere has the hash of no contrast
+    assert near_duplicates.find_groups(np.stack([look, look])) == []  # rising everywhere has the hash of no contrast
     falling = np.stack([look[:, ::-1]] * 3)
-    assert [group.tolist() for group in near_duplicates.groups(falling)] == [[0, 1, 2]]
-    assert near_duplicates.groups(np.full((5, *near_duplicates.LOOK_SHAPE), 200, np.uint8)) == []
-    assert near_duplicates.groups(np.empty((0, *near_duplicates.LOOK_SHAPE), np.uint8)) == []
+    assert [group.tolist() for group in near_duplicates.find_groups(falling)] == [[0, 1, 2]]
+    assert near_duplicates.find_groups(np.full((5, *near_duplicates.THUMBNAIL_SHAPE), 200, np.uint8)) == []
+    assert near_duplicates.find_groups(np.empty((0, *near_duplicates.THUMBNAIL_SHAPE), np.uint8)) == []
 
 
 @needs_real_images
@@ -77,7 +77,7 @@ def test_different_things_on_a_plain_background_are_kept_and_their_copies_found(
     assert _num_dropped(looks) <= 0.005 * _NUM
     for changed in (lambda image: _jpeg(image, 40), lambda image: _scaled(image, 0.5)):
         copies = _looks([changed(image) for image in images])
-        found = {tuple(group) for group in near_duplicates.groups(np.concatenate([looks, copies]))}
+        found = {tuple(group) for group in near_duplicates.find_groups(np.concatenate([looks, copies]))}
         assert sum((number, number + _NUM) in found for number in range(_NUM)) > 0.9 * _NUM
 
 
@@ -94,7 +94,7 @@ def test_different_things_on_a_plain_background_are_kept_and_their_copies_found(
 )
 def test_copies_of_photos_are_found_and_nothing_else(photos, changed, least):
     looks = np.concatenate([_looks(photos), _looks([changed(photo) for photo in photos])])
-    groups = near_duplicates.groups(looks)
+    groups = near_duplicates.find_groups(looks)
     assert all(len(group) == 2 and group[0] + _NUM == group[1] for group in groups)
     assert len(groups) > least * _NUM
 
@@ -102,9 +102,9 @@ def test_copies_of_photos_are_found_and_nothing_else(photos, changed, least):
 def test_all_of_a_group_look_like_its_first_and_being_alike_is_not_carried_on():
     """Fades from one picture to another: neighbours are alike, the ends are not."""
     rng = np.random.default_rng(0)
-    ends = rng.integers(0, 256, (2, *near_duplicates.LOOK_SHAPE)).astype(float)
+    ends = rng.integers(0, 256, (2, *near_duplicates.THUMBNAIL_SHAPE)).astype(float)
     fade = np.stack([ends[0] + (ends[1] - ends[0]) * share for share in np.linspace(0, 1, 101)]).astype(np.uint8)
-    groups = near_duplicates.groups(fade)
+    groups = near_duplicates.find_groups(fade)
     assert len(groups) >= 2 and sum(map(len, groups)) > 60
     for first, *others in groups:
         assert first < min(others)
@@ -114,15 +114,15 @@ def test_all_of_a_group_look_like_its_first_and_being_alike_is_not_carried_on():
 def test_very_many_are_compared_in_bounded_time_and_copies_are_found_among_them():
     """Things in the right half before white: a band of the hash is the same for all; every tenth has three copies."""
     num = 20_000
-    looks = np.full((num, *near_duplicates.LOOK_SHAPE), 255, np.uint8)
+    looks = np.full((num, *near_duplicates.THUMBNAIL_SHAPE), 255, np.uint8)
     looks[:, :, 6:] = np.random.default_rng(0).integers(0, 230, (num, 8, 3, 3))
     copies = np.repeat(looks[::10], 3, axis=0)
     started = time.process_time()
-    groups = near_duplicates.groups(np.concatenate([looks, copies]))
+    groups = near_duplicates.find_groups(np.concatenate([looks, copies]))
     assert time.process_time() - started < 40
     assert [len(group) for group in groups] == [4] * (num // 10)
 
 
 def test_many_equal_ones_are_one_group():
-    look = np.random.default_rng(0).integers(0, 256, near_duplicates.LOOK_SHAPE, np.uint8)
-    assert [len(group) for group in near_duplicates.groups(np.stack([look] * 30_000))] == [30_000]
+    look = np.random.default_rng(0).integers(0, 256, near_duplicates.THUMBNAIL_SHAPE, np.uint8)
+    assert [len(group) for group in near_duplicates.find_groups(np.stack([look] * 30_000))] == [30_000]
