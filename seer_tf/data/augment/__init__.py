@@ -1,1 +1,1 @@
-"""Augmentations: multi-crop with SwAV's distortions, and the mixing of labelled images."""
+"""Augmentations: multi-crop with the distortions of SwAV, and RandAugment, MixUp and CutMix for labelled images."""

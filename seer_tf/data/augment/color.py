@@ -1,11 +1,11 @@
-"""SwAV's image operations, with Pillow's meanings, on many crops at once.
+"""The image operations of SwAV on many crops at once, with the definitions of Pillow.
 
-Every operation is a pure function of crops and of given factors, one per crop; nothing here draws random numbers.
-Pixels are float32 from 0 to 255, channel planes first, because colours mix whole planes:
+Every operation is a pure function of crops and factors, with one factor per crop; this module draws no random numbers.
+Pixels are float32 from 0 to 255. The channel axis comes before the pixels, because colours mix whole planes:
 
     N crops, 3 channels, S side in px, P = S * S pixels
 
-Pillow rounds to whole levels after each operation, these only at the end of all: they agree within a level or two.
+Pillow rounds to whole levels after each operation, and this module only at the end: they agree within a level or two.
 """
 
 import itertools
@@ -24,8 +24,8 @@ _NUM_BOX_PASSES = 3
 
 
 def flip(crops: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
-    """Mirrors `[N, S, S, 3]` left to right where `flipped`, bool `[N]`, is true."""
-    # Select takes whole rows by a vector, several times as fast as `tf.where` by a broadcast condition.
+    """Mirrors the crops `[N, S, S, 3]` left to right for which `flipped`, bool `[N]`, is true."""
+    # Select picks whole rows, several times as fast as `tf.where` with a broadcast condition.
     return tf.raw_ops.Select(condition=flipped, x=tf.reverse(crops, [2]), y=crops)
 
 
@@ -36,22 +36,22 @@ def grey(planes: tf.Tensor) -> tf.Tensor:
 
 
 def grayscale(planes: tf.Tensor, greyed: tf.Tensor) -> tf.Tensor:
-    """Replaces the colours of `[N, 3, P]` by grey where `greyed`, bool `[N]`, is true."""
+    """Replaces the colours of the crops `[N, 3, P]` by grey for which `greyed`, bool `[N]`, is true."""
     levels = tf.tile(grey(planes), [1, 3, 1])
     return tf.raw_ops.Select(condition=greyed, x=levels, y=planes)
 
 
 def color_jitter(planes: tf.Tensor, factors: tf.Tensor, hue_shift: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """Brightness, contrast, saturation and hue in an order of each crop's own (torchvision's `ColorJitter`).
+    """Changes brightness, contrast, saturation and hue, in an order for each crop (`ColorJitter` of torchvision).
 
-    Brightness blends with black, contrast with the mean grey of the crop, saturation with the grey of each pixel:
-    `other + factor * (pixel - other)`, clipped to 0..255 after each.
+    Brightness blends with black, contrast with the mean grey of the crop, and saturation with the grey of each pixel:
+    `other + factor * (pixel - other)`, clipped to 0..255 after each operation.
 
     Args:
-        planes: float32 `[N, 3, P]`.
-        factors: float32 `[N, 3]`, of brightness, contrast and saturation; 1 changes nothing.
-        hue_shift: float32 `[N]`, in turns of the colour circle; 0 changes nothing.
-        order: int32 `[N]`, 0 to NUM_ORDERS - 1: which permutation of the four operations.
+        planes: Crops, float32 `[N, 3, P]`.
+        factors: Factors of brightness, contrast and saturation, float32 `[N, 3]`; 1 changes nothing.
+        hue_shift: Shift of the hue in turns of the colour circle, float32 `[N]`; 0 changes nothing.
+        order: Number of the permutation of the four operations, int32 `[N]`, 0 to NUM_ORDERS - 1.
 
     Returns:
         float32 `[N, 3, P]`.
@@ -66,13 +66,13 @@ def color_jitter(planes: tf.Tensor, factors: tf.Tensor, hue_shift: tf.Tensor, or
 
 
 def branching_color_jitter(planes: tf.Tensor, factors: tf.Tensor, hue_shift: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """As `color_jitter`, for one crop: by branches, so that no operation is made that is not asked for.
+    """Does the same as `color_jitter` for one crop; it branches, so that each operation is computed only once.
 
     Args:
-        planes: float32 `[1, 3, P]`.
-        factors: float32 `[3]`.
-        hue_shift: float32 scalar.
-        order: int32 scalar.
+        planes: Crop, float32 `[1, 3, P]`.
+        factors: Factors of brightness, contrast and saturation, float32 `[3]`.
+        hue_shift: Shift of the hue, float32 scalar.
+        order: Number of the permutation, int32 scalar.
 
     Returns:
         float32 `[1, 3, P]`.
@@ -104,11 +104,11 @@ def _mix(planes: tf.Tensor, other: tf.Tensor | float, factor: tf.Tensor) -> tf.T
 
 
 def shift_hue(planes: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    """Turns the hue (HSV) of `[N, 3, P]` by `shift` `[N]` of a full circle; value and saturation stay."""
+    """Turns the hue (HSV) of `[N, 3, P]` by a fraction `shift` `[N]` of a full circle; value and saturation stay."""
     red, green, blue = tf.unstack(planes, axis=1)  # [N, P]
     value, least = tf.maximum(tf.maximum(red, green), blue), tf.minimum(tf.minimum(red, green), blue)
     chroma = value - least
-    scale = 1.0 / tf.maximum(chroma, 1e-3)  # Where chroma is 0, so is what it scales.
+    scale = 1.0 / tf.maximum(chroma, 1e-3)  # Where chroma is 0, the numerators below are 0 too.
     sextant = tf.where(
         value == red,
         (green - blue) * scale,
@@ -121,12 +121,12 @@ def shift_hue(planes: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
 
 
 def gaussian_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float) -> tf.Tensor:
-    """Blurs `[N, 3, S, S]` as Pillow's `GaussianBlur(sigma)`: three box blurs, edge pixels repeated beyond the edge.
+    """Blurs crops as `GaussianBlur(sigma)` of Pillow: three box blurs that repeat the pixels at the edge.
 
     Args:
-        planes: float32 `[N, 3, S, S]`.
-        sigma_px: float32 `[N]`; 0 changes nothing.
-        max_sigma_px: no sigma is larger.
+        planes: Crops, float32 `[N, 3, S, S]`.
+        sigma_px: Standard deviation for each crop, float32 `[N]`; 0 changes nothing.
+        max_sigma_px: Upper bound of `sigma_px`.
 
     Returns:
         float32 `[N, 3, S, S]`.
@@ -137,15 +137,15 @@ def gaussian_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float
 
 
 def sliding_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float) -> tf.Tensor:
-    """As `gaussian_blur`, but the edge is repeated once and not before each of the three box blurs.
+    """Does the same as `gaussian_blur`, but repeats the edge once instead of before each of the three box blurs.
 
-    That changes the outermost two pixels alone; XLA makes one loop of each direction.
+    This changes only the outermost two pixels, and XLA compiles each direction to one loop.
     """
-    reach = math.floor((math.sqrt(4.0 * max_sigma_px**2 + 1.0) - 1.0) / 2.0) + 1  # of one box, as in `_box_radius`
+    reach = math.floor((math.sqrt(4.0 * max_sigma_px**2 + 1.0) - 1.0) / 2.0) + 1  # one box, as in `_box_radius`
     taps = np.abs(np.arange(-reach, reach + 1)).astype(np.float32)
     radius = _box_radius(sigma_px)[:, None]
     box = tf.clip_by_value(radius + 1.0 - taps, 0.0, 1.0) / (2.0 * radius + 1.0)  # [N, taps]
-    kernel = _convolved(_convolved(box, box), box)[:, :, None, None, None]  # [N, 3 * (taps - 1) + 1, 1, 1, 1]
+    kernel = _convolve(_convolve(box, box), box)[:, :, None, None, None]  # [N, 3 * (taps - 1) + 1, 1, 1, 1]
     side, margin = planes.shape[-1], _NUM_BOX_PASSES * reach
     for axis in (2, 3):
         first, last = (tf.gather(planes, [place], axis=axis) for place in (0, side - 1))
@@ -155,17 +155,17 @@ def sliding_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float)
     return planes
 
 
-def _convolved(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    """Returns the convolution of each row with a row of others: `[N, a]` and `[N, b]` give `[N, a + b - 1]`."""
+def _convolve(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Convolves each row of `rows` with the same row of `others`: `[N, a]` and `[N, b]` give `[N, a + b - 1]`."""
     last = others.shape[1] - 1
     return tf.add_n([tf.pad(rows, [[0, 0], [tap, last - tap]]) * others[:, tap, None] for tap in range(last + 1)])
 
 
 def _box_radius(sigma_px: tf.Tensor) -> tf.Tensor:
-    """Returns the radius `[N]`, not whole, of the box that comes near a Gaussian when applied three times.
+    """Returns the fractional radius `[N]` of the box that approximates a Gaussian when it is applied three times.
 
-    Gwosdek et al., "Theoretical foundations of Gaussian convolution by extended box filtering" (2011), as Pillow's
-    `src/libImaging/BoxBlur.c`.
+    Gwosdek et al., "Theoretical foundations of Gaussian convolution by extended box filtering" (2011), as in
+    `src/libImaging/BoxBlur.c` of Pillow.
     """
     variance = tf.square(sigma_px) / _NUM_BOX_PASSES
     whole = tf.floor((tf.sqrt(12.0 * variance + 1.0) - 1.0) / 2.0)
@@ -174,9 +174,9 @@ def _box_radius(sigma_px: tf.Tensor) -> tf.Tensor:
 
 
 def _box_matrices(radius_px: tf.Tensor, reach_px: int, side: int) -> tf.Tensor:
-    """Returns `[N, S, S]`: row i holds what each pixel of a line gives to pixel i; `reach_px` exceeds every radius."""
+    """Returns `[N, S, S]`: row i holds the weights of a line of pixels for pixel i; `reach_px` exceeds each radius."""
     taps = tf.abs(tf.range(-reach_px, reach_px + 1, dtype=tf.float32))  # [2 * reach + 1]
-    # A pixel at distance d lies inside the box by radius + 1 - d, at most entirely.
+    # The box covers radius + 1 - d of a pixel at distance d, and at most the whole pixel.
     weights = tf.clip_by_value(radius_px[:, None] + 1.0 - taps, 0.0, 1.0) / (2.0 * radius_px[:, None] + 1.0)
     sources = np.clip(np.arange(side)[:, None] + np.arange(-reach_px, reach_px + 1), 0, side - 1)  # [S, taps]
     routes = np.eye(side, dtype=np.float32)[sources]  # [S, taps, S], constant

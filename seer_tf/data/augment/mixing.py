@@ -1,8 +1,8 @@
-"""RandAugment, MixUp and CutMix by Keras's own layers, each a function of a seed.
+"""RandAugment, MixUp and CutMix by the layers of Keras, each as a function of a seed.
 
-The layers draw from a generator that counts what it has drawn, which a run that continues would have to bring back, for
-each thread of the input pipeline. Here they are given one that derives every draw from the seed of the image or of the
-step.
+The layers draw from a generator that counts its draws. A run that continues would have to restore that count for each
+thread of the input pipeline. Here the layers get a generator that derives every draw from the seed of the image or of
+the step.
 
 B images, L classes, S side in px.
 """
@@ -14,10 +14,10 @@ import tensorflow as tf
 
 
 class DerivedSeeds(keras.random.SeedGenerator):
-    """Gives the draws of Keras's layers seeds that follow from one seed and the number of the draw."""
+    """A generator for the layers of Keras whose seeds are functions of one seed and the number of the draw."""
 
     def __init__(self, seed: tf.Tensor) -> None:
-        """`seed` is an integer tensor `[2]`. It takes the place of the variable that the base class would make."""
+        """Takes `seed`, an integer tensor `[2]`, instead of the variable that the base class creates."""
         self.name, self._seed, self._num_drawn = "derived_seeds", seed, 0
 
     def next(self, ordered: bool = True) -> tf.Tensor:
@@ -29,17 +29,17 @@ class DerivedSeeds(keras.random.SeedGenerator):
 class RandAugment:
     """Some of eleven operations, drawn for each image (Cubuk et al., arXiv 1909.13719), as `keras.layers.RandAugment`.
 
-    Keras computes all of its operations for each one that it takes, and draws the same for a whole batch. Here each
-    image has its own, and only those that were drawn are computed; the result is what Keras makes of a batch of one.
-    Its strength is Keras's: a share of each operation's range, and of a whole turn where it rotates.
+    Keras draws the same operations for a whole batch, and computes all operations for each one that it uses. Here each
+    image has its own operations, and only these are computed; the result equals that of Keras for a batch of one. The
+    strength is defined as in Keras: a fraction of the range of each operation, and of a full turn for rotations.
     """
 
     def __init__(self, num_operations: int, strength: float) -> None:
-        """Takes how many operations an image gets, and how strong they are, from 0 to 1."""
+        """Takes the number of operations per image, and their strength from 0 to 1."""
         self._layer = keras.layers.RandAugment(value_range=(0, 255), num_ops=num_operations, factor=strength)
 
     def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Returns the image changed, uint8 `[S, S, 3]`, of uint8 `[S, S, 3]` and an integer seed `[2]`."""
+        """Augments an image, uint8 `[S, S, 3]`, with an integer seed `[2]`; returns uint8 `[S, S, 3]`."""
         images: tf.Tensor = tf.cast(image, tf.float32)[tf.newaxis]
         self._layer.generator = DerivedSeeds(seed)
         drawn = self._layer.get_random_transformation(images)
@@ -53,17 +53,17 @@ class RandAugment:
 
 
 class Mixing:
-    """Mixes each image of a batch with another of it, and their targets alike.
+    """Mixes each image of a batch with another image of the batch, and their targets in the same proportion.
 
-    With both ways each batch goes one of them, by a fair coin.
+    If both MixUp and CutMix are given, each batch uses one of them, with equal probability.
     """
 
     def __init__(self, mixup_alpha: float, cutmix_alpha: float) -> None:
-        """Makes Keras's layers; not inside of a `tf.function`, since they have variables, which are not used.
+        """Creates the layers of Keras. They create variables, which are not used, so call this outside `tf.function`.
 
         Args:
-            mixup_alpha: of MixUp (arXiv 1710.09412); 0 for none.
-            cutmix_alpha: of CutMix (arXiv 1905.04899); 0 for none.
+            mixup_alpha: Parameter of MixUp (arXiv 1710.09412); 0 turns it off.
+            cutmix_alpha: Parameter of CutMix (arXiv 1905.04899); 0 turns it off.
         """
         self._layers: list[keras.layers.Layer] = []
         if mixup_alpha:
@@ -72,12 +72,15 @@ class Mixing:
             self._layers.append(keras.layers.CutMix((cutmix_alpha, cutmix_alpha)))
 
     def __call__(self, images: tf.Tensor, targets: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns images, rounded to whole levels, uint8 `[B, S, S, 3]`, and targets, float `[B, L]`.
+        """Mixes a batch.
 
         Args:
-            images: uint8 `[B, S, S, 3]`.
-            targets: float `[B, L]`.
-            seed: integer `[2]`.
+            images: Images, uint8 `[B, S, S, 3]`.
+            targets: Targets, float `[B, L]`.
+            seed: Seed of the draws, integer `[2]`.
+
+        Returns:
+            Mixed images, rounded to whole levels, uint8 `[B, S, S, 3]`, and mixed targets, float `[B, L]`.
         """
         seeds, results = DerivedSeeds(seed), []
         for layer in self._layers:

@@ -1,10 +1,10 @@
-"""Multi-crop (SwAV, section 3.4): one image becomes its crops, all from that image, each distorted for itself.
+"""Multi-crop (SwAV, section 3.4), fast: several crops of one image, each distorted independently.
 
-Order and parameters are those of VISSL's `multicrop_2x224_4x96` transforms: `RandomResizedCrop`, flip, colour jitter
-and greyscale, Gaussian blur. All chance of a crop is one row of uniform numbers, so that a crop is a function of (seed,
-image, row) whether it is made alone, in a batch, eagerly or in a graph. It is made in three parts: `draw` for some
-images at once, before any is decoded; `cut` for one image, because images differ in size; `distort` for any number of
-crops of one size.
+Read `plain_multicrop.py` first: it makes the same crops one after another in 25 lines, and a test compares the two.
+
+One row of uniform random numbers determines a crop, so a crop is a function of (seed, image, row), whether it is made
+alone or in a batch, eagerly or in a graph. Three functions make the crops: `draw` for several images at once, before
+they are decoded; `cut` for one image, because images differ in size; `distort` for any number of crops of one size.
 
     N crops of one size, V crops of an image in all, S side in px, n images
 """
@@ -26,25 +26,26 @@ _LONGEST_ASPECT = 4.0 / 3.0
 _LOG_ASPECTS = (-math.log(_LONGEST_ASPECT), math.log(_LONGEST_ASPECT))
 NUM_BOX_DRAWS = 2 * _NUM_TRIES + 2
 NUM_DISTORTION_DRAWS = 10
-#: By how much a JPEG may be shrunk while it is decoded.
+#: Ratios by which a JPEG can be shrunk while it is decoded.
 RATIOS = (1, 2, 4, 8)
-# A crop is then still made from at least so many times its own pixels in each direction, as Pillow's `thumbnail` does.
+# The shrunk box still has at least this number of pixels per pixel of the crop in each direction, as in Pillow's
+# `thumbnail`.
 _LEAST_GAP = 2.0
 _KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
-# Measured: for large crops two resizings, one for each direction, take half as long, for small ones longer.
+# Measured: one resizing per direction takes half as long as a single one for large crops, and longer for small ones.
 _TWO_PASSES_FROM_PX = 128
-# Measured: XLA makes large crops several times as fast, and takes a second or two to compile.
+# Measured: XLA distorts large crops several times as fast; compilation takes one or two seconds.
 _COMPILED_FROM_PX = 64
 
 
 class Draws(NamedTuple):
-    """The chance of the crops of some images.
+    """Everything random about the crops of some images.
 
     Attributes:
-        corners: top and left of each box, int32 `[n, V, 2]`, in px of the upright image.
-        boxes: height and width of each box, int32 `[n, V, 2]`.
-        chances: what `distort` needs, float32 `[n, V, NUM_DISTORTION_DRAWS]`.
-        shrink: which of RATIOS the image may be shrunk by while it is decoded, int32 `[n]`.
+        corners: Top and left of each box in px of the upright image, int32 `[n, V, 2]`.
+        boxes: Height and width of each box, int32 `[n, V, 2]`.
+        chances: Random numbers for `distort`, float32 `[n, V, NUM_DISTORTION_DRAWS]`.
+        shrink: Index into RATIOS of the ratio by which the image can be shrunk while it is decoded, int32 `[n]`.
     """
 
     corners: tf.Tensor
@@ -57,9 +58,9 @@ def multicrop(image: tf.Tensor, crops: CropsConfig, seed: tf.Tensor) -> tuple[tf
     """Returns the crops of an image, one tensor per group, uint8 `[num, side, side, 3]`.
 
     Args:
-        image: uint8 `[h, w, 3]`.
-        crops: which crops, and how they are distorted.
-        seed: integer `[2]`; the same seed gives the same crops.
+        image: Image, uint8 `[h, w, 3]`.
+        crops: Numbers, sizes and distortions of the crops.
+        seed: Integer `[2]`; the same seed gives the same crops.
     """
     drawn = draw(tf.shape(image)[None, :2], crops, seed[None])
     groups = cut(image, crops, drawn.corners[0], drawn.boxes[0])
@@ -67,12 +68,12 @@ def multicrop(image: tf.Tensor, crops: CropsConfig, seed: tf.Tensor) -> tuple[tf
 
 
 def draw(image_sizes: tf.Tensor, crops: CropsConfig, seeds: tf.Tensor) -> Draws:
-    """Draws where the crops of some images lie, and the numbers that `distort` needs.
+    """Draws the boxes of the crops of some images, and the random numbers for `distort`.
 
     Args:
-        image_sizes: int32 `[n, 2]`, height and width in px, upright.
-        crops: which crops.
-        seeds: integer `[n, 2]`, n known when the graph is built.
+        image_sizes: Height and width of the upright images in px, int32 `[n, 2]`.
+        crops: Numbers, sizes and areas of the crops.
+        seeds: Seeds of the images, integer `[n, 2]`, with n known when the graph is built.
     """
     num_draws = NUM_BOX_DRAWS + NUM_DISTORTION_DRAWS
     uniform = tf.stack([tf.random.stateless_uniform([sum(crops.num), num_draws], seed) for seed in tf.unstack(seeds)])
@@ -85,23 +86,23 @@ def draw(image_sizes: tf.Tensor, crops: CropsConfig, seeds: tf.Tensor) -> Draws:
 
 
 def _per_crop(values: tuple[float, ...], crops: CropsConfig) -> np.ndarray:
-    """Repeats the value of a group for each of its crops: float32 `[N]` over all groups."""
+    """Repeats the value of each group for all of its crops: float32 `[V]`."""
     return np.repeat(np.array(values, np.float32), crops.num)
 
 
 def random_boxes(
     image_size: tf.Tensor, min_area_fractions: np.ndarray, max_area_fractions: np.ndarray, uniform: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws boxes as torchvision's `RandomResizedCrop`: ten tries, then the largest central box of allowed aspect.
+    """Draws boxes as `RandomResizedCrop` of torchvision: ten tries, then the largest central box of an allowed aspect.
 
     Args:
-        image_size: int32 `[..., 2]`, height and width in px; its leading axes are those of the result, or 1.
-        min_area_fractions: float32 `[V]`, least areas of a box, as fractions of the image's area.
-        max_area_fractions: float32 `[V]`, largest.
-        uniform: float32 `[..., V, NUM_BOX_DRAWS]` in [0, 1): areas, aspect ratios, and the place.
+        image_size: Height and width in px, int32 `[..., 2]`; the leading axes broadcast to those of the result.
+        min_area_fractions: Least areas of the boxes, as fractions of the area of the image, float32 `[V]`.
+        max_area_fractions: Largest areas of the boxes, likewise.
+        uniform: Random numbers in [0, 1) for areas, aspect ratios and places, float32 `[..., V, NUM_BOX_DRAWS]`.
 
     Returns:
-        int32 `[..., V, 2]` twice: top and left, height and width in px.
+        Top and left, and height and width, in px: int32 `[..., V, 2]` each.
     """
     size = tf.cast(image_size, tf.float32)  # [..., 2]
     spread = (max_area_fractions - min_area_fractions)[:, None]
@@ -117,21 +118,24 @@ def random_boxes(
     box = tf.where(none_fits, tf.minimum(size, tf.round(tf.reverse(size, [-1]) * _LONGEST_ASPECT)), tried)
     space = size - box
     place = tf.where(none_fits, space / 2.0, uniform[..., 2 * _NUM_TRIES :] * (space + 1.0))
-    corner = tf.minimum(tf.floor(place), space)  # A draw next to one can round up to one.
+    corner = tf.minimum(tf.floor(place), space)  # A draw just below 1 can round up to 1.
     return tf.cast(corner, tf.int32), tf.cast(box, tf.int32)
 
 
 def cut(
     image: tf.Tensor, crops: CropsConfig, corners: tf.Tensor, boxes: tf.Tensor, ratio: tf.Tensor | int = 1
 ) -> tuple[tf.Tensor, ...]:
-    """Cuts boxes out and resizes them, with antialias as Pillow: per group, uint8 `[num, side, side, 3]`.
+    """Cuts boxes out of an image and resizes them with antialiasing, as Pillow.
 
     Args:
-        image: uint8 `[h, w, 3]`.
-        crops: which crops.
-        corners: int32 `[V, 2]`, as by `draw`.
-        boxes: int32 `[V, 2]`.
-        ratio: int32 scalar, by how much the image was shrunk when it was decoded; corners and boxes are from before.
+        image: Image, uint8 `[h, w, 3]`.
+        crops: Numbers and sizes of the crops.
+        corners: Top and left of each box in the original image, int32 `[V, 2]`, as from `draw`.
+        boxes: Height and width of each box in the original image, int32 `[V, 2]`.
+        ratio: Ratio by which the image was shrunk while it was decoded, int32 scalar.
+
+    Returns:
+        The crops of each group, uint8 `[num, side, side, 3]`.
     """
     sides = np.repeat(crops.sizes_px, crops.num)
     factor = tf.cast(ratio, tf.float32)
@@ -149,34 +153,35 @@ def cut(
     )
     kernel = _KERNELS[crops.interpolation]
     resized = [
-        _resized(tf.slice(image, begin, size), scale, move, side, kernel) for begin, size, scale, move, side in parts
+        _resize(tf.slice(image, begin, size), scale, move, side, kernel) for begin, size, scale, move, side in parts
     ]
-    rounded = [tf.cast(_within_levels(crop + 0.5), tf.uint8) for crop in resized]
+    rounded = [tf.cast(_clip(crop + 0.5), tf.uint8) for crop in resized]
     bounds = itertools.accumulate(crops.num, initial=0)
     return tuple(tf.stack(rounded[first:last]) for first, last in itertools.pairwise(bounds))
 
 
-def _within_levels(pixels: tf.Tensor) -> tf.Tensor:
-    """Clips what bicubic overshoots; `tf.clip_by_value` takes two operations for it."""
+def _clip(pixels: tf.Tensor) -> tf.Tensor:
+    """Clips to 0..255, which bicubic overshoots, in one operation; `tf.clip_by_value` takes two."""
     return tf.raw_ops.ClipByValue(t=pixels, clip_value_min=0.0, clip_value_max=255.0)
 
 
-def _resized(part: tf.Tensor, scale: tf.Tensor, move: tf.Tensor, side: int, kernel: str) -> tf.Tensor:
-    """Resizes uint8 `[h, w, 3]` by `scale` and moves it by `move` px, both `[2]`: float32 `[side, side, 3]`."""
+def _resize(part: tf.Tensor, scale: tf.Tensor, move: tf.Tensor, side: int, kernel: str) -> tf.Tensor:
+    """Scales uint8 `[h, w, 3]` by `scale` and moves it by `move` px, both `[2]`: float32 `[side, side, 3]`."""
     if side < _TWO_PASSES_FROM_PX:
-        return tf.ensure_shape(_scaled(part[None], [side, side], scale, move, kernel)[0], [side, side, 3])
-    # What the operation does across is slow for three channels and fast for many: make columns channels, in turn.
+        return tf.ensure_shape(_scale(part[None], [side, side], scale, move, kernel)[0], [side, side, 3])
+    # Along the second axis the operation is slow for few channels. So each pass scales the first axis, with the other
+    # axis as channels.
     one, zero = tf.constant([1.0]), tf.constant([0.0])
     for axis in range(2):
         length = tf.shape(part)[1]
         rows = tf.reshape(part, [1, -1, 1, 3 * length])
         along = slice(axis, axis + 1)
-        rows = _scaled(rows, [side, 1], tf.concat([scale[along], one], 0), tf.concat([move[along], zero], 0), kernel)
+        rows = _scale(rows, [side, 1], tf.concat([scale[along], one], 0), tf.concat([move[along], zero], 0), kernel)
         part = tf.transpose(tf.reshape(rows, [side, length, 3]), [1, 0, 2])
     return tf.ensure_shape(part, [side, side, 3])
 
 
-def _scaled(images: tf.Tensor, size: list[int], scale: tf.Tensor, move: tf.Tensor, kernel: str) -> tf.Tensor:
+def _scale(images: tf.Tensor, size: list[int], scale: tf.Tensor, move: tf.Tensor, kernel: str) -> tf.Tensor:
     return tf.raw_ops.ScaleAndTranslate(
         images=images, size=size, scale=scale, translation=move, kernel_type=kernel, antialias=True
     )
@@ -188,13 +193,13 @@ def distort_groups(
     """Distorts the crops of an image or of a batch.
 
     Args:
-        groups: one uint8 tensor `[..., num, side, side, 3]` for each group of crops.
-        chances: uniform numbers, float32 `[..., V, NUM_DISTORTION_DRAWS]`.
-        crops: how they are distorted.
-        one_by_one: whether large crops are made one after the other, which a processor does faster, or all at once.
+        groups: Crops of each group, uint8 `[..., num, side, side, 3]`.
+        chances: Uniform random numbers, float32 `[..., V, NUM_DISTORTION_DRAWS]`.
+        crops: Distortions of the crops.
+        one_by_one: Whether large crops are distorted one after another, which is faster on a CPU, or all at once.
 
     Returns:
-        The same shapes and types as `groups`.
+        Distorted crops with the shapes and dtypes of `groups`.
     """
     results = []
     for group, chance in zip(groups, tf.split(chances, crops.num, axis=-2), strict=True):
@@ -211,32 +216,31 @@ def is_compiled(crops: CropsConfig) -> bool:
 
 
 def distort(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
-    """Flips, colours and blurs crops, each by its own row of chance.
+    """Flips, colours and blurs crops, each by its own row of random numbers.
 
     Args:
-        crops: uint8 `[N, S, S, 3]`.
-        uniform: float32 `[N, NUM_DISTORTION_DRAWS]` in [0, 1).
-        config: probabilities and strengths.
+        crops: Crops of one size, uint8 `[N, S, S, 3]`.
+        uniform: Random numbers in [0, 1), float32 `[N, NUM_DISTORTION_DRAWS]`.
+        config: Probabilities and strengths.
 
     Returns:
         uint8 `[N, S, S, 3]`.
     """
-    compiled = crops.shape[1] >= _COMPILED_FROM_PX
-    flip, color_and_blur = _functions(config, compiled)
+    flip, color_and_blur = _functions(config, crops.shape[1] >= _COMPILED_FROM_PX)
     return color_and_blur(flip(crops, uniform), uniform)
 
 
 def distort_one_by_one(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
-    """As `distort`, crop after crop by XLA, making only what the chance of each asks for."""
+    """Does the same as `distort` with XLA, one crop after another; computes only the operations that a crop needs."""
     return _compiled_one_by_one(config)(crops, uniform)
 
 
-# Each of these returns the same functions for the same config, so that they are compiled once for each shape.
+# Cached, so that the functions for one config are compiled only once per shape.
 
 
 @functools.cache
 def _functions(config: CropsConfig, compiled: bool) -> tuple[Callable[..., tf.Tensor], Callable[..., tf.Tensor]]:
-    """Returns flip and all else as two functions: in one, XLA would mirror the crops anew for each operation."""
+    """Returns the flip and all other operations; in a single function, XLA would repeat the flip for each operation."""
     functions = functools.partial(_flip, config=config), functools.partial(_color_and_blur, config=config)
     if not compiled:
         return functions
@@ -290,14 +294,14 @@ def _color_and_blur(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -
     )
     planes = color.grayscale(planes, chance.is_greyed)
     sigma_px = tf.where(chance.is_blurred, chance.sigma_px, 0.0)
-    # Small crops by a matrix each, large ones by sliding over them: that is the fastest for either.
+    # Measured: a matrix per crop is fastest for small crops, and a sliding window for large ones.
     blur = color.sliding_blur if side >= _COMPILED_FROM_PX else color.gaussian_blur
     planes = blur(tf.reshape(planes, [-1, 3, side, side]), sigma_px, max_sigma_px=config.blur_max_sigma_px)
     return tf.transpose(tf.cast(tf.round(planes), tf.uint8), [0, 2, 3, 1])
 
 
 class _Chance(NamedTuple):
-    """What happens to each of N crops: all `[N]`, but for the factors of brightness, contrast, saturation `[N, 3]`."""
+    """The distortions of N crops: `[N]` each, except the factors of brightness, contrast and saturation, `[N, 3]`."""
 
     is_flipped: tf.Tensor
     is_jittered: tf.Tensor
@@ -310,7 +314,7 @@ class _Chance(NamedTuple):
 
 
 def _chance(uniform: tf.Tensor, config: CropsConfig) -> _Chance:
-    """Reads `[N, NUM_DISTORTION_DRAWS]` uniform numbers."""
+    """Turns uniform random numbers `[N, NUM_DISTORTION_DRAWS]` into distortions."""
     flipped, jittered, order, hue, greyed, blurred, sigma = tf.unstack(uniform[:, :7], axis=1)
     low, high = config.blur_min_sigma_px, config.blur_max_sigma_px
     return _Chance(
@@ -326,7 +330,7 @@ def _chance(uniform: tf.Tensor, config: CropsConfig) -> _Chance:
 
 
 def _jitter_factors(uniform: tf.Tensor, config: CropsConfig) -> tf.Tensor:
-    """Factors `[N, 3]` of brightness, contrast, saturation: uniform in [max(0, 1 - strength), 1 + strength]."""
+    """Returns factors `[N, 3]` of brightness, contrast, saturation: uniform in [max(0, 1 - s), 1 + s], strength s."""
     strengths = (config.brightness, config.contrast, config.saturation)
     low = tf.constant([max(0.0, 1.0 - strength) for strength in strengths])
     high = tf.constant([1.0 + strength for strength in strengths])
