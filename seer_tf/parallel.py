@@ -1,4 +1,4 @@
-"""Work on all cores of this machine, in an order that does not depend on how many there are."""
+"""Parallel work on all cores of this machine; the order of the results does not depend on the number of cores."""
 
 import collections
 import concurrent.futures
@@ -9,54 +9,60 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+import joblib
+
 from seer_tf.errors import InputError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _AHEAD_PER_THREAD = 4
-#: To start a process takes seconds, TensorFlow being imported, so each must have some tasks to do.
-_TASKS_PER_PROCESS = 4
+#: A process starts for this number of numbers or more, because importing TensorFlow in it takes seconds.
+_NUMBERS_PER_PROCESS = 4
 
 
 def num_cores() -> int:
-    """Returns how many cores this process may run on."""
-    return len(os.sched_getaffinity(0))
+    """Returns the number of cores that this process may use, by its CPU affinity and by the quota of its container."""
+    return joblib.cpu_count()
 
 
 class Job(Protocol):
-    """Makes a file for a number; it goes to other processes and machines, so it holds nothing that cannot."""
+    """Writes one file per number. A job is sent to other processes and machines, so it can be pickled."""
 
     def path(self, number: int) -> str:
-        """Returns where the file lies."""
+        """Returns the path of a file."""
 
     def __call__(self, number: int, num_threads: int = 1) -> None:
-        """Makes the file with so many threads; it gets its name last."""
+        """Writes a file with `num_threads` threads; the file gets its name last."""
 
 
-#: Does a task for each of some numbers, on one machine or many, and yields the numbers as they are done, in any order.
+#: Does a job for each number, on one machine or on many, and yields the numbers as they are done, in any order.
 Runner = Callable[[Job, Sequence[int]], Iterable[int]]
 
 
 class LocalRunner:
-    """Processes where there are many tasks, threads where there are few."""
+    """Does a job on this machine: in several processes for many numbers, in threads for few numbers."""
 
     def __init__(self, num_workers: int) -> None:
-        """`num_workers` is how many images are worked on at the same time."""
+        """Takes the number of images that are processed at the same time."""
         self._num_workers = num_workers
 
-    def __call__(self, task: Job, numbers: Sequence[int]) -> Iterator[int]:
-        """Does the task of each number, and yields it then."""
-        num_processes = min(self._num_workers, len(numbers) // _TASKS_PER_PROCESS)
+    def __call__(self, job: Job, numbers: Sequence[int]) -> Iterator[int]:
+        """Does the job for each number, and yields the number when it is done.
+
+        Raises:
+            InputError: A worker process was killed.
+        """
+        num_processes = min(self._num_workers, len(numbers) // _NUMBERS_PER_PROCESS)
         if num_processes < 2:
             for number in numbers:
-                task(number, self._num_workers)
+                job(number, self._num_workers)
                 yield number
             return
         num_threads = -(-self._num_workers // num_processes)
-        # Not forked: TensorFlow's threads would not be there in the child.
+        # Spawned, because a forked child would lack the threads of TensorFlow.
         context = multiprocessing.get_context("spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(num_processes, context, initializer=_keep, initargs=(task,))
+        pool = concurrent.futures.ProcessPoolExecutor(num_processes, context, initializer=_keep, initargs=(job,))
         try:
             futures = {pool.submit(_do, number, num_threads): number for number in numbers}
             for future in concurrent.futures.as_completed(futures):
@@ -64,8 +70,8 @@ class LocalRunner:
                 yield futures[future]
         except concurrent.futures.process.BrokenProcessPool:
             raise InputError(
-                "a worker process was ended from outside, most often for lack of memory; run it again, it goes on from "
-                "there, with fewer --workers."
+                "a worker process was killed, most often for lack of memory; run the same again with fewer workers, it "
+                "continues from there."
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
@@ -74,14 +80,14 @@ class LocalRunner:
 _kept: list[Job] = []
 
 
-def _keep(task: Job) -> None:
-    """Receives the task once, when a process starts."""
-    _kept.append(task)
+def _keep(job: Job) -> None:
+    """Receives the job once, when a worker process starts."""
+    _kept.append(job)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the one that started it was killed: the next run would find it writing its files."""
+    """Ends this process when its parent was killed; otherwise it would still write files when the next run starts."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -95,7 +101,12 @@ def _do(number: int, num_threads: int) -> None:
 def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], num_threads: int) -> Iterator[_Result]:
     """Yields the results of a function in the order of the items.
 
-    A few items are worked on ahead, so that memory does not grow with their number.
+    Only a few items are processed ahead, so the memory does not grow with their number.
+
+    Args:
+        function: Function of one item, called in several threads.
+        items: Items; they are read one by one.
+        num_threads: Number of threads.
     """
     coming = iter(items)
     ahead: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()

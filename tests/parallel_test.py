@@ -1,0 +1,47 @@
+"""The number of cores, and imports where Linux's own functions are missing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_ONE_CORE = """
+import os
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+from seer_tf.parallel import num_cores
+assert num_cores() == 1, num_cores()
+"""
+
+# As on macOS. Commands define flags of the same names, so each is imported as if it were the only one.
+_IMPORT_ALL = """
+import importlib, os, pkgutil, sys
+del os.sched_getaffinity, os.sched_setaffinity
+import seer_tf
+from absl import flags
+from seer_tf.parallel import num_cores
+assert num_cores() >= 1
+names = [module.name for module in pkgutil.walk_packages(seer_tf.__path__, "seer_tf.")]
+names = [name for name in names if not name.endswith("__main__")]
+assert "seer_tf.data.sources.folder" in names and "seer_tf.cli.pretrain" in names
+for name in names:
+    if name.startswith("seer_tf.cli."):
+        for flag in list(flags.FLAGS):
+            delattr(flags.FLAGS, flag)
+        for imported in [other for other in sys.modules if other.startswith("seer_tf.cli")]:
+            del sys.modules[imported]
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] in ("seer_tf", "os"):
+            raise  # all others are extras
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="macOS has no affinity")
+def test_the_number_of_cores_is_that_of_the_affinity() -> None:
+    subprocess.run([sys.executable, "-c", _ONE_CORE], check=True)
+
+
+def test_all_modules_import_without_linux_functions() -> None:
+    subprocess.run([sys.executable, "-c", _IMPORT_ALL], check=True)
