@@ -15,6 +15,7 @@ from seer_tf.models import Backbone, SwavHead
 from seer_tf.models.layers import BatchNormalization
 from seer_tf.models.tasks.classifier import ImageClassifier
 from seer_tf.optimizers.sgd import SGD, layer_factors
+from seer_tf.precision import at_least_float32
 from seer_tf.training.state import RunState
 
 _BATCH_NORM = ("gamma", "beta")
@@ -96,7 +97,7 @@ def build_classifier(
     layers: list[keras.layers.Layer] = []
     if config.classifier.keep_first_head_layer:
         layers = [_first_layer(config, head), BatchNormalization(name="head_bn1", **how), keras.layers.ReLU()]
-    policy = "float64" if config.run.precision == "float64" else "float32"
+    policy = at_least_float32(config.run.precision)
     # A normal of 0.01 and no bias: the usual start of a classifier on features that exist already.
     small = keras.initializers.RandomNormal(stddev=0.01)
     logits = keras.layers.Dense(len(class_names), kernel_initializer=small, name="logits", dtype=policy)

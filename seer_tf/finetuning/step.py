@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from seer_tf.distributed import collectives
 from seer_tf.finetuning.state import ClassifierState
+from seer_tf.precision import at_least_float32
 from seer_tf.training.metrics import MEAN_PIXEL
 from seer_tf.training.moving_statistics import MovingStatistics
 from seer_tf.training.step import Contribution, finish_step, reduce_contributions
@@ -70,7 +71,7 @@ def _images_and_targets(state: ClassifierState, images: tf.Tensor, labels: tf.Te
     Images are mixed within a replica, by a seed of (run, step, replica).
     """
     mixing, run = state.config.mixing, state.config.run
-    dtype = tf.float64 if run.precision == "float64" else tf.float32
+    dtype = at_least_float32(run.precision)
     targets = smoothed(labels, len(state.model.class_names), mixing.label_smoothing, dtype)
     seed = tf.stack([tf.cast(run.seed, tf.int64), tf.identity(state.step)])
     seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(collectives.replica_id(), tf.int64))

@@ -9,6 +9,8 @@ from typing import Any, Protocol, Self
 
 import keras
 
+from seer_tf.precision import at_least_float32
+
 
 class Backbone(keras.Model):
     """A network from normalised images [B, h, w, 3] to the map of its last stage [B, h', w', C].
@@ -83,6 +85,6 @@ class BackboneCost(Protocol):
 
 def pooled(backbone: Backbone) -> keras.Model:
     """Returns the model of the features: images to the mean over the last stage's pixels, [B, C], float32 at least."""
-    dtype = "float64" if backbone.compute_dtype == "float64" else "float32"
+    dtype = at_least_float32(backbone.compute_dtype)
     features = keras.layers.GlobalAveragePooling2D(name="pooled", dtype=dtype)(backbone.output)
     return keras.Model(backbone.input, features, name=f"{backbone.name}_pooled")

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from seer_tf.precision import at_least_float32
+
 
 class Encoder:
     """Images to features, in two steps, for whoever has a backbone, a mean and a standard deviation.
@@ -28,7 +30,7 @@ class Encoder:
 
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """Returns (images / 255 - mean) / std of uint8 [..., 3], float32 at least."""
-        dtype = "float64" if self.backbone.compute_dtype == "float64" else "float32"
+        dtype = at_least_float32(self.backbone.compute_dtype)
         scale = tf.constant([1.0 / (255.0 * std) for std in self.std], dtype)
         offset = tf.constant([mean / std for mean, std in zip(self.mean, self.std, strict=True)], dtype)
         return tf.cast(images, dtype) * scale - offset

@@ -13,6 +13,7 @@ from absl import logging
 
 from seer_tf.distributed import collectives
 from seer_tf.models.remat import BatchStatistics
+from seer_tf.precision import at_least_float32
 
 # On CPUs, oneDNN's batch norm in bfloat16 is a general one, slower than that in float32 with both casts, unless the
 # width is a multiple of this.
@@ -169,7 +170,7 @@ class BatchNormalization(keras.layers.Layer):
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes gamma, beta, moving_mean and moving_variance, each [C]."""
-        self.statistics_dtype = "float64" if self.variable_dtype == "float64" else "float32"
+        self.statistics_dtype = at_least_float32(self.variable_dtype)
         add = functools.partial(self.add_weight, shape=(input_shape[-1],), dtype=self.statistics_dtype, autocast=False)
         self.gamma = add(name="gamma", initializer="ones")
         self.beta = add(name="beta", initializer="zeros")

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
+from seer_tf.precision import at_least_float32
 
 
 class Applied(NamedTuple):
@@ -105,7 +106,7 @@ class LARS(keras.optimizers.Optimizer):
             return self.add_variable(
                 shape=reference_variable.shape,
                 initializer=initializer,
-                dtype=_precision(reference_variable.value).name,
+                dtype=at_least_float32(reference_variable.value.dtype),
                 name=f"{reference_variable.path.replace('/', '_')}_{name}",
             )
 
@@ -223,11 +224,7 @@ class LARS(keras.optimizers.Optimizer):
         return scales, tf.where(plain, tf.zeros_like(rates), rates * self.weight_decay)
 
 
-def _precision(tensor: tf.Tensor | tf.Variable) -> tf.DType:
-    return tf.float64 if tensor.dtype == tf.float64 else tf.float32
-
-
 def norms(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
     """Returns the Euclidean norm of each of n tensors, [n], at least float32."""
     # tf.nn.l2_loss is half the sum of squares, in one operation and without a temporary.
-    return tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, _precision(tensor))) for tensor in tensors]))
+    return tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, at_least_float32(tensor.dtype))) for tensor in tensors]))

@@ -8,6 +8,7 @@ As in the released code (vissl/losses/swav_loss.py), crops of all sizes predict,
 import tensorflow as tf
 
 from seer_tf.errors import InputError
+from seer_tf.precision import at_least_float32
 
 
 def swapped_prediction(scores: tf.Tensor, codes: tf.Tensor, *, temperature: float) -> tf.Tensor:
@@ -39,7 +40,7 @@ def swapped_prediction(scores: tf.Tensor, codes: tf.Tensor, *, temperature: floa
         )
     if temperature <= 0:
         raise InputError(f"the temperature of swapped prediction must be above zero, but is {temperature}")
-    dtype = tf.float64 if scores.dtype == tf.float64 else tf.float32
+    dtype = at_least_float32(scores.dtype)
     codes = tf.cast(tf.stop_gradient(codes), dtype)  # [A, B, K]
     log_predictions = tf.nn.log_softmax(tf.cast(scores, dtype) / temperature)  # [V, B, K]
     cross_entropies = -tf.einsum("abk,vbk->av", codes, log_predictions)  # [A, V], summed over images

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from seer_tf.models.layers import BatchNormalization
+from seer_tf.precision import at_least_float32
 
 # Variance 1 / (3 fan_in), uniform, is U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)).
 _LINEAR_INITIALIZER = {"scale": 1.0 / 3.0, "mode": "fan_in", "distribution": "uniform"}
@@ -56,7 +57,7 @@ class SwavHead(keras.layers.Layer):
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the layers and the prototypes."""
-        self.scores_dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        self.scores_dtype = at_least_float32(self.compute_dtype)
         widths = (input_shape[-1], *self.hidden_dims, self.embedding_dim)
         # Tuples: what a Keras layer keeps in a list is silently left out of a tf.train.Checkpoint.
         self.linears = tuple(
