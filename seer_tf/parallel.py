@@ -70,7 +70,7 @@ class LocalRunner:
                 yield futures[future]
         except concurrent.futures.process.BrokenProcessPool:
             raise InputError(
-                "a worker process was killed, most often for lack of memory; run the same again with fewer workers, it "
+                "a worker process was killed, most often for lack of memory; run the same again with fewer `workers`, it "
                 "continues from there."
             ) from None
         finally:

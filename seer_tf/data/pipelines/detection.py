@@ -209,7 +209,7 @@ def _checked(
             degenerate.append(box)
         elif not is_near:
             raise InputError(
-                f"{box}: this box reaches beyond the image, which is {width} x {height}; mend the annotation"
+                f"{box}: this box reaches beyond the image, which is {width} x {height}; correct the annotation"
             )
         else:
             kept[ignored].append(inside)

@@ -116,7 +116,9 @@ def _claimed(directory: str) -> Iterator[dict[str, Any] | None]:
             yield _begun(directory)
     except (OSError, tf.errors.OpError) as error:
         reason = error.strerror if isinstance(error, OSError) else error.message
-        raise InputError(f"{directory}: the shards cannot be written ({reason}); mend that and run it again.") from None
+        raise InputError(
+            f"{directory}: the shards cannot be written ({reason}); solve that and run the same again."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -151,7 +153,7 @@ def _refuse_another(directory: str, found: dict[str, Any], plan: dict[str, Any])
     differing = [key for key in plan if found.get(key) != plan[key]]
     if differing:
         named = ", ".join(_WORDS.get(key) or f"{key} ({found.get(key)}, now {plan[key]})" for key in differing)
-        raise InputError(f"{directory}: the shards there are of other {named}; give an empty directory or a new one.")
+        raise InputError(f"{directory}: the shards there differ in {named}; give an empty directory or a new one.")
 
 
 def _num_shards(source: Source, options: ShardOptions, shard_bytes: int) -> int:

@@ -110,8 +110,8 @@ def prepare_in_order(
         num_unreadable += not image.is_readable
         if num_unreadable > _MAX_UNREADABLE_FRACTION * len(indices):
             raise InputError(
-                f"{source.ids[index]}: {image.reason}, like {num_unreadable - 1} images before it that were there when "
-                "the work began; see what became of them, and run it again: it goes on from there."
+                f"{source.ids[index]}: {image.reason}, like {num_unreadable - 1} images before it, although they could "
+                "be read when the work began; put them back and run the same again: it continues from there."
             )
         yield image
 

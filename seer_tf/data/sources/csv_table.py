@@ -65,23 +65,23 @@ def _read_table(path: str) -> dict[str, tuple[str, ...]]:
     try:
         text = storage.read(path).decode("utf-8-sig")
         if "\0" in text:
-            raise csv.Error("it holds a NUL byte")
+            raise csv.Error("it contains a NUL byte")
         rows = list(csv.reader(io.StringIO(text)))
     except OSError as error:
         raise InputError(f"csv:{path}: the table cannot be read ({error.strerror}); give a CSV file.") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"csv:{path}: this is no CSV in UTF-8 ({error}); save it as such.") from None
+        raise InputError(f"csv:{path}: this is not CSV in UTF-8 ({error}); save it as such a file.") from None
     if len(rows) < 2 or len(rows[0]) < 2:
-        raise InputError(f"csv:{path}: the table needs a line of column names, then path and label on each line.")
+        raise InputError(f"csv:{path}: the table needs a line of column names, then a path and a label on each line.")
     first = rows[0][0]
     if first and storage.is_file(os.path.join(os.path.dirname(path), first)):
-        raise InputError(f"csv:{path}: the first line is an image already; put the names of the columns above it.")
+        raise InputError(f"csv:{path}: the first line names an image; put the names of the columns above it.")
     classes: dict[str, tuple[str, ...]] = {}
     for number, row in enumerate(rows[1:], start=2):
         if not any(row):  # Excel leaves empty rows at the end.
             continue
         if len(row) != len(rows[0]):
-            raise InputError(f"csv:{path}: line {number} has {len(row)} cells instead of {len(rows[0])}; mend it.")
+            raise InputError(f"csv:{path}: line {number} has {len(row)} cells instead of {len(rows[0])}; correct it.")
         if row[0] in classes:
             raise InputError(f"csv:{path}: line {number} names {row[0]} again; put all its labels into one line.")
         labels = (label.strip() for cell in row[1:] for label in cell.split(_BETWEEN_LABELS))

@@ -18,7 +18,7 @@ def open_list(path: str) -> image_files.FilesSource:
     except OSError as error:
         raise InputError(f"list:{path}: the list cannot be read ({error.strerror}); give a text file.") from None
     if "\0" in text:  # UTF-16 has NUL bytes; names of files have none.
-        raise InputError(f"list:{path}: this is no text in UTF-8 (it holds a NUL byte); save it as such.")
+        raise InputError(f"list:{path}: this is not text in UTF-8 (it contains a NUL byte); save it as UTF-8.")
     names = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if not names:
         raise InputError(f"list:{path}: the list is empty; write the path of an image on each line.")

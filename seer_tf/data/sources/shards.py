@@ -146,7 +146,7 @@ def open_shards(directory: str) -> ShardsSource:
     num_images = sum(shard.num_images for shard in shards)
     if len(index) != num_images:
         raise InputError(
-            f"shards:{directory}: {MANIFEST} tells of {num_images} images and {INDEX} of {len(index)}; prepare the "
+            f"shards:{directory}: {MANIFEST} lists {num_images} images and {INDEX} {len(index)}; prepare the "
             "shards again, in another directory."
         )
     for shard in shards:
@@ -173,7 +173,7 @@ def _check_size(path: str, shard: Shard) -> None:
         ) from None
     if size > shard.num_bytes:
         raise InputError(
-            f"{path}: the shard has {size} bytes where {MANIFEST} says {shard.num_bytes}, so it is another one; "
+            f"{path}: the shard has {size} bytes where {MANIFEST} says {shard.num_bytes}, so it is a different one; "
             "prepare the shards again, in another directory."
         )
     if size < shard.num_bytes:

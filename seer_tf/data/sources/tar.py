@@ -67,7 +67,9 @@ def open_tar(path: str) -> TarSource:
     except OSError as error:
         raise InputError(f"tar:{path}: the file cannot be read ({error.strerror}); give a tar file.") from None
     except tarfile.TarError:
-        raise InputError(f"tar:{path}: this is no tar file, or a compressed or broken one; unpack it first.") from None
+        raise InputError(
+            f"tar:{path}: this is not a tar file, or a compressed or broken one; unpack it first."
+        ) from None
     if not names:
         raise InputError(f"tar:{path}: there is no file in it; give a tar file with images.")
 
@@ -103,8 +105,8 @@ def _members(path: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
         file.seek(archive.offset)
         if not _is_end(file):  # `tarfile` stops silently at a header that it cannot read, except at the first.
             raise InputError(
-                f"tar:{path}: it does not end as a tar file does behind its last readable member, at byte "
-                f"{archive.offset}: it is cut short or broken there, or another one was joined to it; make it anew."
+                f"tar:{path}: the file does not end as a tar file does after its last readable member, at byte "
+                f"{archive.offset}; it is cut short or broken, or several were joined; create it again."
             )
     for name, target in links.items():
         for _ in range(_MAX_LINKS):

@@ -174,8 +174,8 @@ def test_two_runs_do_not_write_one_output(folder, tmp_path):
 def test_other_settings_do_not_mix_with_what_was_begun(folder, tmp_path):
     _write(folder, tmp_path, longest_side_px=50)
     for other, named in [
-        ({}, r"of other longest_side_px \(50, now 0\); give an empty"),
-        ({"longest_side_px": 50, "keep_truncated": True}, r"of other keep_truncated \(False, now True\); give"),
+        ({}, r"differ in longest_side_px \(50, now 0\); give an empty"),
+        ({"longest_side_px": 50, "keep_truncated": True}, r"differ in keep_truncated \(False, now True\); give"),
     ]:
         with pytest.raises(InputError, match=named):
             _write(folder, tmp_path, **other)
@@ -186,7 +186,7 @@ def test_other_images_of_the_same_names_do_not_pass_for_finished(folder, tmp_pat
     shutil.copytree(folder, other)
     _write(other, tmp_path / "out")
     (other / "even" / "02.jpg").write_bytes(_jpeg(_photo(99)))
-    with pytest.raises(InputError, match="of other content of images; give"):
+    with pytest.raises(InputError, match="differ in content of images; give"):
         _write(other, tmp_path / "out")
 
 
@@ -199,7 +199,7 @@ def test_other_classes_do_not_pass_for_finished(folder, tmp_path):
         prepare.write_shards(source, output, ShardOptions(), run=LocalRunner(1), shard_bytes=10**6)
 
     write("cat")
-    with pytest.raises(InputError, match="of other names or classes of images; give"):
+    with pytest.raises(InputError, match="differ in names or classes of images; give"):
         write("dog")
     table.unlink()
 
@@ -268,7 +268,7 @@ def test_shards_by_url(folder):
     assert not [name for name in tf.io.gfile.listdir(root) if "unfinished" in name]
     manifest = json.loads(tf.io.gfile.GFile(f"{root}/manifest.json", "rb").read())
     assert len(manifest["shards"]) > 1
-    with pytest.raises(InputError, match=r"other shard_bytes \(10000, now 5000\)"):
+    with pytest.raises(InputError, match=r"differ in shard_bytes \(10000, now 5000\)"):
         _write(folder, root, shard_bytes=5000)
 
 

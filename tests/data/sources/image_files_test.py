@@ -64,7 +64,7 @@ def test_a_tar_file_that_shrinks_or_vanishes_is_named(folder):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "cannot be read"), (b"hello", "no tar file"), (gzip.compress(bytes(10_240), mtime=0), "compressed")],
+    [(None, "cannot be read"), (b"hello", "not a tar file"), (gzip.compress(bytes(10_240), mtime=0), "compressed")],
 )
 def test_what_is_no_plain_tar_file_is_one_sentence(tmp_path, content, sentence):
     if content is not None:
@@ -165,7 +165,7 @@ def test_a_list_may_begin_with_a_byte_order_mark_and_is_no_utf_16(folder):
     assert registry.open_source(f"list:{folder / 'list.txt'}").ids == ["a/1.png"]
     (folder / "list.txt").write_text("a/1.png\n", "utf-16")
     with pytest.raises(
-        InputError, match=r"list.txt: this is no text in UTF-8 \(it holds a NUL byte\); save it as such"
+        InputError, match=r"list.txt: this is not text in UTF-8 \(it contains a NUL byte\); save it as UTF-8"
     ):
         registry.open_source(f"list:{folder / 'list.txt'}")
 
@@ -222,11 +222,11 @@ def test_a_column_may_have_no_name_or_that_of_a_folder_and_rows_may_be_empty(fol
         ("", "needs a line of column names"),
         ("file,kind\n", "needs a line of column names"),
         ("file\na/1.png\n", "needs a line of column names"),
-        ("a/1.png,cat\na/2.png,dog\n", "the first line is an image already"),
+        ("a/1.png,cat\na/2.png,dog\n", "the first line names an image"),
         ("file,kind\na/1.png,cat\na/1.png,dog\n", "line 3 names a/1.png again"),
         ("file,kind\na/1.png,cat,dog\n", "line 2 has 3 cells instead of 2"),
         ("file,kind\na/1.png,\n", "has no labels"),
-        ("file,kind\na/1\0.png,cat\n", "no CSV in UTF-8 .it holds a NUL byte"),
+        ("file,kind\na/1\0.png,cat\n", "not CSV in UTF-8 .it contains a NUL byte"),
         ("file,kind\nb/notes.txt,cat\n", "none of its 1 files"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_table_that_is_not_there_or_no_text(tmp_path):
     with pytest.raises(InputError, match="the table cannot be read"):
         registry.open_source(f"csv:{tmp_path / 'labels.csv'}")
     (tmp_path / "labels.csv").write_bytes(b"file,kind\n\xff,x\n")
-    with pytest.raises(InputError, match="no CSV in UTF-8"):
+    with pytest.raises(InputError, match="not CSV in UTF-8"):
         registry.open_source(f"csv:{tmp_path / 'labels.csv'}")
 
 

@@ -190,7 +190,7 @@ def test_finished_shards_are_not_written_again(tmp_path):
 
 def test_a_directory_with_something_else_is_refused(tmp_path):
     _write(tmp_path / "shards")
-    with pytest.raises(InputError, match=r"of other seed \(0, now 1\); give"):
+    with pytest.raises(InputError, match=r"differ in seed \(0, now 1\); give"):
         _write(tmp_path / "shards", seed=1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("hello")
@@ -250,7 +250,7 @@ def test_a_broken_manifest(tmp_path):
         ("remove", "{shard}: the shard cannot be read"),
         ("remove the index", "index.npy: the index is missing or broken"),
         ("break the index", "index.npy: the index is missing or broken"),
-        ("count wrongly", "manifest.json tells of 37 images and index.npy of 36"),
+        ("count wrongly", "manifest.json lists 37 images and index.npy 36"),
     ],
 )
 def test_what_does_not_match_the_manifest_is_found_when_opened(tmp_path, harm, sentence):
