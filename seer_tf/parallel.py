@@ -70,8 +70,8 @@ class LocalRunner:
                 yield futures[future]
         except concurrent.futures.process.BrokenProcessPool:
             raise InputError(
-                "a worker process was killed, most often for lack of memory; run the same again with fewer `workers`, it "
-                "continues from there."
+                "a worker process was killed, most often for lack of memory; run the same again with fewer "
+                "`workers`, it continues from there."
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

@@ -81,7 +81,8 @@ class ReplacingSource(View):
         if self.num_bad > self._max_bad_fraction * self.num_images:
             raise InputError(
                 f"{self.num_bad} of {self.num_images} images cannot be used, more than data.max_bad_fraction="
-                f"{self._max_bad_fraction:g} allows, the last {self._bad[index]}; repair the images, or raise `data.max_bad_fraction`."
+                f"{self._max_bad_fraction:g} allows, the last {self._bad[index]}; repair the images, or raise "
+                "`data.max_bad_fraction`."
             )
         if self.num_bad <= _NUM_NAMED or self.num_bad % _NUM_NAMED == 0:
             logging.warning("%s; another image replaces it, %d so far", self._bad[index], self.num_bad)
