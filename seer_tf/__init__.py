@@ -1,6 +1,7 @@
 """SEER in TensorFlow: SwAV pretraining of RegNetY networks on uncurated images.
 
-Importing it tells Keras of its layers, models and optimizer, so that `keras.saving.load_model` can read them.
+The import is fast and loads neither TensorFlow nor Keras. After it, `keras.saving.load_model` can read files that hold
+layers, models and optimizers of `seer_tf`.
 """
 
 import os
@@ -9,10 +10,9 @@ import os
 # is no AVX-512. Read when TensorFlow is imported, so before it is.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-from seer_tf.methods.swav import model
-from seer_tf.models import outputs
-from seer_tf.models.tasks import classifier
-from seer_tf.optimizers import lars
+from seer_tf import keras_objects
 
 __version__ = "0.1.0"
-__all__ = ["classifier", "lars", "model", "outputs"]
+__all__ = ["__version__"]
+
+keras_objects.register_when_imported()

@@ -22,6 +22,7 @@ _ENGINE = _GROUND | _PARTS | {"training"}
 _METHODS = {path.split("/")[2] for path in _SOURCES if path.startswith("seer_tf/methods/") and path.count("/") == 3}
 _MAY_IMPORT = {
     **dict.fromkeys(_GROUND | _PARTS, _GROUND),
+    "keras_objects": set(),
     "training": _GROUND | _PARTS,
     "methods": _ENGINE,
     "pretraining": _ENGINE | {"methods"},
