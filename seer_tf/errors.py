@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Self
 
+_MOST_CHARACTERS, _MOST_BITS = 120, 256
+
 
 class InputError(ValueError):
     """Something that was given is wrong: a path, a flag, a file, a size.
@@ -24,7 +26,7 @@ class InputError(ValueError):
         names = list(valid)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return cls(f"there is no {kind} {name!r}: {hint}the valid ones are {', '.join(names)}")
+        return cls(f"there is no {kind} {shortened(repr(name))}: {hint}the valid ones are {', '.join(names)}")
 
 
 class LostWorkerError(RuntimeError):
@@ -33,3 +35,11 @@ class LostWorkerError(RuntimeError):
     Its text is one sentence. The binaries in `experiments/` print it and end with exit status 75, which asks for
     another try.
     """
+
+
+def shortened(value: object) -> str:
+    """Returns a value as text for a message, cut in the middle if it is long."""
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:  # Python writes no more than 4,300 digits
+        return f"(a number of {value.bit_length():,} bits)"
+    text = str(value)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:60]} … {text[-20:]}"

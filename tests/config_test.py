@@ -2,15 +2,15 @@
 
 import dataclasses
 import json
+import random
 import re
 from typing import Any
 
 import pytest
 
 from seer_tf import config as configs
-from seer_tf.config import BaseConfig, Config
+from seer_tf.config import BaseConfig, Config, Range, describe, forms
 from seer_tf.errors import InputError
-from seer_tf.finetuning import config as finetune_config
 from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.pretraining.recipes import RECIPES, recipe
 
@@ -38,9 +38,10 @@ def test_override_reads_by_type() -> None:
     [
         ("head.num_prototype=7", "did you mean 'num_prototypes'"),
         ("heads.num_prototypes=7", "did you mean 'head'"),
-        ("head.num_prototypes=7.5", "is not a int"),
-        ("head.batch_norm=maybe", "is not a bool"),
-        ("crops.sizes_px=32,a", "is not a tuple"),
+        ("head.num_prototypes=7.5", "must be a whole number"),
+        ("head.num_prototypes=" + "9" * 5000, "must be a whole number"),
+        ("head.batch_norm=maybe", "must be true or false"),
+        ("crops.sizes_px=32,a", "must be a whole number, or several separated by commas"),
         ("num_prototypes", "section.field=value"),
     ],
 )
@@ -52,6 +53,16 @@ def test_override_refuses(assignment: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("assignment", "expected"),
     [
+        ("head.num_prototypes=1", "head.num_prototypes=1 must be 2 or more"),
+        ("run.num_steps=" + "9" * 400, r"a number of 1,329 bits\) must be at most 2,147,483,647"),
+        ("run.num_steps=2147483648", "run.num_steps=2147483648 must be at most 2,147,483,647"),
+        ("swav.queue_length=-" + "9" * 400, "bits\\) must be zero or more"),
+        ("swav.epsilon=" + "9" * 400, "swav.epsilon=inf must be a finite number"),
+        ("crops.sizes_px=224," + "9" * 400, "must be at most"),
+        ("crops.mean=0,0,-inf", "crops.mean=-inf must be a finite number"),
+        ("crops.blur_max_sigma_px=1e300", "from 0 to 1,000"),
+        ("data.source=folder:a\nrun.seed=3", "one line of text"),
+        ("run.reset=head\nrun.seed=3", "one line of text"),
         ("crops.num=2", "one value per group"),
         ("crops.min_area_fractions=0.5,0.3", "area"),
         ("swav.num_assigning_crops=3", "between 1 and"),
@@ -70,7 +81,7 @@ def test_override_refuses(assignment: str, expected: str) -> None:
         ("run.seed=4294967296", "from 0 to 4,294,967,295"),
         ("crops.mean=0.5", "three values"),
         ("crops.std=0,0,0", "above zero"),
-        ("backbone.stem_stride=0", "above zero"),
+        ("backbone.stem_stride=0", "from 1 to 2"),
         ("crops.flip_probability=5", "from 0 to 1"),
         ("crops.max_area_fractions=2,1", "above 0 and at most 1"),
         ("swav.epsilon=nan", "swav.epsilon=nan must be a finite number"),
@@ -93,17 +104,74 @@ def test_validate_refuses(assignment: str, expected: str) -> None:
         configs.validate(configs.override(Config(), [assignment]))
 
 
-@pytest.mark.parametrize(("config", "rules"), [(Config(), configs.RULES), (FinetuneConfig(), finetune_config._RULES)])
-def test_every_number_has_a_range(config: BaseConfig, rules: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", [Config, FinetuneConfig])
+def test_every_field_is_described(kind: type[BaseConfig]) -> None:
     """So that a new field is not forgotten."""
-    paths = {
-        f"{section}.{field}"
-        for section, fields in configs.to_json(config).items()
-        if section != "recipe"
-        for field, value in fields.items()
-        if not isinstance(value, bool | str) and field != "reset"
-    }
-    assert paths - {path for path, rule in rules.items() if isinstance(rule, configs.Range)} == set()
+    for each in describe(kind):
+        assert each.help[0].isupper() and each.help.endswith("."), each.path
+        assert each.default == each.of(kind()), each.path
+        if each.element_type in (int, float):
+            assert isinstance(each.within, Range), each.path
+        for suffix in ("px", "steps"):
+            assert each.unit == suffix or not each.name.endswith(f"_{suffix}"), each.path
+
+
+def test_a_field_is_declared_in_one_place() -> None:
+    prototypes = next(each for each in describe(Config) if each.path == "head.num_prototypes")
+    assert (prototypes.type, prototypes.default, str(prototypes.within)) == (int, 3000, "2 or more")
+    assert prototypes.help == "Number of prototypes."
+    steps = next(each for each in describe(Config) if each.path == "schedule.warmup_steps")
+    assert (steps.unit, steps.parse("7"), steps.of(recipe("seer_regnety_16gf"))) == ("steps", 7, 8000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"head.num_prototypes": 10**5000}, "bits"),
+        ({"head.num_prototypes": True}, "must be a whole number"),
+        ({"head.batch_norm": 1}, "must be true or false"),
+        ({"crops.num": [2, 4]}, "several separated by commas"),
+        ({"crops.num": 2}, "several separated by commas"),
+        ({"run.precision": None}, "must be one line of text"),
+        ({"swav.epsilon": "0.1"}, "must be a number"),
+    ],
+)
+def test_values_of_other_types_are_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        configs.validate(configs.replace(Config(), changes))
+
+
+_PIECES = [
+    *"=.,-+_ \t\n\0e9aπ٣½\ud800",
+    "inf",
+    "nan",
+    "1e999",
+    "9" * 400,
+    "true",
+    "none",
+    "0x1F",
+    "\u2028",
+    "__class__",
+]
+_PATHS = [*(each.path for each in describe(Config)), "recipe", "recipe.a", "run", "run.", ".run", "head.x.y", ""]
+
+
+def test_no_text_gives_another_error_than_a_sentence() -> None:
+    chance = random.Random(0)
+    refused = 0
+    for number in range(3000):
+        text = "".join(chance.choices(_PIECES, k=chance.randrange(8)))
+        assignment = text if number % 4 == 0 else f"{chance.choice(_PATHS)}={text}"
+        try:
+            config = configs.validate(configs.override(Config(), [assignment]))
+        except InputError as error:
+            refused += 1
+            assert str(error).isprintable() or not assignment.isprintable()
+            assert len(str(error)) < 800
+        else:
+            assert configs.override(Config(), configs.to_text(config).splitlines()) == config
+            assert configs.from_json(json.loads(json.dumps(configs.to_json(config))), Config) == config
+    assert 1500 < refused < 3000
 
 
 @pytest.mark.parametrize(
@@ -116,21 +184,21 @@ def test_every_number_has_a_range(config: BaseConfig, rules: dict[str, Any]) -> 
     ],
 )
 def test_what_has_no_effect_is_said(name: str, assignments: list[str], expected: str) -> None:
-    (text,) = configs.warnings(configs.override(recipe(name), assignments))
+    (text,) = configs.override(recipe(name), assignments).warnings()
     assert re.search(expected, text)
 
 
 def test_a_warning_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(configs.logging, "warning", lambda form, text: said.append(text))
+    monkeypatch.setattr(forms.logging, "warning", lambda form, text: said.append(text))
     config = configs.override(recipe("debug_tiny"), ["schedule.head_only_steps=123"])
     assert configs.validate(config) == configs.validate(config)
-    assert said == configs.warnings(config)
+    assert said == config.warnings()
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_recipe_needs_a_warning(name: str) -> None:
-    assert configs.warnings(recipe(name)) == []
+    assert recipe(name).warnings() == []
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -149,8 +217,37 @@ def test_unknown_recipe_names_the_nearest() -> None:
 def test_a_file_of_another_version_is_refused() -> None:
     values = configs.to_json(Config())
     values["head"]["num_clusters"] = 3
-    with pytest.raises(InputError, match="not of this version"):
+    del values["run"]["seed"]
+    with pytest.raises(InputError, match="not of this version .* head.num_clusters, run.seed"):
         configs.from_json(values, Config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"head": 3}, "no section head"),
+        ({"head": {**configs.to_json(Config())["head"], "hidden_dims": ["a"]}}, "head.hidden_dims=a must be a whole"),
+        ({"head": {**configs.to_json(Config())["head"], "num_prototypes": 1}}, "2 or more"),
+        ({"kind": "distillation"}, "no kind of run 'distillation': .*pretraining, finetuning"),
+        ({"kind": 3}, "no kind of run '3'"),
+        ({"method": "swaw"}, "no pretraining method 'swaw': did you mean 'swav'"),
+        ({"kind": "finetuning"}, "this is a finetuning run, and a pretraining run is needed"),
+    ],
+)
+def test_a_file_with_other_values_is_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        configs.from_json(configs.to_json(Config()) | changes, Config)
+
+
+@pytest.mark.parametrize("config", [recipe("debug_tiny"), FinetuneConfig()])
+def test_a_file_says_what_it_is_of_and_older_ones_are_known_by_their_sections(config: BaseConfig) -> None:
+    values = configs.to_json(config)
+    assert (values["kind"], values.get("method")) == (
+        ("pretraining", "swav") if isinstance(config, Config) else ("finetuning", None)
+    )
+    older = {name: value for name, value in values.items() if name not in ("kind", "method")}
+    assert configs.kind_in(values) == configs.kind_in(older) == config.kind
+    assert configs.from_json(older, type(config)) == config
 
 
 def test_differences_names_each_field() -> None:

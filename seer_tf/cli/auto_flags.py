@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from absl import flags
 
@@ -28,15 +30,15 @@ _GPU_GIB = 16.0
 _MOST_REHEARSALS = 2
 
 
-def derived(source: Source, assignments: list[str]) -> Config:
+def derived(source: Source, own: Mapping[str, Any]) -> Config:
     """Returns the config for the images, and prints each of its values with the reason.
 
     Args:
-        source: the images.
-        assignments: what the user has set, which holds whatever is derived.
+        source: Images to train on.
+        own: Values that the user has set, by `section.field`; they hold whatever is derived.
 
     Raises:
-        InputError: several workers are named, the images teach nothing, no network fits, or an assignment is wrong.
+        InputError: Several workers are named, the images teach nothing, no network fits, or a value is not allowed.
     """
     placement = strategy_flags.placement(strategy_flags.cluster())
     if placement.cluster is not None:
@@ -61,16 +63,16 @@ def derived(source: Source, assignments: list[str]) -> Config:
     )
     print(f"{gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; {facts.minutes:g} minutes", flush=True)
 
-    choices = _with_distortion(_with_length(facts, assignments), facts, source)
+    choices = _with_distortion(_with_length(facts, own), facts, source)
     for choice in choices:
         print(f"  {choice}")
     return configs.validate(rules.config_of(choices))
 
 
-def _with_length(facts: Facts, assignments: list[str]) -> list[Choice]:
+def _with_length(facts: Facts, own: Mapping[str, Any]) -> list[Choice]:
     """Returns the choices with a length that comes from a measured speed, unless the user has set it."""
-    choices = rules.choose(facts, assignments)
-    if "run.num_steps" in configs.assigned(assignments):
+    choices = rules.choose(facts, own)
+    if "run.num_steps" in own:
         return choices
     for _ in range(_MOST_REHEARSALS):
         config = rules.config_of(choices)
@@ -80,7 +82,7 @@ def _with_length(facts: Facts, assignments: list[str]) -> list[Choice]:
         choices = rules.with_speed(choices, facts, speed)
         if rules.leaves_enough_steps(rules.config_of(choices)):
             break
-        choices = rules.choose(again, assignments)
+        choices = rules.choose(again, own)
     return choices
 
 

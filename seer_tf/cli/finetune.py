@@ -64,7 +64,7 @@ def resolved_config() -> FinetuneConfig:
         "run.seed": SEED.value,
     }
     assignments = [f"{field}={value}" for field, value in fields.items() if value is not None]
-    return finetune_config.validate(configs.override(recipe(RECIPE.value), [*SET.value, *assignments]))
+    return configs.validate(configs.override(recipe(RECIPE.value), [*SET.value, *assignments]))
 
 
 def main() -> None:

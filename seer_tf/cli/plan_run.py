@@ -76,11 +76,11 @@ def _memory(memory: Memory) -> str:
 def _print_other_checkpointing(config: Config) -> None:
     for kind in ACTIVATION_CHECKPOINTING:
         if kind != config.backbone.activation_checkpointing:
-            assignment = f"backbone.activation_checkpointing={kind}"
-            memory = planning.plan(configs.override(config, [assignment]), DEVICES.value).memory
+            field = "backbone.activation_checkpointing"
+            memory = planning.plan(configs.replace(config, {field: kind}), DEVICES.value).memory
             activations = (memory.activations + memory.recomputed) / _GIB
             print(
-                f"              with --set {assignment} {memory.total / _GIB:.2f} GiB, activations and recomputed "
+                f"              with --set {field}={kind} {memory.total / _GIB:.2f} GiB, activations and recomputed "
                 f"{activations:.2f}"
             )
 
@@ -95,8 +95,8 @@ def _print_fit(config: Config, memory: Memory, device_gib: float) -> None:
         remedy = f"weights, velocity and gradients take {least:.2f} GiB however few the images"
         print(f"does not fit  into {device_gib:g} GiB, whatever is set: {remedy}; take devices with more")
     else:
-        assignments, changed = found
-        flags_text = " ".join(f"--set {assignment}" for assignment in assignments)
+        values, changed = found
+        flags_text = " ".join(f"--set {field}={configs.value_text(value)}" for field, value in values.items())
         needed = planning.plan(changed, DEVICES.value).memory.total / _GIB
         print(f"does not fit  into {device_gib:g} GiB; it would ({needed:.2f} GiB) with {flags_text}")
 

@@ -74,7 +74,8 @@ def resolved_config() -> Config:
     directory = RunDirectory(RUN_DIR.value)
     if directory.holds_a_run():
         return configs.validate(configs.override(directory.read_config(), assignments))
-    return auto_flags.derived(open_source(configs.override(Config(), assignments).data.source), assignments)
+    own = configs.parse(Config, assignments)
+    return auto_flags.derived(open_source(configs.replace(Config(), own).data.source), own)
 
 
 def log_options(config: Config, source: Source) -> PretrainingLogOptions:

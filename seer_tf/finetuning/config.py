@@ -1,127 +1,113 @@
-"""What defines a run of fine-tuning: frozen dataclasses, as in `config.py`, of which crops and run are the same.
+"""The config of a fine-tuning run; its sections `crops` and `run` are those of pretraining.
 
-Values and their sources are in `finetune_recipes.py`.
+Values and their sources are in `recipes.py`.
 """
 
 import dataclasses
+from typing import ClassVar
 
-from seer_tf.config import (
-    ABOVE_ZERO,
-    ACTIVATION_CHECKPOINTING,
-    COMMON_CHECKS,
-    FROM_ZERO,
-    INTERPOLATIONS,
-    PORTION,
-    PROBABILITY,
-    BaseConfig,
-    CropsConfig,
-    Range,
-    check_crops,
-    check_fields,
-)
+from seer_tf.config import ACTIVATION_CHECKPOINTING, INTERPOLATIONS, BaseConfig, CropsConfig, Range, field
+from seer_tf.config.common import ACTIVATION_CHECKPOINTING_HELP
+from seer_tf.config.fields import ABOVE_ZERO, FROM_ZERO, PORTION, PROBABILITY, check_fields
 from seer_tf.errors import InputError
+
+SCHEDULES = ("steps", "cosine")
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledDataConfig:
-    """Labelled images to learn from and to read the accuracy on, and how many are in a step over all replicas.
+    """Labelled images: to train on, and to measure the accuracy on."""
 
-    Of the images to learn from, `fraction` of each class is taken, or the images that the file `subset_list` names.
-    """
-
-    train: str = "builtin"
-    test: str = "builtin:test"
-    fraction: float = 1.0
-    subset_list: str = ""
-    global_batch_size: int = 256
+    train: str = field("builtin", "Labelled images to train on, e.g. folder:DIR.")
+    test: str = field("builtin:test", "Labelled images to measure the accuracy on.")
+    fraction: float = field(1.0, "Fraction of each class's images to train on.", within=PORTION)
+    subset_list: str = field("", "File with the names of the images to train on, one a line.")
+    global_batch_size: int = field(256, "Images in a step, over all replicas.", within=ABOVE_ZERO, unit="images")
 
 
 @dataclasses.dataclass(frozen=True)
 class TransformConfig:
-    """What test images go through: shorter side to `resize_px`, then the central square of `size_px`.
+    """Preparation of test images: resize the shorter side, then take the central square."""
 
-    `resize_px` of 0 is `size_px` * 256 / 224, where images of the final size stay as they are.
-    """
-
-    size_px: int = 224
-    resize_px: int = 256
-    interpolation: str = "bilinear"
+    size_px: int = field(224, "Side of the central square.", within=ABOVE_ZERO, unit="px")
+    resize_px: int = field(
+        256,
+        "Shorter side after resizing; 0 for size_px * 256 / 224, where images of size_px stay as they are.",
+        within=FROM_ZERO,
+        unit="px",
+    )
+    interpolation: str = field("bilinear", "Interpolation by which images are resized.", within=INTERPOLATIONS)
 
 
 @dataclasses.dataclass(frozen=True)
 class MixingConfig:
-    """What is done to images and targets beside the crops; nought switches each of it off.
+    """Augmentation of images and targets beside the crops; a value of 0 switches each of them off.
 
-    `mixup_alpha` and `cutmix_alpha` are those of the beta distribution; with both, each batch has one of them by
-    chance. RandAugment changes each image by so many operations of a strength from 0 to 1.
+    With both mixup and CutMix, each batch gets one of them by chance.
     """
 
-    label_smoothing: float = 0.0
-    mixup_alpha: float = 0.0
-    cutmix_alpha: float = 0.0
-    rand_augment_operations: int = 0
-    rand_augment_strength: float = 0.1
+    label_smoothing: float = field(0.0, "Part of each target that is spread over all classes.", within=PROBABILITY)
+    mixup_alpha: float = field(0.0, "Parameter of mixup's beta distribution.", within=PROBABILITY)
+    cutmix_alpha: float = field(0.0, "Parameter of CutMix's beta distribution.", within=PROBABILITY)
+    rand_augment_operations: int = field(0, "RandAugment operations on each image.", within=Range(high=11))
+    rand_augment_strength: float = field(0.1, "Strength of these operations.", within=PROBABILITY)
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierConfig:
-    """What is fine-tuned: the network that `run.init_from` names, and what stands on its backbone.
+    """The network that `run.init_from` names, and the layers on its backbone."""
 
-    `untrained` takes the architecture with fresh weights. `keep_first_head_layer` keeps the first layer of the
-    projection head below the classifier, with a new batch norm.
-    """
-
-    untrained: bool = False
-    keep_first_head_layer: bool = False
-    activation_checkpointing: str = "none"
+    untrained: bool = field(False, "Take the architecture with fresh weights.")
+    keep_first_head_layer: bool = field(
+        False, "Keep the first layer of the projection head below the classifier, with a new batch normalisation."
+    )
+    activation_checkpointing: str = field("none", ACTIVATION_CHECKPOINTING_HELP, within=ACTIVATION_CHECKPOINTING)
 
 
 @dataclasses.dataclass(frozen=True)
 class SgdConfig:
-    """SGD as in PyTorch. The rate of a layer is `layer_decay` times that of the layer above it.
+    """The optimizer: SGD as in PyTorch. Weight decay leaves batch normalisation out.
 
-    A layer is the stem or a block; the uppermost has the schedule's rate, and what stands on the backbone has
-    `classifier_rate_factor` times that rate. Weight decay leaves batch norm out.
+    A layer is the stem or a block. The uppermost layer has the learning rate of the schedule.
     """
 
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 0.0
-    layer_decay: float = 1.0
-    classifier_rate_factor: float = 1.0
+    momentum: float = field(0.9, "Momentum.", within=PROBABILITY)
+    nesterov: bool = field(True, "Nesterov momentum.")
+    weight_decay: float = field(0.0, "Weight decay.", within=FROM_ZERO)
+    layer_decay: float = field(
+        1.0, "Learning rate of each layer as a part of that of the layer above it.", within=PROBABILITY
+    )
+    classifier_rate_factor: float = field(
+        1.0, "Factor on the learning rate of the layers on the backbone.", within=FROM_ZERO
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class EpochScheduleConfig:
-    """The learning rate over the epochs of a run, for `reference_batch_size` images in a step.
+    """The learning rate over the epochs of a run.
 
-    `steps` multiplies the rate by `step_factor` at each of `step_epochs`; `cosine` falls to the final rate.
+    Learning rates are for `reference_batch_size` images in a step, and are scaled linearly to the batch of the run.
     """
 
-    kind: str = "steps"
-    num_epochs: float = 35.0
-    peak_learning_rate: float = 0.0125
-    step_epochs: tuple[float, ...] = (30.0,)
-    step_factor: float = 0.1
-    final_learning_rate: float = 0.0
-    reference_batch_size: int = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class FinetuneConfig(BaseConfig):
-    """All of a run of fine-tuning. Where `run.num_steps` is 0, the epochs and the images determine it."""
-
-    data: LabelledDataConfig = dataclasses.field(default_factory=LabelledDataConfig)
-    crops: CropsConfig = dataclasses.field(default_factory=lambda: plain_crops(224))
-    transform: TransformConfig = dataclasses.field(default_factory=TransformConfig)
-    mixing: MixingConfig = dataclasses.field(default_factory=MixingConfig)
-    classifier: ClassifierConfig = dataclasses.field(default_factory=ClassifierConfig)
-    optimizer: SgdConfig = dataclasses.field(default_factory=SgdConfig)
-    schedule: EpochScheduleConfig = dataclasses.field(default_factory=EpochScheduleConfig)
+    kind: str = field(
+        "steps", "Falling by step_factor at each of step_epochs, or along a cosine to the final rate.", within=SCHEDULES
+    )
+    num_epochs: float = field(
+        35.0, "Length of the run where run.num_steps is 0.", within=Range(high=1_000_000, excluded=True), unit="epochs"
+    )
+    peak_learning_rate: float = field(0.0125, "Learning rate at the beginning.", within=ABOVE_ZERO)
+    step_epochs: tuple[float, ...] = field(
+        (30.0,), "Epochs at which the learning rate is multiplied by step_factor.", within=FROM_ZERO, unit="epochs"
+    )
+    step_factor: float = field(0.1, "Factor on the learning rate at each of step_epochs.", within=FROM_ZERO)
+    final_learning_rate: float = field(0.0, "Learning rate at the end of a cosine.", within=FROM_ZERO)
+    reference_batch_size: int = field(
+        256, "Images in a step for which the learning rates are given.", within=ABOVE_ZERO, unit="images"
+    )
 
 
 def plain_crops(size_px: int) -> CropsConfig:
-    """Returns what supervised training usually sees: RandomResizedCrop of 8 to 100 % of the area, and a flip."""
+    """Returns the crops of usual supervised training: RandomResizedCrop of 8 to 100 % of the area, and a flip."""
     return CropsConfig(
         num=(1,),
         sizes_px=(size_px,),
@@ -134,7 +120,7 @@ def plain_crops(size_px: int) -> CropsConfig:
 
 
 def distorted_crops(size_px: int) -> CropsConfig:
-    """Returns the same with SwAV's colours and blur."""
+    """Returns the crops of `plain_crops` with SwAV's changes of colour and blur."""
     plain, swav = plain_crops(size_px), CropsConfig()
     return dataclasses.replace(
         plain,
@@ -144,61 +130,52 @@ def distorted_crops(size_px: int) -> CropsConfig:
     )
 
 
-def validate(config: FinetuneConfig) -> FinetuneConfig:
-    """Returns the config unchanged, if its fields agree with each other.
+@dataclasses.dataclass(frozen=True)
+class FinetuneConfig(BaseConfig):
+    """Config of a fine-tuning run. If `run.num_steps` is 0, the epochs and the number of images give its length."""
 
-    Raises:
-        InputError: a field is out of its range, or two of them do not go together.
-    """
-    check_fields(config, _RULES)
-    if config.crops.num != (1,):
-        raise InputError(f"crops.num={config.crops.num}: fine-tuning takes one crop of an image; leave it at 1")
-    check_crops(config.crops)
-    if config.run.reset:
-        raise InputError("run.reset is of pretraining; fine-tuning takes the whole network that is given")
-    epochs = config.schedule.step_epochs
-    if config.schedule.kind == "steps" and not (epochs and list(epochs) == sorted(epochs)):
-        raise InputError(f"schedule.step_epochs={epochs} must be epochs in rising order, e.g. 30")
-    transform = config.transform
-    if transform.resize_px and transform.resize_px < transform.size_px:
-        raise InputError(
-            f"transform.resize_px={transform.resize_px} is less than transform.size_px={transform.size_px}, so that "
-            "test images would have black borders; raise it, or set it to 0 for size_px * 256 / 224"
-        )
-    return config
+    kind: ClassVar[str] = "finetuning"
+
+    data: LabelledDataConfig = LabelledDataConfig()
+    crops: CropsConfig = plain_crops(224)
+    transform: TransformConfig = TransformConfig()
+    mixing: MixingConfig = MixingConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+    optimizer: SgdConfig = SgdConfig()
+    schedule: EpochScheduleConfig = EpochScheduleConfig()
+
+    def check(self) -> None:
+        """Raises if a field is not allowed, or fields do not go together.
+
+        Raises:
+            InputError: The text names the field or fields.
+        """
+        check_fields(self)
+        if self.crops.num != (1,):
+            raise InputError(f"crops.num={self.crops.num}: fine-tuning takes one crop of an image; leave it at 1")
+        self.crops.check()
+        if self.run.reset:
+            raise InputError("run.reset is for pretraining; fine-tuning takes the whole network that is given")
+        epochs = self.schedule.step_epochs
+        if self.schedule.kind == "steps" and not (epochs and list(epochs) == sorted(epochs)):
+            raise InputError(f"schedule.step_epochs={epochs} must be epochs in rising order, e.g. 30")
+        transform = self.transform
+        if transform.resize_px and transform.resize_px < transform.size_px:
+            raise InputError(
+                f"transform.resize_px={transform.resize_px} is less than transform.size_px={transform.size_px}, so "
+                "that test images would have black borders; raise it, or set it to 0 for size_px * 256 / 224"
+            )
 
 
 def with_length(config: FinetuneConfig, num_images: int) -> FinetuneConfig:
-    """Returns the config with the number of steps that its epochs have over so many images, where it has none yet."""
+    """Returns the config with the number of steps that its epochs have over so many images, if it has none yet.
+
+    Raises:
+        InputError: The run would be too long.
+    """
     if config.run.num_steps:
         return config
     num_steps = max(1, round(config.schedule.num_epochs * num_images / config.data.global_batch_size))
-    return dataclasses.replace(config, run=dataclasses.replace(config.run, num_steps=num_steps))
-
-
-SCHEDULES = ("steps", "cosine")
-_RULES = {
-    **COMMON_CHECKS,
-    "data.fraction": PORTION,
-    "data.global_batch_size": ABOVE_ZERO,
-    "transform.size_px": ABOVE_ZERO,
-    "transform.resize_px": FROM_ZERO,
-    "transform.interpolation": INTERPOLATIONS,
-    "mixing.label_smoothing": PROBABILITY,
-    "mixing.mixup_alpha": PROBABILITY,
-    "mixing.cutmix_alpha": PROBABILITY,
-    "mixing.rand_augment_operations": Range(high=11),
-    "mixing.rand_augment_strength": PROBABILITY,
-    "classifier.activation_checkpointing": ACTIVATION_CHECKPOINTING,
-    "optimizer.momentum": PROBABILITY,
-    "optimizer.weight_decay": FROM_ZERO,
-    "optimizer.layer_decay": PROBABILITY,
-    "optimizer.classifier_rate_factor": FROM_ZERO,
-    "schedule.kind": SCHEDULES,
-    "schedule.num_epochs": ABOVE_ZERO,
-    "schedule.peak_learning_rate": ABOVE_ZERO,
-    "schedule.step_epochs": FROM_ZERO,
-    "schedule.step_factor": FROM_ZERO,
-    "schedule.final_learning_rate": FROM_ZERO,
-    "schedule.reference_batch_size": ABOVE_ZERO,
-}
+    longer = dataclasses.replace(config, run=dataclasses.replace(config.run, num_steps=num_steps))
+    longer.check()
+    return longer

@@ -41,12 +41,12 @@ def load_network(model: str | os.PathLike[str]) -> Network:
     if path.is_file() and path.suffix == ".keras":
         return _of_keras_model(path)
     if (path / "config.json").is_file():
-        return _of_fine_tuning(path) if _is_fine_tuning(path) else _of_run(path)
+        return _of_fine_tuning(path) if RunDirectory(path).kind() == FinetuneConfig.kind else _of_run(path)
     if (path / "model.keras").is_file():
         return _of_conversion(path)
     if (path / "tensors.index").is_file():
         run_dir = path.parent.parent
-        if _is_fine_tuning(run_dir):
+        if RunDirectory(run_dir).kind() == FinetuneConfig.kind:
             raise InputError(f"{path} is a checkpoint of fine-tuning: give the run {run_dir}, once it is finished")
         return _of_run(run_dir, path)
     raise InputError(
@@ -73,13 +73,6 @@ def _of_run(run_dir: Path, checkpoint: Path | None = None) -> Network:
         },
         data=config.data.source,
     )
-
-
-def _is_fine_tuning(run_dir: Path) -> bool:
-    try:
-        return "classifier" in json.loads((run_dir / "config.json").read_text("utf-8"))["config"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False  # whoever reads it as a run of pretraining says what is wrong
 
 
 def _of_fine_tuning(run_dir: Path) -> Network:

@@ -8,6 +8,7 @@ compares it with the smallest memory in which a step runs.
 import dataclasses
 import itertools
 from collections.abc import Container, Iterator, Sequence
+from typing import Any
 
 from seer_tf import config as configs
 from seer_tf.config import Config
@@ -140,7 +141,7 @@ def days(num_images: int, images_per_second: float) -> float:
 
 def fitting(
     config: Config, num_devices: int, device_bytes: int, settled: Container[str] = ()
-) -> tuple[list[str], Config] | None:
+) -> tuple[dict[str, Any], Config] | None:
     """Finds what would make a run fit, the cheapest first: half precision, activation checkpointing, accumulation.
 
     Args:
@@ -150,32 +151,31 @@ def fitting(
         settled: fields `section.field` that stay as they are.
 
     Returns:
-        Assignments as `config.override` reads them, none where it fits as it is, and the config with them; None where
+        The new values by `section.field`, none where the run fits as it is, and the config with them; None where
         nothing helps.
     """
-    assignments: list[str] = []
-    for assignment in (None, *_remedies(config, num_devices)):
-        if assignment is not None:
-            field = assignment.partition("=")[0]
-            if field in settled:
-                continue
-            assignments = [*(old for old in assignments if old.partition("=")[0] != field), assignment]
-        changed = configs.override(config, assignments)
-        if plan(changed, num_devices).memory.total <= device_bytes:
-            return assignments, changed
+    values: dict[str, Any] = {}
+    if plan(config, num_devices).memory.total <= device_bytes:
+        return values, config
+    for field, value in _remedies(config, num_devices):
+        if field not in settled:
+            values[field] = value
+            changed = configs.replace(config, values)
+            if plan(changed, num_devices).memory.total <= device_bytes:
+                return values, changed
     return None
 
 
-def _remedies(config: Config, num_devices: int) -> Iterator[str]:
+def _remedies(config: Config, num_devices: int) -> Iterator[tuple[str, Any]]:
     if config.run.precision in ("float32", "float64"):
-        yield "run.precision=mixed_bfloat16"
+        yield "run.precision", "mixed_bfloat16"
     dearer = {"none": ("convolution", "block"), "convolution": ("block",)}
     for kind in dearer.get(config.backbone.activation_checkpointing, ()):
-        yield f"backbone.activation_checkpointing={kind}"
+        yield "backbone.activation_checkpointing", kind
     images = config.data.global_batch_size // num_devices
     for steps in range(config.run.accumulation_steps + 1, images + 1):
         if images % steps == 0:
-            yield f"run.accumulation_steps={steps}"
+            yield "run.accumulation_steps", steps
 
 
 def _head_widths(config: Config) -> tuple[int, ...]:

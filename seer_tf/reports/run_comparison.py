@@ -50,12 +50,7 @@ def read_run(place: str | os.PathLike[str]) -> Run:
 
 def config_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """Returns each field in which the runs differ, with the value of each run; runs without a config have `?`."""
-    texts = [
-        dict(line.split("=", 1) for line in configs.to_text(run.config).splitlines()) | {"recipe": run.config.recipe}
-        if run.config
-        else {}
-        for run in runs
-    ]
+    texts = [configs.to_texts(run.config) | {"recipe": run.config.recipe} if run.config else {} for run in runs]
     fields = dict.fromkeys(field for text in texts for field in text)
     rows = [(field, [text.get(field, "?") for text in texts]) for field in fields]
     return [(field, values) for field, values in rows if len(set(values) - {"?"}) > 1]

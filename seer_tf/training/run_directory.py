@@ -7,7 +7,8 @@ import os
 import pathlib
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import keras
 import tensorflow as tf
@@ -34,6 +35,8 @@ _MAY_CHANGE = (
     "run.steps_per_call",
 )
 _CHECKPOINT = "step-"
+
+T = TypeVar("T")
 
 
 class RunDirectory:
@@ -94,24 +97,40 @@ class RunDirectory:
         """Returns the config that the run was started with.
 
         Args:
-            kind: of the run.
+            kind: Type of the run's config.
 
         Raises:
-            InputError: the directory is not one of a run.
+            InputError: The directory is not one of a run, or the run is of another kind.
         """
+        return self._read(lambda values: configs.from_json(values, kind))
+
+    def kind(self) -> str:
+        """Returns what kind of run this is: "pretraining" or "finetuning".
+
+        Raises:
+            InputError: The directory is not one of a run, or its kind or method is unknown.
+        """
+        return self._read(configs.kind_in)
+
+    def _read(self, interpret: Callable[[Mapping[str, Any]], T]) -> T:
+        """Returns what a function makes of the saved config."""
         file = self.path / "config.json"
         try:
-            content = json.loads(file.read_text())
+            content = json.loads(file.read_text("utf-8"))
             written_by = content["versions"]["seer_tf"]
             if _numbers(written_by) > _numbers(seer_tf.__version__):
                 raise InputError(
-                    f"{self.path} was made by seer_tf {written_by}, which is newer than this {seer_tf.__version__}: "
+                    f"the run was made by seer_tf {written_by}, which is newer than this {seer_tf.__version__}: "
                     "install that one to go on with it"
                 )
-            return configs.from_json(content["config"], kind)
+            return interpret(content["config"])
         except FileNotFoundError:
             raise InputError(f"{self.path} is not the directory of a run: it has no config.json") from None
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
+        except OSError as error:
+            raise InputError(f"{file} cannot be read ({error.strerror}); change its permissions") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{file} is damaged; restore it or start a new run in another directory") from None
 
     def check(self, config: BaseConfig) -> None:
@@ -180,7 +199,7 @@ class RunDirectory:
         """Returns what must be the same on every worker of a run that continues in this directory."""
         return {
             **versions(),
-            **dict(line.split("=", 1) for line in configs.to_text(config).splitlines()),
+            **configs.to_texts(config),
             "the number of images": str(source.num_images),
             f"the newest checkpoint in {self.checkpoints}": str(self.newest_checkpoint()),
         }

@@ -27,7 +27,7 @@ class Summaries:
         self._directory = directory
         with self._surroundings_named():
             self._writer = tf.summary.create_file_writer(str(directory))
-        fields = dict(line.split("=", 1) for line in configs.to_text(config).splitlines())
+        fields = configs.to_texts(config)
         table = "\n".join(f"| {name} | {value} |" for name, value in {"recipe": config.recipe, **fields}.items())
         with self._writing(step=0):
             tf.summary.text("config", f"| field | value |\n|---|---|\n{table}")

@@ -9,14 +9,13 @@ from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.data.images.transform import Transform
 from seer_tf.errors import InputError
-from seer_tf.finetuning import config as finetune_config
-from seer_tf.finetuning.config import FinetuneConfig
+from seer_tf.finetuning.config import FinetuneConfig, with_length
 from seer_tf.finetuning.recipes import RECIPES, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_valid_and_survives_its_file(name: str) -> None:
-    config = finetune_config.validate(recipe(name))
+    config = configs.validate(recipe(name))
     assert config.recipe == name
     assert configs.from_json(json.loads(json.dumps(configs.to_json(config))), FinetuneConfig) == config
     assert configs.override(FinetuneConfig(recipe=name), configs.to_text(config).splitlines()) == config
@@ -35,7 +34,7 @@ def test_the_papers_numbers() -> None:
     ("assignment", "sentence"),
     [
         ("crops.num=2", "one crop of an image"),
-        ("run.reset=head", "run.reset is of pretraining"),
+        ("run.reset=head", "run.reset is for pretraining"),
         ("schedule.kind=step", "did you mean 'steps'"),
         ("schedule.step_epochs=30,20", "in rising order"),
         ("mixing.label_smoothing=1.5", "from 0 to 1"),
@@ -52,21 +51,29 @@ def test_the_papers_numbers() -> None:
         ("data.fraction=3", "data.fraction=3.0 must be above 0 and at most 1"),
         ("run.num_steps=-5", "zero or more"),
         ("schedule.peak_learning_rate=nan", "a finite number"),
+        ("schedule.num_epochs=1e9", "at most 1,000,000"),
     ],
 )
 def test_validate_refuses(assignment: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        finetune_config.validate(configs.override(recipe("finetune_imagenet_224"), [assignment]))
+        configs.validate(configs.override(recipe("finetune_imagenet_224"), [assignment]))
 
 
 def test_a_resize_of_nought_goes_with_any_crop() -> None:
     assignments = ["transform.size_px=384", "transform.resize_px=0"]
-    config = finetune_config.validate(configs.override(recipe("finetune_imagenet_224"), assignments))
+    config = configs.validate(configs.override(recipe("finetune_imagenet_224"), assignments))
     assert str(Transform(**dataclasses.asdict(config.transform))).startswith("shorter side to 439 px")
 
 
 def test_a_file_of_another_kind_of_run_is_refused() -> None:
-    with pytest.raises(InputError, match="of another kind of run, or not of this version"):
+    with pytest.raises(InputError, match="this is a finetuning run, and a pretraining run is needed"):
         configs.from_json(configs.to_json(recipe("finetune_small")), Config)
     with pytest.raises(InputError, match="did you mean 'low_shot_imagenet_1'"):
         recipe("low_shot_imagenet")
+
+
+def test_a_length_that_no_counter_holds_is_refused() -> None:
+    config = configs.override(recipe("finetune_small"), ["schedule.num_epochs=1e6", "data.global_batch_size=1"])
+    assert with_length(config, 2000).run.num_steps == 2_000_000_000
+    with pytest.raises(InputError, match="run.num_steps=3000000000 must be at most 2,147,483,647"):
+        with_length(config, 3000)

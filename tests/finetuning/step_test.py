@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from seer_tf import config as configs
 from seer_tf.errors import InputError
-from seer_tf.finetuning import config as finetune_config
 from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.finetuning.recipes import recipe
 from seer_tf.finetuning.state import ClassifierState, build_classifier
@@ -23,7 +22,7 @@ _NAMES = ("a", "b", "c")
 
 def small(*assignments: str) -> FinetuneConfig:
     settings = ("run.precision=float64", "run.num_steps=4", "optimizer.layer_decay=0.7", *assignments)
-    return finetune_config.validate(configs.override(recipe("finetune_small"), settings))
+    return configs.validate(configs.override(recipe("finetune_small"), settings))
 
 
 def backbone() -> RegNetY:

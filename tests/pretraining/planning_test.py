@@ -111,11 +111,15 @@ def test_the_command_refuses_nothing_at_all(flag: str) -> None:
 def test_what_would_make_it_fit_is_found_and_does() -> None:
     config = configs.override(recipe("seer_regnety_16gf"), ["run.precision=float32"])
     whole = planning.plan(config, 128).memory.total
-    assert planning.fitting(config, 128, whole) == ([], config)
+    assert planning.fitting(config, 128, whole) == ({}, config)
     found = planning.fitting(config, 128, whole // 8)
     assert found is not None
-    assignments, changed = found
-    assert assignments[:2] == ["run.precision=mixed_bfloat16", "backbone.activation_checkpointing=block"]
+    values, changed = found
+    assert list(values.items())[:2] == [
+        ("run.precision", "mixed_bfloat16"),
+        ("backbone.activation_checkpointing", "block"),
+    ]
+    assert configs.replace(config, values) == changed
     assert planning.plan(changed, 128).memory.total <= whole // 8
     assert planning.fitting(config, 128, 10**8) is None
 

@@ -9,10 +9,12 @@ of ours carries values over, and says so.
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 from seer_tf import config as configs
 from seer_tf.config import Config
+from seer_tf.config.fields import check_fields
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.regnet import design
 from seer_tf.pretraining import planning
@@ -63,40 +65,40 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One field of the config, as `config.override` reads it, and why it has this value; the user's own is kept."""
+    """The value of one field `section.field`, and the reason for it; a choice of the user's own is never replaced."""
 
     field: str
-    value: str
+    value: Any
     reason: str
     is_own: bool = False
 
     def __str__(self) -> str:
-        """Returns it as one line."""
-        return f"{self.field + '=' + self.value:44} {self.reason}"
+        """Returns the choice as one line."""
+        return f"{self.field + '=' + configs.value_text(self.value):44} {self.reason}"
 
 
-def choose(facts: Facts, assignments: Iterable[str] = ()) -> list[Choice]:
+def choose(facts: Facts, own: Mapping[str, Any] | None = None) -> list[Choice]:
     """Returns the choices of all fields that depend on the facts, and of those that the user has set.
 
     Args:
-        facts: of images, devices and time.
-        assignments: what the user has set, as `config.override` reads it.
+        facts: Images, devices and time.
+        own: Values that the user has set, by `section.field`.
 
     Raises:
-        InputError: there are too few images for any batch, no network fits the memory, or an assignment is wrong.
+        InputError: There are too few images for any batch, no network fits the memory, or a value is not allowed.
     """
     if facts.num_images < 2 * facts.num_devices:
         raise InputError(
             f"{facts.num_images} images are too few for {facts.num_devices} devices; there must be two for each"
         )
-    own = [Choice(field, value, "as you set it", is_own=True) for field, value in configs.assigned(assignments).items()]
-    configs.check_fields(config_of(own))  # before anything is computed from it
-    choices = _added(own, [_batch(facts)])
+    choices = [Choice(field, value, "as you set it", is_own=True) for field, value in (own or {}).items()]
+    check_fields(config_of(choices))  # before anything is computed from it
+    choices = _added(choices, [_batch(facts)])
     choices = _added(choices, _prototypes(facts, config_of(choices)))
     choices = _added(choices, [_queue(facts, config_of(choices))])
     choices = _added(choices, [*_objective(), _precision(facts)])
     choices = _with_length(choices, facts, _UNKNOWN_STEPS, "until there is a network")
-    configs.validate(config_of(choices))
+    config_of(choices).check()
     choices = _with_network(choices, facts)
     found = _fitting(choices, facts)
     if found is None:
@@ -105,7 +107,7 @@ def choose(facts: Facts, assignments: Iterable[str] = ()) -> list[Choice]:
             "images in a step; lower data.global_batch_size, or leave more of what you set to the recipe"
         )
     reason = f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/guides/planning.md)"
-    choices = _added(choices, [Choice(field, value, reason) for field, value in configs.assigned(found).items()])
+    choices = _added(choices, [Choice(field, value, reason) for field, value in found.items()])
     steps_per_second = facts.flops_per_second / planning.plan(config_of(choices), 1).step_flops
     return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, "a guess of the speed"))
 
@@ -125,9 +127,7 @@ def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
     ladder = [full, half, (0.2, 0.2, 0.2, 0.05, 0.05), (0.0, 0.0, 0.0, 0.0, 0.0)]
     first = ladder.index(full if facts.num_images >= _MANY_IMAGES else half)
     return [
-        _added(
-            choices, [Choice(field, f"{value:g}", "the same") for field, value in zip(_COLOURS, values, strict=True)]
-        )
+        _added(choices, [Choice(field, value, "the same") for field, value in zip(_COLOURS, values, strict=True)])
         for values in ladder[first:]
     ]
 
@@ -151,8 +151,7 @@ def leaves_enough_steps(config: Config) -> bool:
 
 def config_of(choices: list[Choice]) -> Config:
     """Returns the config that choices make of the plain one."""
-    config = configs.override(Config(), [f"{choice.field}={choice.value}" for choice in choices])
-    return dataclasses.replace(config, recipe=NAME)
+    return configs.replace(Config(recipe=NAME), {choice.field: choice.value for choice in choices})
 
 
 def speed_of(config: Config, images_per_second: float) -> float:
@@ -174,7 +173,7 @@ def _batch(facts: Facts) -> Choice:
     reason = (
         "the power of two up to 64 for each device (measured; SwAV and SEER have 16 to 64) and an eighth of the images"
     )
-    return Choice("data.global_batch_size", str(size), reason)
+    return Choice("data.global_batch_size", size, reason)
 
 
 def _prototypes(facts: Facts, config: Config) -> list[Choice]:
@@ -182,25 +181,25 @@ def _prototypes(facts: Facts, config: Config) -> list[Choice]:
     choices = [
         Choice(
             "head.num_prototypes",
-            str(number),
+            number,
             "100 x (images / 10,000)^0.7, from 10 to 16,000: 100 for 10,000 images (measured), 3,000 for ImageNet "
             "(SwAV), 16,000 for a billion (SEER); the curve is ours",
         )
     ]
     large = number >= 3000
-    hidden, embedding = ("2048", 128) if large else ("512", 64)
+    hidden, embedding = ((2048,), 128) if large else ((512,), 64)
     choices.append(Choice("head.hidden_dims", hidden, "SwAV's head" if large else "measured with few prototypes"))
-    choices.append(Choice("head.embedding_dim", str(embedding), "the same"))
+    choices.append(Choice("head.embedding_dim", embedding, "the same"))
     return choices
 
 
 def _queue(facts: Facts, config: Config) -> Choice:
     number, batch = config.head.num_prototypes, config.data.global_batch_size
     if 2 * batch >= number:
-        return Choice("swav.queue_length", "0", "half as many images in a step as prototypes do (measured)")
+        return Choice("swav.queue_length", 0, "half as many images in a step as prototypes do (measured)")
     length = min(math.ceil(number / batch), facts.num_images // (2 * batch)) * batch
     reason = "batch and queue hold as many images as there are prototypes (SwAV, 4.3)"
-    return Choice("swav.queue_length", str(length), reason)
+    return Choice("swav.queue_length", length, reason)
 
 
 def _precision(facts: Facts) -> Choice:
@@ -215,17 +214,17 @@ def _objective() -> list[Choice]:
     return [
         Choice(
             "swav.epsilon",
-            "0.02",
+            0.02,
             "scores grow where crops share over epsilon / temperature of their variance (measured)",
         ),
-        Choice("swav.temperature", "0.1", "SwAV, appendix A; SEER the same"),
-        Choice("swav.sinkhorn_iterations", "3", "SwAV, appendix A"),
-        Choice("optimizer.weight_decay", "1e-06", "SwAV, appendix A"),
+        Choice("swav.temperature", 0.1, "SwAV, appendix A; SEER the same"),
+        Choice("swav.sinkhorn_iterations", 3, "SwAV, appendix A"),
+        Choice("optimizer.weight_decay", 1e-6, "SwAV, appendix A"),
     ]
 
 
-def _fitting(choices: list[Choice], facts: Facts) -> list[str] | None:
-    """Returns the assignments that make the choices fit, none of a field that the user has set; None if none do."""
+def _fitting(choices: list[Choice], facts: Facts) -> dict[str, Any] | None:
+    """Returns the values that make the choices fit, none for a field that the user has set; None if nothing does."""
     own = [choice.field for choice in choices if choice.is_own]
     room = round(_MEMORY_SHARE * facts.device_bytes)
     found = planning.fitting(config_of(choices), facts.num_devices, room, settled=own)
@@ -281,27 +280,25 @@ def _stem_stride(side: int) -> int:
 def _crops(side: int, num_images: int) -> list[Choice]:
     small = max(16, round(side * 96 / 224 / 16) * 16)
     choices = [
-        Choice("crops.num", "2,4", "SEER, 3.2"),
-        Choice(
-            "crops.sizes_px", f"{side},{small}", "no larger than the images; the ratio is that of 224 and 96 px (SwAV)"
-        ),
-        Choice("backbone.stem_stride", str(_stem_stride(side)), "crops up to 64 px keep their resolution in the stem"),
+        Choice("crops.num", (2, 4), "SEER, 3.2"),
+        Choice("crops.sizes_px", (side, small), "no larger than the images; the ratio is that of 224 and 96 px (SwAV)"),
+        Choice("backbone.stem_stride", _stem_stride(side), "crops up to 64 px keep their resolution in the stem"),
     ]
     if side >= _SMALL_PX and num_images >= _MANY_IMAGES:
         return [
             *choices,
-            Choice("crops.min_area_fractions", "0.14,0.05", "SwAV, appendix A; SEER the same"),
-            Choice("crops.max_area_fractions", "1.0,0.14", "the same"),
+            Choice("crops.min_area_fractions", (0.14, 0.05), "SwAV, appendix A; SEER the same"),
+            Choice("crops.max_area_fractions", (1.0, 0.14), "the same"),
         ]
     return [
         *choices,
         Choice(
             "crops.min_area_fractions",
-            "0.4,0.12",
+            (0.4, 0.12),
             "larger parts than SwAV's for small or few images: measured with crops of 32 and 64 px; ours for others",
         ),
-        Choice("crops.max_area_fractions", "1.0,0.4", "the same"),
-        Choice("crops.blur_probability", "0.0", "the same"),
+        Choice("crops.max_area_fractions", (1.0, 0.4), "the same"),
+        Choice("crops.blur_probability", 0.0, "the same"),
     ]
 
 
@@ -315,9 +312,9 @@ def _steps(choices: list[Choice], facts: Facts, steps_per_second: float, speed: 
 
 
 def _with_length(choices: list[Choice], facts: Facts, steps: int, why: str) -> list[Choice]:
-    choices = _added(choices, [Choice("run.num_steps", str(steps), why)])
+    choices = _added(choices, [Choice("run.num_steps", steps, why)])
     steps, batch = config_of(choices).run.num_steps, config_of(choices).data.global_batch_size
-    reference = Choice("schedule.reference_batch_size", str(batch), "the rates are for this batch")
+    reference = Choice("schedule.reference_batch_size", batch, "the rates are for this batch")
     reference_batch = config_of(_added(choices, [reference])).schedule.reference_batch_size
     warmup = max(1, min(steps // 12, 8000, max(50, steps // 40)))
     peak = max(0.3 * batch / 256, min(_SHORT_RATE, _RATE_STEPS / steps)) * reference_batch / batch
@@ -325,22 +322,25 @@ def _with_length(choices: list[Choice], facts: Facts, steps: int, why: str) -> l
     length = [
         Choice(
             "schedule.peak_learning_rate",
-            f"{peak:.3g}",
+            _rounded(peak),
             "2.0 up to 4,000 steps (measured; 3.0 has ruined runs), then 8,000 / steps, which is our rule, and at "
             "least SwAV's 0.3 for every 256 images",
         ),
         reference,
-        Choice(
-            "schedule.warmup_steps", str(warmup), "a fortieth of the run, from 50 to 8,000 (measured; SEER has 8,000)"
-        ),
-        Choice("swav.freeze_prototypes_steps", str(frozen), "an epoch, at most SwAV's 313 and a twelfth of the run"),
-        Choice("run.log_every_steps", str(max(1, min(50, steps // 20))), "at least twenty lines"),
-        Choice("run.examine_every_steps", str(max(1, min(500, steps // 4))), "at least four looks"),
-        Choice("run.checkpoint_every_steps", str(max(1, min(500, steps // 4))), "at least four checkpoints"),
+        Choice("schedule.warmup_steps", warmup, "a fortieth of the run, from 50 to 8,000 (measured; SEER has 8,000)"),
+        Choice("swav.freeze_prototypes_steps", frozen, "an epoch, at most SwAV's 313 and a twelfth of the run"),
+        Choice("run.log_every_steps", max(1, min(50, steps // 20)), "at least twenty lines"),
+        Choice("run.examine_every_steps", max(1, min(500, steps // 4)), "at least four looks"),
+        Choice("run.checkpoint_every_steps", max(1, min(500, steps // 4)), "at least four checkpoints"),
     ]
     if config_of(choices).swav.queue_length:
         reason = "after 7.5 % of the run, as SwAV's 15 of 200 epochs"
-        length.append(Choice("swav.queue_start_step", str(steps * 3 // 40), reason))
+        length.append(Choice("swav.queue_start_step", steps * 3 // 40, reason))
     choices = _added(choices, length)
     final = config_of(choices).schedule.peak_learning_rate / 1000
-    return _added(choices, [Choice("schedule.final_learning_rate", f"{final:.3g}", "a thousandth of the peak (SwAV)")])
+    return _added(choices, [Choice("schedule.final_learning_rate", _rounded(final), "a thousandth of the peak (SwAV)")])
+
+
+def _rounded(rate: float) -> float:
+    """Returns a rate with three significant digits."""
+    return round(rate, 2 - math.floor(math.log10(rate))) if rate else 0.0

@@ -5,10 +5,12 @@ import itertools
 
 import pytest
 
-from seer_tf.config import Config, validate
+from seer_tf import config as configs
+from seer_tf.config import Config
 from seer_tf.errors import InputError
 from seer_tf.pretraining import planning
 from seer_tf.pretraining.auto.rules import (
+    Choice,
     Facts,
     choose,
     config_of,
@@ -43,7 +45,11 @@ CLUSTER = dataclasses.replace(
 
 
 def _config(facts: Facts, *assignments: str) -> Config:
-    return validate(config_of(choose(facts, assignments)))
+    return configs.validate(config_of(_choose(facts, *assignments)))
+
+
+def _choose(facts: Facts, *assignments: str) -> list[Choice]:
+    return choose(facts, configs.parse(Config, assignments))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +110,7 @@ def test_the_length_follows_from_the_speed():
 
 def test_the_learning_rate_falls_with_the_length_down_to_that_of_swav():
     rates = [
-        config_of(choose(LAPTOP, [f"run.num_steps={steps}"])).schedule.peak_learning_rate
+        config_of(_choose(LAPTOP, f"run.num_steps={steps}")).schedule.peak_learning_rate
         for steps in (100, 2000, 4000, 8000, 10**6)
     ]
     assert rates == [2.0, 2.0, 2.0, 1.0, 0.075]
@@ -112,14 +118,14 @@ def test_the_learning_rate_falls_with_the_length_down_to_that_of_swav():
 
 
 def test_the_length_is_that_of_the_batch_that_the_user_sets():
-    choices = choose(LAPTOP, ["data.global_batch_size = 256"])
+    choices = _choose(LAPTOP, "data.global_batch_size = 256")
     config = config_of(with_speed(choices, LAPTOP, images_per_second=300.0))
     assert (config.data.global_batch_size, config.run.num_steps) == (256, 45 * 60 * 300 // 256)
     assert config.schedule.reference_batch_size == 256
 
 
 def test_a_length_that_the_user_sets_is_kept_and_the_rest_follows_it():
-    config = config_of(with_speed(choose(LAPTOP, ["run.num_steps=800"]), LAPTOP, images_per_second=300.0))
+    config = config_of(with_speed(_choose(LAPTOP, "run.num_steps=800"), LAPTOP, images_per_second=300.0))
     assert (config.run.num_steps, config.schedule.warmup_steps, config.run.checkpoint_every_steps) == (800, 50, 200)
 
 
@@ -148,7 +154,7 @@ def test_what_the_user_sets_is_not_changed_to_fit_the_memory():
     network = ["backbone.variant=16GF", "crops.sizes_px=224,96"]
     assert _config(tight, *network).backbone.activation_checkpointing != "none"
     with pytest.raises(InputError, match="no network fits 3.0 GiB"):
-        choose(tight, [*network, "run.accumulation_steps=1", "backbone.activation_checkpointing=none"])
+        _choose(tight, *network, "run.accumulation_steps=1", "backbone.activation_checkpointing=none")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +167,7 @@ def test_what_the_user_sets_is_not_changed_to_fit_the_memory():
 )
 def test_what_the_user_sets_is_checked_before_it_is_computed_with(assignment, sentence):
     with pytest.raises(InputError, match=sentence):
-        choose(LAPTOP, [assignment])
+        _choose(LAPTOP, assignment)
 
 
 def test_no_more_than_eight_hundred_epochs():
@@ -196,6 +202,6 @@ def test_the_share_in_common_is_the_reason_and_changes_no_value():
         assert config_of(explained) == config_of(weakest)
         assert [choice.field for choice in explained] == [choice.field for choice in weakest]
         assert any(words in choice.reason for choice in explained if choice.field == "crops.brightness")
-    own = distortions(choose(LAPTOP, ["crops.brightness=0.1"]), LAPTOP)[-1]
+    own = distortions(_choose(LAPTOP, "crops.brightness=0.1"), LAPTOP)[-1]
     reasons = {choice.field: choice.reason for choice in with_view_correlation(own, 0.123)}
     assert reasons["crops.brightness"] == "as you set it" and "here 12.3%" in reasons["crops.contrast"]

@@ -1,0 +1,49 @@
+"""Prints the reference page of all config fields: `python -m seer_tf.cli.config_page > docs/reference/config.md`."""
+
+from collections.abc import Iterator
+
+from seer_tf.config.common import BaseConfig
+from seer_tf.config.fields import Field, Range, describe, sections
+from seer_tf.config.forms import value_text
+from seer_tf.config.pretraining import Config
+from seer_tf.finetuning.config import FinetuneConfig
+
+_HEAD = """# Config fields
+
+`--set section.field=value` sets a field of a run; `--show_config` prints all of them. Several values are separated by
+commas. This page is made from the code by `python -m seer_tf.cli.config_page > docs/reference/config.md`.
+"""
+_TITLES: dict[type[BaseConfig], str] = {Config: "Pretraining", FinetuneConfig: "Fine-tuning"}
+
+
+def page() -> str:
+    """Returns the page as Markdown: a table of fields for each section of each kind of config."""
+    return "\n".join([_HEAD, *(line for kind in _TITLES for line in _chapter(kind))])
+
+
+def _chapter(kind: type[BaseConfig]) -> Iterator[str]:
+    yield f"## {_TITLES[kind]}\n"
+    for name, section in sections(kind).items():
+        yield f"### `{name}` in {_TITLES[kind].lower()}\n"
+        yield f"{section.__doc__.strip()}\n"
+        yield "| field | default | values | unit | meaning |\n|---|---|---|---|---|"
+        yield from (_row(each) for each in describe(kind) if each.section == name)
+        yield ""
+
+
+def _row(field: Field) -> str:
+    default = f"`{text}`" if (text := value_text(field.default)) else ""
+    return f"| `{field.name}` | {default} | {_values(field)} | {field.unit} | {field.help} |"
+
+
+def _values(field: Field) -> str:
+    if isinstance(field.within, tuple):
+        return ", ".join(f"`{choice}`" for choice in field.within)
+    if isinstance(field.within, Range):
+        number = "whole number" if field.element_type is int else "number"
+        return f"{number}{'s' if field.is_tuple else ''}, {field.within}"
+    return "`True`, `False`" if field.type is bool else "text"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

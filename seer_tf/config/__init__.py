@@ -1,0 +1,76 @@
+"""What defines a run: frozen dataclasses, each field of which is declared with its range, unit and help.
+
+`Config` is the config of a pretraining run; that of a fine-tuning run is in `finetuning/config.py`. Nothing here
+imports TensorFlow.
+"""
+
+from seer_tf.config.common import (
+    ACTIVATION_CHECKPOINTING,
+    INTERPOLATIONS,
+    ON_TROUBLE,
+    PARTS_TO_RESET,
+    AnyConfig,
+    BaseConfig,
+    CropsConfig,
+    RunConfig,
+)
+from seer_tf.config.fields import Field, Range, describe, field
+from seer_tf.config.forms import (
+    differences,
+    from_json,
+    kind_in,
+    override,
+    parse,
+    replace,
+    to_json,
+    to_text,
+    to_texts,
+    validate,
+    value_text,
+)
+from seer_tf.config.pretraining import (
+    PLACES,
+    SCHEDULES,
+    BackboneConfig,
+    Config,
+    DataConfig,
+    HeadConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    SwavConfig,
+)
+
+__all__ = [
+    "ACTIVATION_CHECKPOINTING",
+    "INTERPOLATIONS",
+    "ON_TROUBLE",
+    "PARTS_TO_RESET",
+    "PLACES",
+    "SCHEDULES",
+    "AnyConfig",
+    "BackboneConfig",
+    "BaseConfig",
+    "Config",
+    "CropsConfig",
+    "DataConfig",
+    "Field",
+    "HeadConfig",
+    "OptimizerConfig",
+    "Range",
+    "RunConfig",
+    "ScheduleConfig",
+    "SwavConfig",
+    "describe",
+    "differences",
+    "field",
+    "from_json",
+    "kind_in",
+    "override",
+    "parse",
+    "replace",
+    "to_json",
+    "to_text",
+    "to_texts",
+    "validate",
+    "value_text",
+]

@@ -1,0 +1,194 @@
+"""Fields of a config: default, help, allowed values and unit of each are declared in one place.
+
+A config is a frozen dataclass of sections, and a section is a frozen dataclass whose fields `field` declares:
+
+    num_prototypes: int = field(3000, "Number of prototypes.", within=Range(low=2))
+"""
+
+import dataclasses
+import functools
+import math
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from seer_tf.errors import InputError, shortened
+
+#: Tensors count in 64 bits, and the number of images is a product of two fields.
+_LARGEST_INTEGER = 2**31 - 1
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "one line of text"}
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`; `low` itself is not one of them if it is `excluded`."""
+
+    low: float = 0
+    high: float = math.inf
+    excluded: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        """Returns whether a number is in the range."""
+        return self.low <= value <= self.high and not (self.excluded and value == self.low)
+
+    def __str__(self) -> str:
+        """Returns the range in words."""
+        if self.low == -math.inf:
+            return "any number"
+        if self.high == math.inf:
+            if self.low:
+                return f"{self.low:,} or more"
+            return "above zero" if self.excluded else "zero or more"
+        return (
+            f"above {self.low:,} and at most {self.high:,}" if self.excluded else f"from {self.low:,} to {self.high:,}"
+        )
+
+
+ABOVE_ZERO, FROM_ZERO = Range(excluded=True), Range()
+PROBABILITY, PORTION = Range(high=1), Range(high=1, excluded=True)
+
+
+def field(default: T, help: str, *, within: Range | tuple[str, ...] | None = None, unit: str = "") -> T:
+    """Declares a field of a section.
+
+    Args:
+        default: Default value: a bool, int, float or str, or a tuple of them.
+        help: What the field means, as a sentence.
+        within: Range of a number, or choices of a text; each element of a tuple must be within it. None allows any
+            value of the type.
+        unit: Unit of a number, e.g. "px".
+    """
+    return cast(T, dataclasses.field(default=default, metadata={"help": help, "within": within, "unit": unit}))
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One field of a config.
+
+    Attributes:
+        section: Name of its section.
+        name: Name in the section.
+        type: `int`, `float`, `bool`, `str`, or a tuple type such as `tuple[int, ...]`.
+        default: Value in a config that sets nothing.
+        help: What the field means.
+        within: Range of a number, choices of a text, or None.
+        unit: Unit of a number, or "".
+    """
+
+    section: str
+    name: str
+    type: Any
+    default: Any
+    help: str
+    within: Range | tuple[str, ...] | None
+    unit: str
+
+    @property
+    def path(self) -> str:
+        """Returns the name by which the command line calls the field: `section.name`."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def is_tuple(self) -> bool:
+        """Returns whether the value is a tuple."""
+        return typing.get_origin(self.type) is tuple
+
+    @property
+    def element_type(self) -> Any:
+        """Returns the type of each element of a tuple, or of the value itself."""
+        return typing.get_args(self.type)[0] if self.is_tuple else self.type
+
+    def of(self, config: Any) -> Any:
+        """Returns the value of the field in a config."""
+        return getattr(getattr(config, self.section), self.name)
+
+    def parse(self, text: str) -> Any:
+        """Returns the value that a text stands for; the elements of a tuple are separated by commas.
+
+        Raises:
+            InputError: The text is not of the field's type.
+        """
+        try:
+            if self.is_tuple:
+                return tuple(_parse(self.element_type, part.strip()) for part in text.split(",") if part.strip())
+            return _parse(self.type, text)
+        except (KeyError, ValueError):
+            raise self._wrong_type(repr(text)) from None
+
+    def check(self, value: Any) -> None:
+        """Raises if a value is not allowed, whatever the other fields are.
+
+        Raises:
+            InputError: The value has another type, or is outside of the range or choices.
+        """
+        if isinstance(value, tuple) != self.is_tuple:
+            raise self._wrong_type(value)
+        for element in value if self.is_tuple else (value,):
+            if not _is_a(self.element_type, element):
+                raise self._wrong_type(element)
+            self._check_element(element)
+
+    def _check_element(self, value: Any) -> None:
+        shown = f"{self.path}={shortened(value)}"
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{shown} must be a finite number")
+        if isinstance(self.within, tuple) and value not in self.within:
+            raise InputError.unknown(self.path, value, self.within)
+        if isinstance(self.within, Range):
+            if value not in self.within:
+                raise InputError(f"{shown} must be {self.within}")
+            if isinstance(value, int) and value > _LARGEST_INTEGER and self.within.high == math.inf:
+                raise InputError(f"{shown} must be at most {_LARGEST_INTEGER:,}")
+
+    def _wrong_type(self, value: object) -> InputError:
+        name = _TYPE_NAMES[self.element_type]
+        wanted = f"{name}, or several separated by commas" if self.is_tuple else name
+        return InputError(f"{self.path}={shortened(value)} must be {wanted}")
+
+
+@functools.cache
+def describe(kind: type) -> tuple[Field, ...]:
+    """Returns all fields of a kind of config, e.g. of `Config`, in the order of their declaration."""
+    defaults = kind()
+    return tuple(
+        Field(
+            section=section,
+            name=each.name,
+            type=each.type,
+            default=getattr(getattr(defaults, section), each.name),
+            **each.metadata,
+        )
+        for section, section_type in sections(kind).items()
+        for each in dataclasses.fields(section_type)
+    )
+
+
+def sections(kind: type) -> Mapping[str, Any]:
+    """Returns the types of a config's sections by name."""
+    return {each.name: each.type for each in dataclasses.fields(kind) if dataclasses.is_dataclass(each.type)}
+
+
+def check_fields(config: Any) -> None:
+    """Raises if a field by itself is wrong, whatever the others are.
+
+    Raises:
+        InputError: The first such field.
+    """
+    for each in describe(type(config)):
+        each.check(each.of(config))
+
+
+def _parse(kind: Any, text: str) -> Any:
+    if kind is bool:
+        return {"true": True, "false": False}[text.lower()]
+    return kind(text)
+
+
+def _is_a(kind: Any, value: Any) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is str:  # text files of configs have one line for each field, and paths no null
+        return isinstance(value, str) and value.splitlines() in ([], [value]) and "\0" not in value
+    return isinstance(value, (int, float) if kind is float else kind)

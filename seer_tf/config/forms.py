@@ -1,0 +1,165 @@
+"""Other forms of a config: assignments on a command line, typed values by field, lines of text, and JSON."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from absl import logging
+
+from seer_tf.config.common import AnyConfig, BaseConfig
+from seer_tf.config.fields import Field, describe, sections
+from seer_tf.errors import InputError, shortened
+
+#: What a run can be, and how a pretraining run can learn.
+KINDS, METHODS = ("pretraining", "finetuning"), ("swav",)
+
+
+def override(config: AnyConfig, assignments: Iterable[str]) -> AnyConfig:
+    """Returns the config with fields replaced.
+
+    Args:
+        config: Config to start from.
+        assignments: Texts `section.field=value`, e.g. `head.num_prototypes=100` or `crops.num=2,4`.
+
+    Raises:
+        InputError: The section or field does not exist, or the value is not of its type.
+    """
+    return replace(config, parse(type(config), assignments))
+
+
+def parse(kind: type[BaseConfig], assignments: Iterable[str]) -> dict[str, Any]:
+    """Returns the values of assignments by `section.field`; of several for one field, the last one holds.
+
+    Raises:
+        InputError: An assignment has another form, its section or field does not exist, or its value is not of the
+            field's type.
+    """
+    values = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not (equals and "." in path):
+            raise InputError(
+                f"{shortened(repr(assignment))} is not of the form section.field=value, e.g. run.num_steps=500"
+            )
+        values[path.strip()] = _find(kind, path.strip()).parse(text.strip())
+    return values
+
+
+def replace(config: AnyConfig, values: Mapping[str, Any]) -> AnyConfig:
+    """Returns the config with the fields `section.field` replaced by values of their types."""
+    parts: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        section, _, name = path.partition(".")
+        parts.setdefault(section, {})[name] = value
+    return dataclasses.replace(
+        config, **{name: dataclasses.replace(getattr(config, name), **part) for name, part in parts.items()}
+    )
+
+
+def validate(config: AnyConfig) -> AnyConfig:
+    """Returns the config unchanged if it is allowed, and logs a warning for each field without effect.
+
+    Raises:
+        InputError: A field is not allowed, or fields do not go together.
+    """
+    config.check()
+    for text in config.warnings():
+        _warn(text)
+    return config
+
+
+def to_texts(config: BaseConfig) -> dict[str, str]:
+    """Returns the text of each value by `section.field`."""
+    return {each.path: value_text(each.of(config)) for each in describe(type(config))}
+
+
+def to_text(config: BaseConfig) -> str:
+    """Returns one line `section.field=value` for each field, in the form that `override` reads."""
+    return "\n".join(f"{path}={text}" for path, text in to_texts(config).items())
+
+
+def value_text(value: Any) -> str:
+    """Returns the text of a value as `override` reads it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def differences(one: AnyConfig, other: AnyConfig) -> list[str]:
+    """Returns a text `section.field: value here, value there` for each field in which two configs differ."""
+    return [
+        f"{each.path}: {each.of(one)}, {each.of(other)}"
+        for each in describe(type(one))
+        if each.of(one) != each.of(other)
+    ]
+
+
+def to_json(config: BaseConfig) -> dict[str, Any]:
+    """Returns the config as a dictionary of plain values; `kind` and `method` say what kind of run it is for."""
+    method = {"method": config.method} if config.method else {}
+    return {"kind": config.kind, **method, **dataclasses.asdict(config)}
+
+
+def kind_in(values: Mapping[str, Any]) -> str:
+    """Returns the kind of run of a config that `to_json` wrote: "pretraining" or "finetuning".
+
+    Raises:
+        InputError: The kind or method is unknown.
+    """
+    # Runs of version 0.1.0 may have neither; they are of two kinds and one method.
+    kind = str(values.get("kind", "finetuning" if "classifier" in values else "pretraining"))
+    method = str(values.get("method", "swav"))
+    for word, name, valid in (("kind of run", kind, KINDS), ("pretraining method", method, METHODS)):
+        if name not in valid:
+            raise InputError.unknown(word, name, valid)
+    return kind
+
+
+def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
+    """Returns the config that `to_json` wrote.
+
+    Args:
+        values: Output of `to_json`.
+        kind: Type of the config.
+
+    Raises:
+        InputError: The config is for another kind of run, lacks a field or has an unknown one, as in a file of another
+            version, or a value is not allowed.
+    """
+    if (found := kind_in(values)) != kind.kind:
+        raise InputError(f"this is a {found} run, and a {kind.kind} run is needed")
+    saved = {
+        f"{section}.{name}": tuple(value) if isinstance(value, list) else value
+        for section in sections(kind)
+        for name, value in _section(values, section).items()
+    }
+    if differing := saved.keys() ^ {each.path for each in describe(kind)}:
+        raise InputError(
+            f"the saved config is not of this version of seer_tf (fields that only one of them has: "
+            f"{shortened(', '.join(sorted(differing)))}); use the version that wrote it"
+        )
+    config = replace(kind(recipe=str(values.get("recipe", ""))), saved)
+    config.check()
+    return config
+
+
+def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = values.get(name)
+    if not isinstance(section, Mapping):
+        raise InputError(f"the saved config has no section {name}")
+    return section
+
+
+def _find(kind: type[BaseConfig], path: str) -> Field:
+    fields = {each.path: each for each in describe(kind)}
+    if path not in fields:
+        section, _, name = path.partition(".")
+        if section not in sections(kind):
+            raise InputError.unknown("section of the config", section, sections(kind))
+        names = [each.name for each in fields.values() if each.section == section]
+        raise InputError.unknown(f"field of {section}", name, names)
+    return fields[path]
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    logging.warning("%s", text)  # once, however often a config is looked at

@@ -1,0 +1,205 @@
+"""The config of a pretraining run. Together with the images it determines the run.
+
+Units are part of the names (`_px`, `_steps`, `_fractions`); what counts over all replicas says `global`. Values and
+their sources are in `pretraining/recipes.py`.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+from seer_tf.config.common import (
+    ACTIVATION_CHECKPOINTING,
+    ACTIVATION_CHECKPOINTING_HELP,
+    BaseConfig,
+    CropsConfig,
+)
+from seer_tf.config.fields import ABOVE_ZERO, FROM_ZERO, PROBABILITY, Range, check_fields, field
+from seer_tf.errors import InputError
+
+#: Where crops are flipped, coloured and blurred.
+PLACES = ("host", "accelerator")
+SCHEDULES = ("swav_cosine", "vissl_cosine", "constant", "constant_then_halve")
+_MOST_PROTOTYPES_PER_ROW = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Images of the run."""
+
+    source: str = field("builtin", "Images to train on, e.g. folder:DIR.")
+    global_batch_size: int = field(256, "Images in a step, over all replicas.", within=ABOVE_ZERO, unit="images")
+    max_bad_fraction: float = field(
+        0.01, "Largest fraction of unreadable images before training stops, below 1.", within=PROBABILITY
+    )
+    augment_on: str = field("host", "Device that flips, colours and blurs the crops.", within=PLACES)
+
+
+@dataclasses.dataclass(frozen=True)
+class BackboneConfig:
+    """The network: a RegNetY."""
+
+    variant: str = field("400MF", "Name of a RegNetY design, e.g. 400MF or 256GF.")
+    stem_stride: int = field(
+        2, "Stride of the first convolution: 2 as published, 1 for small images.", within=Range(low=1, high=2)
+    )
+    activation_checkpointing: str = field("none", ACTIVATION_CHECKPOINTING_HELP, within=ACTIVATION_CHECKPOINTING)
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadConfig:
+    """Projection head and prototypes."""
+
+    hidden_dims: tuple[int, ...] = field((2048,), "Widths of the head's hidden layers.", within=ABOVE_ZERO)
+    embedding_dim: int = field(128, "Dimension of the embedding.", within=ABOVE_ZERO)
+    batch_norm: bool = field(True, "Batch normalisation after each hidden layer.")
+    num_prototypes: int = field(3000, "Number of prototypes.", within=Range(low=2))
+
+
+@dataclasses.dataclass(frozen=True)
+class SwavConfig:
+    """Sinkhorn codes and swapped prediction."""
+
+    temperature: float = field(0.1, "Temperature of the softmax that predicts the codes.", within=ABOVE_ZERO)
+    epsilon: float = field(0.05, "Weight of the entropy in the Sinkhorn codes.", within=ABOVE_ZERO)
+    sinkhorn_iterations: int = field(3, "Sinkhorn iterations for the codes of a batch.", within=ABOVE_ZERO)
+    num_assigning_crops: int = field(
+        2, "Crops of each image whose codes the other crops predict: the first ones.", within=ABOVE_ZERO
+    )
+    freeze_prototypes_steps: int = field(
+        313, "Steps at the beginning in which the prototypes do not change.", within=FROM_ZERO, unit="steps"
+    )
+    queue_length: int = field(
+        0, "Embeddings of earlier batches that take part in Sinkhorn; 0 for no queue.", within=FROM_ZERO, unit="images"
+    )
+    queue_start_step: int = field(
+        0, "Step from which the queue is used, once it is full.", within=FROM_ZERO, unit="steps"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimizer: LARS."""
+
+    momentum: float = field(0.9, "Momentum.", within=PROBABILITY)
+    weight_decay: float = field(1e-6, "Weight decay.", within=FROM_ZERO)
+    trust_coefficient: float = field(
+        0.001, "Ratio of a layer's update to its weights, at learning rate 1.", within=ABOVE_ZERO
+    )
+    epsilon: float = field(1e-8, "Added to the gradient's norm against division by zero.", within=FROM_ZERO)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleConfig:
+    """The learning rate: a linear warm-up, then a curve over the rest of the run.
+
+    Learning rates are for `reference_batch_size` images in a step, and are scaled linearly to the batch of the run.
+    """
+
+    kind: str = field("swav_cosine", "Curve after the warm-up.", within=SCHEDULES)
+    warmup_steps: int = field(0, "Length of the warm-up.", within=FROM_ZERO, unit="steps")
+    warmup_start_learning_rate: float = field(0.0, "Learning rate at the first step of the warm-up.", within=FROM_ZERO)
+    peak_learning_rate: float = field(0.3, "Learning rate at the end of the warm-up.", within=ABOVE_ZERO)
+    final_learning_rate: float = field(0.0003, "Learning rate at the end of a cosine.", within=FROM_ZERO)
+    reference_batch_size: int = field(
+        256, "Images in a step for which the learning rates are given.", within=ABOVE_ZERO, unit="images"
+    )
+    halving_window_steps: int = field(
+        0,
+        "With constant_then_halve: length of the windows whose losses are compared; the rate is halved if the loss "
+        "does not fall.",
+        within=FROM_ZERO,
+        unit="steps",
+    )
+    head_only_steps: int = field(
+        0, "Steps at the beginning in which the backbone does not change.", within=FROM_ZERO, unit="steps"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(BaseConfig):
+    """Config of a pretraining run."""
+
+    kind: ClassVar[str] = "pretraining"
+    method: ClassVar[str] = "swav"
+
+    data: DataConfig = DataConfig()
+    crops: CropsConfig = CropsConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    head: HeadConfig = HeadConfig()
+    swav: SwavConfig = SwavConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+
+    def check(self) -> None:
+        """Raises if a field is not allowed, or fields do not go together.
+
+        Raises:
+            InputError: The text names the field or fields.
+        """
+        check_fields(self)
+        self.crops.check()
+        self._check_batch()
+        crops, swav, run = self.crops, self.swav, self.run
+        if swav.num_assigning_crops > crops.num[0]:
+            raise InputError(
+                f"swav.num_assigning_crops={swav.num_assigning_crops} must be between 1 and crops.num's first, "
+                f"{crops.num[0]}"
+            )
+        if sum(crops.num) < 2:
+            raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
+        if run.num_steps == 0:
+            raise InputError("run.num_steps=0 must be above zero")
+        if self.schedule.warmup_steps > run.num_steps:
+            raise InputError(
+                f"schedule.warmup_steps={self.schedule.warmup_steps} must be between 0 and the length of the run, "
+                f"run.num_steps={run.num_steps}"
+            )
+        if run.reset and not run.init_from:
+            raise InputError(
+                f"run.reset={','.join(run.reset)} is what not to take from run.init_from, which is not set; give "
+                "`run.init_from`, or leave out `run.reset`"
+            )
+
+    def _check_batch(self) -> None:
+        batch, parts, queue = self.data.global_batch_size, self.run.accumulation_steps, self.swav.queue_length
+        if self.data.max_bad_fraction == 1:
+            raise InputError("data.max_bad_fraction=1 must be from 0 to below 1")
+        if batch % parts:
+            raise InputError(
+                f"data.global_batch_size={batch} must be a multiple of run.accumulation_steps={parts}; change one of "
+                "them"
+            )
+        if queue % batch:
+            raise InputError(
+                f"swav.queue_length={queue} must be a multiple of data.global_batch_size={batch}, or 0 for no queue"
+            )
+
+    def warnings(self) -> list[str]:
+        """Returns a sentence for each field that has no effect because of the others.
+
+        These are no errors: a few steps of a long recipe are how it is tried.
+        """
+        run, swav, schedule, batch = self.run, self.swav, self.schedule, self.data.global_batch_size
+        queue_start = max(swav.queue_start_step, swav.queue_length // batch) if swav.queue_length else 0
+        late = {
+            f"the prototypes are frozen for {swav.freeze_prototypes_steps} (swav.freeze_prototypes_steps)": (
+                swav.freeze_prototypes_steps
+            ),
+            f"the queue waits for {queue_start} (swav.queue_start_step, or until it is full)": queue_start,
+            f"all but the head is frozen for {schedule.head_only_steps} (schedule.head_only_steps)": (
+                schedule.head_only_steps
+            ),
+        }
+        texts, rows = [], batch + swav.queue_length
+        if parts := [text for text, steps in late.items() if steps >= run.num_steps]:
+            texts.append(
+                f"of the run's {run.num_steps} steps {', and '.join(parts)}; unless it is a trial, raise run.num_steps "
+                "or lower those"
+            )
+        if self.head.num_prototypes > _MOST_PROTOTYPES_PER_ROW * rows:
+            texts.append(
+                f"head.num_prototypes={self.head.num_prototypes} is more than {_MOST_PROTOTYPES_PER_ROW} for each of "
+                f"the {rows} images of batch and queue, which cannot use them all alike (SEER has 3.9); lower it, or "
+                "raise data.global_batch_size or swav.queue_length"
+            )
+        return texts

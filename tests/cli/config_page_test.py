@@ -1,0 +1,21 @@
+"""The reference page of the config is the one that the code makes."""
+
+import pathlib
+
+from seer_tf.cli.config_page import page
+from seer_tf.config import Config, describe
+from seer_tf.finetuning.config import FinetuneConfig
+
+_FILE = pathlib.Path(__file__).parents[2] / "docs" / "reference" / "config.md"
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert _FILE.read_text("utf-8") == page(), "run `python -m seer_tf.cli.config_page > docs/reference/config.md`"
+
+
+def test_every_field_has_one_row_with_all_that_is_known_of_it() -> None:
+    rows = [line for line in page().splitlines() if line.startswith("| `")]
+    assert len(rows) == len(describe(Config)) + len(describe(FinetuneConfig))
+    assert "| `num_prototypes` | `3000` | whole number, 2 or more |  | Number of prototypes. |" in rows
+    assert "| `warmup_steps` | `0` | whole number, zero or more | steps | Length of the warm-up. |" in rows
+    assert all(row.count(" | ") == 4 for row in rows)
