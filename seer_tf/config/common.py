@@ -107,7 +107,7 @@ class RunConfig:
         "float32", "Precision in which gradients are summed over the replicas.", within=REDUCE_PRECISIONS
     )
     accumulation_steps: int = field(
-        1, "Micro-batches into which each replica splits its images to save memory.", within=ABOVE_ZERO
+        1, "Parts into which each replica splits its images to save memory.", within=ABOVE_ZERO, unit="micro-batches"
     )
     batch_norm_group_replicas: int = field(
         0, "Replicas that share the statistics of batch normalisation; 0 for all.", within=FROM_ZERO, unit="replicas"

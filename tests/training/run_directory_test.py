@@ -10,6 +10,8 @@ import pytest
 
 from seer_tf import config as configs
 from seer_tf.errors import InputError
+from seer_tf.finetuning.config import FinetuneConfig
+from seer_tf.finetuning.recipes import recipe as finetuning_recipe
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.training.run_directory import RunDirectory
 
@@ -31,11 +33,35 @@ def test_what_changes_no_number_may_change_and_nothing_else(tmp_path: pathlib.Pa
     assert directory.read_config() == recipe("debug_tiny")
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"config": {}}', "[]", '{"config": 1, "versions": {"seer_tf": "0"}}'])
+_OF_OTHER_TYPES = [
+    f'{{"config": {config}, "versions": {{"seer_tf": "0"}}}}' for config in ("1", "[]", '{"run": []}', "{}")
+]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"config": {}}', "[]", "[" * 100_000, '{"a": 1' + "0" * 5000 + "}", *_OF_OTHER_TYPES]
+)
 def test_a_damaged_config_is_one_sentence(tmp_path: pathlib.Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
-    with pytest.raises(InputError, match="damaged|not of this version"):
+    with pytest.raises(InputError, match="config.json.*(damaged|has no section)"):
         RunDirectory(tmp_path).read_config()
+
+
+def test_a_run_says_what_it_is(tmp_path: pathlib.Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.claim(finetuning_recipe("finetune_small"))
+    assert directory.kind() == "finetuning"
+    assert directory.read_config_of(FinetuneConfig) == finetuning_recipe("finetune_small")
+    with pytest.raises(InputError, match="config.json: this is a finetuning run, and a pretraining run is needed"):
+        directory.read_config()
+    file = tmp_path / "config.json"
+    content = json.loads(file.read_text())
+    assert content["config"].pop("kind") == "finetuning"
+    file.write_text(json.dumps(content))  # as runs before it was said
+    assert directory.kind() == "finetuning"
+    file.write_text(json.dumps(content | {"config": content["config"] | {"kind": "distillation"}}))
+    with pytest.raises(InputError, match="config.json: there is no kind of run 'distillation'"):
+        directory.kind()
 
 
 def test_a_run_of_a_newer_version_is_refused(tmp_path: pathlib.Path) -> None:
