@@ -1,10 +1,11 @@
 """The exceptions that a person who typed a command is meant to read."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from typing import Self
 
-_MOST_CHARACTERS, _MOST_BITS = 120, 256
+_MOST_CHARACTERS, _LARGEST_WRITTEN = 120, 10**80
 
 
 class InputError(ValueError):
@@ -39,7 +40,7 @@ class LostWorkerError(RuntimeError):
 
 def shortened(value: object) -> str:
     """Returns a value as text for a message, cut in the middle if it is long."""
-    if isinstance(value, int) and value.bit_length() > _MOST_BITS:  # Python writes no more than 4,300 digits
-        return f"(a number of {value.bit_length():,} bits)"
+    if isinstance(value, int) and abs(value) > _LARGEST_WRITTEN:  # Python itself writes no more than 4,300 digits
+        return f"(a number of about {round(math.log10(abs(value))):,} digits)"
     text = str(value)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:60]} … {text[-20:]}"

@@ -54,9 +54,9 @@ def test_override_refuses(assignment: str, expected: str) -> None:
     ("assignment", "expected"),
     [
         ("head.num_prototypes=1", "head.num_prototypes=1 must be 2 or more"),
-        ("run.num_steps=" + "9" * 400, r"a number of 1,329 bits\) must be at most 2,147,483,647"),
+        ("run.num_steps=" + "9" * 400, r"a number of about 400 digits\) must be at most 2,147,483,647"),
         ("run.num_steps=2147483648", "run.num_steps=2147483648 must be at most 2,147,483,647"),
-        ("swav.queue_length=-" + "9" * 400, "bits\\) must be zero or more"),
+        ("swav.queue_length=-" + "9" * 400, "digits\\) must be zero or more"),
         ("swav.epsilon=" + "9" * 400, "swav.epsilon=inf must be a finite number"),
         ("crops.sizes_px=224," + "9" * 400, "must be at most"),
         ("crops.mean=0,0,-inf", "crops.mean=-inf must be a finite number"),
@@ -126,7 +126,7 @@ def test_a_field_is_declared_in_one_place() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"head.num_prototypes": 10**5000}, "bits"),
+        ({"head.num_prototypes": 10**5000}, "a number of about 5,000 digits"),
         ({"head.num_prototypes": True}, "must be a whole number"),
         ({"head.batch_norm": 1}, "must be true or false"),
         ({"crops.num": [2, 4]}, "several separated by commas"),

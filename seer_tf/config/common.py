@@ -91,12 +91,7 @@ class CropsConfig:
 class RunConfig:
     """Length, seed, precision, starting point, and how often something is written."""
 
-    num_steps: int = field(
-        1000,
-        "Length of the run. In fine-tuning, 0 derives it from schedule.num_epochs.",
-        within=FROM_ZERO,
-        unit="steps",
-    )
+    num_steps: int = field(1000, "Length of the run.", within=ABOVE_ZERO, unit="steps")
     seed: int = field(
         0,
         "Seed of initial weights, image order and augmentation.",

@@ -147,8 +147,6 @@ class Config(BaseConfig):
             )
         if sum(crops.num) < 2:
             raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
-        if run.num_steps == 0:
-            raise InputError("run.num_steps=0 must be above zero")
         if self.schedule.warmup_steps > run.num_steps:
             raise InputError(
                 f"schedule.warmup_steps={self.schedule.warmup_steps} must be between 0 and the length of the run, "

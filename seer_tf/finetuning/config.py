@@ -1,4 +1,4 @@
-"""The config of a fine-tuning run; its sections `crops` and `run` are those of pretraining.
+"""The config of a fine-tuning run; its section `crops` is that of pretraining, and so is `run` but for its length.
 
 Values and their sources are in `recipes.py`.
 """
@@ -6,7 +6,7 @@ Values and their sources are in `recipes.py`.
 import dataclasses
 from typing import ClassVar
 
-from seer_tf.config import ACTIVATION_CHECKPOINTING, INTERPOLATIONS, BaseConfig, CropsConfig, Range, field
+from seer_tf.config import ACTIVATION_CHECKPOINTING, INTERPOLATIONS, BaseConfig, CropsConfig, Range, RunConfig, field
 from seer_tf.config.common import ACTIVATION_CHECKPOINTING_HELP
 from seer_tf.config.fields import ABOVE_ZERO, FROM_ZERO, PORTION, PROBABILITY, check_fields
 from seer_tf.errors import InputError
@@ -131,11 +131,21 @@ def distorted_crops(size_px: int) -> CropsConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class FinetuneRunConfig(RunConfig):
+    """Length, seed, precision, starting point, and how often something is written."""
+
+    num_steps: int = field(
+        0, "Length of the run; 0 derives it from schedule.num_epochs and the images.", within=FROM_ZERO, unit="steps"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class FinetuneConfig(BaseConfig):
-    """Config of a fine-tuning run. If `run.num_steps` is 0, the epochs and the number of images give its length."""
+    """Config of a fine-tuning run."""
 
     kind: ClassVar[str] = "finetuning"
 
+    run: FinetuneRunConfig = FinetuneRunConfig()
     data: LabelledDataConfig = LabelledDataConfig()
     crops: CropsConfig = plain_crops(224)
     transform: TransformConfig = TransformConfig()

@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import Callable
 
-from seer_tf.config import RunConfig
 from seer_tf.errors import InputError
 from seer_tf.finetuning.config import (
     ClassifierConfig,
     EpochScheduleConfig,
     FinetuneConfig,
+    FinetuneRunConfig,
     LabelledDataConfig,
     SgdConfig,
     TransformConfig,
@@ -28,7 +28,6 @@ def finetune_imagenet_224() -> FinetuneConfig:
         data=LabelledDataConfig(train="folder:TRAIN", test="folder:TEST"),
         crops=distorted_crops(224),
         optimizer=SgdConfig(weight_decay=1e-4),
-        run=_run(),
     )
 
 
@@ -103,7 +102,7 @@ def finetune_small() -> FinetuneConfig:
         schedule=EpochScheduleConfig(
             kind="cosine", num_epochs=20.0, peak_learning_rate=0.05, step_epochs=(), reference_batch_size=64
         ),
-        run=dataclasses.replace(_run(), log_every_steps=20, checkpoint_every_steps=200),
+        run=FinetuneRunConfig(log_every_steps=20, checkpoint_every_steps=200),
     )
 
 
@@ -135,16 +134,10 @@ def recipe(name: str) -> FinetuneConfig:
     return dataclasses.replace(RECIPES[name](), recipe=name)
 
 
-def _run() -> RunConfig:
-    """The epochs determine the number of steps."""
-    return RunConfig(num_steps=0)
-
-
 def _low_shot(fraction: float) -> FinetuneConfig:
     return FinetuneConfig(
         data=LabelledDataConfig(train="folder:TRAIN", test="folder:TEST", fraction=fraction),
         crops=plain_crops(224),
         classifier=ClassifierConfig(keep_first_head_layer=True),
         schedule=EpochScheduleConfig(num_epochs=70.0, peak_learning_rate=0.05),
-        run=_run(),
     )
