@@ -300,7 +300,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
             return _jpeg(_photo(index % 3, (32, 32))) + bytes(1_000_000)
 
     def write(num):
-        task = writer.ShardTask(Large(num), str(tmp_path), [np.arange(num)], ShardOptions(), {})
+        task = writer.ShardJob(Large(num), str(tmp_path), [np.arange(num)], ShardOptions(), {})
         task(0)
         pathlib.Path(task.path(0)).unlink()
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
