@@ -8,13 +8,13 @@ import pytest
 
 from tests.places import ROOT
 
-# Answers `-c ...` (am I supported?), `-m venv DIR` and `-m pip ...`; of anything else it prints the arguments.
+# Answers `-c ...` (am I supported?), `-m venv DIR` and `-m pip ... PACKAGE`; of anything else it prints the arguments.
 _INTERPRETER = """#!/usr/bin/env bash
 notes="{notes}"
 case "$*" in
   -c*) exit {unsupported} ;;
   "-m venv"*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >>"$notes" ;;
-  "-m pip"*) sleep 0.2; echo pip >>"$notes"; [[ ! -e "{notes}.broken" ]] ;;
+  "-m pip"*) sleep 0.2; echo "${{!#}}" >>"$notes"; [[ ! -e "{notes}.broken" ]] ;;
   *) echo "$(pwd): $*" ;;
 esac
 """
@@ -37,9 +37,9 @@ class _Checkout:
         self.interpreter.write_text(_INTERPRETER.format(notes=self.notes, unsupported=unsupported))
         self.interpreter.chmod(0o755)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, script: str, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [self.root / "script" / "demo", *arguments],
+            [self.root / "script" / script, *arguments],
             cwd=self.notes.parent,
             env={"PATH": "/usr/bin:/bin", "PYTHON": str(self.interpreter)},
             stdout=subprocess.PIPE,
@@ -48,13 +48,16 @@ class _Checkout:
         )
 
     def demo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
+        return self.run("demo", *arguments)
+
+    def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(script, *arguments)
         out, err = process.communicate(timeout=30)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def work(self) -> list[str]:
         """Returns what was done since the last call."""
-        notes = self.notes.read_text().split() if self.notes.exists() else []
+        notes = self.notes.read_text().splitlines() if self.notes.exists() else []
         self.notes.unlink(missing_ok=True)
         return notes
 
@@ -68,9 +71,41 @@ def test_the_environment_is_made_once(checkout: _Checkout) -> None:
     first = checkout.demo("my images", "--flag")
     assert first.returncode == 0, first.stderr
     assert first.stdout == f"{checkout.notes.parent}: {checkout.root}/experiments/demo.py my images --flag\n"
-    assert checkout.work() == ["venv", "pip"]
+    assert checkout.work() == ["venv", "."]
     assert checkout.demo().returncode == 0
     assert checkout.work() == []
+
+
+def test_the_tests_add_their_packages_to_the_environment_of_the_demo(checkout: _Checkout) -> None:
+    checkout.demo()
+    assert checkout.work() == ["venv", "."]
+    tested = checkout.run("test", "tests/swav")
+    assert tested.returncode == 0, tested.stderr
+    assert tested.stdout.endswith(f"{checkout.root}: -m pytest --numprocesses=2 --dist=worksteal tests/swav\n")
+    assert checkout.work() == [".[test]"]
+    for script in ("demo", "test"):
+        assert checkout.run(script).returncode == 0
+    assert checkout.work() == []
+
+
+def test_packages_that_could_not_be_added_are_no_reason_to_call_the_environment_whole(checkout: _Checkout) -> None:
+    checkout.demo()
+    broken = checkout.notes.with_name("notes.broken")
+    broken.touch()
+    assert checkout.run("test").returncode == 1
+    broken.unlink()
+    checkout.work()
+    assert checkout.demo().returncode == 0
+    assert checkout.work() == ["venv", "."]
+
+
+def test_the_demo_installs_changed_pins_and_the_tests_then_add_theirs(checkout: _Checkout) -> None:
+    checkout.run("test")
+    (checkout.root / "constraints.txt").write_text("changed")
+    checkout.work()
+    for script in ("demo", "test", "demo"):
+        assert checkout.run(script).returncode == 0
+    assert checkout.work() == [".", ".[test]"]
 
 
 @pytest.mark.parametrize("name", ["setup.cfg", "constraints.txt"])
@@ -79,7 +114,7 @@ def test_changed_pins_are_installed_into_it(checkout: _Checkout, name: str) -> N
     checkout.work()
     (checkout.root / name).write_text("changed")
     assert checkout.demo().returncode == 0
-    assert checkout.work() == ["pip"]
+    assert checkout.work() == ["."]
 
 
 def test_an_environment_made_by_hand_is_kept(checkout: _Checkout) -> None:
@@ -89,7 +124,7 @@ def test_an_environment_made_by_hand_is_kept(checkout: _Checkout) -> None:
     checkout.work()
     checkout.demo()
     assert (checkout.root / ".venv/mine").exists()
-    assert checkout.work() == ["pip"]
+    assert checkout.work() == ["."]
 
 
 def test_a_failed_set_up_is_begun_anew(checkout: _Checkout) -> None:
@@ -101,7 +136,7 @@ def test_a_failed_set_up_is_begun_anew(checkout: _Checkout) -> None:
     broken.unlink()
     checkout.work()
     assert checkout.demo().returncode == 0
-    assert checkout.work() == ["venv", "pip"]
+    assert checkout.work() == ["venv", "."]
 
 
 def test_a_moved_checkout_is_set_up_anew(checkout: _Checkout) -> None:
@@ -109,16 +144,16 @@ def test_a_moved_checkout_is_set_up_anew(checkout: _Checkout) -> None:
     checkout.work()
     checkout.root = checkout.root.rename(checkout.root.with_name("elsewhere"))
     assert checkout.demo().returncode == 0
-    assert checkout.work() == ["venv", "pip"]
+    assert checkout.work() == ["venv", "."]
 
 
 @pytest.mark.skipif(not shutil.which("flock"), reason="set-ups wait for each other where there is flock")
 def test_two_first_runs_set_up_once(checkout: _Checkout) -> None:
-    processes = [checkout.start() for _ in range(2)]
+    processes = [checkout.start("demo") for _ in range(2)]
     for process in processes:
         process.communicate(timeout=30)
     assert [process.returncode for process in processes] == [0, 0]
-    assert checkout.work() == ["venv", "pip"]
+    assert checkout.work() == ["venv", "."]
 
 
 def test_another_version_of_python_gets_one_sentence(checkout: _Checkout) -> None:
