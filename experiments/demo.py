@@ -2,4 +2,5 @@
 
 from seer_tf.cli import entry
 
-entry.start("demo")
+if __name__ == "__main__":  # processes that the command starts import this file
+    entry.start("demo")
