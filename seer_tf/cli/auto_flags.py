@@ -1,7 +1,9 @@
-"""The flags of `--recipe=auto`, and the config that it derives from the images, this machine and the time there is."""
+"""Recipe auto: a config that is derived from the images, this machine and the time there is."""
 
 import dataclasses
+import math
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,19 +21,40 @@ from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.auto.rules import Choice, Facts
 from seer_tf.pretraining.auto.view_correlation import view_correlation
 
-MINUTES = flags.DEFINE_float("minutes", 45, "Of --recipe=auto: how long training may take.", lower_bound=0.1)
+MINUTES = flags.DEFINE_float(
+    "minutes", 45, "Of --recipe=auto: how long finding the settings and training may take.", lower_bound=0.1
+)
 DEVICE_MEMORY = flags.DEFINE_float(
     "device_memory_gib", None, "Of --recipe=auto: memory of one device. [the host's, or 16 of a GPU]", lower_bound=0.1
 )
 
-# A first guess, for the choice of the network; the rehearsal then measures.
+# A first guess, for the choice of the network; the speed trial then measures.
 _FLOPS_OF_A_CORE, _FLOPS_OF_A_GPU = 25e9, 10e12
 _GPU_GIB = 16.0
-_MOST_REHEARSALS = 2
+_MOST_TRIALS = 2
+
+
+def check_absent(recipe: str) -> None:
+    """Raises where a flag of recipe auto is given with another recipe.
+
+    Args:
+        recipe: Name of the other recipe.
+
+    Raises:
+        InputError: The flag would have no effect.
+    """
+    for flag in (MINUTES, DEVICE_MEMORY):
+        if flag.present:
+            raise InputError(
+                f"--{flag.name} goes with --recipe={rules.NAME} only; leave it out, and set the length of "
+                f"--recipe={recipe} by --set run.num_steps=N"
+            )
 
 
 def derived(source: Source, own: Mapping[str, Any]) -> Config:
     """Returns the config for the images, and prints each of its values with the reason.
+
+    What is tried to find the settings counts within `--minutes`.
 
     Args:
         source: Images to train on.
@@ -40,16 +63,36 @@ def derived(source: Source, own: Mapping[str, Any]) -> Config:
     Raises:
         InputError: Several workers are named, the images teach nothing, no network fits, or a value is not allowed.
     """
+    started = time.monotonic()
+    facts = _facts(source)
+    choices, speed = _with_network(facts, own, started)
+    choices = _with_distortion(choices, facts, source)
+    if speed is not None:
+        spent = _minutes_since(started)
+        choices = rules.with_speed(choices, facts, speed, spent_minutes=spent)
+        _warn_of_few_steps(rules.config_of(choices), speed, spent)
+    for choice in choices:
+        print(f"  {choice}")
+    return configs.validate(rules.config_of(choices))
+
+
+def _facts(source: Source) -> Facts:
+    """Returns what the config is derived from, and prints it."""
     placement = strategy_flags.placement(strategy_flags.cluster())
     if placement.cluster is not None:
         raise InputError(
             "--recipe=auto looks at one host; derive a config there with --strategy=auto --show_config, and give its "
             "lines to all workers by --set"
         )
-    choose_devices(placement)  # before the survey computes
+    choose_devices(placement)  # before anything is computed
     seen, gpus = summarize(source), num_gpus()
     gib = DEVICE_MEMORY.value or (_GPU_GIB if gpus else _host_gib() / placement.num_devices)
-    facts = Facts(
+    print(
+        f"{seen.num_images} images, shorter side {seen.shorter_side_px} px; {placement.num_devices} device(s) of ",
+        end="",
+    )
+    print(f"{gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; {MINUTES.value:g} minutes", flush=True)
+    return Facts(
         num_images=seen.num_images,
         shorter_side_px=seen.shorter_side_px,
         num_devices=placement.num_devices,
@@ -58,32 +101,40 @@ def derived(source: Source, own: Mapping[str, Any]) -> Config:
         minutes=MINUTES.value,
         flops_per_second=_FLOPS_OF_A_GPU * placement.num_devices if gpus else _FLOPS_OF_A_CORE * (os.cpu_count() or 1),
     )
-    print(
-        f"{facts.num_images} images, shorter side {facts.shorter_side_px} px; {facts.num_devices} device(s) of ", end=""
-    )
-    print(f"{gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; {facts.minutes:g} minutes", flush=True)
-
-    choices = _with_distortion(_with_length(facts, own), facts, source)
-    for choice in choices:
-        print(f"  {choice}")
-    return configs.validate(rules.config_of(choices))
 
 
-def _with_length(facts: Facts, own: Mapping[str, Any]) -> list[Choice]:
-    """Returns the choices with a length that comes from a measured speed, unless the user has set it."""
+def _with_network(facts: Facts, own: Mapping[str, Any], started: float) -> tuple[list[Choice], float | None]:
+    """Returns the choices and the measured speed in images per second; None if the user has set the length."""
     choices = rules.choose(facts, own)
     if "run.num_steps" in own:
-        return choices
-    for _ in range(_MOST_REHEARSALS):
+        return choices, None
+    for _ in range(_MOST_TRIALS):
         config = rules.config_of(choices)
         print(f"trying {config.backbone.variant} for some steps, to see how fast it is here …", flush=True)
         speed = images_per_second(config, strategy_flags.STRATEGY.value, facts.num_devices)
-        again = dataclasses.replace(facts, flops_per_second=rules.speed_of(config, speed))
-        choices = rules.with_speed(choices, facts, speed)
+        choices = rules.with_speed(choices, facts, speed, spent_minutes=_minutes_since(started))
         if rules.leaves_enough_steps(rules.config_of(choices)):
             break
-        choices = rules.choose(again, own)
-    return choices
+        flops_per_second = rules.speed_of(config, speed)
+        choices = rules.choose(dataclasses.replace(facts, flops_per_second=flops_per_second), assignments)
+        speed *= rules.speed_of(config, 1.0) / rules.speed_of(
+            rules.config_of(choices), 1.0
+        )  # of the network chosen now
+    return choices, speed
+
+
+def _minutes_since(started: float) -> float:
+    return (time.monotonic() - started) / 60
+
+
+def _warn_of_few_steps(config: Config, speed: float, spent_minutes: float) -> None:
+    """Says how many minutes a run needs if these are too few."""
+    if config.run.num_steps < rules.FEWEST_STEPS:
+        seconds = rules.FEWEST_STEPS * config.data.global_batch_size / speed
+        print(
+            f"warning: --minutes={MINUTES.value:g} allows {config.run.num_steps:,} steps, and a run needs about "
+            f"{rules.FEWEST_STEPS:,} to learn; give --minutes={math.ceil(spent_minutes + seconds / 60)} or more"
+        )
 
 
 def _with_distortion(choices: list[Choice], facts: Facts, source: Source) -> list[Choice]:

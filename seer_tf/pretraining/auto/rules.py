@@ -33,6 +33,8 @@ _MANY_IMAGES = 100_000  # crops of fewer images are those that were measured her
 LEAST_COMMON_SHARE = 0.03
 _COLOURS = ("crops.brightness", "crops.contrast", "crops.saturation", "crops.hue", "crops.grayscale_probability")
 _LEAST_STEPS = 4000
+#: With fewer steps a run learns little; a smaller network makes more of them in the same time.
+FEWEST_STEPS = _LEAST_STEPS // 2
 _UNKNOWN_STEPS = 10**9  # room for whatever the user sets, until the arithmetic of a step is known
 _MOST_EPOCHS = 800
 _SHORT_RATE, _RATE_STEPS = 2.0, 8000  # the peak learning rate was best at 2 for 4,000 steps; 3 has ruined runs
@@ -112,10 +114,20 @@ def choose(facts: Facts, own: Mapping[str, Any] | None = None) -> list[Choice]:
     return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, "a guess of the speed"))
 
 
-def with_speed(choices: list[Choice], facts: Facts, images_per_second: float) -> list[Choice]:
-    """Returns the choices with the length that a measured speed allows."""
+def with_speed(
+    choices: list[Choice], facts: Facts, images_per_second: float, *, spent_minutes: float = 0.0
+) -> list[Choice]:
+    """Returns the choices with the length that a measured speed allows.
+
+    Args:
+        choices: Choices of all other fields.
+        facts: Facts about images, devices and time.
+        images_per_second: Measured speed.
+        spent_minutes: Part of the time that is spent already.
+    """
     steps_per_second = images_per_second / config_of(choices).data.global_batch_size
-    return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, f"{images_per_second:.0f} images/s"))
+    speed = f"{images_per_second:.0f} images/s"
+    return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, speed, spent_minutes))
 
 
 def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
@@ -146,7 +158,7 @@ def with_view_correlation(choices: list[Choice], share: float) -> list[Choice]:
 
 def leaves_enough_steps(config: Config) -> bool:
     """Returns whether a run is long enough to learn something, or as long as a smaller network would make it."""
-    return config.run.num_steps >= _LEAST_STEPS // 2 or config.backbone.variant == _VARIANTS[0]
+    return config.run.num_steps >= FEWEST_STEPS or config.backbone.variant == _VARIANTS[0]
 
 
 def config_of(choices: list[Choice]) -> Config:
@@ -302,12 +314,15 @@ def _crops(side: int, num_images: int) -> list[Choice]:
     ]
 
 
-def _steps(choices: list[Choice], facts: Facts, steps_per_second: float, speed: str) -> tuple[int, str]:
+def _steps(
+    choices: list[Choice], facts: Facts, steps_per_second: float, speed: str, spent_minutes: float = 0.0
+) -> tuple[int, str]:
     """Returns how many steps to make, and why."""
     most = max(_LEAST_STEPS, _MOST_EPOCHS * facts.num_images // config_of(choices).data.global_batch_size)
-    in_time = max(20, int(60 * facts.minutes * steps_per_second))
+    in_time = max(20, int(60 * (facts.minutes - spent_minutes) * steps_per_second))
+    spent = f", less {spent_minutes:.1f} for finding these settings," if spent_minutes else ""
     if in_time < most:
-        return in_time, f"{facts.minutes:g} minutes at {speed}"
+        return in_time, f"{facts.minutes:g} minutes{spent} at {speed}"
     return most, f"{_MOST_EPOCHS} epochs, SwAV's longest, or {_LEAST_STEPS:,} steps"
 
 
