@@ -5,7 +5,7 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import NoReturn
@@ -39,7 +39,7 @@ class _QuietImport:
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
-            setattr(spec.loader, "exec_module", _quietly(spec.loader.exec_module))
+            spec.loader.exec_module = _quietly(spec.loader.exec_module)  # type: ignore[method-assign]
         return spec
 
 
@@ -47,7 +47,7 @@ def _may_use_a_gpu() -> bool:
     return os.path.exists("/dev/nvidiactl") and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1")
 
 
-def _quietly(execute):
+def _quietly(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
     def quietly(module: ModuleType) -> None:
         with _held_back():
             execute(module)
