@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from seer_tf.cli import command
 from seer_tf.data.images.decode import decode_image, exif_orientation
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
@@ -18,11 +19,11 @@ from seer_tf.networks.load import load_network
 from seer_tf.networks.network import Network
 from seer_tf.reports.cluster_page import ClusterPictures, write_cluster_page
 
-MODEL = flags.DEFINE_string(
-    "model", None, "A run, one of its checkpoints, or what convert_checkpoint.py wrote.", required=True
+MODEL = command.required(
+    flags.DEFINE_string("model", None, "A run, one of its checkpoints, or what convert_checkpoint.py wrote.")
 )
-DATA = flags.DEFINE_string("data", None, "Images to put into clusters, e.g. folder:DIR.", required=True)
-OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist.", required=True)
+DATA = command.required(flags.DEFINE_string("data", None, "Images to put into clusters, e.g. folder:DIR."))
+OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
 NUM_CLUSTERS = flags.DEFINE_integer("num_clusters", 200, "Clusters on the page, the largest.", lower_bound=1)
 NUM_TYPICAL = flags.DEFINE_integer("num_typical", 8, "Images shown of each.", lower_bound=1)

@@ -1,65 +1,204 @@
-"""What every binary of this folder does around its own work: start, and say in one sentence what is wrong."""
+"""What every binary does around its own work: it reads the flags, starts, and says in one sentence what is wrong."""
 
+import difflib
 import errno
+import math
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
-from logging import getLogger
+from logging import Formatter, LogRecord, getLogger
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn, TypeVar, cast
 
-from absl import app, flags, logging
+from absl import flags, logging
 
+from seer_tf.cli import usage
 from seer_tf.cli.messages import FlagsInMessages, with_flags
 from seer_tf.errors import InputError, LostWorkerError
 
 TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75 of what is not finished, and goes on when it is started again
-_INFO = 20  # of the standard library's levels: TensorFlow's own remarks at this level are for its developers
+_INFO, _WARNING = 20, 30  # of the standard library's levels: TensorFlow's own remarks at _INFO are for its developers
 _SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_HELP = ("--help", "-help", "-h", "-?")
+_NEAR = 0.5  # two names that differ more than so are not meant for one another
+
+_T = TypeVar("_T")
+_required: dict[str, str | None] = {}
+
+
+def required(
+    flag: flags.FlagHolder[_T | None], *, unless: flags.FlagHolder[bool] | None = None
+) -> flags.FlagHolder[_T]:
+    """Marks a flag as one that must be given.
+
+    Args:
+        flag: Flag without a default.
+        unless: Switch that makes the flag unnecessary; whoever reads the flag must then expect None.
+
+    Returns:
+        The flag, whose value is not None.
+    """
+    _required[flag.name] = None if unless is None else unless.name
+    return cast(flags.FlagHolder[_T], flag)
+
+
+def optional(flag: flags.FlagHolder) -> None:
+    """Takes back that a flag must be given, for a binary that does without; its value may then be None."""
+    del _required[flag.name]
 
 
 def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> None:
-    """Parses the flags and calls `main`.
+    """Reads the flags and calls `main`; `--help` describes the flags instead.
 
     A `~/` at the beginning of a path is the home directory: shells do not expand it after `=` and `:`.
 
-    An `InputError` becomes one line on standard error and exit status 2, a `LostWorkerError` one line and `TRY_AGAIN`;
-    Ctrl-C exit status 130. Anything else keeps its traceback, since it is our fault and not the user's.
+    An `InputError` or a wrong flag becomes one line on standard error and exit status 2, a `LostWorkerError` one line
+    and `TRY_AGAIN`; Ctrl-C exit status 130. Anything else keeps its traceback: it is our fault and not the user's.
 
     Args:
-        main: the command.
-        words: the flag that takes what is given without a flag, one word, or any number where it is repeatable.
+        main: Function of the module that defines the flags.
+        words: Flag that takes what is given without a flag, one word, or any number where it is repeatable.
     """
+    _set_up_logs()
+    try:
+        module = sys.modules[main.__module__]
+        if not set(_HELP).isdisjoint(sys.argv):
+            print(usage.text(_name(module), module, _required, words))
+            return
+        _read_flags(module, words)
+        main()
+    except InputError as error:
+        _stop(str(error), status=2)
+    except LostWorkerError as error:
+        _say(str(error))
+        os._exit(TRY_AGAIN)  # the ordinary end of a process waits up to a minute for what TensorFlow has under way
+    except KeyboardInterrupt:
+        _stop("interrupted", status=130)
+    except OSError as error:
+        if error.errno not in _SURROUNDINGS:
+            raise
+        _stop(f"{error.filename or 'the output'}: {error.strerror}; nothing half-written is left", status=2)
 
-    def guarded(arguments: Sequence[str]) -> None:
-        for number, word in enumerate(arguments[1:]):
-            flag = None if words is None else flags.FLAGS[words.name]
-            if flag is None or (number and not isinstance(flag, flags.MultiFlag)):
-                _stop(f"{word!r} is not a flag of this command; see --help", status=2)
-            else:
-                flag.parse(word)
-        try:
-            main()
-        except InputError as error:
-            _stop(str(error), status=2)
-        except LostWorkerError as error:
-            _say(str(error))
-            os._exit(TRY_AGAIN)  # the ordinary end of a process waits up to a minute for what TensorFlow has under way
-        except KeyboardInterrupt:
-            _stop("interrupted", status=130)
-        except OSError as error:
-            if error.errno not in _SURROUNDINGS:
-                raise
-            _stop(f"{error.filename or 'the output'}: {error.strerror}; nothing half-written is left", status=2)
 
-    logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().addFilter(FlagsInMessages())
-    logging.get_absl_handler().addFilter(lambda record: record.levelno > _INFO or "seer_tf" in record.pathname)
-    getLogger("tensorflow").addFilter(lambda record: record.levelno > _INFO)  # it has a handler of its own
+def _read_flags(module: ModuleType, words: flags.FlagHolder | None) -> None:
+    """Parses the command line.
+
+    Raises:
+        InputError: A flag is unknown, has a wrong value or none, or is missing; or a word stands without a flag.
+    """
     flags.FLAGS.set_gnu_getopt(True)  # flags may follow words
-    app.run(guarded, argv=[re.sub(r"(?<![^=:])~(?=/)", os.path.expanduser("~"), word) for word in sys.argv])
+    arguments = [re.sub(r"(?<![^=:])~(?=/)", os.path.expanduser("~"), word) for word in sys.argv]
+    own = {flag.name: flag for flag in flags.FLAGS.get_key_flags_for_module(module)}
+    try:
+        _, *given_words = flags.FLAGS(arguments)
+    except flags.UnrecognizedFlagError as error:
+        raise _unknown(error.flagname, [*own, "help"]) from None
+    except flags.IllegalFlagValueError as error:
+        raise _illegal(error) from None
+    except (flags.Error, ValueError) as error:  # ValueError: a value for --noNAME
+        raise InputError(
+            re.sub(r"^Missing value for flag (\S+)$", r"\1 needs a value: write \1=…", str(error))
+        ) from None
+    for flag in own.values():
+        if isinstance(flag.value, float) and not math.isfinite(flag.value):
+            raise InputError(f"--{flag.name}={flag.value} must be a finite number")
+    missing = [flag for name, flag in own.items() if _is_missing(name)]
+    _take_words(given_words, words, missing, _name(module))
+    missing = [flag for flag in missing if _is_missing(flag.name)]
+    if len(missing) == 1:
+        raise InputError(f"--{missing[0].name} is missing: {missing[0].help.rstrip('.')}")
+    if missing:
+        *most, last = (f"--{flag.name}" for flag in missing)
+        raise InputError(f"{', '.join(most)} and {last} are missing; --help says what they are")
 
 
-def _stop(sentence: str, status: int) -> None:
+def _is_missing(name: str) -> bool:
+    switch = _required.get(name)
+    needed = name in _required and not (switch and flags.FLAGS[switch].value)
+    return needed and flags.FLAGS[name].value in (None, [])
+
+
+def _take_words(
+    given: Sequence[str], words: flags.FlagHolder | None, missing: Sequence[flags.Flag], command: str
+) -> None:
+    """Gives words to the flag that takes them.
+
+    Args:
+        given: Words without a flag.
+        words: The flag that takes them, if any.
+        missing: Flags that must still be given.
+        command: Name of the binary.
+
+    Raises:
+        InputError: There is a word too many; the text says which flags to use.
+    """
+    flag = None if words is None else flags.FLAGS[words.name]
+    for number, word in enumerate(given):
+        if flag is None:
+            raise InputError(f"{command} takes flags only: {_with_flags(given, missing)}")
+        if number and not isinstance(flag, flags.MultiFlag):
+            raise InputError(f"{command} takes one word without a flag, and {word!r} is a second one; see --help")
+        flag.parse(word)
+
+
+def _with_flags(given: Sequence[str], missing: Sequence[flags.Flag]) -> str:
+    """Returns the words with flags before them, or the flags that are needed if it is not clear which word is which."""
+    if len(given) == len(missing) and not any(isinstance(flag, flags.EnumFlag) for flag in missing):
+        written = [
+            f"--{flag.name}={shlex.quote(_as_data(word) if 'folder:' in flag.help else word)}"
+            for flag, word in zip(missing, given, strict=True)
+        ]
+        return f"write {' '.join(written)}"
+    needs = f"give {' and '.join(f'--{flag.name}=…' for flag in missing)}, " if missing else ""
+    return f"{given[0]!r} stands without one; {needs}see --help"
+
+
+def _as_data(word: str) -> str:
+    return word if re.match("[a-z]+:", word) else f"folder:{word}"
+
+
+def _unknown(name: str, valid: Sequence[str]) -> InputError:
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=_NEAR)
+    hint = f": did you mean --{near[0]}?" if near else ";"
+    return InputError(f"there is no flag --{name}{hint} --help lists the flags")
+
+
+def _illegal(error: flags.IllegalFlagValueError) -> InputError:
+    """Returns the sentence for a value that absl has refused as `flag --NAME=VALUE: REASON`."""
+    name, value = str(error).removeprefix("flag --").removesuffix(f": {error.__context__}").split("=", 1)
+    parser = flags.FLAGS[name].parser
+    if isinstance(parser, flags.EnumParser):
+        return InputError.unknown(f"--{name}", value, parser.enum_values)
+    return InputError(f"--{name}={value} must be {usage.kind(parser)}")
+
+
+def _set_up_logs() -> None:
+    """Sends the project's log to standard error, in its own words, and leaves out what others say in passing."""
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    handler = logging.get_absl_handler()
+    handler.addFilter(FlagsInMessages())
+    handler.addFilter(lambda record: record.levelno > _INFO or "seer_tf" in record.pathname)
+    handler.setFormatter(_Lines())
+    getLogger("tensorflow").addFilter(lambda record: record.levelno > _INFO)  # it has a handler of its own
+
+
+class _Lines(Formatter):
+    """Writes the time, "warning" or "error" where it is one, and the message."""
+
+    def format(self, record: LogRecord) -> str:
+        grave = f"{record.levelname.lower()}: " if record.levelno >= _WARNING else ""
+        return f"{self.formatTime(record, '%H:%M:%S')} {grave}{super().format(record)}"
+
+
+def _name(module: ModuleType) -> str:
+    return Path(sys.argv[0]).stem if module.__name__ == "__main__" else module.__name__.rpartition(".")[2]
+
+
+def _stop(sentence: str, status: int) -> NoReturn:
     _say(sentence)
     sys.exit(status)
 

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from seer_tf.cli import command
 from seer_tf.data.sources.registry import open_source
 from seer_tf.export.exporter import export
 from seer_tf.files.atomic import new_directory
@@ -9,10 +10,10 @@ from seer_tf.models.backbones.regnet import published
 from seer_tf.models.backbones.regnet.convert import convert
 from seer_tf.networks.load import of_converted
 
-CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "File of VISSL (.torch), Hugging Face or timm (.safetensors, .bin, .pth).", required=True
+CHECKPOINT = command.required(
+    flags.DEFINE_string("checkpoint", None, "File of VISSL (.torch), Hugging Face or timm (.safetensors, .bin, .pth).")
 )
-OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist.", required=True)
+OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
 
 
 def main() -> None:

@@ -26,14 +26,14 @@ from seer_tf.errors import InputError
 from seer_tf.export.exporter import export
 from seer_tf.files.atomic import write_atomically
 from seer_tf.networks.load import load_network
-from seer_tf.pretraining.recipes import recipe
+from seer_tf.pretraining.recipes import RECIPES, recipe
 from seer_tf.reports.demo_report import write_demo_report
 from seer_tf.training.run_directory import RunDirectory
 
 IMAGES = flags.DEFINE_string("images", None, "Any tree of images; class folders serve the evaluation. [built-in set]")
 POSITIONAL = IMAGES
 OUTPUT = flags.DEFINE_string("output", "demo_output", "Directory of everything that the demo makes.")
-RECIPE = flags.DEFINE_string("recipe", "demo", "Named config of the pretraining.")
+RECIPE = flags.DEFINE_enum("recipe", "demo", list(RECIPES), "Named config of the pretraining.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, order and augmentation.")
 
 _MARK = "demo.json"

@@ -4,8 +4,6 @@ import difflib
 import importlib
 import sys
 
-from absl import flags
-
 from seer_tf.cli import command
 
 COMMANDS = {
@@ -39,9 +37,6 @@ def start(name: str) -> None:
         name: A key of `COMMANDS`.
     """
     module = importlib.import_module(f"seer_tf.cli.{name}")
-    for flag in flags.FLAGS.get_key_flags_for_module(module):
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    sys.modules["__main__"].__doc__ = module.__doc__
     command.run(module.main, words=getattr(module, "POSITIONAL", None))
 
 

@@ -1,11 +1,14 @@
-"""What the evaluations on frozen features share: of which images, and how a result is printed and kept."""
+"""Images to evaluate on, and where the result goes.
+
+The evaluations on frozen features share these flags, and how a result is printed and kept.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
-from seer_tf.cli import feature_flags
+from seer_tf.cli import command, feature_flags
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
@@ -14,10 +17,14 @@ from seer_tf.evaluation.features.store import open_features
 from seer_tf.evaluation.result import EvaluationResult, add_to_file
 from seer_tf.files.atomic import check_file
 
-TRAIN_DATA = flags.DEFINE_string(
-    "train_data", None, "Labelled images to fit on, e.g. folder:DIR; or features:DIR of extract_features.py."
+TRAIN_DATA = command.required(
+    flags.DEFINE_string(
+        "train_data", None, "Labelled images to fit on, e.g. folder:DIR; or features:DIR of extract_features.py."
+    )
 )
-TEST_DATA = flags.DEFINE_string("test_data", None, "Images or features to read the result on.")
+TEST_DATA = command.required(
+    flags.DEFINE_string("test_data", None, "Images or features to read the result on, e.g. folder:DIR.")
+)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of all chance.")
 RESULTS = flags.DEFINE_string("results", None, "File that gets the result as a line. [RUN/evaluations.jsonl of a run]")
 
@@ -72,8 +79,6 @@ def train_and_test(check: Callable[[FeatureSet, FeatureSet], object]) -> tuple[F
     Raises:
         InputError: the flags do not go together, or the two sets do not.
     """
-    if TRAIN_DATA.value is None or TEST_DATA.value is None:
-        raise InputError("give labelled images to fit on, --train_data, and others to read the result on, --test_data")
     train, test = feature_sets((TRAIN_DATA.value, "training images"), (TEST_DATA.value, "test images"), check=check)
     return train, test
 

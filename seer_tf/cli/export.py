@@ -5,6 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
+from seer_tf.cli import command
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
@@ -15,13 +16,14 @@ from seer_tf.export.registry import FORMATS
 from seer_tf.networks.load import load_network
 from seer_tf.networks.network import PARTS, Network
 
-MODEL = flags.DEFINE_string(
-    "model",
-    None,
-    "A run, one of its checkpoints (RUN/checkpoints/step-500), what convert_checkpoint.py wrote, or a .keras file.",
-    required=True,
+MODEL = command.required(
+    flags.DEFINE_string(
+        "model",
+        None,
+        "A run, one of its checkpoints (RUN/checkpoints/step-500), what convert_checkpoint.py wrote, or a .keras file.",
+    )
 )
-OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist.", required=True)
+OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
 PART = flags.DEFINE_string("part", "backbone", f"What stands on the backbone: {', '.join(PARTS)}.")
 FORMATS_ = flags.DEFINE_list("formats", ["saved_model"], f"Some of {', '.join(FORMATS)}.")
 IMAGES = flags.DEFINE_string(

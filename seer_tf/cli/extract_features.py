@@ -5,14 +5,16 @@ With several workers named (--workers, TF_CONFIG or Slurm) each starts this comm
 
 from absl import flags
 
-from seer_tf.cli import feature_flags, strategy_flags
+from seer_tf.cli import command, feature_flags, strategy_flags
 from seer_tf.data.sources.registry import open_source
 from seer_tf.evaluation.features.shards import SHARD_BYTES, write_features
 from seer_tf.evaluation.features.store import DTYPES, FORMATS
 from seer_tf.files.atomic import check_directory
 
-DATA = flags.DEFINE_string("data", None, "Images, e.g. folder:DIR; labels go along where there are any.", required=True)
-OUTPUT = flags.DEFINE_string("output", None, "Directory to write, or to continue.", required=True)
+DATA = command.required(
+    flags.DEFINE_string("data", None, "Images, e.g. folder:DIR; labels go along where there are any.")
+)
+OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write, or to continue."))
 FORMAT = flags.DEFINE_enum("format", "npy", FORMATS, "Of the files: arrays, or records of tf.train.Example.")
 DTYPE = flags.DEFINE_enum("dtype", "float16", DTYPES, "Of the numbers.")
 SHARD_MB = flags.DEFINE_integer("shard_mb", SHARD_BYTES // 2**20, "Size of a shard.", lower_bound=1)

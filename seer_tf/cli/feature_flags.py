@@ -1,4 +1,4 @@
-"""What binaries that make features share: of which model, of which stages, of images prepared how."""
+"""Features: of which model, of which stages, of images prepared how."""
 
 import dataclasses
 from pathlib import Path

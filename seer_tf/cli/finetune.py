@@ -34,18 +34,23 @@ from seer_tf.training.logger import LogOptions
 from seer_tf.training.preemption import lost_workers_named
 from seer_tf.training.run_directory import RunDirectory
 
-RECIPE = flags.DEFINE_string("recipe", None, f"Named config to start from: {', '.join(RECIPES)}.", required=True)
+RECIPE = command.required(flags.DEFINE_enum("recipe", None, list(RECIPES), "Named config to start from."))
 MODEL = flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file to start from.")
 UNTRAINED = flags.DEFINE_bool("untrained", None, "Takes the same network with fresh weights. [the recipe's]")
 TRAIN_DATA = flags.DEFINE_string("train_data", None, f"Labelled images to learn from: {GRAMMAR}. [the recipe's]")
 TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to read the accuracy on. [the recipe's]")
-RUN_DIR = flags.DEFINE_string("run_dir", None, "Directory of the run, new or to be continued.", required=True)
 FRACTION = flags.DEFINE_float("fraction", None, "Share of each class's images to learn from. [the recipe's]")
 SUBSET_LIST = flags.DEFINE_string("subset_list", None, "File with the names of the images to learn from, one a line.")
 SEED = flags.DEFINE_integer("seed", None, "Seed of subset, weights, order and augmentation. [the recipe's]")
 SET = flags.DEFINE_multi_string("set", [], "Replaces a field: section.field=value. Repeatable.")
 LOG_JSON = flags.DEFINE_string("log_json", None, "File that takes the numbers of the log, one JSON object per line.")
 SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Prints the resolved config and ends.")
+RUN_DIR = command.required(
+    flags.DEFINE_string(
+        "run_dir", None, "Directory of the run, new or to be continued; not needed with --show_config."
+    ),
+    unless=SHOW_CONFIG,
+)
 
 flags.adopt_module_key_flags(strategy_flags)
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
+from seer_tf.cli import command
 from seer_tf.data.images.decode import decode_image
 from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, describe_degenerate, open_boxes
 from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprint
@@ -21,12 +22,12 @@ from seer_tf.networks.load import backbone_metadata, load_network
 from seer_tf.networks.network import Network
 from seer_tf.reports.prediction_sheet import Box, PredictedImage, write_prediction_sheet
 
-MODEL = flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file.", required=True)
+MODEL = command.required(flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file."))
 UNTRAINED = flags.DEFINE_bool("untrained", False, "Takes the same backbone with fresh weights instead.")
-DATA = flags.DEFINE_string("data", None, "Directory in COCO's layout or Pascal VOC's.", required=True)
+DATA = command.required(flags.DEFINE_string("data", None, "Directory in COCO's layout or Pascal VOC's."))
 TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split to fit on.")
 TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split to read the precision on.")
-OUTPUT = flags.DEFINE_string("output", None, "Directory to write; must not exist.", required=True)
+OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
 SIZE_PX = flags.DEFINE_integer("size_px", 512, "What the longer side becomes; a multiple of 128.", lower_bound=128)
 NUM_STEPS = flags.DEFINE_integer("num_steps", 2000, "Steps of fitting.", lower_bound=1)
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Images of a step.", lower_bound=1)

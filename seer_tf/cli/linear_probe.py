@@ -18,8 +18,8 @@ from seer_tf.evaluation.protocols.probe_grid import RECIPES, Batches, ProbeRecip
 from seer_tf.evaluation.result import mean_interval
 
 _OPTIMUM = "optimum"
-RECIPE = flags.DEFINE_string(
-    "recipe", "grid", f"How the classifiers are fitted: {', '.join((*RECIPES, _OPTIMUM))} (by scikit-learn's L-BFGS)."
+RECIPE = flags.DEFINE_enum(
+    "recipe", "grid", [*RECIPES, _OPTIMUM], f"How the classifiers are fitted; {_OPTIMUM} is by scikit-learn's L-BFGS."
 )
 
 flags.adopt_module_key_flags(feature_flags)
@@ -41,10 +41,8 @@ def main() -> None:
 
 def _augmented(recipe: ProbeRecipe) -> tuple[LabelledFeatures, Callable[[np.ndarray], Batches]]:
     """Returns the test features, and a function from numbers of training images to batches of features of crops."""
-    if TRAIN_DATA.value is None or TEST_DATA.value is None or not feature_flags.is_given():
-        raise InputError(
-            f"--recipe={RECIPE.value} crops images anew in each epoch; give --model, --train_data and --test_data"
-        )
+    if not feature_flags.is_given():
+        raise InputError(f"--recipe={RECIPE.value} crops images anew in each epoch; give --model, and images")
     evaluation_flags.check_results()
     train, test = open_source(TRAIN_DATA.value), open_source(TEST_DATA.value)
     extractor = feature_flags.extractor()

@@ -3,13 +3,15 @@
 from absl import flags
 
 from seer_tf import config as configs
+from seer_tf.cli import command
 from seer_tf.config import ACTIVATION_CHECKPOINTING, Config
 from seer_tf.errors import InputError
 from seer_tf.pretraining import planning
+from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.planning import Memory, Plan, Reductions
 from seer_tf.pretraining.recipes import RECIPES, recipe
 
-RECIPE = flags.DEFINE_string("recipe", None, f"Named config to start from: {', '.join(RECIPES)}.", required=True)
+RECIPE = command.required(flags.DEFINE_enum("recipe", None, [*RECIPES, rules.NAME], "Named config to start from."))
 SET = flags.DEFINE_multi_string("set", [], "Replaces a field, e.g. data.global_batch_size=8704. Repeatable.")
 DEVICES = flags.DEFINE_integer("devices", 1, "Number of devices over all hosts.", lower_bound=1)
 DEVICE_MEMORY = flags.DEFINE_float(
@@ -27,6 +29,11 @@ def main() -> None:
     for flag in (STEP_SECONDS, IMAGES_PER_SECOND, DEVICE_MEMORY):
         if flag.value == 0:
             raise InputError(f"--{flag.name}=0 must be above zero; leave it out if it is not known")
+    if RECIPE.value == rules.NAME:
+        raise InputError(
+            f"--recipe={rules.NAME} depends on the images, which plan_run does not see: print the config by pretrain "
+            f"--recipe={rules.NAME} --data=… --show_config, then give each of its lines to plan_run by --set"
+        )
     config = configs.validate(configs.override(recipe(RECIPE.value), SET.value))
     plan = planning.plan(config, DEVICES.value)
     images, batch = _num_images(config), config.data.global_batch_size

@@ -3,24 +3,23 @@
 python experiments/prepare_shards.py --data=folder:photos --output=shards
 """
 
-import math
 import os
 
 from absl import flags
 
+from seer_tf.cli import command
 from seer_tf.data.shards.beam import BeamRunner
 from seer_tf.data.shards.prepare import check_output, write_shards
 from seer_tf.data.shards.writer import ShardOptions
 from seer_tf.data.sources.registry import GRAMMAR, open_source
-from seer_tf.errors import InputError
 from seer_tf.parallel import LocalRunner, num_cores
 from seer_tf.reports.audit import write_audit
 
 _MIN_SHARD_MB = 0.001
 
-DATA = flags.DEFINE_string("data", None, f"Images: {GRAMMAR}.", required=True)
-OUTPUT = flags.DEFINE_string("output", None, "Directory of the shards: new, empty or begun.", required=True)
-SHARD_MB = flags.DEFINE_float("shard_mb", 150, "About how large a shard becomes, in MB.")
+DATA = command.required(flags.DEFINE_string("data", None, f"Images: {GRAMMAR}."))
+OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory of the shards: new, empty or begun."))
+SHARD_MB = flags.DEFINE_float("shard_mb", 150, "About how large a shard becomes, in MB.", _MIN_SHARD_MB)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the global shuffle.", 0)
 LONGEST_SIDE_PX = flags.DEFINE_integer("longest_side_px", 0, "Makes larger images so small. [keeps their bytes]", 0)
 KEEP_TRUNCATED = flags.DEFINE_bool("keep_truncated", False, "Takes JPEG files that end early, grey where they ended.")
@@ -34,8 +33,6 @@ BEAM_OPTION = flags.DEFINE_multi_string(
 
 def main() -> None:
     """Writes the shards and prints what came of it."""
-    if not _MIN_SHARD_MB <= SHARD_MB.value < math.inf:
-        raise InputError(f"--shard_mb={SHARD_MB.value:g} must be {_MIN_SHARD_MB} or more.")
     run = BeamRunner(BEAM_OPTION.value) if RUNNER.value == "beam" else LocalRunner(WORKERS.value)
     check_output(OUTPUT.value)
     audit = write_shards(

@@ -26,14 +26,15 @@ from seer_tf.pretraining.task import check_fit, pretrain
 from seer_tf.training.preemption import lost_workers_named
 from seer_tf.training.run_directory import RunDirectory
 
-RECIPE = flags.DEFINE_string(
-    "recipe",
-    None,
-    f"Named config to start from: {', '.join(RECIPES)}; or {rules.NAME}, which derives one from the images.",
-    required=True,
+RECIPE = command.required(
+    flags.DEFINE_enum(
+        "recipe",
+        None,
+        [rules.NAME, *RECIPES],
+        f"Named config to start from; {rules.NAME} derives one from the images.",
+    )
 )
 DATA = flags.DEFINE_string("data", None, f"Images: {GRAMMAR}. [the recipe's]")
-RUN_DIR = flags.DEFINE_string("run_dir", None, "Directory of the run, new or to be continued.", required=True)
 SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and augmentation. [the recipe's]")
 SET = flags.DEFINE_multi_string("set", [], "Replaces a field: section.field=value, e.g. run.num_steps=500. Repeatable.")
 INIT_FROM = flags.DEFINE_string(
@@ -50,6 +51,12 @@ AUGMENT_ON = flags.DEFINE_enum("augment_on", None, configs.PLACES, "Where crops 
 MAX_BAD_FRACTION = flags.DEFINE_float("max_bad_fraction", None, "Of the images, so many may be bad. [the recipe's]")
 XLA = flags.DEFINE_bool("xla", None, "Compiles the step; with one device only. [the recipe's]")
 SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Prints the resolved config and ends.")
+RUN_DIR = command.required(
+    flags.DEFINE_string(
+        "run_dir", None, "Directory of the run, new or to be continued; not needed with --show_config."
+    ),
+    unless=SHOW_CONFIG,
+)
 
 flags.adopt_module_key_flags(auto_flags)
 flags.adopt_module_key_flags(strategy_flags)
@@ -70,9 +77,9 @@ def resolved_config() -> Config:
     assignments = [f"{field}={value}" for field, value in fields.items() if value is not None]
     assignments = [*SET.value, *assignments]
     if RECIPE.value != rules.NAME:
+        auto_flags.check_absent(RECIPE.value)
         return configs.validate(configs.override(recipe(RECIPE.value), assignments))
-    directory = RunDirectory(RUN_DIR.value)
-    if directory.holds_a_run():
+    if RUN_DIR.value and (directory := RunDirectory(RUN_DIR.value)).holds_a_run():
         return configs.validate(configs.override(directory.read_config(), assignments))
     own = configs.parse(Config, assignments)
     return auto_flags.derived(open_source(configs.replace(Config(), own).data.source), own)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
-from seer_tf.cli import evaluation_flags, feature_flags
+from seer_tf.cli import command, evaluation_flags, feature_flags
 from seer_tf.cli.evaluation_flags import SEED, TEST_DATA, TRAIN_DATA
 from seer_tf.data.images.decode import decode_image, exif_orientation
 from seer_tf.data.sources.base import Source
@@ -29,6 +29,7 @@ NUM_NEAREST = flags.DEFINE_integer("num_nearest", 8, "Images that are shown of e
 
 flags.adopt_module_key_flags(feature_flags)
 flags.adopt_module_key_flags(evaluation_flags)
+command.optional(TEST_DATA)
 
 
 def main() -> None:
@@ -38,11 +39,9 @@ def main() -> None:
     if TEST_DATA.value is not None:
         bank, queries = evaluation_flags.train_and_test(_check)
         _check(bank, queries)
-    elif TRAIN_DATA.value is not None:
+    else:
         (bank,) = evaluation_flags.feature_sets((TRAIN_DATA.value, "images"), check=lambda bank: _check(bank, bank))
         queries = bank
-    else:
-        raise InputError("--train_data is missing: the images to search in, e.g. folder:DIR")
     summary = f"{queries.num_images:,} queries in {bank.num_images:,} images, by {bank.origin.model}."
     if _are_labelled(bank, queries):
         summary += f" Mean average precision {_report(bank, queries):.1f} %."

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from seer_tf.cli import command
 from seer_tf.data.sources.registry import open_source
 from seer_tf.distributed.inference import Devices
 from seer_tf.distributed.strategy import make_strategy, num_gpus, place
@@ -22,10 +23,14 @@ from seer_tf.files.atomic import check_file
 from seer_tf.networks.load import load_network
 from seer_tf.networks.network import Network
 
-MODEL = flags.DEFINE_string(
-    "model", None, "A run of finetune.py, its classifier.keras, or what convert_checkpoint.py wrote.", required=True
+MODEL = command.required(
+    flags.DEFINE_string(
+        "model", None, "A run of finetune.py, its classifier.keras, or what convert_checkpoint.py wrote."
+    )
 )
-TEST_DATA = flags.DEFINE_multi_string("test_data", [], "Labelled images, e.g. folder:DIR. Repeatable.")
+TEST_DATA = command.required(
+    flags.DEFINE_multi_string("test_data", [], "Labelled images, e.g. folder:DIR. Repeatable.")
+)
 CLASS_MAP = flags.DEFINE_multi_string(
     "class_map", [], "CSV file: a class of a test set, a class of the classifier. Repeatable. [equal names]"
 )
@@ -39,8 +44,6 @@ _LOGITS = "logits"
 
 def main() -> None:
     """Runs the command."""
-    if not TEST_DATA.value:
-        raise InputError("--test_data is missing: labelled images, e.g. folder:DIR")
     if RESULTS.value is not None:
         check_file(RESULTS.value)
     class_map = read_class_map(*CLASS_MAP.value)

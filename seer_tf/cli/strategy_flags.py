@@ -1,4 +1,4 @@
-"""What binaries that compute on several devices or hosts share: which ones, and that the workers agree."""
+"""Devices and hosts to compute on."""
 
 from absl import flags
 
