@@ -63,8 +63,9 @@ def test_the_recipe_says_why_and_holds_when_it_goes_on(place):
         "--run_dir=SHORT --set=head.hidden_dims=32"
     )
     first = _run(place, f"python {command}", shorten=False)
-    assert re.search(r"run\.num_steps=\d+ +0\.1 minutes, less [\d.]+ for finding these settings, at \d+ im", first.stdout)
-    assert re.search(r"warning: --minutes=0\.1 allows \d+ steps, and a run needs about 2,000 to learn; give -", first.stdout)
+    length = r"run\.num_steps=\d+ +0\.1 minutes, less [\d.]+ for finding these settings, at \d+ images/s"
+    warning = r"warning: --minutes=0\.1 allows \d+ steps, and a run needs about 2,000 to learn; give --minutes=\d+"
+    assert re.search(length, first.stdout) and re.search(warning, first.stdout)
     assert re.search("head.hidden_dims=32 +as you set it", first.stdout)
     again = _run(place, f"python {command}", shorten=False)
     assert "steps done" in again.stdout and "trying" not in again.stdout
