@@ -116,7 +116,7 @@ def _with_network(facts: Facts, own: Mapping[str, Any], started: float) -> tuple
         if rules.leaves_enough_steps(rules.config_of(choices)):
             break
         flops_per_second = rules.speed_of(config, speed)
-        choices = rules.choose(dataclasses.replace(facts, flops_per_second=flops_per_second), assignments)
+        choices = rules.choose(dataclasses.replace(facts, flops_per_second=flops_per_second), own)
         speed *= rules.speed_of(config, 1.0) / rules.speed_of(
             rules.config_of(choices), 1.0
         )  # of the network chosen now
