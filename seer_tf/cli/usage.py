@@ -43,7 +43,7 @@ def kind(parser: flags.ArgumentParser) -> str:
 
 def _heading(flag: flags.Flag, module: ModuleType) -> str:
     """Returns the title of a flag's group: of a module that several binaries share, the first line of its docstring."""
-    origin = sys.modules.get(flags.FLAGS.find_module_defining_flag(flag.name, ""), module)
+    origin = sys.modules.get(flags.FLAGS.find_module_defining_flag(flag.name) or "", module)
     if origin is module:
         return "Optional"
     return (origin.__doc__ or origin.__name__).partition("\n")[0].rstrip(".")
