@@ -39,7 +39,7 @@ def classifier_step(state: ClassifierState, batch: tuple[tf.Tensor, tf.Tensor]) 
         **finish_step(state, statistics, loss=loss, first_bad=first_bad, learning_rate=learning_rate),
         ACCURACY: accuracy,
         MEAN_PIXEL: mean_pixel,
-        "gradients/norm": tf.linalg.global_norm(gradients),
+        "training/gradients/norm": tf.linalg.global_norm(gradients),
     }
 
 

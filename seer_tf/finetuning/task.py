@@ -14,6 +14,7 @@ from seer_tf.finetuning.state import ClassifierState, build_classifier
 from seer_tf.finetuning.step import ACCURACY, classifier_step
 from seer_tf.models import Backbone, SwavHead
 from seer_tf.models.tasks.classifier import ImageClassifier
+from seer_tf.quantities import percent
 from seer_tf.training import metrics
 from seer_tf.training.checkpoints import in_float32, restore_newest
 from seer_tf.training.health import COMMON_CHECKS, HealthMonitor
@@ -21,7 +22,6 @@ from seer_tf.training.logger import Logger, LogOptions
 from seer_tf.training.loop import RunResult, Task, check_batch, run, shared_out
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import model_variables
-from seer_tf.training.tensorboard import crop_sheet
 
 
 def fine_tune(
@@ -170,19 +170,17 @@ class FinetuningLogger(Logger):
             HealthMonitor(state.config, COMMON_CHECKS),
             "fine-tuning",
             options,
+            frozenset({ACCURACY}),
         )
-        self._summaries.pictures(self._step, {"crops": crop_sheet((images[:, tf.newaxis],))})
+        self._summaries.crops(self._step, (images[:, tf.newaxis],))
 
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
         """Returns what the steps say; now and then the norms of all weights are shown, too."""
         if self._diagnostics_are_due(step):
             norms = [float(tf.norm(tf.cast(weight, tf.float32))) for weight in self._state.model.trainable_variables]
-            self._summaries.histograms(step, {"weights/norms": np.array(norms)})
+            self._summaries.histograms(step, {"training/weights/norms": np.array(norms)})
         return metrics.interval_metrics(steps, seconds, self._state.config.data.global_batch_size)
 
     def _note(self, numbers: Mapping[str, float]) -> str:
-        return (
-            f"loss {numbers[metrics.LOSS]:.3f}, {numbers[ACCURACY]:.1%} of the training crops right, "
-            f"{numbers[metrics.IMAGES_PER_SECOND]:.0f} images/s, {numbers[metrics.WAIT_SHARE]:.0%} waiting "
-            "for data"
-        )
+        right = f"{percent(numbers[ACCURACY])} of the training crops right"
+        return f"loss {numbers[metrics.LOSS]:.3f}, {right}, {self._speed(numbers)}"

@@ -13,14 +13,18 @@ from seer_tf.methods.swav.metrics import RANK_ME
 from seer_tf.methods.swav.model import SwavModel
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.pretraining.gallery import Gallery, View
-from seer_tf.training import metrics as run_metrics
+from seer_tf.quantities import percent
 from seer_tf.training.checkpoints import Quality
 from seer_tf.training.health import HealthMonitor
 from seer_tf.training.logger import Logger, LogOptions
 from seer_tf.training.run_directory import RunDirectory
-from seer_tf.training.tensorboard import crop_sheet
 
 WITHOUT_LABELS = "quality/without_labels"
+_PROTOTYPE_ROWS = "Each row: the images that score highest on a prototype, the prototype most in use first."
+_NEIGHBOUR_ROWS = (
+    "Each row: an image, then those whose features point most nearly the same way, the nearest first."
+)
+_SAID = {"probe/knn_top1": "k-NN", "probe/linear_top1": "linear probe"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +33,7 @@ class PretrainingLogOptions(LogOptions):
 
     Attributes:
         probe: Takes the model and returns a function that measures its features. That function is called every
-            `run.examine_every_steps`; it returns numbers by name, and checkpoints are compared by the first.
+            `run.examine_every_steps`; it returns shares by name, and checkpoints are compared by the first.
     """
 
     probe: Callable[[SwavModel], Callable[[], Mapping[str, float]]] | None = None
@@ -66,8 +70,9 @@ class PretrainingLogger(Logger):
             HealthMonitor(state.config, collapse.CHECKS),
             "pretraining",
             options,
+            metrics.SHARES,
         )
-        self._summaries.pictures(self._step, {"crops": crop_sheet(crops)})
+        self._summaries.crops(self._step, crops)
         self._gallery = Gallery(source, state.config, state.model)
         self._probe = options.probe(state.model) if options.probe else None
         self._probed: Mapping[str, float] = {}
@@ -89,13 +94,9 @@ class PretrainingLogger(Logger):
     def _examine(self, step: int, view: View) -> Mapping[str, float]:
         """Writes pictures and histograms, and returns what the probe says."""
         weights = self._state.model.trainable_variables
-        self._summaries.pictures(
-            step,
-            {
-                "prototypes/images": self._gallery.prototype_sheet(view),
-                "neighbours/images": self._gallery.neighbour_sheet(view),
-            },
-        )
+        prototypes, neighbours = self._gallery.prototype_sheet(view), self._gallery.neighbour_sheet(view)
+        self._summaries.pictures(step, {"prototypes/images": prototypes}, _PROTOTYPE_ROWS)
+        self._summaries.pictures(step, {"neighbours/images": neighbours}, _NEIGHBOUR_ROWS)
         self._summaries.histograms(
             step,
             {
@@ -103,19 +104,16 @@ class PretrainingLogger(Logger):
                 "features/std_of_channels": view.features.std(axis=0),
                 "prototypes/scores": view.scores,
                 "prototypes/images_of_each": np.bincount(view.scores.argmax(axis=1), minlength=view.scores.shape[1]),
-                "weights/norms": np.array([float(tf.norm(tf.cast(weight, tf.float32))) for weight in weights]),
+                "training/weights/norms": np.array([float(tf.norm(tf.cast(weight, tf.float32))) for weight in weights]),
             },
         )
         self._probed = self._probe() if self._probe else {}
+        self._shares |= self._probed.keys()
         return self._probed
 
     def _note(self, numbers: Mapping[str, float]) -> str:
-        probed = "".join(f", {name.rpartition('/')[2]} {value:.1%}" for name, value in self._probed.items())
-        return (
-            f"loss {numbers[metrics.LOSS]:.3f} = {numbers[metrics.RELATIVE_LOSS]:.3f} ln K{probed}, "
-            f"{numbers[run_metrics.IMAGES_PER_SECOND]:.0f} images/s, {numbers[run_metrics.WAIT_SHARE]:.0%} waiting "
-            "for data"
-        )
+        probed = [f"{_SAID.get(name, name)} {percent(value)}" for name, value in self._probed.items()]
+        return ", ".join([f"loss {numbers[metrics.RELATIVE_LOSS]:.3f} ln K", *probed, self._speed(numbers)])
 
 
 def quality_without_labels(numbers: Mapping[str, float]) -> float:

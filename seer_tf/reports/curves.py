@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from seer_tf.errors import InputError
 from seer_tf.files import jsonl
+from seer_tf.training.tensorboard import PERCENT
 
 Curves = dict[str, dict[int, float]]
 """By the name of a number, its value by step, by rising step."""
@@ -43,7 +44,7 @@ def _from_json_lines(file: pathlib.Path) -> Curves:
 
 
 def read_events(directory: pathlib.Path) -> Curves:
-    """Returns the curves in a directory of TensorBoard's events; none where there is no such directory."""
+    """Returns the curves in a directory of TensorBoard's events, shares from 0 to 1; none without the directory."""
     if not directory.is_dir():
         return {}
     events = EventAccumulator(str(directory), size_guidance={"tensors": 0}).Reload()
@@ -51,5 +52,7 @@ def read_events(directory: pathlib.Path) -> Curves:
     for name in events.Tags()["tensors"]:
         if events.SummaryMetadata(name).plugin_data.plugin_name == "scalars":
             in_time = sorted(events.Tensors(name), key=lambda event: event.wall_time)
-            curves[name] = {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in in_time}
+            scale = 100.0 if name.endswith(PERCENT) else 1.0
+            values = {event.step: float(tf.make_ndarray(event.tensor_proto)) / scale for event in in_time}
+            curves.setdefault(name.removesuffix(PERCENT), {}).update(values)
     return curves

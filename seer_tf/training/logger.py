@@ -6,7 +6,7 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from absl import logging
 from seer_tf.errors import InputError
 from seer_tf.files import jsonl
 from seer_tf.progress import Progress
+from seer_tf.quantities import percent
 from seer_tf.training import metrics as run_metrics
 from seer_tf.training.checkpoints import Quality
 from seer_tf.training.health import HealthMonitor, Interval, Problem
@@ -53,6 +54,7 @@ class Logger(abc.ABC):
         monitor: HealthMonitor,
         label: str,
         options: LogOptions,
+        shares: Set[str] = frozenset(),
     ) -> None:
         """Opens the log at the step of the state.
 
@@ -62,6 +64,7 @@ class Logger(abc.ABC):
             monitor: Applies the health checks to each interval.
             label: Label of the progress line.
             options: Optional outputs.
+            shares: Names of the task's metrics that are fractions from 0 to 1, which people read in percent.
 
         Raises:
             InputError: The directory cannot be written.
@@ -71,6 +74,7 @@ class Logger(abc.ABC):
         self._tensorboard = str(directory.tensorboard)
         if options.json_file is not None:
             _create(options.json_file)
+        self._shares = run_metrics.SHARES | shares
         self._summaries = Summaries(directory.tensorboard, state.config)
         self._step = self._interval_start = int(state.step.numpy())
         self._progress = Progress(self._run.num_steps, "step", label, done=self._step)
@@ -113,15 +117,24 @@ class Logger(abc.ABC):
 
     @abc.abstractmethod
     def _note(self, numbers: Mapping[str, float]) -> str:
-        """Returns a short description of an interval for the terminal."""
+        """Returns a short description of an interval for the terminal.
+
+        It has parts between commas, the most important first: a narrow terminal shows those that fit.
+        """
+
+    def _speed(self, numbers: Mapping[str, float]) -> str:
+        """Returns the last parts of a description: images per second, and the share of time that waits for data."""
+        speed = f"{numbers[run_metrics.IMAGES_PER_SECOND]:.0f} images/s"
+        waiting = numbers[run_metrics.WAIT_SHARE]
+        return speed if math.isnan(waiting) else f"{speed}, {percent(waiting, 0)} waiting for data"
 
     def _end_interval(self, step: int) -> str:
         """Measures, writes and checks the interval that ends at `step`; returns a short description."""
         now = time.monotonic()
         steps = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
         numbers = self._measured(step, steps, now - self._since)
-        numbers["speed/share_of_time_logging"] = self._seconds_logging / (now - self._since + self._seconds_logging)
-        self._summaries.numbers(step, numbers)
+        numbers[run_metrics.LOGGING_SHARE] = self._seconds_logging / (now - self._since + self._seconds_logging)
+        self._summaries.numbers(step, numbers, self._shares)
         self._write_json(step, numbers)
         first_bad = run_metrics.first_bad(steps, self._interval_start, checked_tensors(self._state))
         self.problems = self._monitor.check(Interval(self._interval_start, step, numbers, first_bad))

@@ -9,13 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 LOSS = "loss/loss"
-LOSS_SCALE = "arithmetic/loss_scale"
-SKIPPED_STEPS = "arithmetic/skipped_steps"
-DISTINCT_BATCHES = "data/distinct_batches"
-MEAN_PIXEL = "data/mean_pixel"
-IMAGES_PER_SECOND = "speed/images_per_second"
-WAIT_SHARE = "speed/share_of_time_waiting_for_data"
-SECONDS_PER_STEP = "speed/seconds_per_step"
+LOSS_SCALE = "training/loss_scale"
+SKIPPED_STEPS = "training/skipped_steps"
+DISTINCT_BATCHES = "training/distinct_batches"
+MEAN_PIXEL = "training/mean_pixel"
+IMAGES_PER_SECOND = "system/images_per_second"
+WAIT_SHARE = "system/share_of_time_waiting_for_data"
+LOGGING_SHARE = "system/share_of_time_logging"
+SECONDS_PER_STEP = "system/seconds_per_step"
+
+#: Fractions of a whole, from 0 to 1. TensorBoard and the terminal show them in percent.
+SHARES = frozenset({WAIT_SHARE, LOGGING_SHARE})
 
 
 def interval_metrics(steps: Mapping[str, np.ndarray], seconds: float, global_batch_size: int) -> dict[str, float]:
@@ -33,7 +37,7 @@ def interval_metrics(steps: Mapping[str, np.ndarray], seconds: float, global_bat
     numbers = {name: _mean(values[made]) for name, values in steps.items() if "/" in name and name != MEAN_PIXEL}
     return numbers | {
         LOSS: _mean(steps["loss"][made]),
-        "optimization/learning_rate": float(steps["learning_rate"][-1]),
+        "training/learning_rate": float(steps["learning_rate"][-1]),
         LOSS_SCALE: float(steps["loss_scale"][-1]),
         SKIPPED_STEPS: float(np.sum(~made)),
         DISTINCT_BATCHES: float(len(np.unique(steps[MEAN_PIXEL]))),
@@ -63,8 +67,8 @@ def _mean(values: np.ndarray) -> float:
 def _memory() -> dict[str, float]:
     """Returns the peak memory of the process and of each GPU so far, in GiB."""
     bytes_per_unit = 1 if sys.platform == "darwin" else 1024
-    peaks = {"memory/host_peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit / 2**30}
+    peaks = {"system/host_peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit / 2**30}
     for index, _ in enumerate(tf.config.list_logical_devices("GPU")):
         peak = tf.config.experimental.get_memory_info(f"GPU:{index}")["peak"]
-        peaks[f"memory/gpu{index}_peak_gib"] = peak / 2**30
+        peaks[f"system/gpu{index}_peak_gib"] = peak / 2**30
     return peaks

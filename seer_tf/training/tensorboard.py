@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +11,9 @@ from tensorboard.plugins.hparams import api as hparams
 from seer_tf import config as configs
 from seer_tf.config import BaseConfig
 from seer_tf.errors import InputError
+
+#: Appended to the name of a number that is written in percent.
+PERCENT = "_percent"
 
 _SHEET_IMAGES = 8
 
@@ -33,17 +36,35 @@ class Summaries:
             tf.summary.text("config", f"| field | value |\n|---|---|\n{table}")
             hparams.hparams({"recipe": config.recipe, **{name: _typed(value) for name, value in fields.items()}})
 
-    def numbers(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Writes the numbers of an interval that ends at `step`; the part of a name before the slash is its group."""
+    def numbers(self, step: int, numbers: Mapping[str, float], shares: Collection[str] = ()) -> None:
+        """Writes the numbers of the interval that ends at `step`.
+
+        The part of a name before the slash is its group. TensorBoard sorts groups by name.
+
+        Args:
+            step: Number of steps at the end of the interval.
+            numbers: Value of each name.
+            shares: Names of the numbers that are fractions. They are written in percent, and their names say so.
+        """
         with self._writing(step):
             for name, value in numbers.items():
-                tf.summary.scalar(name, value)
+                if name in shares:
+                    tf.summary.scalar(name + PERCENT, 100 * value)
+                else:
+                    tf.summary.scalar(name, value)
 
-    def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
-        """Writes pictures, uint8 [height, width, 3], by name."""
+    def pictures(self, step: int, pictures: Mapping[str, np.ndarray], description: str) -> None:
+        """Writes pictures, uint8 [height, width, 3], by name; `description` says what is on them."""
         with self._writing(step):
             for name, picture in pictures.items():
-                tf.summary.image(name, picture[np.newaxis])
+                tf.summary.image(name, picture[np.newaxis], description=description)
+
+    def crops(self, step: int, crops: tuple[tf.Tensor, ...]) -> None:
+        """Writes a picture of crops, as `crop_sheet` makes it."""
+        sheet = crop_sheet(crops)
+        self.pictures(
+            step, {"training/crops": sheet}, "Each row: an image's crops as a step sees them, large ones first."
+        )
 
     def histograms(self, step: int, values: Mapping[str, np.ndarray]) -> None:
         """Writes how values, float of any shape, are distributed, by name."""

@@ -48,7 +48,7 @@ def test_a_rehearsal_begins_with_fresh_weights(monkeypatch: pytest.MonkeyPatch) 
         tried = configs.override(recipe("debug_tiny"), settings)
         assert (tried.run.init_from, tried.run.reset) == ("", ())
         (log,) = (argument.partition("=")[2] for argument in command if argument.startswith("--log_json="))
-        Path(log).write_text('{"speed/images_per_second": 3.0}\n' * 4)
+        Path(log).write_text('{"system/images_per_second": 3.0}\n' * 4)
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(speed_trial.subprocess, "run", run)

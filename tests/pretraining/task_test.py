@@ -22,6 +22,8 @@ from seer_tf.evaluation.protocols.online_probe import KNN, OnlineProbe
 from seer_tf.pretraining.logger import WITHOUT_LABELS, PretrainingLogOptions
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.pretraining.task import batches_from, pretrain
+from seer_tf.reports.curves import read_events
+from seer_tf.reports.units import SHARES, unit
 from seer_tf.training import tensor_store
 from seer_tf.training.loop import RunResult
 from seer_tf.training.run_directory import RunDirectory
@@ -65,25 +67,14 @@ def scalars(directory: RunDirectory, tag: str) -> dict[int, float]:
     return {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)}
 
 
-def test_a_run_writes_numbers_and_crops(finished: RunDirectory) -> None:
+def test_a_run_writes_numbers_and_pictures_with_the_most_telling_on_top(finished: RunDirectory) -> None:
+    """TensorBoard sorts groups by name."""
     tags = EventAccumulator(str(finished.tensorboard)).Reload().Tags()["tensors"]
-    assert {tag.partition("/")[0] for tag in tags} - {"crops", "config", "_hparams_"} == {
-        "loss",
-        "prototypes",
-        "features",
-        "quality",
-        "gradients",
-        "updates",
-        "trust_ratio",
-        "optimization",
-        "arithmetic",
-        "data",
-        "speed",
-        "memory",
-        "neighbours",
-        "weights",
-    }
-    losses, relative = scalars(finished, "loss/loss"), scalars(finished, "loss/relative_to_ln_K")
+    groups = sorted({tag.partition("/")[0] for tag in tags} - {"config", "_hparams_"})
+    assert groups == ["features", "loss", "neighbours", "prototypes", "quality", "system", "training"]
+    assert {"training/crops", "neighbours/images", "prototypes/images"} <= set(tags)
+    curves = read_events(finished.tensorboard)
+    losses, relative = curves["loss/loss"], curves["loss/relative_to_ln_K"]
     assert list(losses) == list(relative) == [2, 4, 6]
     np.testing.assert_allclose(np.array([*losses.values()]) / np.log(8), [*relative.values()], rtol=1e-6)
 
@@ -103,9 +94,15 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
     lines = [json.loads(line) for line in file.read_text().splitlines()[1:]]
     assert [line.pop("step") for line in lines] == [2, 4, 6]
     assert [KNN in line for line in lines] == [False, True, True]
+    curves = read_events(directory.tensorboard)
+    tags = EventAccumulator(str(directory.tensorboard)).Reload().Tags()["tensors"]
     for name in lines[1]:  # the same numbers as in TensorBoard
         written = [line[name] for line in lines if name in line]
-        np.testing.assert_allclose([*scalars(directory, name).values()], written, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose([*curves[name].values()], written, rtol=1e-6, err_msg=name)
+        assert unit(name)
+        assert (f"{name}_percent" in tags) == (name in SHARES), name
+        assert name not in SHARES or all(0 <= value <= 1 for value in written)
+    assert scalars(directory, f"{KNN}_percent")[6] == pytest.approx(100 * lines[-1][KNN])
     assert tensor_store.read_about(newest)["quality"] == {"measure": KNN, "value": lines[-1][KNN]}
     assert tensor_store.read_about(directory.checkpoint(2))["quality"] is None  # the probe has not looked yet
     assert tensor_store.read_about(plain)["quality"] == {

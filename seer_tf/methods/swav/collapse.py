@@ -102,7 +102,7 @@ def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
 
 
 def _relative_updates(interval: Interval) -> dict[str, float]:
-    return {part: interval.numbers[f"updates/relative_to_weights_{part}"] for part in metrics.PARTS}
+    return {part: interval.numbers[f"training/updates/relative_to_weights_{part}"] for part in metrics.PARTS}
 
 
 CHECKS: tuple[HealthCheck, ...] = (

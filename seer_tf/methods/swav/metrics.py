@@ -23,6 +23,11 @@ QUANTILES = {"min": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile"
 RELATIVE_LOSS = "loss/relative_to_ln_K"
 PREDICTION_ENTROPY = "prototypes/entropy_of_predictions"
 LARGEST_SHARE = "prototypes/largest_share"
+ENTROPY_OF_CODES = "prototypes/entropy_of_codes"
+AGREEMENT = "prototypes/agreement_of_views"
+SHARE_IN_USE = "prototypes/share_in_use"
+#: Fractions of a whole, from 0 to 1.
+SHARES = frozenset({PREDICTION_ENTROPY, LARGEST_SHARE, ENTROPY_OF_CODES, AGREEMENT, SHARE_IN_USE})
 
 
 def of_step(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor]:
@@ -41,9 +46,9 @@ def of_step(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor
     num_prototypes = own.codes.shape[-1]
     ln_k = max(math.log(num_prototypes), np.finfo(np.float32).tiny)
     local = {
-        "prototypes/entropy_of_codes": diagnostics.entropy(own.codes) / ln_k,
+        ENTROPY_OF_CODES: diagnostics.entropy(own.codes) / ln_k,
         PREDICTION_ENTROPY: diagnostics.prediction_entropy(own.scores, temperature=config.swav.temperature) / ln_k,
-        "prototypes/agreement_of_views": diagnostics.view_agreement(own.scores),
+        AGREEMENT: diagnostics.view_agreement(own.scores),
         MEAN_PIXEL: tf.reduce_mean(tf.cast(crops[0][:, 0], tf.float32)),
     }
     means, by_codes, by_scores = collectives.all_reduce_together(
@@ -54,7 +59,7 @@ def of_step(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor
         ]
     )
     return dict(zip(local, tf.unstack(means), strict=True)) | {
-        "prototypes/share_in_use": tf.reduce_mean(tf.cast(by_codes > 0, tf.float32)),
+        SHARE_IN_USE: tf.reduce_mean(tf.cast(by_codes > 0, tf.float32)),
         LARGEST_SHARE: tf.reduce_max(by_scores) / tf.reduce_sum(by_scores),
     }
 
@@ -73,10 +78,10 @@ def of_update(state: TrainState, learning_rate: tf.Tensor, applied: Applied) -> 
     ratios = tf.sort(tf.cast(applied.trust_ratios, tf.float32))  # [n]
     places = {name: round(quantile * (ratios.shape[0] - 1)) for name, quantile in QUANTILES.items()}
     return {
-        **_named("gradients/norm", _of_parts(state, applied.gradient_norms)),
-        **_named("updates/norm", updates),
-        **_named("updates/relative_to_weights", updates / tf.maximum(weights, np.finfo(np.float32).tiny)),
-        **{f"trust_ratio/{name}": ratios[place] for name, place in places.items()},
+        **_named("training/gradients/norm", _of_parts(state, applied.gradient_norms)),
+        **_named("training/updates/norm", updates),
+        **_named("training/updates/relative_to_weights", updates / tf.maximum(weights, np.finfo(np.float32).tiny)),
+        **{f"training/trust_ratio/{name}": ratios[place] for name, place in places.items()},
     }
 
 

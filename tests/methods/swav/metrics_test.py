@@ -47,7 +47,7 @@ def test_what_a_step_tells(state: TrainState) -> None:
         "prototypes/agreement_of_views": np.mean(pairs),
         "prototypes/share_in_use": len(np.unique(codes.argmax(axis=-1))) / 8,
         "prototypes/largest_share": np.bincount(nearest.ravel()).max() / 24,
-        "data/mean_pixel": crops[0][:, 0].mean(),
+        "training/mean_pixel": crops[0][:, 0].mean(),
     }
     for name, value in expected.items():
         np.testing.assert_allclose(actual[name], value, rtol=1e-5, err_msg=name)
@@ -70,9 +70,9 @@ def test_what_an_update_tells(state: TrainState) -> None:
             norm([tensors[place] for place in places]) for tensors in (gradients, moved, before)
         )
         end = f"_{part}" if part else ""
-        np.testing.assert_allclose(actual[f"gradients/norm{end}"], of_gradients, rtol=1e-5, err_msg=end)
-        np.testing.assert_allclose(actual[f"updates/norm{end}"], of_moved, rtol=1e-3, err_msg=end)
-        relative = actual[f"updates/relative_to_weights{end}"]
+        np.testing.assert_allclose(actual[f"training/gradients/norm{end}"], of_gradients, rtol=1e-5, err_msg=end)
+        np.testing.assert_allclose(actual[f"training/updates/norm{end}"], of_moved, rtol=1e-3, err_msg=end)
+        relative = actual[f"training/updates/relative_to_weights{end}"]
         np.testing.assert_allclose(relative, of_moved / of_weights, rtol=1e-3, err_msg=end)
 
     ratios = sorted(
@@ -82,7 +82,7 @@ def test_what_an_update_tells(state: TrainState) -> None:
     shares = {"min": 0, "lower_quartile": 1 / 4, "median": 1 / 2, "upper_quartile": 3 / 4, "max": 1}
     for name, share in shares.items():
         place = round((len(ratios) - 1) * share)
-        np.testing.assert_allclose(actual[f"trust_ratio/{name}"], ratios[place], rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(actual[f"training/trust_ratio/{name}"], ratios[place], rtol=1e-5, err_msg=name)
 
 
 def test_an_interval_is_the_mean_of_the_steps_that_were_made() -> None:
@@ -94,23 +94,23 @@ def test_an_interval_is_the_mean_of_the_steps_that_were_made() -> None:
         "loss_scale": np.array([4.0, 2.0, 2.0]),
         "learning_rate": np.array([0.1, 0.2, 0.3]),
         "seconds_waiting": np.array([0.1, 0.2, 0.3]),
-        "gradients/norm": np.array([3.0, np.inf, 5.0]),
-        "data/mean_pixel": np.array([7.0, 7.0, 8.0]),
+        "training/gradients/norm": np.array([3.0, np.inf, 5.0]),
+        "training/mean_pixel": np.array([7.0, 7.0, 8.0]),
     }
     numbers = metrics.of_interval(steps, 2.0, config)
-    assert numbers.pop("memory/host_peak_gib") > 0.1
+    assert numbers.pop("system/host_peak_gib") > 0.1
     assert numbers == pytest.approx(
         {
             "loss/loss": 1.5,
             "loss/relative_to_ln_K": 1.5 / np.log(20),
-            "gradients/norm": 4.0,
-            "optimization/learning_rate": 0.3,
-            "arithmetic/loss_scale": 2.0,
-            "arithmetic/skipped_steps": 1,
-            "data/distinct_batches": 2,
-            "speed/images_per_second": 12,
-            "speed/share_of_time_waiting_for_data": 0.3,
-            "speed/seconds_per_step": 2 / 3,
+            "training/gradients/norm": 4.0,
+            "training/learning_rate": 0.3,
+            "training/loss_scale": 2.0,
+            "training/skipped_steps": 1,
+            "training/distinct_batches": 2,
+            "system/images_per_second": 12,
+            "system/share_of_time_waiting_for_data": 0.3,
+            "system/seconds_per_step": 2 / 3,
         }
     )
     assert run_metrics.first_bad(steps, 10, ["a"] * 4 + ["the loss"]) == (11, "the loss")

@@ -1,0 +1,46 @@
+"""What the numbers of the log are measured in, by the names that they have in it.
+
+People read shares in percent: on the terminal, in TensorBoard and on pages. For code, and in `--log_json`, they are
+from 0 to 1.
+"""
+
+SHARES = frozenset(
+    {
+        "prototypes/entropy_of_codes",
+        "prototypes/entropy_of_predictions",
+        "prototypes/agreement_of_views",
+        "prototypes/share_in_use",
+        "prototypes/largest_share",
+        "probe/knn_top1",
+        "probe/linear_top1",
+        "accuracy/of_training_batches",
+        "system/share_of_time_waiting_for_data",
+        "system/share_of_time_logging",
+    }
+)
+
+_UNITS = {  # by the beginning of the name
+    "loss/relative_to_ln_K": "loss / ln K",
+    "loss/": "nats",
+    "prototypes/entropy": "% of ln K",
+    "features/rank_me": "dimensions",
+    "features/std": "std x √dims",
+    "quality/": "ln RankMe x certainty",
+    "training/learning_rate": "learning rate",
+    "training/skipped_steps": "steps",
+    "training/distinct_batches": "batches",
+    "training/updates/relative": "of the norm of the weights",
+    "training/updates": "norm",
+    "training/gradients": "norm",
+    "training/": "factor",
+    "system/images_per_second": "images/s",
+    "system/seconds": "s",
+    "system/host_peak_gib": "GiB",
+    "system/gpu": "GiB",
+}
+
+
+def unit(name: str) -> str:
+    """Returns the unit of a number of the log, for the axis of a chart; empty where it has none that is known."""
+    known = (of_these for beginning, of_these in _UNITS.items() if name.startswith(beginning))
+    return next(known, "%" if name in SHARES else "")
