@@ -21,9 +21,7 @@ from seer_tf.training.run_directory import RunDirectory
 
 WITHOUT_LABELS = "quality/without_labels"
 _PROTOTYPE_ROWS = "Each row: the images that score highest on a prototype, the prototype most in use first."
-_NEIGHBOUR_ROWS = (
-    "Each row: an image, then those whose features point most nearly the same way, the nearest first."
-)
+_NEIGHBOUR_ROWS = "Each row: an image, then those whose features point most nearly the same way, the nearest first."
 _SAID = {"probe/knn_top1": "k-NN", "probe/linear_top1": "linear probe"}
 
 

@@ -2,15 +2,16 @@
 
 import os
 
-import jinja2
 import numpy as np
 import tensorflow as tf
 
 from seer_tf.data.images import decode
 from seer_tf.data.shards import ledger
-from seer_tf.data.shards.audit import DARK_REMEDY, Audit
+from seer_tf.data.shards.audit import Audit
 from seer_tf.data.sources import shards
 from seer_tf.files import storage
+from seer_tf.quantities import counted
+from seer_tf.reports.page import render_page
 from seer_tf.reports.pictures import data_uri
 
 _NUM_PICTURES = 60
@@ -29,17 +30,11 @@ def write_audit(audit: Audit, directory: str, path: str) -> None:
     source = shards.open_shards(directory)
     chosen = np.linspace(0, source.num_images - 1, min(_NUM_PICTURES, source.num_images)).astype(int)
     rejected = ledger.parse(storage.read(os.path.join(directory, shards.REJECTED)).decode())[1:]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("audit.html.jinja2").render(
+    page = render_page(
+        "audit.html.jinja2",
+        title=counted(audit.num_images, "image"),
         directory=directory,
         audit=audit,
-        dark_remedy=DARK_REMEDY,
         pictures=[_picture(source, int(number)) for number in chosen],
         groups=[[_picture(source, number) for number in group] for group in audit.duplicate_examples],
         rejected=rejected[:_NUM_REJECTED],

@@ -1,9 +1,10 @@
-"""Pages: self-contained HTML from a template beside this file, of which several fill `page.html.jinja2`."""
+"""Pages: self-contained HTML from a template beside this file, most of which fill `page.html.jinja2`."""
 
 from typing import Any
 
 import jinja2
 
+from seer_tf.quantities import counted, percent
 from seer_tf.reports.pictures import data_uri
 
 
@@ -21,5 +22,5 @@ def render_page(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"data_uri": data_uri, "percent": lambda fraction: f"{100 * fraction:.1f} %"}
+    environment.filters |= {"data_uri": data_uri, "percent": percent, "counted": counted}
     return environment.get_template(template).render(**values)

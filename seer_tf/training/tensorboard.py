@@ -61,10 +61,7 @@ class Summaries:
 
     def crops(self, step: int, crops: tuple[tf.Tensor, ...]) -> None:
         """Writes a picture of crops, as `crop_sheet` makes it."""
-        sheet = crop_sheet(crops)
-        self.pictures(
-            step, {"training/crops": sheet}, "Each row: an image's crops as a step sees them, large ones first."
-        )
+        self.pictures(step, {"training/crops": crop_sheet(crops)}, "Each row: an image's crops as a step sees them.")
 
     def histograms(self, step: int, values: Mapping[str, np.ndarray]) -> None:
         """Writes how values, float of any shape, are distributed, by name."""

@@ -92,6 +92,11 @@ def image_format(encoded: bytes) -> str:
     raise UnusableImageError("not an image")
 
 
+def is_16_bit_png(encoded: bytes) -> bool:
+    """Returns whether an image is a PNG with 16 bits a channel; `encoded` may be the beginning of the file."""
+    return encoded.startswith(b"\x89PNG") and encoded[24:25] == b"\x10"
+
+
 def read_header(encoded: bytes) -> Header:
     """Reads format and size. `encoded` may be the beginning of the file; that of a JPEG must reach its frame header.
 

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from seer_tf.data.images import formats
+from seer_tf.data.images.formats import UnusableImageError
+from seer_tf.data.sources.base import Source
+from seer_tf.quantities import counted
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-_QUANTILE_NAMES = ("least", "5 %", "25 %", "half", "75 %", "95 %", "most")
+_QUANTILE_NAMES = ("minimum", "5 %", "25 %", "median", "75 %", "95 %", "maximum")
 _NUM_REASONS = 12
 _DARK = 16  # of 255, in the thumbnail
-#: Advice if many images are dark.
-DARK_REMEDY = "only the upper eight bits of a 16-bit PNG are used, so stretch the levels of images that use fewer bits"
+_DARK_SAMPLE, _DARK_NAMED = 100, 3
 _EXAMPLE_GROUPS, _EXAMPLE_IMAGES = 12, 6
 
 
@@ -27,14 +29,16 @@ class Audit:
         num_shards: Number of shards.
         num_bytes: Size of all shards.
         images_by_format: Number of images in each format, the most frequent format first.
-        shorter_side_px: Quantiles of the shorter side of the images, in rising order.
-        longer_side_px: Quantiles of the longer side, in rising order.
-        encoded_kb: Quantiles of the encoded size in kB, in rising order.
+        shorter_side_px: Quantiles of the shorter side of the images, from the minimum to the maximum.
+        longer_side_px: Quantiles of the longer side, likewise.
+        encoded_kb: Quantiles of the encoded size in kB, likewise.
         rejected_by_reason: Number of rejected files for each reason, the most frequent reason first.
         num_dark: Number of images that are nearly black everywhere.
         num_duplicate_groups: Number of groups of images that look alike.
         num_duplicates: Number of images in these groups, without the first image of each group.
         duplicate_examples: Some of the groups, as numbers of records.
+        dark_examples: Names of some of the nearly black images.
+        has_dark_16_bit_png: Whether a 16-bit PNG is among the first hundred of these.
     """
 
     num_images: int
@@ -49,6 +53,8 @@ class Audit:
     num_duplicate_groups: int
     num_duplicates: int
     duplicate_examples: tuple[tuple[int, ...], ...]
+    dark_examples: tuple[str, ...] = ()
+    has_dark_16_bit_png: bool = False
 
     @property
     def num_rejected(self) -> int:
@@ -58,32 +64,47 @@ class Audit:
     def quantiles(self) -> list[tuple[str, str, str, str]]:
         """Returns name, shorter side, longer side and encoded size for each quantile, as text."""
         columns = (self.shorter_side_px, self.longer_side_px, self.encoded_kb)
-        rows = zip(_QUANTILE_NAMES, *([f"{value:.0f}" for value in column] for column in columns), strict=True)
+        rows = zip(_QUANTILE_NAMES, *([f"{value:,.0f}" for value in column] for column in columns), strict=True)
         return [(name, shorter, longer, size) for name, shorter, longer, size in rows]
+
+    def summary(self) -> list[str]:
+        """Returns sentences on the whole, without full stops."""
+        images, shards = counted(self.num_images, "image"), counted(self.num_shards, "shard")
+        near, groups = counted(self.num_duplicates, "image"), counted(self.num_duplicate_groups, "group")
+        sentences = [
+            f"{images} in {shards}, {self.num_bytes / 1e6:.1f} MB",
+            f"rejected: {counted(self.num_rejected, 'file')}",
+            f"near-duplicates: {near} beyond the first of {groups}" if self.num_duplicates else "near-duplicates: none",
+        ]
+        if self.num_dark:
+            names = ", ".join(self.dark_examples)
+            remedy = (
+                "of 16-bit PNG the upper eight bits are taken, so stretch the levels of those that use fewer"
+                if self.has_dark_16_bit_png
+                else "look at some of them, and leave out those that show nothing"
+            )
+            sentences.append(f"nearly black: {counted(self.num_dark, 'image')}, such as {names}; {remedy}")
+        return sentences
 
     def text(self) -> str:
         """Returns the summary as one screen of text."""
+        whole, *remarks = self.summary()
         lines = [
-            f"{self.num_images} images in {self.num_shards} shards, {self.num_bytes / 1e6:.1f} MB; "
-            f"{self.num_rejected} files rejected",
-            "formats: " + ", ".join(f"{name} {count}" for name, count in self.images_by_format.items()),
-            "             " + "".join(name.rjust(8) for name in _QUANTILE_NAMES),
+            whole,
+            "formats: " + ", ".join(f"{name} {count:,}" for name, count in self.images_by_format.items()),
+            "            " + "".join(name.rjust(9) for name in _QUANTILE_NAMES),
         ]
         for title, column in (
             ("shorter px", self.shorter_side_px),
             ("longer px", self.longer_side_px),
             ("encoded kB", self.encoded_kb),
         ):
-            lines.append(f"{title:13}" + "".join(f"{value:8.0f}" for value in column))
+            lines.append(f"{title:12}" + "".join(f"{value:9,.0f}" for value in column))
+        lines += remarks
         reasons = list(self.rejected_by_reason.items())
-        lines += [f"{count:8} rejected: {reason}" for reason, count in reasons[:_NUM_REASONS]]
+        lines += [f"{count:8,} rejected: {reason}" for reason, count in reasons[:_NUM_REASONS]]
         if len(reasons) > _NUM_REASONS:
-            lines.append(f"{sum(count for _, count in reasons[_NUM_REASONS:]):8} rejected for other reasons")
-        lines.append(
-            f"near-duplicates: {self.num_duplicates} images look like another, in {self.num_duplicate_groups} groups"
-        )
-        if self.num_dark:
-            lines.append(f"{self.num_dark} images are nearly black: {DARK_REMEDY}")
+            lines.append(f"{sum(count for _, count in reasons[_NUM_REASONS:]):8,} rejected for other reasons")
         return "\n".join(lines)
 
 
@@ -93,6 +114,7 @@ def summarize(
     groups: Sequence[np.ndarray],
     num_shards: int,
     num_bytes: int,
+    source: Source,
 ) -> Audit:
     """Summarises finished shards.
 
@@ -102,7 +124,9 @@ def summarize(
         groups: Groups of images that look alike, as positions in `entries`.
         num_shards: Number of shards.
         num_bytes: Size of all shards.
+        source: Source of the images.
     """
+    dark = entries["image"][entries["thumbnail"].reshape(len(entries), -1).max(axis=1) < _DARK].tolist()
     kinds = collections.Counter(formats.FORMATS[kind] for kind in entries["format"].tolist())
     reasons = collections.Counter(_kind(reason) for _, reason in rejected)
     sides = np.stack([entries["height"], entries["width"]])
@@ -115,10 +139,14 @@ def summarize(
         longer_side_px=_quantiles(sides.max(axis=0)),
         encoded_kb=_quantiles(entries["length"] / 1e3),
         rejected_by_reason=dict(reasons.most_common()),
-        num_dark=int((entries["thumbnail"].reshape(len(entries), -1).max(axis=1) < _DARK).sum()),
+        num_dark=len(dark),
         num_duplicate_groups=len(groups),
         num_duplicates=sum(len(group) - 1 for group in groups),
         duplicate_examples=tuple(tuple(group[:_EXAMPLE_IMAGES].tolist()) for group in groups[:_EXAMPLE_GROUPS]),
+        dark_examples=tuple(
+            source.ids[index].encode(errors="backslashreplace").decode() for index in dark[:_DARK_NAMED]
+        ),
+        has_dark_16_bit_png=any(_is_16_bit_png(source, index) for index in dark[:_DARK_SAMPLE]),
     )
 
 
@@ -126,6 +154,13 @@ def from_json(values: dict[str, Any]) -> Audit:
     """Returns the audit that `dataclasses.asdict` turned into JSON values."""
     tuples: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Audit(**{**values, **tuples})
+
+
+def _is_16_bit_png(source: Source, index: int) -> bool:
+    try:
+        return formats.is_16_bit_png(source.read(index))
+    except UnusableImageError:
+        return False  # it could be read a moment ago, and is in the shards
 
 
 def _kind(reason: str) -> str:

@@ -41,6 +41,7 @@ from seer_tf.files import storage
 from seer_tf.files.lock import locked
 from seer_tf.parallel import Job, Runner, in_order, num_cores
 from seer_tf.progress import Progress
+from seer_tf.quantities import counted
 
 _PLAN, _LOCK = "plan.json", ".lock"
 _SAMPLE_IMAGES = 200
@@ -90,7 +91,7 @@ def write_shards(
             parts = np.array_split(order, num_shards)
             dropped = _find_duplicates(source, output_dir, parts, run) if drop_duplicates else {}
             job = ShardJob(source, output_dir, parts, options, dropped)
-            _run_unfinished(job, parts, run, f"writing {num_shards} shards to {output_dir}")
+            _run_unfinished(job, parts, run, f"writing {counted(num_shards, 'shard')} to {output_dir}")
             _finish(source, output_dir, begun)
         _remove_intermediate_files(output_dir, num_shards)
         return audit.from_json(_load(output_dir, shards.MANIFEST)["audit"])
@@ -253,13 +254,15 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
     joined = np.concatenate(entries)
     if not joined.size:
         where = os.path.join(directory, shards.REJECTED)
-        raise InputError(f"{directory}: none of {len(rejected)} images was usable; see {where} for the reasons.")
+        raise InputError(
+            f"{directory}: not one usable image among {counted(len(rejected), 'file')}; see {where} for the reasons."
+        )
     _write_index(directory, joined)
     groups = near_duplicates.find_groups(joined["thumbnail"])
     named = [(str(k), source.ids[joined["image"][place]]) for k, group in enumerate(groups, 1) for place in group]
     _write_ledger(directory, shards.DUPLICATES, ledger.DUPLICATES_HEADER, named)
     lines = [_shard(path, len(part)) for path, part in zip(paths, entries, strict=True)]
-    found = audit.summarize(joined, rejected, groups, num_shards, sum(line.num_bytes for line in lines))
+    found = audit.summarize(joined, rejected, groups, num_shards, sum(line.num_bytes for line in lines), source)
     manifest = {
         **begun,
         "classes": source.class_names,

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 from typing import Any
@@ -141,11 +142,17 @@ def test_the_audit_counts_formats_and_sizes_and_is_kept(folder, tmp_path):
     assert (audit.shorter_side_px[0], audit.shorter_side_px[3], audit.shorter_side_px[-1]) == (32, 64, 100)
     assert (audit.longer_side_px[0], audit.longer_side_px[-1]) == (48, 200)
     assert _write(folder, tmp_path) == audit
-    for piece in ("18 images in 1 shards", "JPEG 18", "1 rejected: not an image", "3 images look like another"):
+    for piece in (
+        "18 images in 1 shard,",
+        "JPEG 18",
+        "1 rejected: not an image",
+        "3 images beyond the first of 1 group",
+    ):
         assert piece in audit.text()
     write_audit(audit, str(tmp_path), str(tmp_path / "audit.html"))
     page = (tmp_path / "audit.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 18 + 4
+    assert all(f"<td>{name}</td>" in page and name in audit.text() for name in ("minimum", "median", "maximum"))
     assert "odd/17 short.jpg" in page and "does not decode" in page and "even/00.jpg" in page
 
 
@@ -239,9 +246,23 @@ def test_images_of_few_levels_are_noticed(tmp_path):
         Image.fromarray(twelve_bits).save(images / f"{seed}.png")
     Image.fromarray(twelve_bits * 16).save(images / "stretched.png")
     audit = _write(images, tmp_path / "out")
-    assert audit.num_dark == 3 and "3 images are nearly black: only the upper eight bits" in audit.text()
+    assert audit.num_dark == 3
+    assert re.search(r"nearly black: 3 images, such as \d.png.*; of 16-bit PNG the upper eight", audit.text())
     write_audit(audit, str(tmp_path / "out"), str(tmp_path / "audit.html"))
-    assert "3 images are nearly black" in (tmp_path / "audit.html").read_text()
+    assert "nearly black: 3 images" in (tmp_path / "audit.html").read_text()
+
+
+def test_a_dark_image_is_a_16_bit_png_only_where_it_is_one(tmp_path):
+    """It is also known as one where a JPEG is made of it."""
+    images = tmp_path / "images"
+    images.mkdir()
+    _photo(0).save(images / "bright.png")
+    Image.new("RGB", (50, 40), (3, 3, 3)).save(images / "cap on.jpg")
+    assert "nearly black: 1 image, such as cap on.jpg; look at some" in _write(images, tmp_path / "one").text()
+    Image.new("RGB", (50, 40), (3, 3, 3)).save(images / "dark.png")
+    assert "16-bit" not in _write(images, tmp_path / "two").text()
+    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(images / "microscope.png")
+    assert "of 16-bit PNG" in _write(images, tmp_path / "three", longest_side_px=32).text()
 
 
 def test_what_a_kill_left_behind_is_no_obstacle_and_goes(folder, tmp_path):

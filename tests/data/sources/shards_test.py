@@ -227,7 +227,7 @@ def test_a_source_without_a_usable_image(tmp_path):
         def read(self, index: int) -> bytes:
             return b"hello"
 
-    with pytest.raises(InputError, match="none of 41 images was usable"):
+    with pytest.raises(InputError, match="not one usable image among 41 files"):
         _write(tmp_path, Hopeless())
     assert not (tmp_path / "manifest.json").exists()
 
