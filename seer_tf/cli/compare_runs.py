@@ -9,6 +9,7 @@ from absl import flags
 
 from seer_tf.errors import InputError
 from seer_tf.files.atomic import check_file
+from seer_tf.quantities import counted
 from seer_tf.reports.reference_band import Verdict, judge, read_references
 from seer_tf.reports.run_comparison import Run, config_differences, read_run, write_comparison
 
@@ -25,12 +26,12 @@ def main() -> None:
     if not RUNS.value:
         raise InputError("name one run or more, e.g. compare_runs.py RUN_A RUN_B")
     check_file(OUTPUT.value)
-    runs = [read_run(place) for place in RUNS.value]
+    runs = [read_run(place) for place in {Path(place).resolve(): place for place in RUNS.value}.values()]
     references = read_references(_REFERENCES, REFERENCE.value) if REFERENCE.value else []
     verdicts = judge(runs[0].curves, references) if references else []
     _print_differences(runs)
     _print_verdicts(runs[0], verdicts)
-    write_comparison(OUTPUT.value, runs, references, verdicts)
+    write_comparison(OUTPUT.value, runs, references, verdicts, REFERENCE.value or "")
     print(f"{OUTPUT.value}: written")
 
 
@@ -41,10 +42,8 @@ def _print_differences(runs: list[Run]) -> None:
 
 def _print_verdicts(run: Run, verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
-        print(f"{verdict.name}: {verdict.num_inside} of {verdict.num_steps} steps inside the band", end="")
-        if verdict.first_outside:
-            print("; at step {} it is {:.3g}, the band {:.3g} to {:.3g}".format(*verdict.first_outside), end="")
-        print()
+        inside = f"{verdict.num_inside} of {counted(verdict.num_steps, 'step')} inside the band"
+        print(f"{verdict.name}: {inside}{verdict.outside and '; '}{verdict.outside}")
     if verdicts:
         outside = [verdict.name for verdict in verdicts if not verdict.is_inside]
         print(f"{run.name} is {'outside the band in ' + ', '.join(outside) if outside else 'inside the band'}")

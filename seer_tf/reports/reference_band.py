@@ -1,12 +1,14 @@
 """The band of a recipe: where the curves of its reference runs lie, and whether another run is inside."""
 
 import dataclasses
+import math
 import pathlib
 
 import numpy as np
 
 from seer_tf.errors import InputError
 from seer_tf.reports.curves import Curves, read_curves
+from seer_tf.reports.units import SHARES
 
 #: What a healthy run of a recipe has in common with another; speed, memory and the like depend on the machine.
 COMPARED = (
@@ -46,6 +48,15 @@ class Verdict:
         """Whether at most a tenth of the steps are outside."""
         return self.num_inside >= _SHARE_INSIDE * self.num_steps
 
+    @property
+    def outside(self) -> str:
+        """The first step outside, in words; empty where there is none."""
+        if self.first_outside is None:
+            return ""
+        step, *values = self.first_outside
+        value, low, high = (f"{100 * v:.1f}" if self.name in SHARES else f"{v:.3g}" for v in values)
+        return f"at step {step} it is {value}, the band {low} to {high}{' %' if self.name in SHARES else ''}"
+
 
 def read_references(directory: pathlib.Path, name: str) -> list[Curves]:
     """Returns the curves of the reference runs of a recipe, one for each file `<name>/*.jsonl`.
@@ -60,13 +71,19 @@ def read_references(directory: pathlib.Path, name: str) -> list[Curves]:
 
 
 def band(references: list[Curves], name: str) -> dict[int, tuple[float, float]]:
-    """Returns the lower and the upper end of the band of a number at each step that all references have."""
+    """Returns the lower and the upper end of the band of a number at each step that all references have.
+
+    No number of the log is below zero, and a share is at most one.
+    """
     curves = [reference.get(name, {}) for reference in references]
     ends = {}
     for step in sorted(set.intersection(*(set(curve) for curve in curves))):
         values = np.array([curve[step] for curve in curves])
         margin = max(_MARGIN * float(np.ptp(values)), _LEAST_MARGIN * float(np.abs(values).max()))
-        ends[step] = float(values.min()) - margin, float(values.max()) + margin
+        ends[step] = (
+            max(0.0, float(values.min()) - margin),
+            min(1.0 if name in SHARES else math.inf, float(values.max()) + margin),
+        )
     return ends
 
 

@@ -2,25 +2,40 @@
 
 import dataclasses
 import io
+import math
 import os
 import pathlib
 from collections.abc import Sequence
 
 import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.files.atomic import write_atomically
+from seer_tf.quantities import counted
 from seer_tf.reports.curves import Curves, read_curves
+from seer_tf.reports.learning_curve import RELATIVE_LOSS
 from seer_tf.reports.page import render_page
 from seer_tf.reports.reference_band import COMPARED, Verdict, band
+from seer_tf.reports.units import SHARES, unit
+from seer_tf.training import metrics
 from seer_tf.training.run_directory import RunDirectory
 
 # Of one brightness, and told apart by people who do not see red and green alike (Okabe and Ito).
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+_DASHES = ("none", "7 3", "2 2")  # of the runs beyond the first colours, as SVG has them
 _GREY = "#888888"
+_ON_TOP = ("features/", "loss/", "probe/", "prototypes/")
+#: Numbers that are another one in other units, of which a page shows the other alone.
+_SAME_CURVES = {
+    metrics.LOSS: RELATIVE_LOSS,
+    metrics.SECONDS_PER_STEP: metrics.IMAGES_PER_SECOND,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,25 +71,40 @@ def config_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     return [(field, values) for field, values in rows if len(set(values) - {"?"}) > 1]
 
 
-def render(runs: Sequence[Run], references: Sequence[Curves] = (), verdicts: Sequence[Verdict] = ()) -> str:
+def render(
+    runs: Sequence[Run], references: Sequence[Curves] = (), verdicts: Sequence[Verdict] = (), reference: str = ""
+) -> str:
     """Returns the page as HTML with everything in it; no script and nothing to fetch.
 
     Args:
         runs: to compare, each a line in every chart.
         references: runs of a recipe, whose band lies behind the lines.
         verdicts: whether the first run is inside.
+        reference: what the references are called.
     """
-    names = sorted({name for run in runs for name in run.curves}, key=lambda name: (name not in COMPARED, name))
     groups: dict[str, list[str]] = {}
-    for name in names:
+    for name in shown_numbers(runs):
         groups.setdefault(name.partition("/")[0], []).append(chart(name, runs, references))
     return render_page(
         "run_comparison.html.jinja2",
-        runs=[(run.name, _COLORS[index % len(_COLORS)]) for index, run in enumerate(runs)],
+        title="Comparison of runs",
+        runs=[(run.name, *_line(index)) for index, run in enumerate(runs)],
+        band=f"band of {counted(len(references), 'reference run')} of {reference}" if references else "",
         differences=config_differences(runs),
         configs_known=all(run.config for run in runs),
         verdicts=verdicts,
         groups=groups,
+    )
+
+
+def shown_numbers(runs: Sequence[Run]) -> list[str]:
+    """Returns the numbers that have a chart, by group; groups and numbers that say most of a run come first."""
+    names = {
+        name for run in runs for name, curve in run.curves.items() if any(math.isfinite(y) for y in curve.values())
+    }
+    return sorted(
+        (name for name in names if _SAME_CURVES.get(name) not in names),
+        key=lambda name: (not name.startswith(_ON_TOP), name.partition("/")[0], name not in COMPARED, name),
     )
 
 
@@ -83,26 +113,30 @@ def write_comparison(
     runs: Sequence[Run],
     references: Sequence[Curves] = (),
     verdicts: Sequence[Verdict] = (),
+    reference: str = "",
 ) -> None:
     """Writes the page that `render` returns, whole or not at all."""
-    write_atomically(path, render(runs, references, verdicts))
+    write_atomically(path, render(runs, references, verdicts, reference))
 
 
 def chart(name: str, runs: Sequence[Run], references: Sequence[Curves]) -> str:
     """Returns an <svg> element: the curve of one number in each run that has it, over the band of the references."""
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "seer_tf", "font.size": 9}):
-        figure = Figure(figsize=(4.6, 2.5), layout="constrained")
+        figure = Figure(figsize=(4.6, 2.7), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
-        ends = band(list(references), name) if references else {}
-        if ends:
-            low, high = zip(*ends.values(), strict=True)
-            axes.fill_between(list(ends), low, high, color=_GREY, alpha=0.25, linewidth=0)
+        scale = 100.0 if name in SHARES else 1.0
+        _draw_band(axes, band(list(references), name) if references else {}, scale)
         for index, run in enumerate(runs):
             curve = run.curves.get(name, {})
+            color, dashes = _line(index)
+            style = "-" if dashes == "none" else (0, tuple(map(float, dashes.split())))
             marker = "o" if len(curve) == 1 else None
-            axes.plot(list(curve), list(curve.values()), color=_COLORS[index % len(_COLORS)], marker=marker)
+            axes.plot(list(curve), [scale * y for y in curve.values()], color=color, linestyle=style, marker=marker)
+        _set_limits(axes, name, last_step=max(step for run in runs for curve in run.curves.values() for step in curve))
         axes.set_title(name.partition("/")[2].replace("_", " "), color=_GREY, fontsize=10, loc="left")
+        axes.set_xlabel("step", color=_GREY)
+        axes.set_ylabel(unit(name), color=_GREY)
         axes.tick_params(colors=_GREY, length=0)
         axes.grid(color=_GREY, linewidth=0.5, alpha=0.3)
         for spine in axes.spines.values():
@@ -110,3 +144,26 @@ def chart(name: str, runs: Sequence[Run], references: Sequence[Curves]) -> str:
         svg = io.StringIO()
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return svg.getvalue()[svg.getvalue().index("<svg") :]
+
+
+def _draw_band(axes: Axes, ends: dict[int, tuple[float, float]], scale: float) -> None:
+    if ends:
+        low, high = (scale * np.array(values) for values in zip(*ends.values(), strict=True))
+        axes.fill_between(list(ends), low, high, color=_GREY, alpha=0.25, linewidth=0)
+    if len(ends) == 1:  # which has no area
+        axes.vlines(list(ends), low, high, color=_GREY, alpha=0.25, linewidth=10)
+
+
+def _set_limits(axes: Axes, name: str, last_step: int) -> None:
+    """Shows the same steps in all charts, and no value that a number cannot have."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, 0.0), min(high, 100.0) if name in SHARES else high)
+    axes.set_xlim(0, last_step)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    for drawn in axes.get_children():
+        drawn.set_clip_on(False)  # lines along the edge have their whole width
+
+
+def _line(index: int) -> tuple[str, str]:
+    """Returns colour and dashes of the line of a run."""
+    return _COLORS[index % len(_COLORS)], _DASHES[index // len(_COLORS) % len(_DASHES)]

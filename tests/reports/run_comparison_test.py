@@ -1,7 +1,9 @@
 """Curves are read from events and from lines, held against a band, and laid over each other on a page."""
 
 import json
+import math
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from seer_tf.errors import InputError
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.reports.curves import read_curves
 from seer_tf.reports.reference_band import band, judge, read_references
-from seer_tf.reports.run_comparison import Run, config_differences, render
+from seer_tf.reports.run_comparison import Run, chart, config_differences, render, shown_numbers
 from seer_tf.training.tensorboard import Summaries
 
 LOSS = "loss/relative_to_ln_K"
@@ -71,8 +73,9 @@ def test_the_page_shows_differences_curves_and_verdicts() -> None:
     ]
     assert config_differences(runs) == [("run.seed", ["0", "4", "?"]), ("swav.epsilon", ["0.05", "0.03", "?"])]
     references = [{LOSS: {1: 1.0, 2: 0.5}}]
-    page = render(runs, references, judge(runs[0].curves, references))
+    page = render(runs, references, judge(runs[0].curves, references), "small")
     assert "first &lt;run&gt;" in page
+    assert "band of 1 reference run of small" in page
     assert "<td>swav.epsilon</td><td>0.05</td><td>0.03</td><td>?</td>" in page
     assert page.count("<svg") == 2
     assert "relative to ln K</text>" in page
@@ -80,4 +83,27 @@ def test_the_page_shows_differences_curves_and_verdicts() -> None:
     assert "<script" not in page
     assert "There are none" in render(runs[:1])
     assert "Not known" in render(runs[2:])
-    assert page == render(runs, references, judge(runs[0].curves, references))
+    assert page == render(runs, references, judge(runs[0].curves, references), "small")
+
+
+def test_a_chart_says_what_its_axes_are_and_shows_only_what_can_be() -> None:
+    """A share is in percent, from 0 to 100; a band of one step has an area, too."""
+    share = "prototypes/share_in_use"
+    references = [{share: {10: 1.0, 20: 1.0}}, {share: {10: 0.9, 20: 0.4}}]
+    assert band(references, share) == {10: pytest.approx((0.8, 1.0)), 20: (0.0, 1.0)}
+    svg = chart(share, [Run("a", {share: {10: 0.995, 20: 1.0}}, None)], references)
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert {"step", "%", "share in use", "100"} <= set(texts)
+    assert all(0 <= float(text) <= 100 for text in texts if text[0].isdigit())
+    svg = chart(
+        "features/rank_me", [Run("a", {"features/rank_me": {10: 40.0}}, None)], [{"features/rank_me": {10: 1.0}}]
+    )
+    assert "dimensions</text>" in svg
+    assert "LineCollection_1" in svg
+
+
+def test_each_curve_is_shown_once_and_the_most_telling_first() -> None:
+    names = ("training/learning_rate", "loss/loss", LOSS, "system/seconds_per_step", "system/images_per_second")
+    curves = {name: {1: 1.0} for name in names} | {"memory": {1: math.nan}}
+    assert shown_numbers([Run("a", curves, None)]) == [LOSS, names[4], names[0]]
+    assert shown_numbers([Run("fine-tuned", {"loss/loss": {1: 1.0}}, None)]) == ["loss/loss"]
