@@ -140,7 +140,7 @@ def finish(outcome: EvaluationResult, *, header: Sequence[str], rows: Sequence[S
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
     print(outcome.to_markdown())
     print(outcome.to_json(), flush=True)
-    run = feature_flags.run_directory(outcome.model)
+    run = feature_flags.run_of(outcome.model)
     if RESULTS.value is not None:
         add_to_file(outcome, RESULTS.value)
     elif run is not None:

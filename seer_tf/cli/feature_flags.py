@@ -17,6 +17,7 @@ from seer_tf.evaluation.features.stages import AVGPOOL, Pooling, poolings, stage
 from seer_tf.models import Encoder
 from seer_tf.networks.load import load_network
 from seer_tf.networks.pretrained import load_model
+from seer_tf.training.run_directory import RunDirectory
 
 MODEL = flags.DEFINE_string(
     "model",
@@ -26,7 +27,10 @@ MODEL = flags.DEFINE_string(
 flags.DEFINE_alias("run_dir", "model")
 UNTRAINED = flags.DEFINE_bool("untrained", False, "Takes the run's network with its initial weights instead.")
 PIXELS = flags.DEFINE_string(
-    "pixels", None, f"Takes features of pixels instead of a model: {', '.join(PIXEL_FEATURES)}."
+    "pixels",
+    None,
+    f"Takes features of pixels instead of those of a network: {', '.join(PIXEL_FEATURES)}. With --run_dir images are "
+    "as large as for its network, and the result is kept with the run.",
 )
 STAGES = flags.DEFINE_list(
     "stages", None, "Some of avgpool, res2, res3 …, pooled as VISSL does. [avgpool; of stored features all]"
@@ -44,29 +48,47 @@ def is_given() -> bool:
     return MODEL.value is not None or PIXELS.value is not None
 
 
-def extractor(num_devices: int | None = None) -> Extractor:
+def extractor(num_devices: int | None = None, *, untrained: bool | None = None) -> Extractor:
     """Returns what makes the features that the flags ask for.
 
     Args:
         num_devices: of this host; None for all GPUs, else one.
+        untrained: whether the network has its initial weights; None for what --untrained says.
 
     Raises:
-        InputError: neither or both of --model and --pixels are given, or what they name cannot be used.
+        InputError: neither --model nor --pixels is given, or what they name cannot be used.
     """
-    model, pixels = MODEL.value, PIXELS.value
-    devices = Devices(make_strategy(place("auto", num_devices, None, num_gpus=num_gpus())))
-    if pixels is not None and model is None:
-        return _of_pixels(pixels, devices)
-    if pixels is not None or model is None:
+    model, untrained = MODEL.value, UNTRAINED.value if untrained is None else untrained
+    if model is None and PIXELS.value is None:
         raise InputError("give either --model for the features of a network or --pixels for those of pixels")
+    devices = Devices(make_strategy(place("auto", num_devices, None, num_gpus=num_gpus())))
+    if PIXELS.value is not None:
+        return _of_pixels(PIXELS.value, devices)
     with devices.scope():
-        encoder, transform, step = open_model(model)
+        encoder, transform, step = open_model(model, untrained=untrained)
         stages = STAGES.value or [AVGPOOL]
         pooled = poolings(encoder.backbone, stages, size_px=transform.size_px)
         features = stage_features(encoder, pooled)
     digest = model_digest(encoder)
-    name = f"{model}{_UNTRAINED}" if UNTRAINED.value else model
+    name = f"{model}{_UNTRAINED}" if untrained else model
     return Extractor(features, pooled, name, digest, transform, BATCH_SIZE.value, devices, step)
+
+
+def run_of(model: str) -> Path | None:
+    """Returns the directory of the run that keeps what is found of features; None where there is none.
+
+    Args:
+        model: what features call it: a network of a run, or, for those of pixels beside --run_dir, no network.
+    """
+    beside_pixels = MODEL.value if PIXELS.value is not None else None
+    return run_directory(model if beside_pixels is None else beside_pixels)
+
+
+def has_untrained() -> bool:
+    """Returns whether the flags ask for the trained network of a run, of which there is the untrained one, too."""
+    if MODEL.value is None or PIXELS.value is not None or UNTRAINED.value:
+        return False
+    return run_directory(MODEL.value) is not None
 
 
 def run_directory(model: str) -> Path | None:
@@ -79,13 +101,17 @@ def run_directory(model: str) -> Path | None:
     return directory if (directory / "config.json").is_file() else None
 
 
-def open_model(model: str) -> tuple[Encoder, Transform, int | None]:
+def open_model(model: str, *, untrained: bool) -> tuple[Encoder, Transform, int | None]:
     """Returns the network of --model, what images go through before they reach it, and its step where that is known.
+
+    Args:
+        model: as of --model.
+        untrained: whether it has its initial weights.
 
     Raises:
         InputError: it cannot be opened, or has no initial weights to take.
     """
-    if not UNTRAINED.value:
+    if not untrained:
         network = load_network(model)
         return network, _asked(network.transform), network.metadata.get("training_steps")
     if run_directory(model) is None:
@@ -95,7 +121,14 @@ def open_model(model: str) -> tuple[Encoder, Transform, int | None]:
 
 
 def _of_pixels(name: str, devices: Devices) -> Extractor:
-    features, transform = pixel_features(name), _asked(Transform(_PIXELS_SIZE_PX))
+    size_px = _PIXELS_SIZE_PX
+    if MODEL.value is not None:
+        if UNTRAINED.value or run_directory(MODEL.value) is None:
+            raise InputError(
+                "--pixels takes the place of the network; beside it --run_dir may name a run, which keeps the result"
+            )
+        size_px = RunDirectory(MODEL.value).read_config().crops.sizes_px[0]
+    features, transform = pixel_features(name), _asked(Transform(size_px))
     dim = features(tf.zeros([1, 8, 8, 3], tf.uint8)).shape[-1]
     return Extractor(
         lambda images: {name: features(images)},

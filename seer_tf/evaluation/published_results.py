@@ -7,6 +7,8 @@ that were released later; those numbers are not the paper's. Nothing here was me
 import dataclasses
 import re
 
+from seer_tf.evaluation.result import EvaluationResult
+
 
 @dataclasses.dataclass(frozen=True)
 class PublishedNumber:
@@ -19,6 +21,7 @@ class PublishedNumber:
         model: the network.
         percent: the number.
         source: where it stands.
+        labels: which part of the training labels was learned from.
     """
 
     evaluation: str
@@ -27,23 +30,27 @@ class PublishedNumber:
     model: str
     percent: float
     source: str
+    labels: float = 1.0
 
 
 FINE_TUNING = "fine-tuning"
 """What an `Outcome` of fine-tuning calls its evaluation."""
 
 _IMAGENET, _INAT, _PLACES, _VOC = "ImageNet", "iNaturalist 2018", "Places205", "VOC07"
-_DATA_FLAGS = {
-    _IMAGENET: r"imagenet2012@|imagenet(-?1k)?\b",
-    _INAT: r"i_naturalist2018|inat(uralist)?[-_]?(20)?18",
-    _PLACES: r"places[-_]?205",
-    _VOC: r"voc(/|[-_])?(20)?07",
+_DATA_FLAGS = {  # a part of a path, or the name of a TensorFlow dataset
+    _IMAGENET: r"(^|[:/])(imagenet(2012|[-_]?1k)?|ilsvrc[-_]?2012)($|[:/@])",
+    _INAT: r"(^|[:/])(i_naturalist2018|inat(uralist)?[-_]?(20)?18)",
+    _PLACES: r"(^|[:/])places[-_]?205",
+    _VOC: r"(^|[:/])voc(/|[-_])?(20)?07",
 }
+_NUM_CLASSES = {_IMAGENET: 1000, _INAT: 8142, _PLACES: 205, _VOC: 20}
 
 
-def _rows(evaluation: str, data: str, metric: str, source: str, **percents: float) -> tuple[PublishedNumber, ...]:
+def _rows(
+    evaluation: str, data: str, metric: str, source: str, labels: float = 1.0, **percents: float
+) -> tuple[PublishedNumber, ...]:
     return tuple(
-        PublishedNumber(evaluation, data, metric, f"RegNetY-{variant.removeprefix('_')}", percent, source)
+        PublishedNumber(evaluation, data, metric, f"RegNetY-{variant.removeprefix('_')}", percent, source, labels)
         for variant, percent in percents.items()
     )
 
@@ -51,8 +58,8 @@ def _rows(evaluation: str, data: str, metric: str, source: str, **percents: floa
 PUBLISHED_NUMBERS = (
     *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, table 1", _128GF=83.8, _256GF=84.2),
     *_rows(FINE_TUNING, _IMAGENET, "top-1", "VISSL, 384 px", _32GF=83.4, _64GF=84.0, _128GF=84.5, _256GF=85.2),
-    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 1 % of the labels", _256GF=60.5),
-    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 10 % of the labels", _128GF=76.7, _256GF=77.9),
+    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 1 % of the labels", 0.01, _256GF=60.5),
+    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 10 % of the labels", 0.1, _128GF=76.7, _256GF=77.9),
     *_rows(FINE_TUNING, _INAT, "top-1", "VISSL", _32GF=79.1, _64GF=80.0, _128GF=82.6, _256GF=83.9),
     *_rows(FINE_TUNING, _PLACES, "top-1", "VISSL", _32GF=67.5, _64GF=67.4, _128GF=67.5, _256GF=67.7),
     *_rows("linear_probe", _IMAGENET, "top-1", "VISSL", _32GF=74.03, _64GF=75.25, _128GF=75.96, _256GF=77.51),
@@ -67,7 +74,16 @@ def data_name(flag: str) -> str | None:
     return None
 
 
-def published_beside(evaluation: str, test_data: str) -> tuple[PublishedNumber, ...]:
-    """Returns what was published of an evaluation on the data set of a data flag."""
-    name = data_name(test_data)
-    return tuple(row for row in PUBLISHED_NUMBERS if (row.evaluation, row.data) == (evaluation, name))
+def published_beside(outcome: EvaluationResult) -> tuple[PublishedNumber, ...]:
+    """Returns what was published of the same evaluation of the same images, fitted on as large a part of the labels."""
+    name, labels = data_name(outcome.test_data), _share_of_labels(outcome)
+    if name is None or outcome.num_classes != _NUM_CLASSES[name]:
+        return ()
+    asked = (outcome.evaluation, name, outcome.metric, labels)
+    return tuple(row for row in PUBLISHED_NUMBERS if (row.evaluation, row.data, row.metric, row.labels) == asked)
+
+
+def _share_of_labels(outcome: EvaluationResult) -> float | None:
+    """Returns which part of the labels was fitted on; None where it was chosen by a list."""
+    data = outcome.details.get("config", {}).get("data", {})
+    return None if data.get("subset_list") else data.get("fraction", 1.0)

@@ -8,35 +8,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 # Drawn in these, then named as the page's own colours, so that a chart follows its light and dark themes.
 _PAGE_COLORS = {"#010203": "var(--text)", "#040506": "var(--faint)", "#070809": "var(--accent)"}
 TEXT, FAINT, ACCENT = _PAGE_COLORS
 _LINE_STYLES = ("-", "--", ":", "-.")
-
-
-def interval_bars(values: Sequence[tuple[str, float, tuple[float, float]]], *, x_label: str) -> str:
-    """Draws a bar for each value, with a line over its interval.
-
-    Args:
-        values: name, value and interval, the first on top.
-        x_label: what the values are.
-
-    Returns:
-        An <svg> element.
-    """
-    with chart(0.7 + 0.42 * len(values)) as (axes, svg):
-        places = range(len(values))
-        numbers = [value for _, value, _ in values]
-        errors = [[max(0.0, v - low) for _, v, (low, _) in values], [max(0.0, high - v) for _, v, (_, high) in values]]
-        axes.barh(places, numbers, height=0.55, color=ACCENT, alpha=0.75)
-        axes.errorbar(numbers, places, xerr=errors, fmt="none", ecolor=TEXT, elinewidth=1.2, capsize=3)
-        axes.set_yticks(places, [name for name, _, _ in values])
-        axes.invert_yaxis()
-        axes.set_xlim(left=0)
-        axes.set_xlabel(x_label, color=TEXT)
-        axes.grid(axis="x", color=FAINT, linewidth=0.5, alpha=0.5)
-    return svg[0]
 
 
 def lines(curves: Mapping[str, Sequence[float]], *, x_label: str, y_label: str) -> str:
@@ -50,13 +27,14 @@ def lines(curves: Mapping[str, Sequence[float]], *, x_label: str, y_label: str) 
     Returns:
         An <svg> element.
     """
-    with chart(3.2) as (axes, svg):
+    with chart(2.6) as (axes, svg):
         for number, (name, values) in enumerate(curves.items()):
             style = _LINE_STYLES[number % len(_LINE_STYLES)]
             axes.plot(range(1, len(values) + 1), values, style, color=ACCENT, linewidth=2, label=name)
         axes.set_xlabel(x_label, color=TEXT)
         axes.set_ylabel(y_label, color=TEXT)
         axes.grid(axis="y", color=FAINT, linewidth=0.5, alpha=0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, labelcolor=TEXT)
     return svg[0]
 
@@ -65,8 +43,8 @@ def lines(curves: Mapping[str, Sequence[float]], *, x_label: str, y_label: str) 
 def chart(height: float) -> Iterator[tuple[Axes, list[str]]]:
     """Gives axes to draw on and a list that has the <svg> element afterwards."""
     svg: list[str] = []
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "seer_tf", "font.size": 11}):
-        figure = Figure(figsize=(9, height), layout="constrained")
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "seer_tf", "font.size": 10}):
+        figure = Figure(figsize=(6.4, height), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         yield axes, svg

@@ -34,7 +34,7 @@ def learning_curve(points: Sequence[tuple[int, float]], *, x_label: str, y_label
     Returns:
         An <svg> element.
     """
-    with chart(3.4) as (axes, svg):
+    with chart(2.6) as (axes, svg):
         axes.axhline(1.0, color=FAINT, linestyle=(0, (4, 4)), linewidth=1)
         axes.plot(*zip(*points, strict=True), color=ACCENT, linewidth=2)
         axes.set_xlabel(x_label, color=TEXT)

@@ -75,7 +75,7 @@ def test_every_protocol_on_stored_features_and_all_on_one_page(root):
     assert [outcome.evaluation for outcome in read_file(results)][-2:] == ["linear_svm", "retrieval"]
     ran = _run("report", str(results), f"--output={page}")
     assert ran.returncode == 0, ran.stderr
-    assert "linear_svm on folder:" in page.read_text("utf-8")
+    assert "linear SVM on folder:" in page.read_text("utf-8")
     assert sheet.read_text("utf-8").count('class="right') > 100
 
 

@@ -1,8 +1,11 @@
 """Published numbers are found by the data set that a flag names."""
 
+import dataclasses
+
 import pytest
 
-from seer_tf.evaluation.published_results import data_name, published_beside
+from seer_tf.evaluation.published_results import FINE_TUNING, data_name, published_beside
+from seer_tf.evaluation.result import EvaluationResult
 
 
 @pytest.mark.parametrize(
@@ -13,7 +16,10 @@ from seer_tf.evaluation.published_results import data_name, published_beside
         ("tfds:i_naturalist2018@test", "iNaturalist 2018"),
         ("folder:Places205/val", "Places205"),
         ("tfds:voc/2007@test", "VOC07"),
+        ("tfds:imagenet2012:5.1.0@validation", "ImageNet"),
         ("tfds:imagenet_a@test", None),
+        ("folder:/data/imagenet-sketch", None),
+        ("folder:tiny-imagenet/val", None),
         ("folder:cats", None),
     ],
 )
@@ -22,9 +28,40 @@ def test_data_sets_are_known_by_their_flags(flag, name):
     assert data_name(flag) == name
 
 
+_PROBE = EvaluationResult(
+    evaluation="linear_probe",
+    protocol="vissl_imagenet",
+    metric="top-1",
+    value=0.7,
+    interval=(0.69, 0.71),
+    model="RUN",
+    train_data="tfds:imagenet2012@train",
+    test_data="tfds:imagenet2012@validation",
+    num_train_images=1_281_167,
+    num_test_images=50_000,
+    num_classes=1000,
+    seed=0,
+)
+
+
 def test_only_numbers_of_the_same_kind_stand_beside_each_other():
-    """The same evaluation on the same data."""
-    rows = published_beside("linear_probe", "tfds:imagenet2012@validation")
+    """The same evaluation on the same data, of all its classes."""
+    rows = published_beside(_PROBE)
     assert {row.model: row.percent for row in rows}["RegNetY-256GF"] == 77.51
     assert {(row.evaluation, row.data) for row in rows} == {("linear_probe", "ImageNet")}
-    assert not published_beside("knn", "tfds:imagenet2012@validation")
+    for change in ({"evaluation": "knn"}, {"num_classes": 100}, {"metric": "mAP"}, {"test_data": "folder:cats"}):
+        assert not published_beside(dataclasses.replace(_PROBE, **change))
+
+
+@pytest.mark.parametrize(
+    ("data", "sources"),
+    [
+        ({"fraction": 1.0}, {"the paper, table 1", "VISSL, 384 px"}),
+        ({"fraction": 0.1}, {"the paper, 10 % of the labels"}),
+        ({"fraction": 0.5}, set()),
+        ({"fraction": 1.0, "subset_list": "few.txt"}, set()),
+    ],
+)
+def test_fine_tuning_stands_beside_what_had_as_many_labels(data, sources):
+    outcome = dataclasses.replace(_PROBE, evaluation=FINE_TUNING, details={"config": {"data": data}})
+    assert {row.source for row in published_beside(outcome)} == sources
