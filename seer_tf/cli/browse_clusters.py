@@ -17,7 +17,8 @@ from seer_tf.evaluation.protocols.clusters import Assign, Clusters, assign_clust
 from seer_tf.files.atomic import check_directory, new_directory
 from seer_tf.networks.load import load_network
 from seer_tf.networks.network import Network
-from seer_tf.reports.cluster_page import ClusterPictures, write_cluster_page
+from seer_tf.quantities import counted
+from seer_tf.reports.cluster_page import ClusterPictures, TypicalImage, write_cluster_page
 
 MODEL = command.required(
     flags.DEFINE_string("model", None, "A run, one of its checkpoints, or what convert_checkpoint.py wrote.")
@@ -29,6 +30,7 @@ NUM_CLUSTERS = flags.DEFINE_integer("num_clusters", 200, "Clusters on the page, 
 NUM_TYPICAL = flags.DEFINE_integer("num_typical", 8, "Images shown of each.", lower_bound=1)
 
 _NUM_NEIGHBOURS = 6
+_NUM_CLASSES = 3
 _SHOWN = Transform(128)  # the network's own square may be too small to look at
 
 
@@ -46,10 +48,12 @@ def main() -> None:
             directory / "clusters.parquet",
             num_clusters=len(prototypes),
             num_typical=NUM_TYPICAL.value,
+            classes_of=source.classes_of,
         )
         shown = list(_pictures(source, clusters, prototypes))
         write_cluster_page(shown, clusters.sizes, directory / "clusters.html", title=f"Clusters of {DATA.value}")
-    print(f"{source.num_images} images in {np.count_nonzero(clusters.sizes)} of {len(prototypes)} clusters")
+    in_use = np.count_nonzero(clusters.sizes)
+    print(f"{counted(source.num_images, 'image')} in {in_use} of {counted(len(prototypes), 'cluster')}")
     print(f"Table:  {Path(OUTPUT.value, 'clusters.parquet')}")
     print(f"Page:   {Path(OUTPUT.value, 'clusters.html')}")
 
@@ -67,10 +71,13 @@ def _pictures(source: Source, clusters: Clusters, prototypes: np.ndarray) -> Ite
     """Yields the largest clusters with the central squares of their images."""
     largest = clusters.largest(NUM_CLUSTERS.value)
     near = neighbours(prototypes, largest, clusters.sizes, _NUM_NEIGHBOURS)
+    names = source.class_names or ()
     for cluster, others in zip(largest, near.tolist(), strict=True):
         typical = []
         for number in clusters.typical(cluster):
             encoded = source.read(number)
             image = decode_image(tf.constant(encoded), exif_orientation(encoded))
-            typical.append((source.ids[number], _SHOWN(image).numpy()))
-        yield ClusterPictures(cluster, int(clusters.sizes[cluster]), typical, others)
+            class_name = ", ".join(names[label] for label in source.classes_of(number))
+            typical.append(TypicalImage(source.ids[number], _SHOWN(image).numpy(), class_name))
+        classes = [(names[label], share) for label, share in clusters.classes(cluster, _NUM_CLASSES)]
+        yield ClusterPictures(cluster, int(clusters.sizes[cluster]), typical, others, classes)

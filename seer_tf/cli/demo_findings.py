@@ -20,6 +20,7 @@ from seer_tf.evaluation.protocols.knn import knn_accuracy, nearest
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
 from seer_tf.methods.swav.diagnostics import rank_me
 from seer_tf.networks.pretrained import load_model
+from seer_tf.quantities import counted, percent
 from seer_tf.reports.demo_report import Accuracy, DemoReport, Neighbours, Prototype
 from seer_tf.reports.learning_curve import RELATIVE_LOSS, read_scalars
 from seer_tf.training.run_directory import RunDirectory
@@ -31,6 +32,10 @@ _NUM_QUERIES, _NUM_NEIGHBOURS = 8, 6
 _NUM_PROTOTYPES, _IMAGES_PER_PROTOTYPE = 8, 8
 _NUM_CROPPED_IMAGES = 6
 _AFTER, _BEFORE = "the pretrained network", "the same, untrained"
+_FIGURES_NOTE = (
+    "ln K is the loss of a network that cannot tell one of the K prototypes from another. RankMe is the number of "
+    "dimensions that the features span; it falls in healthy runs, too, and only a value near 1 is a collapse."
+)
 
 Labels = tuple[Sequence[str], np.ndarray, np.ndarray]
 """Class names, labels of the bank int64 [N], labels of the queries int64 [Q]."""
@@ -87,24 +92,27 @@ class Findings:
 
     def report(self, places: Sequence[tuple[str, str]]) -> DemoReport:
         """Returns the page's contents; `places` says what lies where."""
-        run, batch = self.config.run, self.config.data.global_batch_size
+        steps = counted(self.config.run.num_steps, "step")
+        images = counted(self.config.data.global_batch_size, "image")
+        crops = counted(sum(self.config.crops.num), "crop")
         return DemoReport(
             title="What a network learned by looking",
             summary=(
                 f"A RegNetY with {self.num_parameters / 1e6:.1f} million parameters was pretrained with SwAV on these "
-                f"images alone, without a label: {run.num_steps:,} steps of {batch} images, each seen as "
-                f"{sum(self.config.crops.num)} crops. Then it was compared with the same network before pretraining."
+                f"images alone, without a label: {steps} of {images}, each seen as {crops}. Then it was compared with "
+                "the same network before pretraining."
             ),
             figures=self._figures(),
+            figures_note=_FIGURES_NOTE,
             learning_curve=self.learning_curve,
             crops=self.crops,
             neighbours=self.neighbours,
             prototypes=self.prototypes,
             accuracies=self.accuracies,
             accuracy_note=(
-                f"How many of {self.num_test:,} test images are classified right from {self.num_train:,} training "
-                f"images: by a vote of the {min(_K, self.num_train)} nearest, and by a linear classifier on the frozen "
-                "features. Labels serve this comparison only."
+                f"How many of {counted(self.num_test, 'test image')} are classified right from "
+                f"{counted(self.num_train, 'training image')}: by a vote of the {min(_K, self.num_train)} nearest, and "
+                "by a linear classifier on the frozen features. Labels serve this comparison only."
             ),
             places=places,
         )
@@ -113,7 +121,7 @@ class Findings:
         figures = []
         if self.accuracies:
             after, before = self.accuracies[:2]
-            figures.append(("k-NN, before → after", f"{100 * before.knn:.1f} → {100 * after.knn:.1f} %"))
+            figures.append(("k-NN, before → after", f"{100 * before.knn:.1f} → {percent(after.knn)}"))
         if self.learning_curve:
             figures.append(("loss / ln K at the end", f"{self.learning_curve[-1][1]:.3f}"))
         num_prototypes = self.config.head.num_prototypes

@@ -14,16 +14,21 @@ from seer_tf.cli.evaluation_flags import SEED, TEST_DATA, TRAIN_DATA
 from seer_tf.data.images.decode import decode_image, exif_orientation
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.labelled import check_alike, matched_labels
+from seer_tf.evaluation.features.rows import Rows
 from seer_tf.evaluation.protocols.knn import nearest
 from seer_tf.evaluation.protocols.retrieval import Retrieval, retrieval
 from seer_tf.evaluation.result import mean_interval
 from seer_tf.files.atomic import check_file
+from seer_tf.quantities import counted
 from seer_tf.reports.neighbour_sheet import SheetImage, SheetRow, write_neighbour_sheet
 
-SHEET = flags.DEFINE_string("sheet", None, "HTML file to write: queries with their nearest images.")
+SHEET = flags.DEFINE_string(
+    "sheet", None, "HTML file to write: queries with their nearest images; of a run also by its untrained network."
+)
 NUM_QUERIES = flags.DEFINE_integer("num_queries", 40, "Queries on the sheet.", lower_bound=1)
 NUM_NEAREST = flags.DEFINE_integer("num_nearest", 8, "Images that are shown of each.", lower_bound=1)
 
@@ -42,7 +47,8 @@ def main() -> None:
     else:
         (bank,) = evaluation_flags.feature_sets((TRAIN_DATA.value, "images"), check=lambda bank: _check(bank, bank))
         queries = bank
-    summary = f"{queries.num_images:,} queries in {bank.num_images:,} images, by {bank.origin.model}."
+    searched = f"{counted(queries.num_images, 'query')} in {counted(bank.num_images, 'image')}"
+    summary = f"{searched}, by {bank.origin.model}."
     if _are_labelled(bank, queries):
         summary += f" Mean average precision {_report(bank, queries):.1f} %."
     if SHEET.value is not None:
@@ -102,20 +108,51 @@ def _rows(bank: FeatureSet, queries: FeatureSet) -> list[SheetRow]:
     """Returns the rows of the sheet for queries at even distances, by the features of the first stage."""
     stage = next(iter(bank.rows))
     chosen = np.unique(np.linspace(0, queries.num_images - 1, NUM_QUERIES.value).astype(int))
-    own = 1 if queries is bank else 0  # an image is nearest to itself, and is left out
-    k = min(NUM_NEAREST.value + own, bank.num_images)
-    similarities, positions = nearest(bank.rows[stage], queries.rows[stage][chosen], k)
+    own = chosen if queries is bank else None
+    nearest_images = _nearest(bank, bank.rows[stage], queries.rows[stage][chosen], own)
+    before: list[list[SheetImage]] = [[] for _ in chosen]
+    if feature_flags.has_untrained():
+        bank_rows, query_rows = _untrained_rows(bank, queries, chosen, stage)
+        before = _nearest(bank, bank_rows, query_rows, own)
     return [
-        SheetRow(
-            _image(queries, int(query)),
-            [
-                _image(bank, int(position), float(similarity))
-                for similarity, position in zip(row, places, strict=True)
-                if not (own and position == query)
-            ][: NUM_NEAREST.value],
-        )
-        for query, row, places in zip(chosen, similarities, positions, strict=True)
+        SheetRow(_image(queries, int(query)), images, untrained)
+        for query, images, untrained in zip(chosen, nearest_images, before, strict=True)
     ]
+
+
+def _nearest(bank: FeatureSet, rows: Rows, queries: Rows, own: np.ndarray | None) -> list[list[SheetImage]]:
+    """Returns the images of the bank nearest to each query.
+
+    Args:
+        bank: the images.
+        rows: their features, [N, D].
+        queries: features, [q, D].
+        own: which image of the bank each query is, which is then left out; None where it is none of them.
+    """
+    k = min(NUM_NEAREST.value + (own is not None), bank.num_images)
+    similarities, positions = nearest(rows, queries, k)
+    return [
+        [
+            _image(bank, int(position), float(similarity))
+            for similarity, position in zip(similarities[number], positions[number], strict=True)
+            if own is None or position != own[number]
+        ][: NUM_NEAREST.value]
+        for number in range(len(queries))
+    ]
+
+
+def _untrained_rows(
+    bank: FeatureSet, queries: FeatureSet, chosen: np.ndarray, stage: str
+) -> tuple[np.ndarray | Rows, np.ndarray | Rows]:
+    """Returns the features that the run's untrained network has of the bank and of the chosen queries."""
+    extractor = feature_flags.extractor(untrained=True)
+    data = bank.origin.data
+    of_bank = extractor.extract(_source(data), data, label="images, untrained network").rows[stage]
+    if queries is bank:
+        return of_bank, of_bank[chosen]
+    shown = Selection(_source(queries.origin.data), chosen)
+    label = "queries on the sheet, untrained network"
+    return of_bank, extractor.extract(shown, queries.origin.data, label=label).rows[stage]
 
 
 def _image(features: FeatureSet, number: int, similarity: float = 1.0) -> SheetImage:

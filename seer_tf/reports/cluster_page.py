@@ -17,14 +17,32 @@ class ClusterPictures:
     Attributes:
         number: which prototype.
         size: images in it.
-        typical: names and pixels, uint8 [h, w, 3], of its most typical images, the most typical first.
+        typical: its most typical images, the most typical first.
         neighbours: numbers of the clusters nearest to it, the nearest first; they need not be on the page.
+        classes: names of the classes that most of its images are of, each with its share of them, the largest first;
+            empty without classes.
     """
 
     number: int
     size: int
-    typical: Sequence[tuple[str, np.ndarray]]
+    typical: "Sequence[TypicalImage]"
     neighbours: Sequence[int]
+    classes: Sequence[tuple[str, float]] = ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TypicalImage:
+    """An image of the page.
+
+    Attributes:
+        name: of the image.
+        pixels: uint8 [h, w, 3].
+        class_name: empty where it has none.
+    """
+
+    name: str
+    pixels: np.ndarray
+    class_name: str = ""
 
 
 def write_cluster_page(
@@ -45,6 +63,7 @@ def write_cluster_page(
         clusters=clusters,
         shown={cluster.number: cluster for cluster in clusters},
         sizes=sizes,
+        num_in_use=len(in_use),
         figures=(
             ("images", f"{sizes.sum():,}"),
             ("clusters in use", f"{len(in_use):,} of {len(sizes):,}"),

@@ -64,6 +64,7 @@ class DemoReport:
         title: of the page.
         summary: a paragraph on what was done.
         figures: names and values of the few most telling numbers, as text.
+        figures_note: what they mean.
         learning_curve: (step, loss / ln K).
         crops: for each image the image itself, then its crops, uint8 [h, w, 3] each.
         neighbours: queries with their nearest images.
@@ -76,6 +77,7 @@ class DemoReport:
     title: str
     summary: str
     figures: Sequence[tuple[str, str]]
+    figures_note: str
     learning_curve: Sequence[tuple[int, float]]
     crops: Sequence[Sequence[np.ndarray]]
     neighbours: Sequence[Neighbours]

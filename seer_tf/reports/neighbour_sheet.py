@@ -29,10 +29,17 @@ class SheetImage:
 
 @dataclasses.dataclass(frozen=True)
 class SheetRow:
-    """A query and the images nearest to it, the nearest first."""
+    """A query and the images nearest to it, the nearest first.
+
+    Attributes:
+        query: the image that is asked about.
+        nearest: images nearest to it.
+        untrained: those nearest by the untrained network; empty where that is not known.
+    """
 
     query: SheetImage
     nearest: Sequence[SheetImage]
+    untrained: Sequence[SheetImage] = ()
 
 
 def write_neighbour_sheet(rows: Sequence[SheetRow], path: str | os.PathLike[str], *, title: str, summary: str) -> None:

@@ -28,6 +28,7 @@ def _report(*, labelled: bool) -> DemoReport:
         title="A title",
         summary="What was done.",
         figures=[("loss / ln K", "0.912")],
+        figures_note="What they mean.",
         learning_curve=[(10, 1.0), (20, 0.9), (30, 0.85)],
         crops=[_images(5), _images(5)],
         neighbours=[Neighbours(query, others[:3], others[3:], *labels)] * 2,
@@ -60,6 +61,7 @@ def test_without_labels_there_is_no_table():
     """And no outline, and no word of classes."""
     page = render_demo_report(_report(labelled=False))
     assert 'id="accuracy"' not in page and 'class="right' not in page and "query's class" not in page
+    assert "What they mean." in page
     assert "0.912" in page and "12.5 % of the images" in page
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from seer_tf.reports.neighbour_sheet import SheetImage, SheetRow, write_neighbour_sheet
+from tests.reports.page_reader import read_page
 
 
 def _image(name: str, class_name: str = "", similarity: float = 1.0) -> SheetImage:
@@ -18,6 +19,16 @@ def test_neighbours_are_judged_by_the_class_of_the_query(tmp_path):
     assert page.count("data:image/jpeg") == 3 and "http" not in page
     assert page.count('class="right small"') == page.count('class="wrong small"') == 1
     assert "&lt;q&gt;" in page and "a &amp; b" in page and "0.910 cat" in page
+    text = " ".join(read_page(page).text.split())
+    assert "of the query's class of another class" in text and "untrained" not in text
+
+
+def test_the_untrained_network_has_a_column_of_its_own(tmp_path):
+    row = SheetRow(_image("q", "cat"), [_image("a", "cat", 0.91)], [_image("b", "dog", 0.99), _image("c", "cat", 0.98)])
+    write_neighbour_sheet([row], tmp_path / "sheet.html", title="T", summary="")
+    page = read_page((tmp_path / "sheet.html").read_text("utf-8"))
+    assert [image["title"] for image in page.images] == ["q", "a", "b", "c"]
+    assert page.text.index("trained network") < page.text.index("0.910") < page.text.index("untrained network")
 
 
 def test_without_classes_nothing_is_judged(tmp_path):
@@ -25,4 +36,4 @@ def test_without_classes_nothing_is_judged(tmp_path):
     row = SheetRow(_image("q"), [_image("a", similarity=0.7)])
     write_neighbour_sheet([row], tmp_path / "sheet.html", title="photos", summary="")
     page = (tmp_path / "sheet.html").read_text("utf-8")
-    assert "green" not in page and 'class="right' not in page and 'class="wrong' not in page
+    assert "class" not in read_page(page).text and 'class="right' not in page and 'class="wrong' not in page

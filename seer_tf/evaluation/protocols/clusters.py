@@ -3,6 +3,7 @@
 Shapes: B images of a batch, N in all, S evaluation size, D embedding dimensions, K prototypes.
 """
 
+import collections
 import heapq
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -31,13 +32,18 @@ class Clusters:
         sizes: int64 [K], images of each.
     """
 
-    def __init__(self, num_clusters: int, num_typical: int) -> None:
+    def __init__(
+        self, num_clusters: int, num_typical: int, classes_of: Callable[[int], Sequence[int]] = lambda _: ()
+    ) -> None:
         """Makes empty clusters.
 
         Args:
             num_clusters: K.
             num_typical: images to remember of each.
+            classes_of: the classes of the image of a number, for what `classes` returns.
         """
+        self._classes_of = classes_of
+        self._classes: dict[int, collections.Counter[int]] = {}
         self.sizes = np.zeros(num_clusters, np.int64)
         self._num_typical = num_typical
         self._heaps: dict[int, list[tuple[float, int]]] = {}
@@ -52,6 +58,7 @@ class Clusters:
         """
         self.sizes += np.bincount(clusters, minlength=len(self.sizes))
         for number, (cluster, score) in enumerate(zip(clusters.tolist(), scores.tolist(), strict=True), start=first):
+            self._classes.setdefault(cluster, collections.Counter()).update(self._classes_of(number))
             heap = self._heaps.setdefault(cluster, [])
             # The least typical is on top; of equals the later one.
             if len(heap) < self._num_typical:
@@ -62,6 +69,11 @@ class Clusters:
     def typical(self, cluster: int) -> list[int]:
         """Returns the numbers of the most typical images of a cluster, the most typical first."""
         return [-number for _, number in sorted(self._heaps.get(cluster, ()), reverse=True)]
+
+    def classes(self, cluster: int, num_classes: int) -> list[tuple[int, float]]:
+        """Returns the classes that most images of a cluster are of, with their shares of it; at most `num_classes`."""
+        counts = self._classes.get(cluster, collections.Counter()).most_common(num_classes)
+        return [(label, count / int(self.sizes[cluster])) for label, count in counts]
 
     def largest(self, num_clusters: int) -> list[int]:
         """Returns the clusters that have images, the largest first, at most `num_clusters`."""
@@ -77,6 +89,7 @@ def assign_clusters(
     *,
     num_clusters: int,
     num_typical: int,
+    classes_of: Callable[[int], Sequence[int]] = lambda _: (),
 ) -> Clusters:
     """Runs all images through a network once, and writes the cluster and score of each as a row of a Parquet file.
 
@@ -87,14 +100,15 @@ def assign_clusters(
         table: path of the Parquet file with the columns `image`, `cluster` and `cluster_score`.
         num_clusters: K.
         num_typical: images to remember of each cluster.
+        classes_of: the classes of the image of a number.
 
     Returns:
-        Sizes and most typical images of the clusters.
+        Sizes, classes and most typical images of the clusters.
 
     Raises:
         InputError: an image cannot be read.
     """
-    clusters = Clusters(num_clusters, num_typical)
+    clusters = Clusters(num_clusters, num_typical, classes_of)
     pending: list[tuple[np.ndarray, np.ndarray]] = []
     num_done = num_written = 0
 

@@ -70,6 +70,17 @@ def test_neighbours_point_the_same_way_and_have_images():
     assert neighbours(prototypes, [0, 3], sizes, 9).shape == (2, 3)
 
 
+def test_classes_are_counted_by_cluster():
+    """Of images with one class, several and none; shares are of all images of the cluster."""
+    classes = [(0,), (0, 1), (), (1,), (0,)]
+    clusters = Clusters(2, 1, classes.__getitem__)
+    clusters.add(0, np.array([0, 0, 0]), np.zeros(3))
+    clusters.add(3, np.array([1, 0]), np.zeros(2))
+    assert clusters.classes(0, 2) == [(0, 0.75), (1, 0.25)]
+    assert clusters.classes(0, 1) == [(0, 0.75)]
+    assert clusters.classes(1, 5) == [(1, 1.0)]
+
+
 def test_memory_does_not_grow_with_the_images():
     """Only the most typical images are remembered."""
     clusters = Clusters(3, 2)
