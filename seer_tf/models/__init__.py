@@ -6,8 +6,6 @@ with the weights of a converted checkpoint, and `pooled(backbone)` one of featur
 
 import os
 
-import keras
-
 from seer_tf.config import BackboneConfig
 from seer_tf.errors import InputError
 from seer_tf.models.backbone import Backbone, pooled
@@ -15,6 +13,7 @@ from seer_tf.models.backbones.registry import build_backbone
 from seer_tf.models.backbones.regnet.network import RegNetY
 from seer_tf.models.encoder import Encoder
 from seer_tf.models.heads.swav_head import SwavHead
+from seer_tf.models.keras_file import read_keras_file
 
 __all__ = [
     "Backbone",
@@ -46,11 +45,7 @@ def load_backbone(file: str | os.PathLike[str]) -> Backbone:
     Raises:
         InputError: the file cannot be read, or holds something else.
     """
-    try:
-        model = keras.saving.load_model(file, compile=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file}: {reason}; give model.keras of a converted checkpoint") from None
+    model = read_keras_file(file)
     if not isinstance(model, Backbone):
         raise InputError(f"{file}: this is no backbone; give model.keras of a converted checkpoint")
     return model

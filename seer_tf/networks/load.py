@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from seer_tf.data.images.transform import Transform
 from seer_tf.errors import InputError
 from seer_tf.finetuning.config import FinetuneConfig
@@ -16,10 +14,11 @@ from seer_tf.methods.swav.model import SwavModel
 from seer_tf.models import Backbone
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.backbones.regnet.convert import ConvertedNetwork
+from seer_tf.models.keras_file import read_keras_file
 from seer_tf.models.tasks.classifier import ImageClassifier
 from seer_tf.networks.network import Network
 from seer_tf.networks.pretrained import load_model
-from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.run_directory import RunDirectory, check_exists
 
 CLASSIFIER_FILE = "classifier.keras"
 """Of an `ImageClassifier`, in the directory of a fine-tuning run; of a classifier alone, in that of a conversion."""
@@ -38,14 +37,15 @@ def load_network(model: str | os.PathLike[str]) -> Network:
         InputError: it is none of these, or cannot be read.
     """
     path = Path(model)
+    check_exists(path)
     if path.is_file() and path.suffix == ".keras":
         return _of_keras_model(path)
     if (path / "config.json").is_file():
         return _of_fine_tuning(path) if RunDirectory(path).kind() == FinetuneConfig.kind else _of_run(path)
     if (path / "model.keras").is_file():
         return _of_conversion(path)
-    if (path / "tensors.index").is_file():
-        run_dir = path.parent.parent
+    run_dir = path.parent.parent
+    if path.parent == RunDirectory(run_dir).checkpoints and RunDirectory(run_dir).holds_a_run():
         if RunDirectory(run_dir).kind() == FinetuneConfig.kind:
             raise InputError(f"{path} is a checkpoint of fine-tuning: give the run {run_dir}, once it is finished")
         return _of_run(run_dir, path)
@@ -104,7 +104,7 @@ def _of_conversion(directory: Path) -> Network:
         variant = account["variant"]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{directory} has no readable metadata.json; convert the checkpoint again") from None
-    backbone = _load(directory / "model.keras")
+    backbone = read_keras_file(directory / "model.keras")
     if not isinstance(backbone, Backbone):
         raise InputError(
             f"{directory / 'model.keras'} holds a {type(backbone).__name__} and no backbone, as an export does; give "
@@ -112,7 +112,7 @@ def _of_conversion(directory: Path) -> Network:
         )
     backbone.licence = backbone.licence or published.licence_beside(directory / "model.keras")
     head, classifier = (
-        _load(directory / name) if (directory / name).is_file() else None
+        read_keras_file(directory / name) if (directory / name).is_file() else None
         for name in ("swav_head.keras", CLASSIFIER_FILE)
     )
     release = published.find(variant, fine_tuned=classifier is not None)
@@ -134,7 +134,7 @@ def _released_transform(release: published.PublishedModel | None) -> Transform:
 
 
 def _of_keras_model(path: Path) -> Network:
-    model = _load(path)
+    model = read_keras_file(path)
     if isinstance(model, Backbone):
         model.licence = model.licence or published.licence_beside(path)
         return Network(model, published.MEAN, published.STD, _TRANSFORM, metadata=backbone_metadata(model))
@@ -154,10 +154,3 @@ def backbone_metadata(backbone: Backbone) -> dict[str, Any]:
     """Returns what a backbone itself says of it, in JSON's types: `variant`, `stem_stride` and `licence`."""
     fields = published.licence_fields(backbone.licence)
     return {"variant": backbone.variant, "stem_stride": backbone.stem_stride, **fields}
-
-
-def _load(path: Path) -> Any:
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} cannot be read as a Keras model: {str(error).splitlines()[0]}") from None

@@ -12,8 +12,9 @@ from seer_tf.errors import InputError
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.heads.swav_head import SwavHead
+from seer_tf.models.keras_file import read_keras_file
 from seer_tf.training.checkpoints import OtherNetworkError, licence, restore, restore_newest
-from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.run_directory import RunDirectory, check_exists
 
 
 def initialize(state: TrainState) -> None:
@@ -45,6 +46,7 @@ def initialize(state: TrainState) -> None:
 
 def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> str:
     """Assigns the variables what lies in a place of any kind, and returns its licence."""
+    check_exists(source)
     if (source / "config.json").exists():
         directory = RunDirectory(source)
         directory.read_config()  # or raises, as where a newer version has made it
@@ -53,13 +55,13 @@ def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> str:
             if newest is None:
                 raise InputError("the run has no checkpoint yet")
             return licence(newest)
-    if source.name.startswith("step-") and source.exists():
+    if source.name.startswith("step-"):
         with _reset_suggested():
             restore(wanted, source, all_of_it=False)
             return licence(source)
     if source.suffix == ".keras" or (source / "model.keras").exists():
         file = source if source.suffix == ".keras" else source / "model.keras"
-        backbone = _load(file)
+        backbone = read_keras_file(file)
         with _reset_suggested():
             _take_converted(wanted, _converted(backbone, file.with_name("swav_head.keras")))
             return getattr(backbone, "licence", "") or published.licence_beside(file)
@@ -93,18 +95,11 @@ def _converted(backbone: keras.Model, head_file: pathlib.Path) -> dict[str, kera
     """Returns the variables of a backbone, and of a head beside it where there is one, by their names in a state."""
     found = {f"model/{variable.path}": variable for variable in backbone.variables}
     if head_file.exists():
-        for layer in _load(head_file).layers:
+        for layer in read_keras_file(head_file).layers:
             if isinstance(layer, SwavHead):
                 paths = [variable.path.rpartition(f"{layer.name}/")[2] for variable in layer.variables]
                 found |= {f"model/head/{path}": value for path, value in zip(paths, layer.variables, strict=True)}
     return found
-
-
-def _load(file: pathlib.Path) -> keras.Model:
-    try:
-        return keras.saving.load_model(file, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise InputError(f"{file} cannot be read as a Keras model ({str(error).splitlines()[0]})") from None
 
 
 def _take_converted(wanted: dict[str, tf.Variable], found: dict[str, keras.Variable]) -> None:

@@ -125,6 +125,7 @@ class RunDirectory:
                 )
             return interpret(content["config"])
         except FileNotFoundError:
+            check_exists(self.path)
             raise InputError(f"{self.path} is not the directory of a run: it has no config.json") from None
         except InputError as error:
             raise InputError(f"{file}: {error}") from None
@@ -203,6 +204,23 @@ class RunDirectory:
             "the number of images": str(source.num_images),
             f"the newest checkpoint in {self.checkpoints}": str(self.newest_checkpoint()),
         }
+
+
+def check_exists(path: pathlib.Path) -> None:
+    """Raises if nothing lies at a path.
+
+    Raises:
+        InputError: Nothing lies there. The message names the checkpoints of the run where one of them is asked for.
+    """
+    if path.exists():
+        return
+    run = RunDirectory(path.parent.parent)
+    if path.parent == run.checkpoints and run.holds_a_run():
+        names = [run.checkpoint(step).name for step in run.checkpoint_steps()]
+        if not names:
+            raise InputError(f"{run.path} has no checkpoint yet")
+        raise InputError.unknown(f"checkpoint of {run.path}", path.name, names)
+    raise InputError(f"there is no file or directory {path}")
 
 
 def _numbers(version: str) -> list[int]:

@@ -162,12 +162,23 @@ def test_what_is_no_network(run, tmp_path):
     """One sentence each."""
     (tmp_path / "model.keras").write_text("no model")
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+    whole = (tmp_path / "other.keras").read_bytes()
+    (tmp_path / "half.keras").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "flipped.keras").write_bytes(whole[:-2000] + bytes(40) + whole[-1960:])
+    (tmp_path / "notes.txt").write_text("no network")
+    damaged = tmp_path / "run" / "checkpoints" / "step-4"
+    RunDirectory(tmp_path / "run").claim(recipe("debug_tiny"))
+    damaged.mkdir(parents=True)
     cases = {
-        tmp_path / "nowhere": "is no network: give the directory of a run",
+        tmp_path / "nowhere": "there is no file or directory .*nowhere",
+        tmp_path / "notes.txt": "is no network: give the directory of a run",
         tmp_path / "other.keras": "holds a Sequential",
-        tmp_path / "model.keras": "cannot be read as a Keras model",
+        tmp_path / "model.keras": "cannot be read as a Keras model: it is damaged or of another format",
+        tmp_path / "half.keras": "cannot be read as a Keras model: it is damaged or of another format",
+        tmp_path / "flipped.keras": "cannot be read as a Keras model: Bad CRC-32",
         tmp_path: "no readable metadata.json",
-        run / "checkpoints" / "step-4": "is no network",
+        run / "checkpoints" / "step-4": "there is no checkpoint of .* 'step-4': .*the valid ones are step-",
+        damaged: "is damaged",
     }
     for path, sentence in cases.items():
         with pytest.raises(InputError, match=sentence):

@@ -128,7 +128,7 @@ def test_a_run_that_is_at_its_end_is_told_what_to_do(run: tuple[RunDirectory, di
 @pytest.mark.parametrize("place", ["nowhere", "a.keras", "checkpoints/step-9"])
 def test_what_is_no_model_is_one_sentence(tmp_path: pathlib.Path, place: str) -> None:
     (tmp_path / "a.keras").write_text("no model")
-    with pytest.raises(InputError, match=f"`run.init_from=.*{place}`: .*(neither a run|cannot be read as a Keras)"):
+    with pytest.raises(InputError, match=f"`run.init_from=.*{place}`: .*(there is no|cannot be read as a Keras)"):
         initialize(state_of(f"run.init_from={tmp_path / place}"))
 
 
