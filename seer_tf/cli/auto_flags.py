@@ -20,6 +20,7 @@ from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.auto.rules import Choice, Facts
 from seer_tf.pretraining.auto.view_correlation import view_correlation
+from seer_tf.quantities import counted
 
 MINUTES = flags.DEFINE_float(
     "minutes", 45, "Of --recipe=auto: how long finding the settings and training may take.", lower_bound=0.1
@@ -88,7 +89,8 @@ def _facts(source: Source) -> Facts:
     seen, gpus = summarize(source), num_gpus()
     gib = DEVICE_MEMORY.value or (_GPU_GIB if gpus else _host_gib() / placement.num_devices)
     print(
-        f"{seen.num_images} images, shorter side {seen.shorter_side_px} px; {placement.num_devices} device(s) of ",
+        f"{counted(seen.num_images, 'image')}, shorter side {seen.shorter_side_px} px; "
+        f"{counted(placement.num_devices, 'device')} of ",
         end="",
     )
     print(f"{gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; {MINUTES.value:g} minutes", flush=True)

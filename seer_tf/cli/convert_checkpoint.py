@@ -9,6 +9,7 @@ from seer_tf.files.atomic import new_directory
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.backbones.regnet.convert import convert
 from seer_tf.networks.load import of_converted
+from seer_tf.quantities import counted
 
 CHECKPOINT = command.required(
     flags.DEFINE_string("checkpoint", None, "File of VISSL (.torch), Hugging Face or timm (.safetensors, .bin, .pth).")
@@ -24,8 +25,8 @@ def main() -> None:
         (saved_model,) = export(of_converted(network), directory / "saved_model", source=open_source("builtin:test"))
     print(published.LICENCE_NOTICE)
     print(f"RegNetY-{network.variant} with the names of {network.layout}")
-    print(f"matched: {len(network.matched)} tensors")
-    print(f"unused: {len(network.unused)} tensors", *network.unused, sep="\n  ")
+    print(f"matched: {counted(len(network.matched), 'tensor')}")
+    print(f"unused: {counted(len(network.unused), 'tensor')}", *network.unused, sep="\n  ")
     print("missing: none")
     difference = f"largest difference {saved_model.largest_difference:.1e}"
     print(f"{OUTPUT.value}: written; the SavedModel was loaded in a fresh process, {difference}")

@@ -27,6 +27,7 @@ from seer_tf.export.exporter import export
 from seer_tf.files.atomic import write_atomically
 from seer_tf.networks.load import load_network
 from seer_tf.pretraining.recipes import RECIPES, recipe
+from seer_tf.quantities import counted
 from seer_tf.reports.demo_report import write_demo_report
 from seer_tf.training.run_directory import RunDirectory
 
@@ -47,7 +48,7 @@ def main() -> None:
         train, test = _prepare(output)
     config = _config(train, f"shards:{output / 'shards' / 'train'}")
     directory = RunDirectory(output / f"run-{_digest(config, output)}")
-    with _stage(f"2/4 pretraining of {config.backbone.variant} for {config.run.num_steps} steps"):
+    with _stage(f"2/4 pretraining of {config.backbone.variant} for {counted(config.run.num_steps, 'step')}"):
         _pretrain(config, directory)
     with _stage("3/4 evaluation"):
         found = findings(directory, train, test)

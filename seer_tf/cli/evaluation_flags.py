@@ -16,6 +16,7 @@ from seer_tf.evaluation.features.labelled import LabelledFeatures, labelled_feat
 from seer_tf.evaluation.features.store import open_features
 from seer_tf.evaluation.result import EvaluationResult, add_to_file
 from seer_tf.files.atomic import check_file
+from seer_tf.quantities import counted
 
 TRAIN_DATA = command.required(
     flags.DEFINE_string(
@@ -133,8 +134,10 @@ def finish(outcome: EvaluationResult, *, header: Sequence[str], rows: Sequence[S
         rows: of the table.
     """
     fitted = f"{outcome.num_train_images:,} training and " if outcome.train_data else ""
-    print(f"{outcome.evaluation} of {outcome.network}: {fitted}{outcome.num_test_images:,} test images, ", end="")
-    print(f"{outcome.num_classes:,} classes; {outcome.protocol}")
+    print(
+        f"{outcome.evaluation} of {outcome.network}: {fitted}{counted(outcome.num_test_images, 'test image')}, ", end=""
+    )
+    print(f"{counted(outcome.num_classes, 'class')}; {outcome.protocol}")
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
@@ -155,7 +158,7 @@ def percent(value: float, interval: tuple[float, float]) -> tuple[str, str]:
 def described(features: FeatureSet, stage: str) -> str:
     """Returns in words of which features of which images a number is."""
     rows = features.rows[stage]
-    return f"{stage} of {rows.shape[1]:,} numbers, {rows[:1].dtype}; {features.origin.transform}"
+    return f"{stage} of {counted(rows.shape[1], 'number')}, {rows[:1].dtype}; {features.origin.transform}"
 
 
 def _stored(flag: str) -> FeatureSet:

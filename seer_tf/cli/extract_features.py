@@ -10,6 +10,7 @@ from seer_tf.data.sources.registry import open_source
 from seer_tf.evaluation.features.shards import SHARD_BYTES, write_features
 from seer_tf.evaluation.features.store import DTYPES, FORMATS
 from seer_tf.files.atomic import check_directory
+from seer_tf.quantities import counted
 
 DATA = command.required(
     flags.DEFINE_string("data", None, "Images, e.g. folder:DIR; labels go along where there are any.")
@@ -41,4 +42,7 @@ def main() -> None:
         num_workers=len(cluster.workers) if cluster else 1,
     )
     stages = ", ".join(f"{stage} ({pooling.dim:,})" for stage, pooling in extractor.poolings.items())
-    print(f"{OUTPUT.value}: {stages} of {source.num_images:,} images; use it as --train_data=features:{OUTPUT.value}")
+    print(
+        f"{OUTPUT.value}: {stages} of {counted(source.num_images, 'image')}; use it as "
+        f"--train_data=features:{OUTPUT.value}"
+    )

@@ -30,6 +30,7 @@ from seer_tf.finetuning.task import check_fit, fine_tune, trained_classifier
 from seer_tf.models.tasks.classifier import ImageClassifier
 from seer_tf.networks.load import CLASSIFIER_FILE, load_network
 from seer_tf.networks.network import Network
+from seer_tf.quantities import counted
 from seer_tf.training.logger import LogOptions
 from seer_tf.training.preemption import lost_workers_named
 from seer_tf.training.run_directory import RunDirectory
@@ -141,7 +142,10 @@ def _finish(config: FinetuneConfig, data: LabelledImages, network: Network, dire
     file = directory.path / "evaluations.jsonl"
     if not file.exists() or outcome.to_json() not in file.read_text("utf-8").splitlines():
         add_to_file(outcome, file)
-    print(f"{directory.path / CLASSIFIER_FILE}: {config.run.num_steps} steps done, {len(data.class_names)} classes")
+    print(
+        f"{directory.path / CLASSIFIER_FILE}: {counted(config.run.num_steps, 'step')} done, "
+        f"{counted(len(data.class_names), 'class')}"
+    )
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}\n{outcome.to_markdown()}")
     print(outcome.to_json(), flush=True)
 

@@ -20,6 +20,7 @@ from seer_tf.files.atomic import new_directory
 from seer_tf.models.tasks.detector import Detector, smallest_anchor_px
 from seer_tf.networks.load import backbone_metadata, load_network
 from seer_tf.networks.network import Network
+from seer_tf.quantities import counted, percent
 from seer_tf.reports.prediction_sheet import Box, PredictedImage, write_prediction_sheet
 
 MODEL = command.required(flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file."))
@@ -81,9 +82,9 @@ def main() -> None:
         _write_sheet(
             test, found, directory / "predictions.html", f"mAP {precision.map:.3f}, mAP50 {precision.map50:.3f}."
         )
-    print(f"mAP {100 * precision.map:.1f} %, mAP50 {100 * precision.map50:.1f} % on {len(test.images)} images")
+    print(f"mAP {percent(precision.map)}, mAP50 {percent(precision.map50)} on {counted(len(test.images), 'image')}")
     for name, value in precision.ap50.items():
-        print(f"  {name}: AP50 {100 * value:.1f} %")
+        print(f"  {name}: AP50 {percent(value)}")
     print(f"{OUTPUT.value}: SavedModel, largest difference in a fresh process {difference:.1e}; predictions.html")
     print(json.dumps(result), flush=True)
 

@@ -10,6 +10,7 @@ from seer_tf.pretraining import planning
 from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.planning import Memory, Plan, Reductions
 from seer_tf.pretraining.recipes import RECIPES, recipe
+from seer_tf.quantities import counted
 
 RECIPE = command.required(flags.DEFINE_enum("recipe", None, [*RECIPES, rules.NAME], "Named config to start from."))
 SET = flags.DEFINE_multi_string("set", [], "Replaces a field, e.g. data.global_batch_size=8704. Repeatable.")
@@ -37,7 +38,10 @@ def main() -> None:
     config = configs.validate(configs.override(recipe(RECIPE.value), SET.value))
     plan = planning.plan(config, DEVICES.value)
     images, batch = _num_images(config), config.data.global_batch_size
-    print(f"{config.backbone.variant}, {DEVICES.value} devices x {plan.images_per_device} images = {batch}")
+    print(
+        f"{config.backbone.variant}, {counted(DEVICES.value, 'device')} x "
+        f"{counted(plan.images_per_device, 'image')} = {batch}"
+    )
     print(_parameters(plan))
     flops = plan.step_flops / batch
     print(f"arithmetic    {plan.step_flops / 1e12:,.2f} TFLOP a step, {flops / 1e9:,.1f} GFLOP an image, ", end="")
@@ -49,7 +53,9 @@ def main() -> None:
     if DEVICES.value > 1:
         sums = (("gradients", plan.gradients), ("batch norm", plan.batch_norm), ("codes", plan.codes))
         print("reductions    " + "\n              ".join(_reductions(name, *sums_of) for name, *sums_of in sums))
-    print(f"length        {images:,} images, {round(images / batch):,} steps" + _duration(images, batch))
+    print(
+        f"length        {counted(images, 'image')}, {counted(round(images / batch), 'step')}" + _duration(images, batch)
+    )
 
 
 def _num_images(config: Config) -> int:
@@ -109,7 +115,7 @@ def _print_fit(config: Config, memory: Memory, device_gib: float) -> None:
 
 
 def _reductions(name: str, reductions: Reductions) -> str:
-    return f"{name}: {reductions.number:,} sums of {reductions.num_bytes / 1e6:,.1f} MB together, a step"
+    return f"{name}: {counted(reductions.number, 'sum')} of {reductions.num_bytes / 1e6:,.1f} MB together, a step"
 
 
 def _duration(images: int, batch: int) -> str:

@@ -23,6 +23,7 @@ from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.logger import PretrainingLogOptions
 from seer_tf.pretraining.recipes import RECIPES, recipe
 from seer_tf.pretraining.task import check_fit, pretrain
+from seer_tf.quantities import counted
 from seer_tf.training.preemption import lost_workers_named
 from seer_tf.training.run_directory import RunDirectory
 
@@ -127,4 +128,7 @@ def main() -> None:
         print(f"{outcome.stopped_by}: saved at step {outcome.step} of {config.run.num_steps}; ", end="")
         print("the same command continues from there", flush=True)
         sys.exit(command.TRY_AGAIN)
-    print(f"{directory.path}: {outcome.step} steps done; see it with: tensorboard --logdir {directory.tensorboard}")
+    print(
+        f"{directory.path}: {counted(outcome.step, 'step')} done; see it with: tensorboard --logdir "
+        f"{directory.tensorboard}"
+    )

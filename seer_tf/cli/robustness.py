@@ -22,6 +22,7 @@ from seer_tf.evaluation.result import HEADER, EvaluationResult, add_to_file, mea
 from seer_tf.files.atomic import check_file
 from seer_tf.networks.load import load_network
 from seer_tf.networks.network import Network
+from seer_tf.quantities import counted
 
 MODEL = command.required(
     flags.DEFINE_string(
@@ -98,7 +99,7 @@ def _outcome(features: FeatureSet, network: Network, class_map: ClassMap) -> Eva
     num_classes = int(right[np.unique(labels)].any(axis=0).sum())
     return EvaluationResult(
         evaluation="robustness",
-        protocol=f"among the {num_classes} classes of the test set, of {len(network.class_names)}; {network.transform}",
+        protocol=f"among {num_classes} of {counted(len(network.class_names), 'class')}; {network.transform}",
         metric="top-1",
         value=float(correct.mean()),
         interval=mean_interval(correct, seed=SEED.value),

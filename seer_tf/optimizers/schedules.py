@@ -19,6 +19,7 @@ from seer_tf.config import SCHEDULES as KINDS
 from seer_tf.config import ScheduleConfig
 from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
+from seer_tf.quantities import counted
 
 _CURVES = tuple(kind for kind in KINDS if kind != "constant_then_halve")
 
@@ -73,7 +74,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             raise InputError.unknown("learning-rate schedule", kind, KINDS)
         if not 0 <= warmup_steps <= num_steps:
             raise InputError(
-                f"schedule.warmup_steps={warmup_steps} must be between 0 and the length of the run, {num_steps} steps"
+                f"schedule.warmup_steps={warmup_steps} must be between 0 and the length of the run, "
+                f"{counted(num_steps, 'step')}"
             )
         self.kind = kind
         self.num_steps = num_steps

@@ -13,6 +13,7 @@ from seer_tf.methods.swav.state import TrainState
 from seer_tf.methods.swav.step import train_step
 from seer_tf.pretraining.logger import PretrainingLogger, PretrainingLogOptions
 from seer_tf.pretraining.warm_start import initialize
+from seer_tf.quantities import counted
 from seer_tf.training.loop import RunResult, Task, check_batch, run, shared_out
 from seer_tf.training.run_directory import RunDirectory
 
@@ -71,7 +72,8 @@ def check_fit(config: Config, source: Source, num_replicas: int) -> None:
     check_batch(config, config.data.global_batch_size, source.num_images, config.data.source, num_replicas)
     if prototypes > source.num_images:
         raise InputError(
-            f"head.num_prototypes={prototypes} is more than the {source.num_images} images of {config.data.source}; "
+            f"head.num_prototypes={prototypes} is more than {config.data.source} has, "
+            f"{counted(source.num_images, 'image')}; "
             f"lower it, e.g. `head.num_prototypes={max(1, source.num_images // 10)}`"
         )
 

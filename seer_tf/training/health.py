@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seer_tf.config import BaseConfig, Config
+from seer_tf.quantities import counted, percent
 from seer_tf.training import metrics
 
 _LEAST_PATIENCE_STEPS = 200
@@ -99,8 +100,8 @@ def overflows(config: Config, seen: Sequence[Interval]) -> Problem | None:
         return None
     return Problem(
         "float16 overflows again and again",
-        f"the loss scale is down to {scale:.3g}, and {skipped:.0f} steps of the last "
-        f"{seen[-1].step - seen[-1].first_step} were left out",
+        f"the loss scale is down to {scale:.3g}, and {counted(round(skipped), 'step')} of the last "
+        f"{seen[-1].step - seen[-1].first_step} left out",
         "try `run.precision=mixed_bfloat16` (or float32), or lower schedule.peak_learning_rate",
     )
 
@@ -116,7 +117,7 @@ def starves(_: Config, seen: Sequence[Interval]) -> Problem | None:
         return None
     return Problem(
         "the data come too slowly",
-        f"{min(shares):.0%} or more of the last {seconds:.0f} s were spent waiting for images",
+        f"{percent(min(shares), 0)} or more of the last {seconds:.0f} s were spent waiting for images",
         "make shards (experiments/prepare_shards.py), put them on a faster disk, give more CPU cores, or set "
         "data.augment_on=accelerator",
     )

@@ -12,6 +12,7 @@ from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.distributed import collectives
 from seer_tf.distributed.strategy import is_chief
 from seer_tf.errors import InputError
+from seer_tf.quantities import counted
 from seer_tf.training.checkpoints import Checkpoints
 from seer_tf.training.logger import Logger
 from seer_tf.training.preemption import Agreement, StopSignals, exhausted_memory_named
@@ -108,7 +109,7 @@ def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_
     """
     if batch > num_images:
         raise InputError(
-            f"data.global_batch_size={batch} is more than the {num_images} images of {data}; "
+            f"data.global_batch_size={batch} is more than {data} has, {counted(num_images, 'image')}; "
             f"lower it, e.g. `data.global_batch_size={max(1, num_images // 2)}`"
         )
     if batch % num_replicas:
@@ -119,8 +120,8 @@ def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_
     images, parts = batch // num_replicas, config.run.accumulation_steps
     if images % parts:
         raise InputError(
-            f"run.accumulation_steps={parts} does not divide the {images} images of each of {num_replicas} replicas; "
-            "take a divisor of them"
+            f"run.accumulation_steps={parts} does not divide the batch of each replica, {counted(images, 'image')}; "
+            "take a divisor"
         )
     if config.run.xla and num_replicas > 1:
         raise InputError(

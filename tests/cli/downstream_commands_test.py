@@ -107,7 +107,7 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
         "--num_head_layers=1",
     )
     assert ran.returncode == 0, ran.stderr
-    assert "1 boxes without area are left out: 3.jpg: dog from 10, 10 to 10, 35" in ran.stderr
+    assert "left out, 1 box without area: 3.jpg: dog from 10, 10 to 10, 35" in ran.stderr
     result = json.loads(ran.stdout.splitlines()[-1])
     assert result["evaluation"] == "detection" and set(result["ap50"]) == {"cat", "dog"}
     loaded = tf.saved_model.load(str(place / "detector"))

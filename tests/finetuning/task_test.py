@@ -101,9 +101,9 @@ def test_replicas_share_the_batches_of_one_device(config: FinetuneConfig, source
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("data.global_batch_size=22", "22 is more than the 20 images of builtin"),
+        ("data.global_batch_size=22", "22 is more than builtin has, 20 images"),
         ("data.global_batch_size=5", "5 does not divide by 2 replicas"),
-        ("run.accumulation_steps=2", "does not divide the 3 images of each of 2 replicas"),
+        ("run.accumulation_steps=2", "does not divide the batch of each replica, 3 images"),
     ],
 )
 def test_what_does_not_fit_is_refused(config: FinetuneConfig, source: Source, setting: str, sentence: str) -> None:

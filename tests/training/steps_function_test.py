@@ -57,7 +57,7 @@ def test_compiled_steps_do_the_same() -> None:
             "run.xla=true",
             "`run.xla` compiles the step of one device, but there are 2 replicas, and TensorFlow has no",
         ),
-        ("run.accumulation_steps=8", "run.accumulation_steps=8 does not divide the 4 images of each of 2 replicas"),
+        ("run.accumulation_steps=8", "run.accumulation_steps=8 does not divide the batch of each replica, 4 images"),
     ],
 )
 def test_what_several_replicas_cannot_do_is_refused(setting: str, sentence: str) -> None:

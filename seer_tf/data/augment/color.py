@@ -139,7 +139,8 @@ def gaussian_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float
 def sliding_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float) -> tf.Tensor:
     """Does the same as `gaussian_blur`, but repeats the edge once instead of before each of the three box blurs.
 
-    This changes only the outermost two pixels, and XLA compiles each direction to one loop.
+    This changes only the outermost pixels: three with a sigma of 2, one with 1 (docs/design/input_pipeline.md). XLA
+    compiles each direction to one loop.
     """
     reach = math.floor((math.sqrt(4.0 * max_sigma_px**2 + 1.0) - 1.0) / 2.0) + 1  # one box, as in `_box_radius`
     taps = np.abs(np.arange(-reach, reach + 1)).astype(np.float32)

@@ -27,6 +27,7 @@ from seer_tf.data.sources import image_files
 from seer_tf.errors import InputError
 from seer_tf.files import storage
 from seer_tf.progress import Progress
+from seer_tf.quantities import counted
 
 _ROUNDING_PX = 1.0
 _NUM_NAMED = 5
@@ -249,4 +250,4 @@ def describe_degenerate(images: Iterable[BoxedImages]) -> str | None:
     if not texts:
         return None
     more = f" and {len(texts) - _NUM_NAMED} more" if len(texts) > _NUM_NAMED else ""
-    return f"{len(texts)} boxes without area are left out: {'; '.join(texts[:_NUM_NAMED])}{more}"
+    return f"left out, {counted(len(texts), 'box')} without area: {'; '.join(texts[:_NUM_NAMED])}{more}"

@@ -18,6 +18,7 @@ from seer_tf.data.sources import shards
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
+from seer_tf.quantities import counted
 
 #: What is known about each record while shards are written.
 ENTRY = np.dtype(
@@ -110,8 +111,8 @@ def prepare_in_order(
         num_unreadable += not image.is_readable
         if num_unreadable > _MAX_UNREADABLE_FRACTION * len(indices):
             raise InputError(
-                f"{source.ids[index]}: {image.reason}, like {num_unreadable - 1} images before it, although they could "
-                "be read when the work began; put them back and run the same again: it continues from there."
+                f"{source.ids[index]}: {image.reason}, like {counted(num_unreadable - 1, 'image')} before it, although "
+                "they could be read when the work began; put them back and run the same again: it continues from there."
             )
         yield image
 

@@ -12,6 +12,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
 from seer_tf.progress import Progress
+from seer_tf.quantities import counted
 
 #: Numbers of bytes to read until the header is complete. A file without a header in the last of them is left out.
 _BEGINNINGS_BYTES = (1 << 14, 1 << 18, 1 << 22, 1 << 26)
@@ -70,7 +71,7 @@ def find_usable(
     usable = [name for name, reason in zip(names, reasons, strict=True) if reason is None]
     if not usable:
         raise InputError(
-            f"{spec}: none of its {len(names)} files is a readable image ({names[0]}: {reasons[0]}); give one with "
+            f"{spec}: no readable image among {counted(len(names), 'file')} ({names[0]}: {reasons[0]}); give one with "
             "JPEG, PNG, GIF, BMP, WebP or JPEG XL files."
         )
     rejected = [(name, reason) for name, reason in zip(names, reasons, strict=True) if reason is not None]

@@ -14,6 +14,7 @@ from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.view import View
 from seer_tf.errors import InputError
+from seer_tf.quantities import counted
 
 _NUM_NAMED = 100
 
@@ -71,7 +72,7 @@ class ReplacingSource(View):
                     self._replacements[index] = other
                     return encoded
                 self._count(other, reason_against)
-        raise InputError(f"not one of the {self.num_images} images can be used; the last: {self._bad[index]}.")
+        raise InputError(f"not one of {counted(self.num_images, 'image')} can be used; the last: {self._bad[index]}.")
 
     def _count(self, index: int, reason: str) -> None:
         """Notes a bad image once; raises an error when too many are bad."""
@@ -80,9 +81,9 @@ class ReplacingSource(View):
         self._bad[index] = f"{self.ids[index]}: {reason}"
         if self.num_bad > self._max_bad_fraction * self.num_images:
             raise InputError(
-                f"{self.num_bad} of {self.num_images} images cannot be used, more than data.max_bad_fraction="
-                f"{self._max_bad_fraction:g} allows, the last {self._bad[index]}; repair the images, or raise "
-                "`data.max_bad_fraction`."
+                f"{self.num_bad} of {counted(self.num_images, 'image')} cannot be used, more than "
+                f"data.max_bad_fraction={self._max_bad_fraction:g} allows, the last {self._bad[index]}; repair the "
+                "images, or raise `data.max_bad_fraction`."
             )
         if self.num_bad <= _NUM_NAMED or self.num_bad % _NUM_NAMED == 0:
             logging.warning("%s; another image replaces it, %d so far", self._bad[index], self.num_bad)

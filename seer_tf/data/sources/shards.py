@@ -29,6 +29,7 @@ from seer_tf.data.shards import tfrecord
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
+from seer_tf.quantities import counted
 
 MANIFEST, INDEX, REJECTED, DUPLICATES = "manifest.json", "index.npy", "rejected.tsv", "duplicates.tsv"
 #: Values in the column of labels for an image without a class, and for one with several, which its record holds.
@@ -146,8 +147,8 @@ def open_shards(directory: str) -> ShardsSource:
     num_images = sum(shard.num_images for shard in shards)
     if len(index) != num_images:
         raise InputError(
-            f"shards:{directory}: {MANIFEST} lists {num_images} images and {INDEX} {len(index)}; prepare the "
-            "shards again, in another directory."
+            f"shards:{directory}: {MANIFEST} lists {counted(num_images, 'image')} and {INDEX} {len(index)}; "
+            "prepare the shards again, in another directory."
         )
     for shard in shards:
         _check_size(os.path.join(directory, shard.name), shard)

@@ -9,6 +9,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.files import storage
+from seer_tf.quantities import counted
 
 
 def balanced_subset(labels: np.ndarray, fraction: float, *, seed: int) -> np.ndarray:
@@ -60,7 +61,9 @@ def listed_subset(source: Source, path: str) -> np.ndarray:
     if not lines:
         raise InputError(f"the list {path} names no image; write one on each line")
     if len(lines) > source.num_images:
-        raise InputError(f"the list {path} names {len(lines)} images, more than the {source.num_images} of the data")
+        raise InputError(
+            f"the list {path} names {counted(len(lines), 'image')}, more than the {source.num_images} of the data"
+        )
     places: dict[str, list[int]] = collections.defaultdict(list)
     for number, name in enumerate(source.ids):
         for key in {name, posixpath.basename(name)}:
@@ -72,12 +75,12 @@ def listed_subset(source: Source, path: str) -> np.ndarray:
     ):
         if wrong:
             raise InputError(
-                f"{len(wrong)} of the {len(lines)} images in the list {path} are {what}, the first {wrong[0]}; give "
-                f"names such as {source.ids[0]}"
+                f"{what}: {len(wrong)} of {counted(len(lines), 'image')} in the list {path}, the first {wrong[0]}; "
+                f"give names such as {source.ids[0]}"
             )
     chosen = np.unique(np.array(found, np.int64))
     if len(chosen) < len(lines):
-        raise InputError(f"the list {path} names {len(lines) - len(chosen)} images twice; name each once")
+        raise InputError(f"the list {path} names {counted(len(lines) - len(chosen), 'image')} twice; name each once")
     return chosen
 
 

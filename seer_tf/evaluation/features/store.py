@@ -24,6 +24,7 @@ from seer_tf.data.shards import tfrecord
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet, Origin
 from seer_tf.evaluation.features.stages import Pooling
+from seer_tf.quantities import counted
 
 FORMATS = ("npy", "tfrecord")
 DTYPES = ("float16", "float32")
@@ -83,8 +84,8 @@ def open_features(directory: str | os.PathLike[str]) -> FeatureSet:
     num_missing = sum(not path.exists() for path in paths)
     if num_missing:
         raise InputError(
-            f"{directory}: {num_missing} of {len(paths)} shards are not there yet; the command that was writing them "
-            "continues where it stopped"
+            f"{directory}: unfinished, {num_missing} of {counted(len(paths), 'shard')} missing; the command that was "
+            "writing it continues where it stopped"
         )
     images = [json.loads(path.read_text()) for path in paths]
     return FeatureSet(

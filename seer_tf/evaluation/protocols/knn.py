@@ -15,6 +15,7 @@ import tensorflow as tf
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.rows import Rows
 from seer_tf.progress import Progress
+from seer_tf.quantities import counted
 
 NUM_NEIGHBOURS = (10, 20, 100, 200)
 TEMPERATURE = 0.07
@@ -42,7 +43,9 @@ def nearest(
         InputError: k is larger than the bank, or bank and queries are not features of one kind.
     """
     if num_neighbours > len(bank):
-        raise InputError(f"{num_neighbours} neighbours were asked of a bank of {len(bank)} images; ask for fewer")
+        raise InputError(
+            f"{counted(num_neighbours, 'neighbour')} asked of a bank of {counted(len(bank), 'image')}; ask for fewer"
+        )
     if bank.shape[1] != queries.shape[1]:
         raise InputError(
             f"the bank has {bank.shape[1]} channels and the queries {queries.shape[1]}; take both from one model"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from seer_tf.config import Config
 from seer_tf.methods.swav import metrics
+from seer_tf.quantities import percent
 from seer_tf.training.health import (
     HealthCheck,
     Interval,
@@ -69,8 +70,8 @@ def _one_prototype(config: Config, seen: Sequence[Interval]) -> Problem | None:
         return None
     return Problem(
         "one prototype eats all",
-        f"{shares[-1]:.0%} of the crops have the same nearest prototype, and never less than {min(shares):.0%} since "
-        f"step {_lately(config, seen)[0].first_step}",
+        f"{percent(shares[-1], 0)} of the crops have the same nearest prototype, and never less than "
+        f"{percent(min(shares), 0)} since step {_lately(config, seen)[0].first_step}",
         "try more swav.sinkhorn_iterations, a longer swav.freeze_prototypes_steps or a lower "
         "schedule.peak_learning_rate",
     )

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from seer_tf.errors import InputError
 from seer_tf.precision import at_least_float32
+from seer_tf.quantities import counted
 
 
 def swapped_prediction(scores: tf.Tensor, codes: tf.Tensor, *, temperature: float) -> tf.Tensor:
@@ -35,7 +36,7 @@ def swapped_prediction(scores: tf.Tensor, codes: tf.Tensor, *, temperature: floa
     num_crops, num_assigning = scores.shape[0], codes.shape[0]
     if num_crops < 2 or not 1 <= num_assigning <= num_crops:
         raise InputError(
-            f"swapped prediction needs two or more crops, the first of which assign; got {num_crops} crops, "
+            f"swapped prediction needs two or more crops, the first of which assign; got {counted(num_crops, 'crop')}, "
             f"{num_assigning} with codes"
         )
     if temperature <= 0:

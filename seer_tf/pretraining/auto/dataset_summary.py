@@ -38,11 +38,11 @@ def summarize(source: Source) -> DatasetSummary:
     numbers = np.unique(np.linspace(0, source.num_images - 1, _NUM_IMAGES).round().astype(np.int64))
     images = [image for number in numbers if (image := _decoded(source, int(number))) is not None]
     if not images:
-        raise InputError(f"none of the {len(numbers)} images that were looked at can be decoded; look at `data.source`")
+        raise InputError(f"no image of the {len(numbers)} that were looked at can be decoded; look at `data.source`")
     pictures = np.stack([_shrunk(image) for image in images])  # [n, 8, 8, 3]
     if np.ptp(pictures, axis=(1, 2)).max() < _LEAST_CONTRAST:
         raise InputError(
-            f"each of the {len(images)} images that were looked at has a single colour; look at `data.source`: there "
+            f"every image of the {len(images)} that were looked at has a single colour; look at `data.source`: there "
             "is nothing in them to learn from"
         )
     if len(images) > 1 and np.ptp(pictures, axis=0).max() < _LEAST_CONTRAST:

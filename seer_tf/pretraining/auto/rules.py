@@ -18,6 +18,7 @@ from seer_tf.config.fields import check_fields
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.regnet import design
 from seer_tf.pretraining import planning
+from seer_tf.quantities import counted
 
 NAME = "auto"
 
@@ -91,7 +92,8 @@ def choose(facts: Facts, own: Mapping[str, Any] | None = None) -> list[Choice]:
     """
     if facts.num_images < 2 * facts.num_devices:
         raise InputError(
-            f"{facts.num_images} images are too few for {facts.num_devices} devices; there must be two for each"
+            f"{counted(facts.num_images, 'image')} for {counted(facts.num_devices, 'device')} is too little: each "
+            "needs two or more"
         )
     choices = [Choice(field, value, "as you set it", is_own=True) for field, value in (own or {}).items()]
     check_fields(config_of(choices))  # before anything is computed from it

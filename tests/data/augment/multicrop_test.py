@@ -144,7 +144,7 @@ def test_eager_equals_a_map_and_one_image_equals_a_batch():
 
 
 def test_compiled_crops_equal_the_others():
-    """From 64 px on XLA compiles them and the blur slides; to the bit but for the two outermost pixels."""
+    """From 64 px on XLA compiles them: a product and a sum may then be one operation, which is a level at most."""
     crops = np.stack([_photo(72, 72), _photo(80, 72)[:72]] * 8)
     chances = tf.random.stateless_uniform([16, multicrop.NUM_DISTORTION_DRAWS], [3, 1])
     compiled = multicrop.distort(tf.constant(crops), chances, _SMALL).numpy().astype(int)

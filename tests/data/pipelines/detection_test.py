@@ -133,9 +133,7 @@ def test_boxes_without_area_are_named_and_left_out(write, tmp_path):
     images = open_boxes(write(tmp_path, {**_BOXES, "b.jpg": things}), "train")
     assert _as_text(images)["b.jpg"] == [("cat", [0.0, 0.0, 9.0, 9.0])]
     sentence = describe_degenerate([images])
-    assert sentence is not None and sentence.startswith(
-        "2 boxes without area are left out: b.jpg: dog from 5, 6 to 5, 30"
-    )
+    assert sentence is not None and sentence.startswith("left out, 2 boxes without area: b.jpg: dog from 5, 6 to 5, 30")
     assert describe_degenerate([open_boxes(_write_coco(tmp_path / "whole"), "train")]) is None
 
 

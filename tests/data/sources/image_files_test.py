@@ -182,7 +182,9 @@ def test_what_is_no_regular_file_is_left_out(folder):
     ]
 
 
-@pytest.mark.parametrize(("content", "sentence"), [(None, "cannot be read"), ("\n\n", "is empty"), ("x\n", "none of")])
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(None, "cannot be read"), ("\n\n", "is empty"), ("x\n", "no readable image")]
+)
 def test_a_list_without_images_is_one_sentence(tmp_path, content, sentence):
     if content is not None:
         (tmp_path / "list.txt").write_text(content)
@@ -227,7 +229,7 @@ def test_a_column_may_have_no_name_or_that_of_a_folder_and_rows_may_be_empty(fol
         ("file,kind\na/1.png,cat,dog\n", "line 2 has 3 cells instead of 2"),
         ("file,kind\na/1.png,\n", "has no labels"),
         ("file,kind\na/1\0.png,cat\n", "not CSV in UTF-8 .it contains a NUL byte"),
-        ("file,kind\nb/notes.txt,cat\n", "none of its 1 files"),
+        ("file,kind\nb/notes.txt,cat\n", "no readable image among 1 file "),
     ],
 )
 def test_a_table_that_is_wrong_is_one_sentence(folder, text, sentence):

@@ -155,7 +155,7 @@ def test_an_empty_folder(tmp_path):
 
 def test_a_folder_without_one_readable_image(tmp_path):
     (tmp_path / "a.jpg").write_text("hello")
-    with pytest.raises(InputError, match=r"none of its 1 files is a readable image \(a.jpg: not an image\)"):
+    with pytest.raises(InputError, match=r"no readable image among 1 file \(a.jpg: not an image\)"):
         registry.open_source(f"folder:{tmp_path}")
 
 

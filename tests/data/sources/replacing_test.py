@@ -133,7 +133,7 @@ def test_too_many_bad_images_are_an_error_by_name():
 
 def test_not_one_usable_image():
     source = ReplacingSource(_Source(dict.fromkeys(range(_NUM_IMAGES), "pixels")), 1.0)
-    with pytest.raises(InputError, match="not one of the 40 images can be used; the last: image 7"):
+    with pytest.raises(InputError, match="not one of 40 images can be used; the last: image 7"):
         source.read_replacement(7)
 
 

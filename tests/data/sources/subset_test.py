@@ -53,10 +53,10 @@ def test_a_list_names_images_whole_or_by_file(tmp_path: pathlib.Path) -> None:
     [
         (
             "a/1.jpg\nc/9.jpg",
-            "1 of the 2 images in the list .* are not in the data, the first c/9.jpg; give names such",
+            "not in the data: 1 of 2 images in the list .*, the first c/9.jpg; give names such",
         ),
-        ("1.jpg", "1 of the 1 images .* are several times in the data, the first 1.jpg"),
-        ("a/1.jpg\n2.jpg\na/2.jpg", "names 1 images twice"),
+        ("1.jpg", "several times in the data: 1 of 1 image .*, the first 1.jpg"),
+        ("a/1.jpg\n2.jpg\na/2.jpg", "names 1 image twice"),
         ("a/1.jpg\na/2.jpg\nb/1.jpg\nb/5.jpg", "names 4 images, more than the 3 of the data"),
         ("\n", "names no image"),
     ],

@@ -101,7 +101,7 @@ def test_it_continues_where_it_stopped(extractor, write):
     """Finished shards are kept and their images are not read again."""
     with pytest.raises(InputError, match="the disk is gone"):
         write(_Images(breaks_at=20))
-    with pytest.raises(InputError, match="2 of 5 shards are not there yet"):
+    with pytest.raises(InputError, match="unfinished, 2 of 5 shards missing"):
         open_features(write(_Images(), worker=5, num_workers=6))
     again = _Images()
     directory = write(again)
@@ -154,7 +154,7 @@ def test_numbers_that_say_nothing_are_refused(extractor, write, value, text):
     broken = dataclasses.replace(extractor, features=lambda x: _features(x) | {"avgpool": tf.fill([len(x), 3], value)})
     with pytest.raises(InputError, match=text):
         write(_Images(), by=broken)
-    with pytest.raises(InputError, match="5 of 5 shards are not there"):
+    with pytest.raises(InputError, match="5 of 5 shards missing"):
         open_features(write(_Images(), by=broken, worker=5, num_workers=6))
 
 

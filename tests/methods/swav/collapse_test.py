@@ -166,7 +166,7 @@ def test_numbers_that_are_not_finite_and_overflow_are_told_apart(
     assert lab.troubles(images(), [4]) == {}  # the loss scale is still falling
     found = lab.troubles(images(), [10, 4])
     assert (
-        "steps of the last 10 were left out; try `run.precision=mixed_bfloat16`"
+        "steps of the last 10 left out; try `run.precision=mixed_bfloat16`"
         in (found["float16 overflows again and again"])
     )
 

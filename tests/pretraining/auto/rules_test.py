@@ -80,7 +80,7 @@ def test_every_combination_of_facts_makes_a_config_that_fits():
 
 
 def test_fewer_images_than_two_for_each_device_are_refused():
-    with pytest.raises(InputError, match="3 images are too few for 2 devices"):
+    with pytest.raises(InputError, match="3 images for 2 devices is too little"):
         choose(dataclasses.replace(LAPTOP, num_images=3, num_devices=2))
 
 
