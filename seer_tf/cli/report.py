@@ -45,19 +45,27 @@ def _key(outcome: EvaluationResult) -> tuple[str, str, str, int, int]:
 
 def _group(outcomes: Sequence[EvaluationResult]) -> Group:
     evaluation, metric, test_data, num_images, num_classes = _key(outcomes[0])
+    has_name_alone = len({_kind(outcome) for outcome in outcomes}) == 1
     published = {row: None for outcome in outcomes for row in published_beside(outcome)}
     return Group(
         f"{_NAMES.get(evaluation, evaluation)} on {test_data}",
         f"{metric}; {counted(num_images, 'test image')}, {counted(num_classes, 'class')}.",
-        [*map(_of_outcome, outcomes), *map(_of_published, published)],
+        [*(_of_outcome(outcome, has_name_alone) for outcome in outcomes), *map(_of_published, published)],
     )
 
 
-def _of_outcome(outcome: EvaluationResult) -> Row:
-    protocol = outcome.protocol.partition(";")[0].partition(",")[0].partition(":")[0]
-    fitted = f"; {counted(outcome.num_train_images, 'image')} of {outcome.train_data}" if outcome.train_data else ""
+def _kind(outcome: EvaluationResult) -> str:
+    """Returns the beginning of the protocol, which tells rows of one network apart."""
+    return outcome.protocol.partition(";")[0].partition(",")[0].partition(":")[0]
+
+
+def _of_outcome(outcome: EvaluationResult, has_name_alone: bool) -> Row:
+    name = Path(outcome.network).name
+    fitted = (
+        f"; from {counted(outcome.num_train_images, 'image')} of {outcome.train_data}" if outcome.train_data else ""
+    )
     return Row(
-        f"{Path(outcome.network).name}: {protocol}",
+        name if has_name_alone else f"{name}: {_kind(outcome)}",
         f"{outcome.protocol}{fitted}; seed {outcome.seed}",
         outcome.value,
         outcome.interval,

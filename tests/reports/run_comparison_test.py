@@ -77,7 +77,7 @@ def test_the_page_shows_differences_curves_and_verdicts() -> None:
     assert "first &lt;run&gt;" in page
     assert "band of 1 reference run of small" in page
     assert "<td>swav.epsilon</td><td>0.05</td><td>0.03</td><td>?</td>" in page
-    assert page.count("<svg") == 2
+    assert page.count('<div class="card"><svg') == 2
     assert "relative to ln K</text>" in page
     assert "2 of 2" in page
     assert "<script" not in page
