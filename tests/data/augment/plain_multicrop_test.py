@@ -45,8 +45,8 @@ def _differences(crops: CropsConfig, seed: int) -> np.ndarray:
         ({**_NOTHING, "flip_probability": 0.5}, 0.5),
         ({**_NOTHING, "grayscale_probability": 0.5}, 0.6),
         ({**_NOTHING, "blur_probability": 0.5}, 1.0),
-        ({**_NOTHING, "color_jitter_probability": 1.0, "hue": 0.0}, 1.5),
-        # Pillow rounds the hue to 256 steps, and after each operation to whole levels.
+        ({**_NOTHING, "color_jitter_probability": 1.0, "hue": 0.0}, 2.5),
+        # Pillow rounds to whole levels after each operation, and the hue to 256 steps.
         ({}, 4.0),
     ],
     ids=["boxes", "bicubic", "flip", "greyscale", "blur", "jitter", "all"],
