@@ -121,7 +121,7 @@ class _Bar(tqdm.tqdm):
     @property
     def format_dict(self) -> dict[str, Any]:
         """Returns what the bar is made of."""
-        values = super().format_dict
+        values = dict(super().format_dict)
         per_second = values["rate"] or (values["n"] - values["initial"]) / max(values["elapsed"], 1e-9)
         values |= {"pace": pace(per_second), "postfix": self.note}
         while values["postfix"] and values["ncols"]:

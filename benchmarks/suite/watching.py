@@ -49,7 +49,7 @@ def main() -> None:
         look = _median_seconds(lambda: summaries.numbers(1, gallery.view().numbers()))
         view = gallery.view()
         sheets = _median_seconds(
-            lambda: summaries.pictures(1, {"a": gallery.prototype_sheet(view), "b": gallery.neighbour_sheet(view)})
+            lambda: summaries.pictures(1, {"a": gallery.prototype_sheet(view), "b": gallery.neighbour_sheet(view)}, "")
         )
     probed = _median_seconds(probe)
     default = RunConfig()

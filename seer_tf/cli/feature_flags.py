@@ -59,11 +59,11 @@ def extractor(num_devices: int | None = None, *, untrained: bool | None = None) 
         InputError: neither --model nor --pixels is given, or what they name cannot be used.
     """
     model, untrained = MODEL.value, UNTRAINED.value if untrained is None else untrained
-    if model is None and PIXELS.value is None:
-        raise InputError("give either --model for the features of a network or --pixels for those of pixels")
     devices = Devices(make_strategy(place("auto", num_devices, None, num_gpus=num_gpus())))
     if PIXELS.value is not None:
         return _of_pixels(PIXELS.value, devices)
+    if model is None:
+        raise InputError("give either --model for the features of a network or --pixels for those of pixels")
     with devices.scope():
         encoder, transform, step = open_model(model, untrained=untrained)
         stages = STAGES.value or [AVGPOOL]
