@@ -66,7 +66,7 @@ def run(names: Sequence[str], settings: Settings, rounds: int, only: str, output
     growths: list[Growth] = []
     for name in names:
         print(f"## {name}\n", flush=True)
-        for case in importlib.import_module(f"benchmarks.{name}").cases(settings):
+        for case in importlib.import_module(f"benchmarks.suite.{name}").cases(settings):
             if not re.search(only, case.title):
                 continue
             before = machine()

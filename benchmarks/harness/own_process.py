@@ -48,12 +48,12 @@ def report(call: Callable[[], object], num_calls: int) -> None:
 
 
 def measured(program: str, *arguments: object) -> Measured:
-    """Returns what `python -m benchmarks.PROGRAM ARGUMENTS...` reports.
+    """Returns what `python -m benchmarks.suite.PROGRAM ARGUMENTS...` reports.
 
     Raises:
         RuntimeError: the process failed.
     """
-    command = [sys.executable, "-m", f"benchmarks.{program}", *map(str, arguments)]
+    command = [sys.executable, "-m", f"benchmarks.suite.{program}", *map(str, arguments)]
     child = subprocess.run(command, capture_output=True, text=True)
     if child.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{child.stderr}")

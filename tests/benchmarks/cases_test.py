@@ -29,7 +29,7 @@ QUICK = {
 
 
 def _cases(name: str, settings: Settings) -> list[Case]:
-    return list(importlib.import_module(f"benchmarks.{name}").cases(settings))
+    return list(importlib.import_module(f"benchmarks.suite.{name}").cases(settings))
 
 
 @pytest.mark.parametrize("quick", [True, False])
