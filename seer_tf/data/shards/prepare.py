@@ -307,4 +307,4 @@ def _load(directory: str, name: str) -> dict[str, Any]:
     try:
         return json.loads(storage.read(path))
     except ValueError:
-        raise InputError(f"{path}: the file is broken; give another output, or remove what is there.") from None
+        raise InputError(f"{path}: the file is broken; give another directory, or remove this one.") from None

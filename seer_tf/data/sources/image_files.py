@@ -55,7 +55,7 @@ def find_usable(
     Args:
         spec: Data spec, for the log.
         names: Names of the files.
-        read: Function of a name and a number of bytes that returns at most so many first bytes of the file.
+        read: Function of a name and a number of bytes; it returns the first bytes of the file, at most that number.
 
     Returns:
         Names of the images, in their order; name and reason for each file that is left out.
@@ -86,7 +86,7 @@ def read_beginning(read: Callable[[int], bytes]) -> bytes:
     """Returns the first bytes of a file up to the size of the image: 16 KiB, or up to 64 MiB behind long metadata.
 
     Args:
-        read: Function of a number of bytes that returns at most so many first bytes of the file.
+        read: Function of a number of bytes; it returns the first bytes of the file, at most that number.
 
     Raises:
         OSError: The file cannot be read.
