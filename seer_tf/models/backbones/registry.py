@@ -1,7 +1,7 @@
 """The families of backbones that a config can name."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 from seer_tf.config import BackboneConfig
@@ -23,12 +23,12 @@ class Family:
         cost: Takes a config and returns the cost of the network.
     """
 
-    variants: Sequence[str]
+    variants: Collection[str]
     build: Callable[..., Backbone]
     cost: Callable[[BackboneConfig], BackboneCost]
 
 
-_FAMILIES = [Family(tuple(regnet_design.VARIANTS), RegNetY, RegNetCost)]
+_FAMILIES = [Family(regnet_design.VARIANTS, RegNetY, RegNetCost)]
 
 
 def register(family: Family) -> None:
