@@ -50,11 +50,11 @@ def run(names: Sequence[str], settings: Settings, rounds: int, only: str, output
     """Runs benchmarks, prints their tables, writes the JSON and the picture.
 
     Args:
-        names: of benchmarks, in this order.
-        settings: for all of them.
-        rounds: how often each contestant is timed.
-        only: regular expression for the titles.
-        output: path of the JSON file.
+        names: Names of benchmarks, in this order.
+        settings: Settings for all of them.
+        rounds: How often each contestant is timed.
+        only: Regular expression for the titles.
+        output: Path of the JSON file.
 
     Raises:
         InputError: there is no benchmark of a name, or nothing has a title like that.

@@ -39,8 +39,8 @@ class Case:
     """One thing that a benchmark measures.
 
     Attributes:
-        title: what it is; it also chooses the case on the command line.
-        run: makes everything that is needed, measures in so many rounds, and returns what it found.
+        title: What it is; it also chooses the case on the command line.
+        run: Makes everything that is needed, measures in so many rounds, and returns what it found.
     """
 
     title: str
@@ -52,10 +52,10 @@ class Ratio:
     """A ratio of two times, found round by round.
 
     Attributes:
-        median: of the rounds.
-        low: lower end of the interval for the median.
-        high: upper end of it.
-        num_rounds: of which all this comes.
+        median: Median of the rounds.
+        low: Lower end of the interval for the median.
+        high: Upper end of it.
+        num_rounds: Number of rounds.
     """
 
     median: float
@@ -87,11 +87,11 @@ class Comparison:
     """What was measured of some contestants that do the same work.
 
     Attributes:
-        title: what the work is.
-        seconds: of each call by contestant, ours first: [rounds] each.
-        floor_seconds: what the machine's own limit would have taken in each round: [rounds]; empty where unknown.
-        num_images: in one call; 0 where a call is not one of images.
-        facts: numbers that belong to it, by name.
+        title: What the work is.
+        seconds: Seconds of each call by contestant, ours first: [rounds] each.
+        floor_seconds: What the machine's own limit would have taken in each round: [rounds]; empty where unknown.
+        num_images: Number of images in one call; 0 where a call is not one of images.
+        facts: Numbers that belong to it, by name.
     """
 
     title: str
@@ -164,12 +164,12 @@ def compare(
     """Times contestants in turn. Who begins a round changes, so that nobody always comes after the same.
 
     Args:
-        title: what the work is.
-        contestants: functions by name, ours first; each call must have finished its work when it returns.
-        rounds: how often each is timed.
-        work: what there is to do at least, for the floor; the machine's rates are measured in every round.
-        num_images: in one call; 0 where a call is not one of images.
-        prepare: what is done before each call of a contestant and is not timed, by name; for others it is calls.
+        title: What the work is.
+        contestants: Functions by name, ours first; each call must have finished its work when it returns.
+        rounds: How often each is timed.
+        work: What there is to do at least, for the floor; the machine's rates are measured in every round.
+        num_images: Number of images in one call; 0 where a call is not one of images.
+        prepare: What is done before each call of a contestant and is not timed, by name; for others it is calls.
     """
 
     def settle(name: str) -> None:

@@ -21,8 +21,8 @@ class Work:
     """What has to be done at least.
 
     Attributes:
-        flops: floating-point operations, one multiply-add being two.
-        num_bytes: read from memory and written to it.
+        flops: Floating-point operations, one multiply-add being two.
+        num_bytes: Read from memory and written to it.
     """
 
     flops: float = 0.0

@@ -25,10 +25,10 @@ class Growth:
     """What was measured at some sizes.
 
     Attributes:
-        title: what grows with what.
-        size: what the sizes are, with their unit.
-        sizes: rising.
-        values: of each quantity, which is named with its unit: [sizes][rounds].
+        title: What grows with what.
+        size: What the sizes are, with their unit.
+        sizes: Rising.
+        values: Values of each quantity, which is named with its unit: [sizes][rounds].
     """
 
     title: str
@@ -85,11 +85,11 @@ def measure(
     """Measures quantities at each size, going through all sizes in each round.
 
     Args:
-        title: what grows with what.
-        size: what the sizes are, with their unit.
-        sizes: rising.
-        measure_at: returns the quantities at a size, by name with unit.
-        rounds: how often.
+        title: What grows with what.
+        size: What the sizes are, with their unit.
+        sizes: Rising.
+        measure_at: Returns the quantities at a size, by name with unit.
+        rounds: How often.
     """
     found = [[measure_at(each) for each in sizes] for _ in range(rounds)]
     names = list(found[0][0])

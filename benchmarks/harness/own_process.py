@@ -18,10 +18,10 @@ class Measured:
     """What a process of its own found.
 
     Attributes:
-        built_mib: the most memory that was resident before the first call.
-        peak_mib: the most that the process ever held.
-        first_seconds: of the first call, which traces or compiles.
-        seconds: of each call after it.
+        built_mib: The most memory that was resident before the first call.
+        peak_mib: The most that the process ever held.
+        first_seconds: First of the first call, which traces or compiles.
+        seconds: Seconds of each call after it.
     """
 
     built_mib: float
@@ -39,8 +39,8 @@ def report(call: Callable[[], object], num_calls: int) -> None:
     """Makes a call, then as many as are timed, and prints what was measured; everything is built before it.
 
     Args:
-        call: the work; it must be finished when it returns.
-        num_calls: after the first.
+        call: The work; it must be finished when it returns.
+        num_calls: Number of calls after the first.
     """
     built_mib = peak_mib()
     first_seconds, *seconds = _seconds(call, 1 + num_calls)

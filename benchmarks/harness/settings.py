@@ -10,10 +10,10 @@ class Settings:
     """Choices that hold for all benchmarks.
 
     Attributes:
-        quick: whether everything is so small that it takes seconds and its numbers mean nothing; PyTorch is not
+        quick: Whether everything is so small that it takes seconds and its numbers mean nothing; PyTorch is not
             compiled then.
-        photos: directory of photographs; None for those of scikit-learn.
-        max_images: the largest number of small records that are prepared and read.
+        photos: Directory of photographs; None for those of scikit-learn.
+        max_images: The largest number of small records that are prepared and read.
     """
 
     quick: bool = False

@@ -12,7 +12,7 @@ def torch_regnet(variant: str, *, stem_stride: int = 2) -> torch.nn.Module:
     """Returns a RegNetY with fresh weights, channels last: float32 [B, 3, H, W] to a `pooler_output` [B, C, 1, 1].
 
     Args:
-        variant: a name of `regnet_design.VARIANTS`.
+        variant: A name of `regnet_design.VARIANTS`.
         stem_stride: 2 as released, 1 for small images.
     """
     stages = design.design(variant).stages()
@@ -32,10 +32,10 @@ def forward(network: torch.nn.Module, images: torch.Tensor, dtype: torch.dtype, 
     """Returns a function that computes the features of the images, and nothing for a gradient.
 
     Args:
-        network: of `torch_regnet`.
-        images: float32 [B, 3, H, W], channels last.
-        dtype: of the arithmetic; autocast takes care of bfloat16.
-        compiled: whether `torch.compile` has made it faster.
+        network: Network of `torch_regnet`.
+        images: Float32 [B, 3, H, W], channels last.
+        dtype: Dtype of the arithmetic; autocast takes care of bfloat16.
+        compiled: Whether `torch.compile` has made it faster.
     """
     features = _features(network.eval(), dtype, compiled=compiled)
 

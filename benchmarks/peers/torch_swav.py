@@ -102,7 +102,7 @@ def learning_rates(config: Config) -> np.ndarray:
     """Returns the rate of every step as the released script lists them: a linspace, then a cosine of its own.
 
     Args:
-        config: with the schedule `swav_cosine`.
+        config: Config with the schedule `swav_cosine`.
     """
     schedule, num_steps = config.schedule, config.run.num_steps
     assert schedule.kind == "swav_cosine", schedule.kind
@@ -117,15 +117,15 @@ class TorchTraining:
     """A run of SwAV, in the order of the released script.
 
     Attributes:
-        model: what is trained.
+        model: What is trained.
     """
 
     def __init__(self, config: Config, *, compiled: bool) -> None:
         """Makes a model with fresh weights.
 
         Args:
-            config: of the run.
-            compiled: whether `torch.compile` makes network, codes and loss faster.
+            config: Run configuration.
+            compiled: Whether `torch.compile` makes network, codes and loss faster.
         """
         self.model = TorchSwav(config).train()
         self._optimizer = TorchLars(list(self.model.parameters()), config.optimizer)
@@ -140,9 +140,9 @@ class TorchTraining:
         """Makes a step and returns its loss.
 
         Args:
-            crops: for each size uint8 [B, n, s, s, 3].
-            learning_rate: of this step.
-            freeze_prototypes: whether they stay.
+            crops: Crops for each size uint8 [B, n, s, s, 3].
+            learning_rate: Learning rate of this step.
+            freeze_prototypes: Whether they stay.
         """
         prototypes = self.model.prototypes.weight
         with torch.no_grad():
@@ -160,9 +160,9 @@ def torch_step(config: Config, crops: Sequence[torch.Tensor], *, compiled: bool)
     """Returns a function that makes a step with the same crops again and returns its loss.
 
     Args:
-        config: of the step.
-        crops: for each size uint8 [B, n, s, s, 3].
-        compiled: as of `TorchTraining`.
+        config: Config of the step.
+        crops: Crops for each size uint8 [B, n, s, s, 3].
+        compiled: As of `TorchTraining`.
     """
     training = TorchTraining(config, compiled=compiled)
     return lambda: training.step(crops, config.schedule.peak_learning_rate)

@@ -62,9 +62,9 @@ class Checkpoint:
     """A checkpoint of a run.
 
     Attributes:
-        step: of it.
-        top1: of the k-NN, as a share.
-        numbers: what is known without labels.
+        step: Step of that checkpoint.
+        top1: Top1 of the k-NN, as a share.
+        numbers: What is known without labels.
     """
 
     step: int
@@ -77,10 +77,10 @@ class Score:
     """How good a criterion is.
 
     Attributes:
-        of_runs: rank correlation with k-NN over the checkpoints of each run; NaN where one of the two never changes.
-        overall: over the checkpoints of all runs.
+        of_runs: Rank correlation with k-NN over the checkpoints of each run; NaN where one of the two never changes.
+        overall: Overall over the checkpoints of all runs.
         gains: k-NN of the selected checkpoint over that of the latest, at the end of each run, as shares.
-        prefix_gains: the same at every checkpoint but the first of each run, as if it ended there.
+        prefix_gains: The same at every checkpoint but the first of each run, as if it ended there.
         lost: k-NN of the best checkpoint of each run over that of the selected, as shares.
     """
 

@@ -24,7 +24,7 @@ class CropFiles:
     """The files of one run; nothing of them is in memory.
 
     Attributes:
-        paths: one for each size of crops, in the config's order.
+        paths: One for each size of crops, in the config's order.
     """
 
     paths: tuple[Path, ...]
@@ -34,9 +34,9 @@ class CropFiles:
         """Returns the files of a run in a directory, and writes them first where they are not there.
 
         Args:
-            config: of the run, seed and number of steps included.
-            source: its images.
-            directory: for this config alone.
+            config: Config of the run, seed and number of steps included.
+            source: Source of the images.
+            directory: Directory for this config alone.
         """
         files = cls(tuple(directory / f"crops-{side}px.npy" for side in config.crops.sizes_px))
         if not all(path.exists() for path in files.paths):

@@ -35,13 +35,13 @@ class _Sizes:
     """How much work there is.
 
     Attributes:
-        variant: of the network.
-        size_px: side of the images.
-        images: in a batch.
-        batches: of the probe, with the network and without it.
-        bank: features among which the nearest are found.
-        queries: for which.
-        dim: numbers of a feature.
+        variant: Variant of the network.
+        size_px: Side of the images.
+        images: Images in a batch.
+        batches: Batches of the probe, with the network and without it.
+        bank: Features among which the nearest are found.
+        queries: Numbers of the queries.
+        dim: Numbers of a feature.
     """
 
     variant: str = "400MF"

@@ -86,9 +86,9 @@ def head_to_head(config: Config, files: CropFiles, bank: LabelledBank) -> dict[s
     """Returns what both contestants did.
 
     Args:
-        config: of the run.
-        files: its crops.
-        bank: classifies.
+        config: Run configuration.
+        files: Crops of the images.
+        bank: Classifies.
 
     Returns:
         For "ours" and "peer" the `losses` of all steps, the `seconds` of training up to the end of each interval of

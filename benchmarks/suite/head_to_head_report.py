@@ -134,8 +134,8 @@ def draw(results: Results, config: Config, picture: Path) -> None:
     """Draws both curves of every seed: loss and k-NN by steps, and k-NN by minutes.
 
     Args:
-        results: of all seeds.
-        config: of the run.
+        results: Results of all seeds.
+        config: Run configuration.
         picture: PNG file to write.
     """
     figure = Figure(figsize=(12, 3.6), layout="constrained")

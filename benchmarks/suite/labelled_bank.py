@@ -25,9 +25,9 @@ class LabelledBank:
         """Reads the images.
 
         Args:
-            bank: labelled images.
-            queries: others, of the same classes.
-            size_px: side of the square that the network sees.
+            bank: Labelled images.
+            queries: Others, of the same classes.
+            size_px: Side of the square that the network sees.
 
         Raises:
             InputError: labels are missing, the classes differ, or an image cannot be read.
@@ -50,8 +50,8 @@ class LabelledBank:
         """Returns the share of the queries that their twenty nearest classify right.
 
         Args:
-            bank: float [N, C].
-            queries: float [M, C].
+            bank: Float [N, C].
+            queries: Float [M, C].
         """
         k = min(_NUM_NEIGHBOURS, len(bank))
         with silent():

@@ -39,8 +39,8 @@ def step_of(contestant: str, config: Config) -> Callable[[], float]:
     """Returns a function that makes one step and returns its loss.
 
     Args:
-        contestant: ours, or one of PyTorch's (`settings.py`); the libraries of the others are not imported.
-        config: of the step.
+        contestant: Ours, or one of PyTorch's (`settings.py`); the libraries of the others are not imported.
+        config: Config of the step.
     """
     if contestant == OURS:
         return tf_step(config)
@@ -55,9 +55,9 @@ def tf_step(config: Config, *, model: Any = None, state: Any = None) -> Callable
     """Returns a function that makes one of our steps.
 
     Args:
-        config: of the step.
-        model: another one than the config's.
-        state: one that is there; None makes a new one.
+        config: Config of the step.
+        model: Another one than the config's.
+        state: One that is there; None makes a new one.
     """
     import tensorflow as tf
 

@@ -46,10 +46,10 @@ def planned_and_needed(
     """Returns the planner's memory and the smallest in which three steps run, both in MiB.
 
     Args:
-        variant: of the network.
-        images: in a step.
-        sizes_px: of two large and of four small crops.
-        assignments: further fields, as `config.override` reads them.
+        variant: Variant of the network.
+        images: Images in a step.
+        sizes_px: Sizes of two large and of four small crops.
+        assignments: Further fields, as `config.override` reads them.
 
     Raises:
         RuntimeError: a step failed for another reason than memory.

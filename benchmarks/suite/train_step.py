@@ -86,8 +86,8 @@ class Memory:
     """Memory that steps needed, in fresh processes.
 
     Attributes:
-        title: what the step is.
-        measured: of each process by contestant, ours first.
+        title: What the step is.
+        measured: Measured of each process by contestant, ours first.
     """
 
     title: str

@@ -46,18 +46,18 @@ class Findings:
     """All numbers and images of the report.
 
     Attributes:
-        config: of the run.
-        num_train: images that the evaluation took for training.
-        num_test: images that the accuracies, if any, are read on.
-        num_parameters: of the backbone.
-        accuracies: the table; empty without labels.
+        config: Run configuration.
+        num_train: Images that the evaluation took for training.
+        num_test: Images that the accuracies, if any, are read on.
+        num_parameters: Number of parameters in the backbone.
+        accuracies: The table; empty without labels.
         learning_curve: (step, loss / ln K).
-        rank_me_before: effective dimensions of the untrained network's features.
-        rank_me_after: of the pretrained network's.
-        prototypes_in_use: share of the prototypes that are the best one of some image.
-        crops: images with their crops.
-        neighbours: queries with their nearest images.
-        prototypes: the most used ones.
+        rank_me_before: Effective dimensions of the untrained network's features.
+        rank_me_after: Rank me after of the pretrained network's.
+        prototypes_in_use: Share of the prototypes that are the best one of some image.
+        crops: Images with their crops.
+        neighbours: Queries with their nearest images.
+        prototypes: The most used ones.
     """
 
     config: Config
@@ -134,9 +134,9 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
     """Compares the pretrained network of a run with the untrained one and with features of pixels.
 
     Args:
-        directory: of the run.
-        train: the images that it was pretrained on.
-        test: labelled images held out, or None where there are no labels.
+        directory: Run directory.
+        train: The images that it was pretrained on.
+        test: Labelled images held out, or None where there are no labels.
     """
     config, pretrained = load_model(directory.path)
     _, untrained = load_model(directory.path, untrained=True)

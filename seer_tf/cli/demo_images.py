@@ -26,7 +26,7 @@ def demo_images(directory: str | None) -> tuple[Source, Source | None]:
     """Opens the images to train on and, where there are labels, those to test on.
 
     Args:
-        directory: a tree of images; None for the built-in set.
+        directory: A tree of images; None for the built-in set.
 
     Returns:
         Training images, and test images or None. Of a tree in class folders a fifth of each class is held out for the
@@ -48,8 +48,8 @@ def sharded(source: Source, directory: Path) -> Source:
     """Writes the images as small shards, says how many were left out, and opens them.
 
     Args:
-        source: the images.
-        directory: of the shards.
+        source: Source of the images.
+        directory: Directory of the shards.
 
     Raises:
         InputError: as `write_shards`.

@@ -48,8 +48,8 @@ def feature_sets(
     """Returns the features of several data flags, all extracted by the model that is given, or all stored.
 
     Args:
-        *flags_and_labels: data flags, each with what the progress line says.
-        check: raises where the sets do not go together; called before the network sees an image.
+        *flags_and_labels: Data flags, each with what the progress line says.
+        check: Raises where the sets do not go together; called before the network sees an image.
 
     Raises:
         InputError: some are stored and others not, they cannot be opened, or the result could not be kept.
@@ -75,7 +75,7 @@ def train_and_test(check: Callable[[FeatureSet, FeatureSet], object]) -> tuple[F
     """Returns the training and test features that the flags ask for.
 
     Args:
-        check: raises where the two sets do not go together; called before the network sees an image.
+        check: Raises where the two sets do not go together; called before the network sees an image.
 
     Raises:
         InputError: the flags do not go together, or the two sets do not.
@@ -129,9 +129,9 @@ def finish(outcome: EvaluationResult, *, header: Sequence[str], rows: Sequence[S
     """Prints a table for people, then the outcome as a row in Markdown and, last, as a line of JSON; then keeps it.
 
     Args:
-        outcome: of the evaluation.
-        header: of the table.
-        rows: of the table.
+        outcome: Outcome of the evaluation.
+        header: Header of the table.
+        rows: Rows of the table.
     """
     fitted = f"{outcome.num_train_images:,} training and " if outcome.train_data else ""
     print(

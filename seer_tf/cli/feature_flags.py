@@ -52,8 +52,8 @@ def extractor(num_devices: int | None = None, *, untrained: bool | None = None) 
     """Returns what makes the features that the flags ask for.
 
     Args:
-        num_devices: of this host; None for all GPUs, else one.
-        untrained: whether the network has its initial weights; None for what --untrained says.
+        num_devices: Number of devices in this host; None for all GPUs, else one.
+        untrained: Whether the network has its initial weights; None for what --untrained says.
 
     Raises:
         InputError: neither --model nor --pixels is given, or what they name cannot be used.
@@ -78,7 +78,7 @@ def run_of(model: str) -> Path | None:
     """Returns the directory of the run that keeps what is found of features; None where there is none.
 
     Args:
-        model: what features call it: a network of a run, or, for those of pixels beside --run_dir, no network.
+        model: What features call it: a network of a run, or, for those of pixels beside --run_dir, no network.
     """
     beside_pixels = MODEL.value if PIXELS.value is not None else None
     return run_directory(model if beside_pixels is None else beside_pixels)
@@ -95,7 +95,7 @@ def run_directory(model: str) -> Path | None:
     """Returns the directory of the run that features are of; None where they are of no run.
 
     Args:
-        model: what features call it, theirs being of a trained network or an untrained one.
+        model: What features call it, theirs being of a trained network or an untrained one.
     """
     directory = Path(model.removesuffix(_UNTRAINED))
     return directory if (directory / "config.json").is_file() else None
@@ -105,8 +105,8 @@ def open_model(model: str, *, untrained: bool) -> tuple[Encoder, Transform, int 
     """Returns the network of --model, what images go through before they reach it, and its step where that is known.
 
     Args:
-        model: as of --model.
-        untrained: whether it has its initial weights.
+        model: As of --model.
+        untrained: Whether it has its initial weights.
 
     Raises:
         InputError: it cannot be opened, or has no initial weights to take.

@@ -124,10 +124,10 @@ def _nearest(bank: FeatureSet, rows: Rows, queries: Rows, own: np.ndarray | None
     """Returns the images of the bank nearest to each query.
 
     Args:
-        bank: the images.
-        rows: their features, [N, D].
-        queries: features, [q, D].
-        own: which image of the bank each query is, which is then left out; None where it is none of them.
+        bank: The images.
+        rows: Features of the images, [N, D].
+        queries: Features, [q, D].
+        own: Which image of the bank each query is, which is then left out; None where it is none of them.
     """
     k = min(NUM_NEAREST.value + (own is not None), bank.num_images)
     similarities, positions = nearest(rows, queries, k)

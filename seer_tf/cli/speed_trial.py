@@ -20,9 +20,9 @@ def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
     """Returns the median speed of 24 steps, in images of all devices.
 
     Args:
-        config: of the run that will be made.
-        strategy: the flag of that run.
-        num_devices: of this host.
+        config: Config of the run that will be made.
+        strategy: The flag of that run.
+        num_devices: Number of devices in this host.
 
     Raises:
         InputError: the rehearsal failed; its own words say why.

@@ -20,8 +20,8 @@ class Cluster:
     """The workers of a run.
 
     Attributes:
-        workers: their addresses `host:port`, in the order of their numbers.
-        index: the number of this process.
+        workers: Addresses `host:port` of the workers, in the order of their numbers.
+        index: Number of this process.
 
     Raises:
         InputError: an address is not of that form or stands there twice, or the number is none of theirs.
@@ -63,8 +63,8 @@ def find_cluster(workers: Sequence[str] = (), worker_index: int | None = None) -
     """Returns the cluster that was given or else that the environment names; None where there is none.
 
     Args:
-        workers: addresses `host:port` of all workers, if they were given.
-        worker_index: the number of this one.
+        workers: Addresses `host:port` of all workers, if they were given.
+        worker_index: Number of this worker.
 
     Raises:
         InputError: what names the cluster is incomplete or contradicts itself.

@@ -37,10 +37,10 @@ class Timings:
     """What one worker measured, in seconds.
 
     Attributes:
-        link: to send 32 MB to the next worker, all of them sending at once; infinite if that failed.
-        compute: for a product of two float32 matrices [1024, 1024], on the slowest device.
-        small: for an all-reduce of 1 KB.
-        gradient: for an all-reduce of the size of a gradient.
+        link: Link to send 32 MB to the next worker, all of them sending at once; infinite if that failed.
+        compute: Compute for a product of two float32 matrices [1024, 1024], on the slowest device.
+        small: Small for an all-reduce of 1 KB.
+        gradient: Gradient for an all-reduce of the size of a gradient.
     """
 
     link: float
@@ -53,9 +53,9 @@ def check_cluster(placement: Placement, *, gradient_bytes: int, timeout_seconds:
     """Returns the timings of all workers; each of them calls this, after a roll call.
 
     Args:
-        placement: devices and workers.
-        gradient_bytes: size of the large all-reduce.
-        timeout_seconds: for connecting to each other, for sending, and for the collectives: each of the three.
+        placement: Devices and workers.
+        gradient_bytes: Size of the large all-reduce.
+        timeout_seconds: Timeout for connecting to each other, for sending, and for the collectives: each of the three.
 
     Raises:
         InputError: a worker cannot be reached from another, or does not come back from a collective; on every worker.

@@ -48,8 +48,8 @@ def num_groups(replicas: int, *, group_replicas: int) -> int:
     """Returns into how many groups the replicas divide, at least one.
 
     Args:
-        replicas: number of them.
-        group_replicas: replicas in a group; 0, or more than there are, for one group of all.
+        replicas: Number of replicas.
+        group_replicas: Replicas in a group; 0, or more than there are, for one group of all.
 
     Raises:
         InputError: the replicas do not divide by it.
@@ -68,7 +68,7 @@ def group_id(*, group_replicas: int) -> tf.Tensor:
     """Returns the number of this replica's group, an int32 scalar; replicas with neighbouring numbers are a group.
 
     Args:
-        group_replicas: as in `num_groups`.
+        group_replicas: As in `num_groups`.
 
     Raises:
         InputError: the replicas do not divide by it.
@@ -83,8 +83,8 @@ def all_reduce_in_groups(x: tf.Tensor, *, group_replicas: int) -> tf.Tensor:
     Each replica adds `x` into its group's row of a tensor that is zero elsewhere.
 
     Args:
-        x: of any shape.
-        group_replicas: as in `num_groups`.
+        x: Tensor of any shape.
+        group_replicas: As in `num_groups`.
 
     Raises:
         InputError: the replicas do not divide by it.
@@ -96,9 +96,9 @@ def all_reduce_in_groups_again(x: tf.Tensor, sums: tf.Tensor, *, group_replicas:
     """Returns what `all_reduce_in_groups` has given before, with its gradient, and reduces nothing but gradients.
 
     Args:
-        x: as before.
-        sums: what it has given, [groups, ...].
-        group_replicas: as before.
+        x: The same tensor.
+        sums: Sums that it returned, [groups, ...].
+        group_replicas: As in `num_groups`.
     """
     rows = _in_own_row(x, group_replicas)
 
@@ -120,8 +120,8 @@ def all_gather(x: tf.Tensor, *, axis: int) -> tf.Tensor:
     """Returns the replicas' tensors joined along an axis in the order of the replicas; `x` itself for a single one.
 
     Args:
-        x: of one shape on all replicas.
-        axis: along which they are joined.
+        x: Tensor with the same shape on all replicas.
+        axis: Axis along which the tensors are joined.
     """
     if num_replicas() == 1:
         return x
@@ -133,7 +133,7 @@ def all_reduce_together(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Returns the sums of several tensors over the replicas, by one reduction of all of them joined.
 
     Args:
-        tensors: of any shapes and one dtype. Joining them costs a copy, and saves a latency for each tensor but one.
+        tensors: Tensors of any shapes and one dtype. Joining them costs a copy and saves all latencies but one.
     """
     if num_replicas() == 1:
         return list(tensors)
@@ -150,10 +150,10 @@ def all_reduce_in_buckets(
     The last tensors go first: they are the gradients that a backward pass has first, and can travel during the rest.
 
     Args:
-        tensors: of any shapes and one dtype.
-        wire_dtype: dtype in which they travel and are added, e.g. float16 for half the bytes; None for their own. The
+        tensors: Tensors of any shapes and one dtype.
+        wire_dtype: Dtype in which they travel and are added, e.g. float16 for half the bytes; None for their own. The
             sums come back in their own dtype. A single replica's tensors are not rounded.
-        bucket_bytes: of a bucket on the wire.
+        bucket_bytes: Size of a bucket on the wire.
     """
     if num_replicas() == 1:
         return list(tensors)
@@ -170,8 +170,8 @@ def buckets(sizes_bytes: Sequence[int], bucket_bytes: int = BUCKET_BYTES) -> lis
     """Returns which tensors are reduced together: lists of their indices, the last tensor first.
 
     Args:
-        sizes_bytes: of the tensors. One that is larger than a bucket is alone in it.
-        bucket_bytes: of a bucket.
+        sizes_bytes: Sizes of the tensors. A tensor larger than a bucket gets a bucket of its own.
+        bucket_bytes: Size of a bucket.
     """
     shared: list[list[int]] = []
     room = 0
@@ -188,9 +188,9 @@ def shared_variable(value: tf.Tensor | float, dtype: tf.DType, name: str) -> tf.
     """Returns a variable that is not trained and has one value on all replicas, for `assign`.
 
     Args:
-        value: to begin with.
-        dtype: of the variable.
-        name: of the variable.
+        value: Initial value.
+        dtype: Dtype of the variable.
+        name: Name of the variable.
     """
     aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA
     return tf.Variable(value, dtype=dtype, trainable=False, name=name, aggregation=aggregation)

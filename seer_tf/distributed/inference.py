@@ -26,8 +26,9 @@ class Devices:
         """Returns the function, compiled, for batches of any size.
 
         Args:
-            function: from images [B, ...] to tensors [B, ...] in any structure, each row from its own image.
-            images: their shape and dtype; the batch is free.
+            function: Function from images [B, ...] to tensors [B, ...] in any structure. Each row depends on its own
+                image only.
+            images: Shape and dtype of the images; the batch size is free.
         """
         num_devices = self._strategy.num_replicas_in_sync
         if num_devices == 1:

@@ -31,8 +31,8 @@ def rendezvous(cluster: Cluster | None, *, timeout_seconds: float) -> Iterator[d
     of one worker is raised by all, with its name.
 
     Args:
-        cluster: the workers; with None or one of them nothing happens.
-        timeout_seconds: for how long the chief waits for the others, and they for it.
+        cluster: Workers; with None or a single worker nothing happens.
+        timeout_seconds: Timeout for how long the chief waits for the others, and they for it.
 
     Raises:
         InputError: a worker did not come, is wrong in itself, or differs from the chief; on every worker.
@@ -54,10 +54,10 @@ def exchange(cluster: Cluster, message: Any, *, trouble: str | None = None, time
     """Returns the messages of all workers, in the order of their numbers, on each of them.
 
     Args:
-        cluster: the workers; each of them must call this.
-        message: of this worker, anything that JSON can hold; a function returns it, when the port is open.
-        trouble: what is wrong with this worker, for all to raise.
-        timeout_seconds: for how long the chief waits for the others, and they for it to be there. It answers within
+        cluster: Workers; each of them must call this function.
+        message: Message of this worker, in JSON's types, or a function that returns it once the port is open.
+        trouble: What is wrong with this worker; all workers raise it.
+        timeout_seconds: For how long the chief waits for the others, and they for it to be there. It answers within
             its own time, so that this returns or raises within twice that long.
 
     Raises:

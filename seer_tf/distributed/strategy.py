@@ -16,8 +16,8 @@ class Placement:
 
     Attributes:
         kind: `one_device`, `mirrored` or `multi_worker`.
-        num_devices: how many devices of this host take part: GPUs, or without one, parts of the CPU.
-        cluster: the workers; None unless the kind is `multi_worker`.
+        num_devices: How many devices of this host take part: GPUs, or without one, parts of the CPU.
+        cluster: The workers; None unless the kind is `multi_worker`.
     """
 
     kind: str
@@ -34,8 +34,8 @@ def cluster_for(kind: str, cluster: Cluster | None) -> Cluster | None:
     """Returns the workers that a kind of strategy uses: those that are named, where there are several of them.
 
     Args:
-        kind: one of `KINDS`.
-        cluster: the workers that are named.
+        kind: One of `KINDS`.
+        cluster: Workers that are named.
 
     Raises:
         InputError: the kind is for one process and there are several, or it is for several and none is named.
@@ -58,10 +58,10 @@ def place(kind: str, num_devices: int | None, cluster: Cluster | None, *, num_gp
     """Returns where a run computes.
 
     Args:
-        kind: one of `KINDS`; `auto` takes the workers if there are any, else all GPUs, else the CPU.
-        num_devices: how many devices of this host; None for all GPUs, or one CPU.
-        cluster: what `cluster_for` returns.
-        num_gpus: how many GPUs this host has.
+        kind: One of `KINDS`; `auto` takes the workers if there are any, else all GPUs, else the CPU.
+        num_devices: How many devices of this host; None for all GPUs, or one CPU.
+        cluster: Result of `cluster_for`.
+        num_gpus: How many GPUs this host has.
 
     Raises:
         InputError: a device is not there, or the kind does not go with the number of devices.

@@ -10,9 +10,9 @@ def held_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarra
     labels and the seed alone.
 
     Args:
-        labels: int [N]; all equal where there are no classes.
-        fraction: in (0, 1).
-        seed: another seed chooses other images.
+        labels: Int [N]; all equal where there are no classes.
+        fraction: Fraction in (0, 1).
+        seed: Another seed chooses other images.
 
     Returns:
         bool [N], true for the images kept aside.

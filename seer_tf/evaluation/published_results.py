@@ -15,13 +15,13 @@ class PublishedNumber:
     """A number that others have reached.
 
     Attributes:
-        evaluation: as an `Outcome` names it.
-        data: name of the data set.
-        metric: what the number is.
-        model: the network.
-        percent: the number.
-        source: where it stands.
-        labels: which part of the training labels was learned from.
+        evaluation: As an `Outcome` names it.
+        data: Name of the data set.
+        metric: What the number is.
+        model: The network.
+        percent: The number.
+        source: Where it stands.
+        labels: Which part of the training labels was learned from.
     """
 
     evaluation: str
@@ -67,7 +67,7 @@ PUBLISHED_NUMBERS = (
 
 
 def data_name(flag: str) -> str | None:
-    """Returns which known data set a data flag names; None where it is not known."""
+    """Returns which known data set a data flag names; None if unknown."""
     for name, pattern in _DATA_FLAGS.items():
         if re.search(pattern, flag, re.IGNORECASE):
             return name

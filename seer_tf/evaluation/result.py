@@ -23,22 +23,22 @@ class EvaluationResult:
     """The result of an evaluation.
 
     Attributes:
-        evaluation: its name.
-        protocol: what else the number depends on, in words.
-        metric: what the number is.
-        value: a fraction.
-        interval: where 95 % of the values lie that other test images would have given (bootstrap over the test images;
+        evaluation: Name of the evaluation.
+        protocol: What else the number depends on, in words.
+        metric: What the number is.
+        value: A fraction.
+        interval: Where 95 % of the values lie that other test images would have given (bootstrap over the test images;
             another training set or seed is not part of it).
-        model: what the user called it.
-        train_data: data flag; None where nothing was fitted.
-        test_data: data flag.
-        num_train_images: fitted on.
-        num_test_images: read on.
-        num_classes: to choose between.
-        seed: of all chance.
-        details: further numbers, in JSON's types.
-        digest: of the network's weights and normalisation, by `model_digest`; None where it is not known.
-        step: of the run that the network is from; None where it is not known.
+        model: What the user called it.
+        train_data: Data flag; None where nothing was fitted.
+        test_data: Data flag.
+        num_train_images: Fitted on.
+        num_test_images: Read on.
+        num_classes: Number of classes to choose between.
+        seed: Seed of all random draws.
+        details: Further numbers, in JSON's types.
+        digest: Digest of the network's weights and normalisation, by `model_digest`; None if unknown.
+        step: Step of the run that the network is from; None if unknown.
     """
 
     evaluation: str
@@ -92,9 +92,9 @@ def bootstrap_interval(statistic: Callable[[np.ndarray], float], num_images: int
     """Returns between which values a statistic of the test images lies in 95 % of samples from images such as these.
 
     Args:
-        statistic: from numbers of images, int [num_images] with repetitions, to its value.
-        num_images: of the test set.
-        seed: of the samples.
+        statistic: Statistic from numbers of images, int [num_images] with repetitions, to its value.
+        num_images: Number of images in the test set.
+        seed: Seed of the samples.
     """
     generator = np.random.default_rng(seed)
     values = [statistic(generator.integers(0, num_images, num_images)) for _ in range(_NUM_RESAMPLES)]
@@ -106,8 +106,8 @@ def mean_interval(values: np.ndarray, *, seed: int) -> tuple[float, float]:
     """Returns the interval of a mean over the test images.
 
     Args:
-        values: of each image, [num_images]; for an accuracy whether it was classified right.
-        seed: of the samples.
+        values: Values of each image, [num_images]; for an accuracy whether it was classified right.
+        seed: Seed of the samples.
     """
     return bootstrap_interval(lambda chosen: values[chosen].mean(), len(values), seed=seed)
 

@@ -29,11 +29,11 @@ class ExportedFile:
     """A file that was loaded again and compared.
 
     Attributes:
-        format: its name.
-        file: below the directory of the export.
-        num_bytes: its size.
-        largest_difference: from the network in float32, relative to the largest value of an output.
-        tolerance: that the format has.
+        format: Name of the format.
+        file: Below the directory of the export.
+        num_bytes: Size of the file.
+        largest_difference: Largest difference from the network in float32, relative to the largest value of an output.
+        tolerance: Tolerance that the format has.
     """
 
     format: str
@@ -48,11 +48,11 @@ class Card:
     """What is written about an export.
 
     Attributes:
-        network: with the part selected that was exported.
-        files: what was written.
-        metrics: what evaluations found, in JSON's types: `evaluation`, `protocol`, `metric`, `value`, `interval`,
+        network: Network with the part selected that was exported.
+        files: What was written.
+        metrics: What evaluations found, in JSON's types: `evaluation`, `protocol`, `metric`, `value`, `interval`,
             `model`, `train_data` and `test_data` of each, and what else it has.
-        num_compared: images that the files were compared on.
+        num_compared: Images that the files were compared on.
     """
 
     network: Network

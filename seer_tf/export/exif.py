@@ -17,7 +17,7 @@ def jpeg_orientation(encoded: tf.Tensor) -> tf.Tensor:
     """Returns the EXIF orientation of an encoded image, int32 from 1 to 8; 1 where there is none or it makes no sense.
 
     Args:
-        encoded: string scalar; of JPEG files only is it read.
+        encoded: String scalar; of JPEG files only is it read.
     """
     parts = tf.strings.split(tf.strings.substr(encoded, 0, _READ_BYTES), _MARK, maxsplit=1)
     is_there = (tf.size(parts) == 2) & (tf.strings.substr(encoded, 0, 2) == b"\xff\xd8")

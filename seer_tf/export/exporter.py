@@ -37,11 +37,11 @@ def export(
     """Writes a network in some formats, and a card, into a new directory.
 
     Args:
-        network: with the part selected that is exported.
-        output_dir: where to write; must not exist.
-        source: images to compare on, and others of it to calibrate int8 with.
-        formats: names of `formats.FORMATS`.
-        metrics: what evaluations found, for the card.
+        network: Network with the part selected that is exported.
+        output_dir: Where to write; must not exist.
+        source: Images to compare on, and others of it to calibrate int8 with.
+        formats: Names of `formats.FORMATS`.
+        metrics: What evaluations found, for the card.
 
     Returns:
         The files, each with the largest difference that was found.

@@ -16,15 +16,15 @@ class Format:
     """A format.
 
     Attributes:
-        file_name: below the directory of the export; "." for that directory itself.
-        tolerance: largest allowed difference from the network in float32, relative to the largest value of an output.
-        reader: the script of `readers/` that runs such a file.
-        write: from the network and the path; a third argument are images to calibrate on, where it `is_calibrated`.
-        is_calibrated: whether it needs such images.
-        weight_bytes: of one weight.
-        max_bytes: that a file can hold.
-        extra: of this package, which brings `modules`.
-        modules: that writing or reading such a file needs.
+        file_name: Below the directory of the export; "." for that directory itself.
+        tolerance: Largest allowed difference from the network in float32, relative to the largest value of an output.
+        reader: The script of `readers/` that runs such a file.
+        write: Takes network and path, and images to calibrate on if the format `is_calibrated`.
+        is_calibrated: Whether it needs such images.
+        weight_bytes: Weight of one weight.
+        max_bytes: Max that a file can hold.
+        extra: Extra of this package, which brings `modules`.
+        modules: Modules that writing or reading such a file needs.
     """
 
     file_name: str

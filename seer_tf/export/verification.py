@@ -23,15 +23,15 @@ class Reference:
     """Images and what the network makes of them by the evaluation's own way, which is not that of the export.
 
     Attributes:
-        crops: uint8 [N, S, S, 3].
+        crops: Uint8 [N, S, S, 3].
     """
 
     def __init__(self, network: Network, images: list[tuple[bytes, np.ndarray]]) -> None:
         """Runs the network.
 
         Args:
-            network: with the part selected that is exported.
-            images: encoded, and upright pixels uint8 [h, w, 3]; at least one.
+            network: Network with the part selected that is exported.
+            images: Encoded, and upright pixels uint8 [h, w, 3]; at least one.
         """
         self._network, self._images = network, images
         self.crops = np.stack([network.transform(tf.constant(image)).numpy() for _, image in images])
@@ -49,8 +49,8 @@ class Reference:
         """Runs a file in a fresh process and returns the largest difference of any output.
 
         Args:
-            kind: of the file.
-            path: of the file.
+            kind: Kind of the file.
+            path: Path of the file.
 
         Returns:
             The largest difference of an output's values, divided by its largest value. For a cluster or class: how much

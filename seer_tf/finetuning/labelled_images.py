@@ -20,10 +20,10 @@ class LabelledImages:
     """Two sets of images with the same classes.
 
     Attributes:
-        train: to learn from, the chosen part; its labels are positions in `class_names`.
-        test: to read the accuracy on.
-        test_labels: int64 [M], positions in `class_names`.
-        class_names: in the training set's order.
+        train: Train to learn from, the chosen part; its labels are positions in `class_names`.
+        test: Test to read the accuracy on.
+        test_labels: Int64 [M], positions in `class_names`.
+        class_names: Class names in the training set's order.
     """
 
     train: Source
@@ -44,8 +44,8 @@ def labelled_images(data: LabelledDataConfig, *, seed: int) -> LabelledImages:
     """Opens both sets and chooses the part of the training set that is learned from.
 
     Args:
-        data: which.
-        seed: of the choice.
+        data: Which.
+        seed: Seed of the choice.
 
     Raises:
         InputError: they have no labels or labels out of range, their classes differ, a class has no image to learn

@@ -12,9 +12,9 @@ def epoch_schedule(
     """Returns the learning rate as a function of the step, counted from zero.
 
     Args:
-        config: kind and rates; these scale with the batch (VISSL's linear rule).
-        num_steps: that all epochs have together.
-        global_batch_size: images in a step over all replicas.
+        config: Kind and rates; these scale with the batch (VISSL's linear rule).
+        num_steps: Number of steps in all epochs together.
+        global_batch_size: Images in a step over all replicas.
     """
     peak, final = (
         scaled_learning_rate(rate, global_batch_size, config.reference_batch_size)

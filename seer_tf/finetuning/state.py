@@ -25,10 +25,10 @@ class ClassifierState(RunState):
     """The variables of a run of fine-tuning.
 
     Attributes:
-        config: the run's config.
-        model: backbone and classifier.
+        config: Run configuration.
+        model: Backbone and classifier.
         optimizer: SGD; its `iterations` counts the updates that were made and drives the schedule.
-        mixing: of images and targets.
+        mixing: Mixing of images and targets.
     """
 
     config: FinetuneConfig
@@ -38,8 +38,8 @@ class ClassifierState(RunState):
         """Makes the optimizer; call it inside the scope of the strategy that will run the step.
 
         Args:
-            config: of the run.
-            model: to train, made in that scope.
+            config: Run configuration.
+            model: Model to train, made in that scope.
         """
         self.config = config
         self.mixing = Mixing(config.mixing.mixup_alpha, config.mixing.cutmix_alpha)
@@ -76,11 +76,11 @@ def build_classifier(
     """Returns what a run of fine-tuning begins with: a pretrained backbone with a fresh classifier on it.
 
     Args:
-        config: of the run.
-        backbone: that was pretrained, in any precision.
-        head: that stood on it, or None.
-        class_names: in the order of the labels.
-        synchronized: whether batch norm takes its statistics over several replicas, in the groups of the config.
+        config: Run configuration.
+        backbone: Backbone that was pretrained, in any precision.
+        head: Head that stood on it, or None.
+        class_names: Names of the classes, in the order of the labels.
+        synchronized: Whether batch norm takes its statistics over several replicas, in the groups of the config.
 
     Raises:
         InputError: the head's first layer is to be kept, and there is none.

@@ -20,8 +20,8 @@ def classifier_step(state: ClassifierState, batch: tuple[tf.Tensor, tf.Tensor]) 
     """Makes one update of the state, or none where a number is not finite.
 
     Args:
-        state: of the run; its variables change. In a step that is left out only the loss scale and the counters do.
-        batch: uint8 [B, side, side, 3] and labels, int64 [B].
+        state: State of the run. Its variables change; in a skipped step only the loss scale and the counters do.
+        batch: Uint8 [B, side, side, 3] and labels, int64 [B].
 
     Returns:
         Scalars by name, equal on every replica. `first_bad` is as that of `train_step`.
@@ -57,10 +57,10 @@ def smoothed(labels: tf.Tensor, num_classes: int, smoothing: float, dtype: tf.DT
     """Returns targets [B, L]: 1 - smoothing for the class, and smoothing shared out evenly among all (Szegedy et al.).
 
     Args:
-        labels: int64 [B].
+        labels: Int64 [B].
         num_classes: L.
-        smoothing: from 0 to 1.
-        dtype: of the result.
+        smoothing: Smoothing from 0 to 1.
+        dtype: Dtype of the result.
     """
     return (1.0 - smoothing) * tf.one_hot(labels, num_classes, dtype=dtype) + smoothing / num_classes
 

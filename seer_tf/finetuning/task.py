@@ -39,13 +39,13 @@ def fine_tune(
     With several workers each of them calls this. The directory is one that all of them see, and the chief alone writes.
 
     Args:
-        config: of the run, with its number of steps.
-        source: the images to learn from, with one class each.
-        class_names: of the labels.
-        backbone: that was pretrained.
-        head: that stood on it, or None.
-        directory: of the run.
-        strategy: over the devices that compute; None for one device.
+        config: Config of the run, with its number of steps.
+        source: The images to learn from, with one class each.
+        class_names: Names of the classes, in the order of the labels.
+        backbone: Backbone that was pretrained.
+        head: Head that stood on it, or None.
+        directory: Run directory.
+        strategy: Strategy over the devices; None for one device.
         log_options: Optional outputs of the log; None for none.
 
     Raises:
@@ -80,11 +80,11 @@ def trained_classifier(
     """Returns the classifier of the newest checkpoint of a run, in float32 for one device.
 
     Args:
-        config: of the run.
-        class_names: of the labels.
-        backbone: as in `fine_tune`; of the network's shape alone.
-        head: likewise.
-        directory: of the run.
+        config: Run configuration.
+        class_names: Names of the classes, in the order of the labels.
+        backbone: As in `fine_tune`; of the network's shape alone.
+        head: Likewise.
+        directory: Run directory.
 
     Raises:
         InputError: there is no readable checkpoint.
@@ -99,9 +99,9 @@ def check_fit(config: FinetuneConfig, source: Source, num_replicas: int) -> None
     """Raises where config, images and devices do not go together.
 
     Args:
-        config: of the run.
-        source: the images to learn from.
-        num_replicas: number of devices of all workers together.
+        config: Run configuration.
+        source: The images to learn from.
+        num_replicas: Number of devices over all workers.
 
     Raises:
         InputError: naming the field to change.
@@ -120,10 +120,10 @@ def batches_from(
     """Returns the endless dataset of global batches of crops and labels, of which each replica gets its slice.
 
     Args:
-        first_step: the step whose batch comes first.
-        config: of the run.
-        source: the images.
-        strategy: over the replicas.
+        first_step: Step whose batch comes first.
+        config: Run configuration.
+        source: Source of the images.
+        strategy: Strategy over the replicas.
     """
     batch, mixing = config.data.global_batch_size, config.mixing
     change = None
@@ -156,9 +156,9 @@ class FinetuningLogger(Logger):
         """Opens the log at the step of the state.
 
         Args:
-            state: of the run.
-            directory: of the run.
-            images: the first batch, uint8 [B, side, side, 3].
+            state: State of the run.
+            directory: Run directory.
+            images: The first batch, uint8 [B, side, side, 3].
             options: Optional outputs.
 
         Raises:

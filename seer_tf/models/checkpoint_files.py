@@ -43,8 +43,8 @@ class StoredTensor:
     """A tensor in a file.
 
     Attributes:
-        shape: of the tensor.
-        read: returns it, floating-point numbers as float32.
+        shape: Shape of the tensor.
+        read: Returns it, floating-point numbers as float32.
     """
 
     shape: tuple[int, ...]

@@ -10,9 +10,9 @@ class Encoder:
     """Images to features, in two steps, for whoever has a backbone, a mean and a standard deviation.
 
     Attributes:
-        backbone: normalised images [B, h, w, 3] to [B, h', w', C].
-        mean: of the red, green and blue channel of images between 0 and 1.
-        std: standard deviation of the same.
+        backbone: Normalised images [B, h, w, 3] to [B, h', w', C].
+        mean: Mean of the red, green and blue channel, for images between 0 and 1.
+        std: Standard deviation of these channels.
     """
 
     backbone: keras.Model

@@ -34,11 +34,11 @@ class Conv2D(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            filters: channels that come out.
-            kernel_size: side of the kernel, odd.
-            strides: stride in both directions.
-            groups: number of groups of channels that do not see each other.
-            **kwargs: of `keras.layers.Layer`.
+            filters: Output channels.
+            kernel_size: Side of the kernel, odd.
+            strides: Stride in both directions.
+            groups: Number of groups of channels that do not see each other.
+            **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.strides, self.groups = filters, kernel_size, strides, groups
@@ -158,11 +158,11 @@ class BatchNormalization(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            momentum: share of the old value that a moving statistic keeps in a step.
-            epsilon: added to the variance.
-            synchronized: whether the statistics are those of several replicas' images together.
-            group_replicas: of how many neighbouring replicas, when synchronised; 0 for all.
-            **kwargs: of `keras.layers.Layer`.
+            momentum: Share of the old value that a moving statistic keeps in a step.
+            epsilon: Added to the variance.
+            synchronized: Whether statistics are taken over the images of several replicas.
+            group_replicas: Number of neighbouring replicas that share statistics if synchronised; 0 for all.
+            **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.momentum, self.epsilon = momentum, epsilon
@@ -186,8 +186,8 @@ class BatchNormalization(keras.layers.Layer):
 
         Args:
             inputs: [..., C].
-            training: whether the statistics are those of the batch.
-            statistics: where a pass that will be repeated leaves its own, and the repetition finds them.
+            training: Whether the statistics are those of the batch.
+            statistics: Batch statistics that a first pass stores and a repeated pass reuses.
 
         Raises:
             InputError: the replicas do not divide into groups.
@@ -301,12 +301,12 @@ def convolved_and_normalized(
     In inference the normalisation is a factor of a small kernel and a bias, which saves a pass over the activations.
 
     Args:
-        conv: convolution, without bias.
-        bn: normalisation of what it makes.
+        conv: Convolution, without bias.
+        bn: Batch normalisation of its result.
         inputs: [B, h, w, C].
-        relu: whether ReLU follows.
-        training: of `BatchNormalization.call`.
-        statistics: of `BatchNormalization.call`.
+        relu: Whether ReLU follows.
+        training: As in `BatchNormalization.call`.
+        statistics: As in `BatchNormalization.call`.
     """
     if not training and math.prod(conv.kernel.shape[:-1]) <= _SMALL_KERNEL:
         scale, shift = bn.affine()
@@ -327,8 +327,8 @@ class SqueezeExcitation(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            squeeze_width: channels in the middle.
-            **kwargs: of `keras.layers.Layer`.
+            squeeze_width: Channels in the middle.
+            **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.squeeze_width = squeeze_width

@@ -28,15 +28,15 @@ class ClassProbabilities(keras.layers.Layer):
     """A softmax that knows what its classes are called.
 
     Attributes:
-        class_names: in the order of the probabilities.
+        class_names: Names of the classes, in the order of the probabilities.
     """
 
     def __init__(self, class_names: Sequence[str], **kwargs: Any) -> None:
         """Makes the layer.
 
         Args:
-            class_names: in the order of the logits.
-            **kwargs: of `keras.layers.Layer`.
+            class_names: Names of the classes, in the order of the logits.
+            **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.class_names = tuple(class_names)

@@ -19,8 +19,8 @@ class BatchStatistics:
     """What the batch normalisations of some layers found in a first pass, for a second pass over the same batch.
 
     Attributes:
-        of: for the path of a normalisation, what it found: the shift [C] and the shifted sums [groups, 2C + 1].
-        repeated: whether the first pass is over. From then on nothing is reduced and no moving statistic moves.
+        of: Of for the path of a normalisation, what it found: the shift [C] and the shifted sums [groups, 2C + 1].
+        repeated: Whether the first pass is over. From then on nothing is reduced and no moving statistic moves.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ def recomputed(forward: Callable[[tf.Tensor, BatchStatistics], tf.Tensor]) -> Ca
     """Returns a function of which only the argument is kept; the backward pass computes again what it needs.
 
     Args:
-        forward: gives its second argument to the batch normalisations that it calls.
+        forward: Gives its second argument to the batch normalisations that it calls.
     """
     statistics = BatchStatistics()
 
@@ -53,8 +53,8 @@ class Recomputed(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            blocks: built layers whose `call` takes `training` and `statistics`, as `BottleneckBlock`'s does.
-            **kwargs: of `keras.layers.Layer`.
+            blocks: Built layers whose `call` takes `training` and `statistics`, as `BottleneckBlock`'s does.
+            **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.blocks = tuple(blocks)
@@ -98,10 +98,10 @@ def checkpointed(
     on `kind`.
 
     Args:
-        blocks: of the stage, not built. With the kind "convolution" they see to it themselves.
-        kind: one of `ACTIVATION_CHECKPOINTING`: what is computed again at once, if anything.
-        stage_name: the beginning of the names of the layers that hold blocks.
-        input_shape: of the first block.
+        blocks: Blocks of the stage, not yet built. With the kind "convolution" the blocks recompute by themselves.
+        kind: One of `ACTIVATION_CHECKPOINTING`: what is computed again at once, if anything.
+        stage_name: Prefix of the names of layers that hold blocks.
+        input_shape: Input shape of the first block.
 
     Raises:
         InputError: there is no such kind.

@@ -30,7 +30,7 @@ def load_network(model: str | os.PathLike[str]) -> Network:
     """Opens a network with all that is on it.
 
     Args:
-        model: the directory of a run, one of its checkpoints (`RUN/checkpoints/step-500`), a directory that
+        model: The directory of a run, one of its checkpoints (`RUN/checkpoints/step-500`), a directory that
             `convert_checkpoint.py` wrote, or a `.keras` file with an `ImageClassifier`, a `SwavModel` or a `Backbone`.
 
     Raises:

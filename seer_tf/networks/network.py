@@ -25,16 +25,16 @@ class Network(Encoder):
     """A network and what is known of it. What is None or empty is not there.
 
     Attributes:
-        backbone: normalised crops [B, h, w, 3] to [B, h', w', C].
-        mean: of the red, green and blue channel of images between 0 and 1.
-        std: standard deviation of the same.
-        transform: from an image to the crop of side S that it is evaluated on.
-        head: pooled features [B, C] to embeddings [B, D] and scores.
-        classifier: pooled features [B, C] to logits [B, L].
-        class_names: in the order of the logits.
-        reads_prototypes: whether the head's scores are read, or its embeddings alone.
-        metadata: what the card says of it, in JSON's types.
-        data: data flag of images such as it was trained on; empty where it is not known.
+        backbone: Normalised crops [B, h, w, 3] to [B, h', w', C].
+        mean: Mean of the red, green and blue channel, for images between 0 and 1.
+        std: Standard deviation of these channels.
+        transform: Transform from an image to the crop of side S that it is evaluated on.
+        head: Pooled features [B, C] to embeddings [B, D] and scores.
+        classifier: Pooled features [B, C] to logits [B, L].
+        class_names: Names of the classes, in the order of the logits.
+        reads_prototypes: Whether the head's scores are read, or its embeddings alone.
+        metadata: What the card says of it, in JSON's types.
+        data: Data flag of images such as it was trained on; empty where it is not known.
     """
 
     backbone: Backbone

@@ -18,9 +18,9 @@ def load_model(
     """Returns the config and the model of a run, in float32 on one device.
 
     Args:
-        run_dir: directory of the run.
-        untrained: whether to return the initial weights of the run's seed instead of those of a checkpoint.
-        checkpoint: of the run, e.g. `RUN/checkpoints/step-500`; None for the newest.
+        run_dir: Directory of the run.
+        untrained: Whether to return the initial weights of the run's seed instead of those of a checkpoint.
+        checkpoint: Checkpoint of the run, e.g. `RUN/checkpoints/step-500`; None for the newest.
 
     Raises:
         InputError: the directory is not one of a run, or has no readable checkpoint.

@@ -21,9 +21,9 @@ class Applied(NamedTuple):
     """What a step with n gradients did, float [n] each.
 
     Attributes:
-        gradient_norms: of the gradients.
-        variable_norms: of the variables before the step.
-        trust_ratios: what each gradient was multiplied by; one for the plain step.
+        gradient_norms: Norms of the gradients.
+        variable_norms: Norms of the variables before the step.
+        trust_ratios: Factor of each gradient; one for the plain step.
     """
 
     gradient_norms: tf.Tensor
@@ -73,14 +73,14 @@ class LARS(keras.optimizers.Optimizer):
         """Makes the optimizer; its variables come with `build`.
 
         Args:
-            learning_rate: for the whole batch, or a schedule of the step.
-            momentum: share of the velocity that stays.
-            weight_decay: added to the gradient before it is scaled.
-            trust_coefficient: length of a step at learning rate 1, relative to the variable's norm.
-            epsilon: added to the denominator.
-            clip: scale the gradient down only (apex's LARC with clip=True); the released recipes do not.
-            exclude: regular expressions; a variable whose path one of them matches somewhere takes the plain step.
-            name: of the optimizer.
+            learning_rate: Learning rate for the whole batch, or a schedule of the step.
+            momentum: Share of the velocity that is kept in a step.
+            weight_decay: Added to the gradient before it is scaled.
+            trust_coefficient: Length of a step at learning rate 1, relative to the variable's norm.
+            epsilon: Added to the denominator.
+            clip: Scale the gradient down only (apex's LARC with clip=True); the released recipes do not.
+            exclude: Regular expressions; a variable whose path one of them matches somewhere takes the plain step.
+            name: Name of the optimizer.
         """
         super().__init__(learning_rate=learning_rate, name=name)
         self.momentum = momentum
@@ -136,11 +136,11 @@ class LARS(keras.optimizers.Optimizer):
         back.
 
         Args:
-            gradients: one for each variable; where it is None, variable and velocity stay.
-            variables: those the optimizer was built with, or will be now.
-            finite: bool scalar; where false, variables, velocities and the count of iterations stay bit for bit.
-            frozen: bool scalars by the path of a variable; where true, that variable and its velocity stay.
-            constraints: by the path of a variable, what makes its new value out of the one that the step gives, e.g.
+            gradients: One for each variable; where it is None, variable and velocity stay.
+            variables: Variables that the optimizer was built with; otherwise it is built now.
+            finite: Bool scalar; where false, variables, velocities and the count of iterations stay bit for bit.
+            frozen: Bool scalars by the path of a variable; where true, that variable and its velocity stay.
+            constraints: By the path of a variable, what makes its new value out of the one that the step gives, e.g.
                 the projection on unit norm.
 
         Returns:

@@ -17,17 +17,17 @@ class LossScale:
     """A factor of the loss, halved when a step overflows and doubled after many that do not.
 
     Attributes:
-        dynamic: whether it is that; otherwise the factor is one.
-        value: float32 scalar variable.
-        good_steps: int64 scalar variable, steps since the factor last changed.
+        dynamic: Whether the factor adapts; otherwise it is one.
+        value: Float32 scalar variable.
+        good_steps: Int64 scalar variable, steps since the factor last changed.
     """
 
     def __init__(self, *, dynamic: bool, doubled_after_steps: int = 2000) -> None:
         """Makes the variables; call it inside the scope of the strategy.
 
         Args:
-            dynamic: whether there is anything to scale for, that is float16.
-            doubled_after_steps: good steps in a row after which the factor is doubled.
+            dynamic: Whether the factor adapts, as float16 needs.
+            doubled_after_steps: Good steps in a row after which the factor is doubled.
         """
         self.dynamic, self._doubled_after_steps = dynamic, doubled_after_steps
         self.value = collectives.shared_variable(_START if dynamic else 1.0, tf.float32, "loss_scale")
@@ -47,7 +47,7 @@ class LossScale:
         """Returns the variables with their values after a step.
 
         Args:
-            finite: bool scalar, whether the reduced gradients were finite.
+            finite: Bool scalar, whether the reduced gradients were finite.
         """
         if not self.dynamic:
             return []

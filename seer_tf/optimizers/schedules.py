@@ -28,9 +28,9 @@ def scaled_learning_rate(learning_rate: float, global_batch_size: int, reference
     """Returns a learning rate for another size of batch by the linear rule (Goyal et al., arXiv 1706.02677).
 
     Args:
-        learning_rate: for `reference_batch_size` images in a step; SwAV and SEER take 0.3 for 256.
-        global_batch_size: images in a step over all replicas.
-        reference_batch_size: images in a step that the learning rate is for.
+        learning_rate: Learning rate for `reference_batch_size` images in a step; SwAV and SEER take 0.3 for 256.
+        global_batch_size: Images in a step over all replicas.
+        reference_batch_size: Images in a step that the learning rate is for.
     """
     return learning_rate * global_batch_size / reference_batch_size
 
@@ -39,9 +39,9 @@ def learning_rate_schedule(config: ScheduleConfig, num_steps: int, global_batch_
     """Returns the learning rate as a function of the step.
 
     Args:
-        config: kind, warm-up and learning rates; these scale with the batch (VISSL's linear rule).
-        num_steps: length of the run, warm-up included.
-        global_batch_size: images in a step over all replicas.
+        config: Kind, warm-up and learning rates; these scale with the batch (VISSL's linear rule).
+        num_steps: Length of the run, warm-up included.
+        global_batch_size: Images in a step over all replicas.
 
     Raises:
         InputError: the kind is unknown, or the warm-up is longer than the run.
@@ -101,8 +101,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         """Returns the variables with their values after a step that was made.
 
         Args:
-            step: its number.
-            loss: scalar, of the whole batch.
+            step: Number of the step.
+            loss: Mean loss of the whole batch, a scalar.
         """
         return []
 
@@ -150,12 +150,12 @@ class ConstantThenHalve(WarmupSchedule):
         """Makes its variables; call it inside the scope of the strategy.
 
         Args:
-            window_steps: steps whose losses are averaged.
-            num_steps: see `learning_rate_schedule`, as the others.
-            warmup_steps: of the linear warm-up.
-            warmup_start_learning_rate: of its first step.
-            peak_learning_rate: after it.
-            final_learning_rate: the lowest.
+            window_steps: Steps whose losses are averaged.
+            num_steps: As in `learning_rate_schedule`.
+            warmup_steps: Length of the linear warm-up.
+            warmup_start_learning_rate: Learning rate of the first step.
+            peak_learning_rate: Learning rate after the warm-up.
+            final_learning_rate: Lowest learning rate.
         """
         super().__init__(
             "constant", num_steps, warmup_steps, warmup_start_learning_rate, peak_learning_rate, final_learning_rate
@@ -191,8 +191,8 @@ class ConstantThenHalve(WarmupSchedule):
         """Returns the variables with their values after a step that was made.
 
         Args:
-            step: its number.
-            loss: scalar, of the whole batch.
+            step: Number of the step.
+            loss: Mean loss of the whole batch, a scalar.
         """
         counts = tf.cast(step >= self.warmup_steps, tf.float64)
         total, count = self._sum + counts * tf.cast(loss, tf.float64), self._count + counts

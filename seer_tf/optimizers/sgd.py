@@ -23,8 +23,8 @@ class SGD:
     ```
 
     Attributes:
-        iterations: int64 scalar variable, the number of updates that were made.
-        velocities: one for each variable.
+        iterations: Int64 scalar variable, the number of updates that were made.
+        velocities: One for each variable.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class SGD:
         """Makes the velocities, zeros; call it inside the scope of the strategy.
 
         Args:
-            learning_rate: as a function of the iterations.
-            variables: that are trained.
-            momentum: share of the velocity that stays.
-            nesterov: whether the step looks ahead.
-            factors: of the learning rate, for each variable.
-            decays: weight decay of each variable.
+            learning_rate: Learning rate as a function of the iterations.
+            variables: Trained variables.
+            momentum: Share of the velocity that is kept in a step.
+            nesterov: Whether the step looks ahead.
+            factors: Factor of the learning rate for each variable.
+            decays: Weight decay of each variable.
         """
         self._schedule, self._variables = learning_rate, [variable.value for variable in variables]
         self._momentum, self._nesterov = momentum, nesterov
@@ -65,8 +65,8 @@ class SGD:
         """Takes one step with gradients that are already reduced over the replicas; reduces nothing.
 
         Args:
-            gradients: one for each variable.
-            finite: bool scalar, the same on all replicas; where false, all stays as it is, bit for bit.
+            gradients: One for each variable.
+            finite: Bool scalar, the same on all replicas; where false, all stays as it is, bit for bit.
         """
         rate, updates = self.learning_rate, []
         terms = zip(self._variables, gradients, self.velocities, self._factors, self._decays, strict=True)
@@ -83,8 +83,8 @@ def layer_factors(paths: Sequence[str], *, layer_decay: float) -> list[float]:
     """Returns the factor of the learning rate of each variable of a backbone: 1 in its last layer, and so on downwards.
 
     Args:
-        paths: of the variables, from the input on; those of a layer begin alike, up to the first slash.
-        layer_decay: factor of a layer, compared with the layer above it.
+        paths: Paths of the variables, from the input to the output. Paths in one layer agree up to the first slash.
+        layer_decay: Factor of a layer, compared with the layer above it.
     """
     layers = list(dict.fromkeys(path.partition("/")[0] for path in paths))
     return [layer_decay ** (len(layers) - 1 - layers.index(path.partition("/")[0])) for path in paths]

@@ -34,8 +34,8 @@ class View:
     """What a network makes of the gallery.
 
     Attributes:
-        features: float32 [G, C], pooled.
-        scores: float32 [G, K].
+        features: Float32 [G, C], pooled.
+        scores: Float32 [G, K].
     """
 
     features: np.ndarray
@@ -55,16 +55,16 @@ class Gallery:
     """Up to 256 images at even distances in a source, in memory.
 
     Attributes:
-        images: uint8 [G, side, side, 3].
+        images: Uint8 [G, side, side, 3].
     """
 
     def __init__(self, source: Source, config: Config, model: SwavModel) -> None:
         """Reads the images; those that cannot be read are left out.
 
         Args:
-            source: of the run.
-            config: of the run; the side is that of its largest crops.
-            model: whose view it is.
+            source: Source of the run.
+            config: Config of the run; the side is that of its largest crops.
+            model: Whose view it is.
         """
         num_images = min(_NUM_IMAGES, source.num_images)
         some = Selection(source, np.linspace(0, source.num_images - 1, num_images).astype(int))

@@ -53,10 +53,10 @@ class PretrainingLogger(Logger):
         """Opens the log at the step of the state.
 
         Args:
-            state: of the run.
-            source: its images.
-            directory: of the run.
-            crops: the first batch.
+            state: State of the run.
+            source: Source of the images.
+            directory: Run directory.
+            crops: Crops of the first batch.
             options: Optional outputs.
 
         Raises:
@@ -121,6 +121,6 @@ def quality_without_labels(numbers: Mapping[str, float]) -> float:
     docs/lab/results.md). It is nought where all features are alike and where no prediction prefers a prototype.
 
     Args:
-        numbers: of an interval, by the names of the log.
+        numbers: Numbers of an interval, by the names of the log.
     """
     return math.log(numbers[RANK_ME]) * (1.0 - numbers[metrics.PREDICTION_ENTROPY])

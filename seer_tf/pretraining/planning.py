@@ -32,13 +32,13 @@ class Memory:
     """Bytes on one device.
 
     Attributes:
-        weights: of the network, float32, with their copies in half precision.
-        velocity: of LARS.
-        gradients: of all weights, as many times as they are there at once.
-        activations: what the forward pass keeps for the backward pass, and what that takes itself.
-        recomputed: the largest part that activation checkpointing computes again, while it does so.
-        head: rows and scores.
-        queue: embeddings of earlier batches, and the scores of this device's share of them.
+        weights: Weights of the network, float32, with their copies in half precision.
+        velocity: Velocity of LARS.
+        gradients: Gradients of all weights, as many times as they are there at once.
+        activations: What the forward pass keeps for the backward pass, and what that takes itself.
+        recomputed: The largest part that activation checkpointing computes again, while it does so.
+        head: Rows and scores.
+        queue: Embeddings of earlier batches, and the scores of this device's share of them.
     """
 
     weights: int
@@ -71,15 +71,15 @@ class Plan:
     """What a run needs.
 
     Attributes:
-        backbone_parameters: of the trunk.
-        head_parameters: of the projection.
-        prototype_parameters: of the prototypes.
-        images_per_device: images of a step on one device.
-        step_flops: floating-point operations of a step on all devices, one multiply-add being two.
-        memory: of one device.
-        batch_norm: sums of statistics, and of their gradients.
-        codes: sums of Sinkhorn, and the gather of what enters the queue.
-        gradients: sums of gradients.
+        backbone_parameters: Backbone parameters of the trunk.
+        head_parameters: Head parameters of the projection.
+        prototype_parameters: Prototype parameters of the prototypes.
+        images_per_device: Images of a step on one device.
+        step_flops: Floating-point operations of a step on all devices, one multiply-add being two.
+        memory: Memory of one device.
+        batch_norm: Sums of statistics, and of their gradients.
+        codes: Sums of Sinkhorn, and the gather of what enters the queue.
+        gradients: Sums of gradients.
     """
 
     backbone_parameters: int
@@ -102,8 +102,8 @@ def plan(config: Config, num_devices: int) -> Plan:
     """Returns what a run needs.
 
     Args:
-        config: of the run.
-        num_devices: replicas that share the global batch.
+        config: Run configuration.
+        num_devices: Replicas that share the global batch.
 
     Raises:
         InputError: the batch does not divide by the devices, they do not divide into groups of batch norm, or there is
@@ -145,10 +145,10 @@ def fitting(
     """Finds what would make a run fit, the cheapest first: half precision, activation checkpointing, accumulation.
 
     Args:
-        config: of a run.
-        num_devices: replicas that share the global batch.
-        device_bytes: memory of each.
-        settled: fields `section.field` that stay as they are.
+        config: Run configuration.
+        num_devices: Replicas that share the global batch.
+        device_bytes: Memory of each.
+        settled: Fields `section.field` that stay as they are.
 
     Returns:
         The new values by `section.field`, none where the run fits as it is, and the config with them; None where

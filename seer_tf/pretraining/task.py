@@ -30,10 +30,10 @@ def pretrain(
     With several workers each of them calls this. The directory is one that all of them see, and the chief alone writes.
 
     Args:
-        config: of the run.
-        source: the images.
-        directory: of the run.
-        strategy: over the devices that compute; None for one device.
+        config: Run configuration.
+        source: Source of the images.
+        directory: Run directory.
+        strategy: Strategy over the devices; None for one device.
         log_options: Returns the optional outputs of the log. Only the chief calls it.
 
     Raises:
@@ -61,9 +61,9 @@ def check_fit(config: Config, source: Source, num_replicas: int) -> None:
     """Raises where config, images and devices do not go together.
 
     Args:
-        config: of the run.
-        source: the images.
-        num_replicas: number of devices of all workers together.
+        config: Run configuration.
+        source: Source of the images.
+        num_replicas: Number of devices over all workers.
 
     Raises:
         InputError: naming the field to change.
@@ -84,10 +84,10 @@ def batches_from(
     """Returns the endless dataset of global batches, of which each replica gets its slice, in the order of replicas.
 
     Args:
-        first_step: the step whose batch comes first.
-        config: of the run.
-        source: the images.
-        strategy: over the replicas.
+        first_step: Step whose batch comes first.
+        config: Run configuration.
+        source: Source of the images.
+        strategy: Strategy over the replicas.
     """
     batch = config.data.global_batch_size
 

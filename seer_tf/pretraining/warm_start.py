@@ -25,7 +25,7 @@ def initialize(state: TrainState) -> None:
     file: backbone and head, where there is one, come from it, and the rest starts new.
 
     Args:
-        state: of a run that has made no step.
+        state: State of a run that has made no step.
 
     Raises:
         InputError: nothing that can be read lies there, it is of another network, or nothing is left to do.

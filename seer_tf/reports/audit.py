@@ -23,9 +23,9 @@ def write_audit(audit: Audit, directory: str, path: str) -> None:
     """Writes the page of finished shards, whole or not at all.
 
     Args:
-        audit: the numbers.
-        directory: of the shards.
-        path: of the HTML file; one that is there is replaced.
+        audit: The numbers.
+        directory: Directory of the shards.
+        path: Path of the HTML file; one that is there is replaced.
     """
     source = shards.open_shards(directory)
     chosen = np.linspace(0, source.num_images - 1, min(_NUM_PICTURES, source.num_images)).astype(int)

@@ -20,9 +20,9 @@ def lines(curves: Mapping[str, Sequence[float]], *, x_label: str, y_label: str) 
     """Draws curves, each from one on.
 
     Args:
-        curves: values by name.
-        x_label: what is counted.
-        y_label: what the values are.
+        curves: Values by name.
+        x_label: What is counted.
+        y_label: What the values are.
 
     Returns:
         An <svg> element.

@@ -15,11 +15,11 @@ class ClusterPictures:
     """A cluster as the page shows it.
 
     Attributes:
-        number: which prototype.
-        size: images in it.
-        typical: its most typical images, the most typical first.
-        neighbours: numbers of the clusters nearest to it, the nearest first; they need not be on the page.
-        classes: names of the classes that most of its images are of, each with its share of them, the largest first;
+        number: Which prototype.
+        size: Images in it.
+        typical: Most typical images of the cluster, the most typical first.
+        neighbours: Numbers of the clusters nearest to it, the nearest first; they need not be on the page.
+        classes: Names of the classes that most of its images are of, each with its share of them, the largest first;
             empty without classes.
     """
 
@@ -35,9 +35,9 @@ class TypicalImage:
     """An image of the page.
 
     Attributes:
-        name: of the image.
-        pixels: uint8 [h, w, 3].
-        class_name: empty where it has none.
+        name: Name of the image.
+        pixels: Uint8 [h, w, 3].
+        class_name: Name of the class; empty if the image has none.
     """
 
     name: str
@@ -51,10 +51,10 @@ def write_cluster_page(
     """Writes the page, whole or not at all.
 
     Args:
-        clusters: those that are shown, the largest first.
-        sizes: int [K], images of every cluster.
-        path: of the HTML file; one that is there is replaced.
-        title: of the page.
+        clusters: Clusters to show, the largest first.
+        sizes: Int [K], images of every cluster.
+        path: Path of the HTML file; one that is there is replaced.
+        title: Title of the page.
     """
     in_use = sizes[sizes > 0]
     page = render_page(

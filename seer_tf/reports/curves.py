@@ -18,7 +18,7 @@ def read_curves(place: str | os.PathLike[str]) -> Curves:
     """Reads the curves of a run, also of one that was interrupted and continued: what was written last counts.
 
     Args:
-        place: directory of the run, or a file that `log_json` of a run named.
+        place: Directory of the run, or a file that `log_json` of a run named.
 
     Returns:
         The curves; steps without a value are left out.

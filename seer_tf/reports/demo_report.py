@@ -16,12 +16,12 @@ class Neighbours:
     """A query image and what is nearest to it.
 
     Attributes:
-        query: uint8 [h, w, 3].
-        before: nearest images by the untrained network, the nearest first.
-        after: nearest images by the pretrained network, the nearest first.
-        query_class: name of its class, or None where there are no labels.
-        before_right: for each image of `before` whether it is of the query's class; empty without labels.
-        after_right: the same of `after`.
+        query: Uint8 [h, w, 3].
+        before: Nearest images by the untrained network, the nearest first.
+        after: Nearest images by the pretrained network, the nearest first.
+        query_class: Name of its class, or None where there are no labels.
+        before_right: Before right for each image of `before` whether it is of the query's class; empty without labels.
+        after_right: The same of `after`.
     """
 
     query: np.ndarray
@@ -37,9 +37,9 @@ class Prototype:
     """A prototype and the images that score highest on it.
 
     Attributes:
-        number: which one.
-        share: of all images, those whose best prototype it is.
-        images: uint8 [h, w, 3] each, the highest score first.
+        number: Which one.
+        share: Share of all images, those whose best prototype it is.
+        images: Uint8 [h, w, 3] each, the highest score first.
     """
 
     number: int
@@ -61,17 +61,17 @@ class DemoReport:
     """All that the page shows.
 
     Attributes:
-        title: of the page.
-        summary: a paragraph on what was done.
-        figures: names and values of the few most telling numbers, as text.
-        figures_note: what they mean.
+        title: Title of the page.
+        summary: A paragraph on what was done.
+        figures: Names and values of the few most telling numbers, as text.
+        figures_note: What they mean.
         learning_curve: (step, loss / ln K).
-        crops: for each image the image itself, then its crops, uint8 [h, w, 3] each.
-        neighbours: queries with their nearest images.
-        prototypes: the most used ones.
-        accuracies: the table; empty where there are no labels.
-        accuracy_note: how the table was made.
-        places: what lies where, and the commands to go on with, as (what, text).
+        crops: Crops for each image the image itself, then its crops, uint8 [h, w, 3] each.
+        neighbours: Queries with their nearest images.
+        prototypes: The most used ones.
+        accuracies: The table; empty where there are no labels.
+        accuracy_note: How the table was made.
+        places: What lies where, and the commands to go on with, as (what, text).
     """
 
     title: str
@@ -91,8 +91,8 @@ def write_demo_report(report: DemoReport, path: str | os.PathLike[str]) -> None:
     """Writes the page, whole or not at all.
 
     Args:
-        report: what to show.
-        path: of the HTML file; one that is there is replaced.
+        report: What to show.
+        path: Path of the HTML file; one that is there is replaced.
     """
     write_atomically(path, render_demo_report(report))
 

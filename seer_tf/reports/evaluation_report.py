@@ -14,11 +14,11 @@ class Row:
     """One number.
 
     Attributes:
-        name: of what was evaluated.
-        note: what else the number depends on.
-        value: a fraction.
-        interval: fractions; None of a published number.
-        curve: fractions by epoch; empty where there is none.
+        name: Name of what was evaluated.
+        note: What else the number depends on.
+        value: A fraction.
+        interval: Fractions; None of a published number.
+        curve: Fractions by epoch; empty where there is none.
     """
 
     name: str
@@ -33,9 +33,9 @@ class Group:
     """Numbers that can be set beside each other: of one evaluation, one metric and one test set.
 
     Attributes:
-        title: which evaluation of which images.
-        about: what the numbers are, as a sentence.
-        rows: the numbers.
+        title: Which evaluation of which images.
+        about: What the numbers are, as a sentence.
+        rows: The numbers.
     """
 
     title: str
@@ -57,8 +57,8 @@ def write_evaluation_report(groups: Sequence[Group], path: str | os.PathLike[str
     """Writes the page, whole or not at all.
 
     Args:
-        groups: the numbers, published ones of the same test set among them.
-        path: of the HTML file; one that is there is replaced.
+        groups: The numbers, published ones of the same test set among them.
+        path: Path of the HTML file; one that is there is replaced.
     """
     page = render_page("evaluation_report.html.jinja2", title="What the features are worth", groups=groups)
     write_atomically(path, page)

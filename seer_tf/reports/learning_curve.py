@@ -14,8 +14,8 @@ def read_scalars(events_dir: str | os.PathLike[str], tag: str) -> list[tuple[int
     """Reads one curve of a run, also of one that was interrupted and continued.
 
     Args:
-        events_dir: where the run's event files are.
-        tag: name of the scalar.
+        events_dir: Where the run's event files are.
+        tag: Name of the scalar.
 
     Returns:
         (step, value) by rising step, the value written last where a step was written twice; empty where there is none.
@@ -28,8 +28,8 @@ def learning_curve(points: Sequence[tuple[int, float]], *, x_label: str, y_label
 
     Args:
         points: (step, value).
-        x_label: what the steps are.
-        y_label: what the values are.
+        x_label: What the steps are.
+        y_label: What the values are.
 
     Returns:
         An <svg> element.

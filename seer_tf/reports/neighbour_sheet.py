@@ -15,10 +15,10 @@ class SheetImage:
     """An image of the sheet.
 
     Attributes:
-        name: of the image.
-        pixels: uint8 [h, w, 3].
-        class_name: empty where there are no classes.
-        similarity: cosine to the query of its row; of the query itself one.
+        name: Name of the image.
+        pixels: Uint8 [h, w, 3].
+        class_name: Name of the class; empty if there are no classes.
+        similarity: Cosine to the query of its row; of the query itself one.
     """
 
     name: str
@@ -32,9 +32,9 @@ class SheetRow:
     """A query and the images nearest to it, the nearest first.
 
     Attributes:
-        query: the image that is asked about.
-        nearest: images nearest to it.
-        untrained: those nearest by the untrained network; empty where that is not known.
+        query: The image that is asked about.
+        nearest: Images nearest to it.
+        untrained: Nearest images by the untrained network; empty if unknown.
     """
 
     query: SheetImage
@@ -46,9 +46,9 @@ def write_neighbour_sheet(rows: Sequence[SheetRow], path: str | os.PathLike[str]
     """Writes the page, whole or not at all.
 
     Args:
-        rows: one for each query.
-        path: of the HTML file; one that is there is replaced.
-        title: of the page.
-        summary: a sentence on what was searched, and how well.
+        rows: One for each query.
+        path: Path of the HTML file; one that is there is replaced.
+        title: Title of the page.
+        summary: A sentence on what was searched, and how well.
     """
     write_atomically(path, render_page("neighbour_sheet.html.jinja2", title=title, summary=summary, rows=rows))

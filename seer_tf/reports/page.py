@@ -12,8 +12,8 @@ def render_page(template: str, **values: Any) -> str:
     """Returns a page with everything in it: styles, images, charts; no script and nothing to fetch.
 
     Args:
-        template: name of a file beside this one.
-        **values: what it shows.
+        template: Name of a file beside this one.
+        **values: What it shows.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),

@@ -13,8 +13,8 @@ def data_uri(image: np.ndarray, *, longest_side_px: int = 128) -> str:
     """Encodes an image so that it needs no file of its own.
 
     Args:
-        image: uint8 [h, w, 3].
-        longest_side_px: what is larger is made smaller; what is smaller stays.
+        image: Uint8 [h, w, 3].
+        longest_side_px: What is larger is made smaller; what is smaller stays.
 
     Returns:
         A data URI of a JPEG.

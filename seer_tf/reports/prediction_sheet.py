@@ -15,9 +15,9 @@ class Box:
     """A box in pixels of its image.
 
     Attributes:
-        corners: left, top, right and bottom.
-        name: of its class.
-        confidence: of a box that was found; None for one that is there.
+        corners: Left, top, right and bottom.
+        name: Name of its class.
+        confidence: Confidence of a box that was found; None for one that is there.
     """
 
     corners: tuple[float, float, float, float]
@@ -30,10 +30,10 @@ class PredictedImage:
     """An image of the sheet.
 
     Attributes:
-        name: of the image.
-        pixels: uint8 [h, w, 3].
-        found: boxes that were found.
-        there: boxes that are there.
+        name: Name of the image.
+        pixels: Uint8 [h, w, 3].
+        found: Boxes that were found.
+        there: Boxes that are there.
     """
 
     name: str
@@ -48,9 +48,9 @@ def write_prediction_sheet(
     """Writes the page, whole or not at all.
 
     Args:
-        images: to show.
-        path: of the HTML file; one that is there is replaced.
-        title: of the page.
-        summary: a sentence below it.
+        images: Images to show.
+        path: Path of the HTML file; one that is there is replaced.
+        title: Title of the page.
+        summary: A sentence below it.
     """
     write_atomically(path, render_page("prediction_sheet.html.jinja2", title=title, summary=summary, images=images))

@@ -32,10 +32,10 @@ class Verdict:
     """Whether one curve of a run is inside the band of its recipe.
 
     Attributes:
-        name: of the number.
-        num_steps: how many steps run and references have in common.
-        num_inside: at how many of them the run is inside the band.
-        first_outside: the first of the others, with the run's value and the band's ends; None where all are inside.
+        name: Name of the number.
+        num_steps: How many steps run and references have in common.
+        num_inside: At how many of them the run is inside the band.
+        first_outside: The first of the others, with the run's value and the band's ends; None where all are inside.
     """
 
     name: str

@@ -43,9 +43,9 @@ class Run:
     """A run to compare.
 
     Attributes:
-        name: what it is called on the page.
-        curves: of its log.
-        config: or None where only a file of numbers is there.
+        name: What it is called on the page.
+        curves: Curves of its log.
+        config: Run configuration; None if there is only a file of numbers.
     """
 
     name: str
@@ -77,10 +77,10 @@ def render(
     """Returns the page as HTML with everything in it; no script and nothing to fetch.
 
     Args:
-        runs: to compare, each a line in every chart.
-        references: runs of a recipe, whose band lies behind the lines.
-        verdicts: whether the first run is inside.
-        reference: what the references are called.
+        runs: Runs to compare, each a line in every chart.
+        references: Runs of a recipe, whose band lies behind the lines.
+        verdicts: Whether the first run is inside.
+        reference: What the references are called.
     """
     groups: dict[str, list[str]] = {}
     for name in shown_numbers(runs):

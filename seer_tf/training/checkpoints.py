@@ -31,8 +31,8 @@ class Quality:
     """What the best checkpoint is chosen by.
 
     Attributes:
-        measure: name of the number; only checkpoints with the same measure are compared.
-        value: the higher, the better.
+        measure: Name of the number; only checkpoints with the same measure are compared.
+        value: The higher, the better.
     """
 
     measure: str
@@ -46,8 +46,8 @@ class Checkpoints:
         """Names them.
 
         Args:
-            directory: of the run.
-            state: what is saved and restored.
+            directory: Run directory.
+            state: What is saved and restored.
         """
         self._directory, self._state = directory, state
         self._writer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
@@ -60,7 +60,7 @@ class Checkpoints:
         written, it waits for that: there is one copy at a time.
 
         Args:
-            quality: of the features, where it is known.
+            quality: Quality of the features, where it is known.
 
         Raises:
             InputError: the one before could not be written.
@@ -126,9 +126,9 @@ def kept(qualities: Mapping[int, Quality | None], num_last: int, every_steps: in
     """Returns the steps whose checkpoints are kept.
 
     Args:
-        qualities: by step, of all checkpoints there are.
-        num_last: how many of the newest are kept.
-        every_steps: of the others, those whose step is a multiple of this; 0 for none.
+        qualities: Qualities by step, of all checkpoints there are.
+        num_last: How many of the newest are kept.
+        every_steps: Every steps of the others, those whose step is a multiple of this; 0 for none.
 
     Returns:
         These, and the step of the best by the newest measure; of two equals the earlier is the best, since what a probe
@@ -149,9 +149,9 @@ def restore_newest(
     """Does as `restore` with the newest checkpoint that is whole; says which are not.
 
     Args:
-        variables: by name.
-        directory: of the run.
-        all_of_it: whether a checkpoint that holds more than the variables is refused.
+        variables: Variables by name.
+        directory: Run directory.
+        all_of_it: Whether a checkpoint that holds more than the variables is refused.
 
     Returns:
         Where that checkpoint lies; None where there is none.
@@ -176,9 +176,9 @@ def restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_
     """Assigns every variable its tensor of a checkpoint, or none of them one.
 
     Args:
-        variables: by name.
-        path: of the checkpoint.
-        all_of_it: whether a checkpoint that holds more than the variables is refused.
+        variables: Variables by name.
+        path: Path of the checkpoint.
+        all_of_it: Whether a checkpoint that holds more than the variables is refused.
 
     Raises:
         InputError: the checkpoint is damaged, or has other names or shapes than the variables.

@@ -29,8 +29,8 @@ class RunResult:
     """How a call of `pretrain` ended.
 
     Attributes:
-        step: the number of steps that the run has made in all.
-        stopped_by: what ended it early, the name of a signal, or None when it is complete.
+        step: Number of steps that the run has made in all.
+        stopped_by: Name of the signal that ended the run early; None if it is complete.
     """
 
     step: int
@@ -42,13 +42,13 @@ class Task(Generic[State]):
     """A kind of training, as the loop sees it.
 
     Attributes:
-        config: of the run.
-        state: makes what a step changes; called inside the scope of the strategy.
-        initialize: gives a new state the values that `run.init_from` names.
-        batches: the endless dataset of global batches from a step on, of which each replica gets its slice.
-        step: one step as one replica sees it, from the state and its slice to scalars by name, equal on every replica.
-        log: of what the steps return; it is given the first slice of the first batch.
-        remedy: what to change where numbers are not finite.
+        config: Run configuration.
+        state: Makes what a step changes; called inside the scope of the strategy.
+        initialize: Gives a new state the values that `run.init_from` names.
+        batches: The endless dataset of global batches from a step on, of which each replica gets its slice.
+        step: One step as one replica sees it, from the state and its slice to scalars by name, equal on every replica.
+        log: Log of what the steps return; it is given the first slice of the first batch.
+        remedy: What to change where numbers are not finite.
     """
 
     config: BaseConfig
@@ -64,9 +64,9 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
     """Does a task from the newest checkpoint of a run directory, or from the beginning, to the end.
 
     Args:
-        task: what is trained, and how.
-        directory: of the run.
-        strategy: over the devices that compute.
+        task: Task to run.
+        directory: Run directory.
+        strategy: Strategy over the devices.
 
     Raises:
         InputError: the directory belongs to another run or another process writes to it, there is no space, or the run
@@ -98,11 +98,11 @@ def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_
     """Raises where a batch does not go together with images and devices.
 
     Args:
-        config: of the run.
-        batch: `data.global_batch_size`.
-        num_images: that there are.
-        data: what they are called.
-        num_replicas: number of devices of all workers together.
+        config: Run configuration.
+        batch: Images per step over all replicas.
+        num_images: Number of images.
+        data: Name of the images for messages.
+        num_replicas: Number of devices over all workers.
 
     Raises:
         InputError: naming the field to change.
@@ -184,9 +184,9 @@ def shared_out(
     """Returns the endless dataset of global batches, of which each replica gets its slice, in the order of replicas.
 
     Args:
-        of_worker: from the number of images of a worker, and where its slice begins, to the endless dataset of these.
-        global_batch_size: images in a batch of all workers together.
-        strategy: over the replicas.
+        of_worker: Takes the number of a worker's images and where its slice begins; returns its endless dataset.
+        global_batch_size: Images in a batch of all workers together.
+        strategy: Strategy over the replicas.
     """
 
     def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:

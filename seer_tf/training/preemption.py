@@ -114,7 +114,7 @@ def lost_workers_named(cluster: Cluster | None) -> Iterator[None]:
     sent none for ten seconds; a connection that breaks is noticed at once. Either ends the collectives under way.
 
     Args:
-        cluster: the workers; with None nothing happens.
+        cluster: The workers; with None nothing happens.
 
     Raises:
         LostWorkerError: in place of TensorFlow's error.

@@ -43,7 +43,7 @@ class RunDirectory:
     """Names and guards the places of a run's files.
 
     Attributes:
-        path: of the directory.
+        path: Path of the directory.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -90,7 +90,7 @@ def crop_sheet(crops: tuple[tf.Tensor, ...]) -> np.ndarray:
     """Returns a picture of crops, uint8 [height, width, 3]: a row per image, its crops side by side, the largest first.
 
     Args:
-        crops: one uint8 tensor [B, crops, side, side, 3] for each crop size.
+        crops: One uint8 tensor [B, crops, side, side, 3] for each crop size.
     """
     height = max(group.shape[2] for group in crops)
     rows = []

@@ -21,11 +21,11 @@ def augmented_batches(
     They come from one stream that goes on, so epochs must be asked for in order.
 
     Args:
-        extractor: of the features; its devices compute them.
-        source: the images.
-        labels: their classes, int [num_images].
-        batch_size: images in a batch, or all there are.
-        seed: of order and crops.
+        extractor: Extractor of the features; its devices compute them.
+        source: Source of the images.
+        labels: Class of each image, int [num_images].
+        batch_size: Images in a batch, or all there are.
+        seed: Seed of order and crops.
     """
     batch_size = min(batch_size, source.num_images)
     stream = iter(

@@ -38,10 +38,10 @@ def extract(
     """Runs every image of a data set through `features`.
 
     Args:
-        features: from uint8 [B, h, w, 3] to float [B, C].
-        images: batches of uint8 [b, h, w, 3], each image once.
-        num_images: how many images there are in all, N.
-        label: what the progress line says.
+        features: Features from uint8 [B, h, w, 3] to float [B, C].
+        images: Batches of uint8 [b, h, w, 3], each image once.
+        num_images: How many images there are in all, N.
+        label: What the progress line says.
 
     Returns:
         float32 [N, C], in the data set's order.
@@ -65,11 +65,11 @@ def feature_batches(
     """Runs every image of a data set through `features`, batch by batch.
 
     Args:
-        features: from uint8 [B, h, w, 3] to float [B, D] by stage.
-        images: batches of uint8 [b, h, w, 3], each image once.
-        ids: names of the images, in the data set's order.
-        devices: those that compute; None for one.
-        label: what the progress line says.
+        features: Features from uint8 [B, h, w, 3] to float [B, D] by stage.
+        images: Batches of uint8 [b, h, w, 3], each image once.
+        ids: Names of the images, in the data set's order.
+        devices: Devices that compute; None for one.
+        label: What the progress line says.
 
     Yields:
         float32 [b, D] by stage, for each batch.

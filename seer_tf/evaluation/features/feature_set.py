@@ -24,12 +24,12 @@ class Origin:
     """Where features come from: two sets can be compared when all but the data is equal.
 
     Attributes:
-        model: what the user called it.
-        digest: of its weights and normalisation.
-        transform: what its images went through.
-        poolings: by stage.
-        data: data flag of the images.
-        step: of the run that the model is from; None where it is not known.
+        model: What the user called it.
+        digest: Digest of its weights and normalisation.
+        transform: What its images went through.
+        poolings: Poolings by stage.
+        data: Data flag of the images.
+        step: Step of the run that the model is from; None if unknown.
     """
 
     model: str
@@ -45,12 +45,12 @@ class FeatureSet:
     """Features of the images of one source.
 
     Attributes:
-        origin: where they come from.
-        rows: float16 or float32 [N, D] by stage.
-        ids: names of the images.
-        fingerprints: of the files, uint64 [N].
+        origin: Where they come from.
+        rows: Float16 or float32 [N, D] by stage.
+        ids: Names of the images.
+        fingerprints: Fingerprints of the files, uint64 [N].
         class_names: None without classes.
-        classes: of each image, any number of them; all empty without classes.
+        classes: Classes of each image, any number of them; all empty without classes.
     """
 
     origin: Origin
@@ -94,14 +94,14 @@ class Extractor:
     """What makes features of images.
 
     Attributes:
-        features: from uint8 [B, s, s, 3] to float32 [B, D] by stage.
-        poolings: of these stages.
-        model: what the user calls it.
-        digest: of its weights and normalisation.
-        transform: what images go through before.
-        batch_size: images at once.
-        devices: those that compute.
-        step: of the run that the model is from; None where it is not known.
+        features: Features from uint8 [B, s, s, 3] to float32 [B, D] by stage.
+        poolings: Poolings of these stages.
+        model: What the user calls it.
+        digest: Digest of its weights and normalisation.
+        transform: What images go through before.
+        batch_size: Images at once.
+        devices: Devices that compute.
+        step: Step of the run that the model is from; None if unknown.
     """
 
     features: StageFeatures

@@ -18,7 +18,7 @@ class FingerprintedSource(View):
     """A source that remembers a fingerprint of every image that was read from it.
 
     Attributes:
-        fingerprints: uint64 [num_images], nought where an image was not read yet.
+        fingerprints: Uint64 [num_images], nought where an image was not read yet.
     """
 
     def __init__(self, source: Source) -> None:
@@ -55,8 +55,8 @@ def check_disjoint(train: np.ndarray, test: np.ndarray) -> None:
     """Raises where a test set has files of the training set.
 
     Args:
-        train: fingerprints of the training images, uint64 [N].
-        test: fingerprints of the test images, uint64 [M].
+        train: Fingerprints of the training images, uint64 [N].
+        test: Fingerprints of the test images, uint64 [M].
 
     Raises:
         InputError: saying how many.

@@ -35,11 +35,11 @@ class LabelledFeatures:
     """Features and labels of two sets of images.
 
     Attributes:
-        train: to fit on, N images.
-        train_labels: int64 [N], positions in `class_names`.
-        test: to read the accuracy on, M images.
-        test_labels: int64 [M], positions in `class_names`.
-        class_names: the classes, in the training set's order.
+        train: Train to fit on, N images.
+        train_labels: Int64 [N], positions in `class_names`.
+        test: Test to read the accuracy on, M images.
+        test_labels: Int64 [M], positions in `class_names`.
+        class_names: The classes, in the training set's order.
     """
 
     train: FeatureSet
@@ -85,8 +85,8 @@ def check_no_class_is_empty(class_names: Sequence[str], num_images: np.ndarray) 
     """Raises where a class has no training image.
 
     Args:
-        class_names: of all classes.
-        num_images: of each class, int [num_classes].
+        class_names: Class names of all classes.
+        num_images: Number of images in each class, int [num_classes].
 
     Raises:
         InputError: naming such classes.
@@ -108,8 +108,8 @@ def checked_labels(data: Labelled, name: str) -> tuple[tuple[str, ...], np.ndarr
     """Returns the classes of a set, and the one of each image, int64 [N].
 
     Args:
-        data: the set.
-        name: of it, in a sentence.
+        data: Name of the data set.
+        name: Name of it, in a sentence.
 
     Raises:
         InputError: it has no labels, several of one image, or others than its classes.

@@ -42,15 +42,15 @@ def write_features(
     """Writes the features of all images of a source; shards that are finished are kept.
 
     Args:
-        extractor: what makes the features.
-        source: the images.
-        directory: to write; new, or one that the same call was writing.
-        data: data flag of the source.
-        file_format: one of `FORMATS`.
-        dtype: one of `DTYPES`.
-        shard_bytes: about how many bytes of features are in a shard, and twice as many in memory.
-        worker: which of `num_workers` processes this is; it writes every so many-th shard.
-        num_workers: how many processes share the work.
+        extractor: What makes the features.
+        source: Source of the images.
+        directory: Directory to write; new, or one that the same call was writing.
+        data: Data flag of the source.
+        file_format: One of `FORMATS`.
+        dtype: One of `DTYPES`.
+        shard_bytes: About how many bytes of features are in a shard, and twice as many in memory.
+        worker: Which of `num_workers` processes this is; it writes every so many-th shard.
+        num_workers: How many processes share the work.
 
     Raises:
         InputError: the directory holds something else, an image cannot be read, or a feature is not a finite number.

@@ -62,9 +62,9 @@ def poolings(backbone: Backbone, stages: Sequence[str], *, size_px: int) -> dict
     """Returns how each stage is pooled.
 
     Args:
-        backbone: of the features.
-        stages: names of `stage_names(backbone)`.
-        size_px: s.
+        backbone: Backbone of the features.
+        stages: Names of `stage_names(backbone)`.
+        size_px: S.
 
     Raises:
         InputError: the network has no such stage.
@@ -83,9 +83,9 @@ def pooling(variant: str, stage: str, map_shape: tuple[int, int, int]) -> Poolin
     how VISSL pools a ResNet-50. No grid is finer than the map.
 
     Args:
-        variant: of the network.
-        stage: its name.
-        map_shape: h, w, C.
+        variant: Variant of the network.
+        stage: Name of the stage.
+        map_shape: H, w, C.
     """
     height, width, channels = map_shape
     side = max(1, round((_ABOUT / channels) ** 0.5))
@@ -97,8 +97,8 @@ def stage_features(encoder: Encoder, pooled: Mapping[str, Pooling]) -> StageFeat
     """Returns the function from images to the features of several stages, by one pass, batch norm in inference.
 
     Args:
-        encoder: backbone and normalisation.
-        pooled: what `poolings` says of the stages.
+        encoder: Backbone and normalisation.
+        pooled: What `poolings` says of the stages.
     """
     maps = _maps(encoder.backbone)
 

@@ -36,13 +36,13 @@ class Manifest:
     """What a directory holds; the same command makes the same.
 
     Attributes:
-        origin: where the features come from.
-        format: one of `FORMATS`.
-        dtype: one of `DTYPES`.
-        num_images: in all shards.
-        images_per_shard: in all shards but the last.
+        origin: Where the features come from.
+        format: One of `FORMATS`.
+        dtype: One of `DTYPES`.
+        num_images: Number of images in all shards.
+        images_per_shard: Images per shard in all shards but the last.
         class_names: None without classes.
-        digest_of_ids: of the names of all images, in order.
+        digest_of_ids: Digest of ids of the names of all images, in order.
     """
 
     origin: Origin

@@ -20,14 +20,14 @@ class ChosenProbe:
     """What a grid found.
 
     Attributes:
-        recipe: that trained it.
-        stage: of the classifier that was chosen.
-        setting: its learning rate and weight decay.
-        correct: which test images it classifies right, bool [M].
-        test_top1: accuracy of one setting at each stage, where nothing was held out and so every stage may be read.
-        held_out_top1: accuracy on the held-out slice at the end, [G] by stage; empty where nothing was held out.
-        curve: of the classifier that was chosen, accuracy on the held-out slice after each epoch.
-        num_fitted: training images that it was fitted on.
+        recipe: Recipe that trained it.
+        stage: Stage of the classifier that was chosen.
+        setting: Learning rate and weight decay of the chosen probe.
+        correct: Which test images it classifies right, bool [M].
+        test_top1: Accuracy of one setting at each stage, where nothing was held out and so every stage may be read.
+        held_out_top1: Accuracy on the held-out slice at the end, [G] by stage; empty where nothing was held out.
+        curve: Curve of the classifier that was chosen, accuracy on the held-out slice after each epoch.
+        num_fitted: Training images that it was fitted on.
     """
 
     recipe: ProbeRecipe
@@ -58,10 +58,10 @@ def chosen_probe(
     of one setting holds nothing out; then each stage is read, and the best one is the result, as in VISSL's model zoo.
 
     Args:
-        features: of both sets, without augmentation.
-        recipe: of the grid.
-        seed: of the initial weights, the order and the slice.
-        augmented: from numbers of training images, int [n], to batches of their features with augmentation; None for
+        features: Features of both sets, without augmentation.
+        recipe: Recipe of the grid.
+        seed: Seed of the initial weights, the order and the slice.
+        augmented: From numbers of training images, int [n], to batches of their features with augmentation; None for
             the features as they are in every epoch.
 
     Raises:

@@ -22,10 +22,10 @@ def classify(
     """Returns the logits of all images of a source after the classifier's own transform, float32 [N, L].
 
     Args:
-        classifier: in inference.
-        source: the images.
-        batch_size: images at once.
-        devices: those that compute, in whose scope the classifier was made; None for one.
+        classifier: Classifier in inference.
+        source: Source of the images.
+        batch_size: Images at once.
+        devices: Devices that compute, in whose scope the classifier was made; None for one.
 
     Raises:
         InputError: an image cannot be read, or a logit is not a finite number.
@@ -44,8 +44,8 @@ def among_first(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
 
     Args:
         logits: [N, L].
-        labels: int [N].
-        k: at most L.
+        labels: Int [N].
+        k: At most L.
 
     Raises:
         InputError: there are fewer classes.

@@ -29,7 +29,7 @@ class Clusters:
     """Sizes of the clusters, and the most typical images of each: those that score highest of all that are in it.
 
     Attributes:
-        sizes: int64 [K], images of each.
+        sizes: Int64 [K], images of each.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class Clusters:
 
         Args:
             num_clusters: K.
-            num_typical: images to remember of each.
-            classes_of: the classes of the image of a number, for what `classes` returns.
+            num_typical: Images to remember of each.
+            classes_of: The classes of the image of a number, for what `classes` returns.
         """
         self._classes_of = classes_of
         self._classes: dict[int, collections.Counter[int]] = {}
@@ -52,9 +52,9 @@ class Clusters:
         """Counts the images `first`, `first` + 1 and so on.
 
         Args:
-            first: number of the first of these images.
-            clusters: int [B].
-            scores: float [B].
+            first: Number of the first of these images.
+            clusters: Int [B].
+            scores: Float [B].
         """
         self.sizes += np.bincount(clusters, minlength=len(self.sizes))
         for number, (cluster, score) in enumerate(zip(clusters.tolist(), scores.tolist(), strict=True), start=first):
@@ -94,13 +94,13 @@ def assign_clusters(
     """Runs all images through a network once, and writes the cluster and score of each as a row of a Parquet file.
 
     Args:
-        assign: the network.
-        images: batches of uint8 [B, S, S, 3], each image once.
-        ids: names of the images, in the same order, N.
-        table: path of the Parquet file with the columns `image`, `cluster` and `cluster_score`.
+        assign: The network.
+        images: Batches of uint8 [B, S, S, 3], each image once.
+        ids: Names of the images, in the same order, N.
+        table: Path of the Parquet file with the columns `image`, `cluster` and `cluster_score`.
         num_clusters: K.
-        num_typical: images to remember of each cluster.
-        classes_of: the classes of the image of a number.
+        num_typical: Images to remember of each cluster.
+        classes_of: The classes of the image of a number.
 
     Returns:
         Sizes, classes and most typical images of the clusters.
@@ -141,10 +141,10 @@ def neighbours(prototypes: np.ndarray, clusters: Sequence[int], sizes: np.ndarra
     """Finds the clusters with images whose prototypes point most nearly the same way.
 
     Args:
-        prototypes: float [K, D], rows of unit norm.
-        clusters: whose neighbours are wanted, C of them, all with images.
-        sizes: int [K], images of each cluster.
-        num_neighbours: how many at most.
+        prototypes: Float [K, D], rows of unit norm.
+        clusters: Whose neighbours are wanted, C of them, all with images.
+        sizes: Int [K], images of each cluster.
+        num_neighbours: How many at most.
 
     Returns:
         int64 [C, n], the nearest first; n is smaller where there are not as many others.

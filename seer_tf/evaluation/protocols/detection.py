@@ -31,9 +31,9 @@ class Detections:
     """What was found in an image, the most confident first.
 
     Attributes:
-        boxes: float32 [n, 4], left, top, right and bottom in pixels of the image.
-        labels: int32 [n], positions in the detector's `class_names`.
-        confidence: float32 [n].
+        boxes: Float32 [n, 4], left, top, right and bottom in pixels of the image.
+        labels: Int32 [n], positions in the detector's `class_names`.
+        confidence: Float32 [n].
     """
 
     boxes: np.ndarray
@@ -46,9 +46,9 @@ class AveragePrecision:
     """COCO's numbers, fractions.
 
     Attributes:
-        map: mean over classes and over overlaps from 0.5 to 0.95.
-        map50: mean over classes at an overlap of 0.5.
-        ap50: of each class by name, at an overlap of 0.5; nan where it has no box.
+        map: Mean over classes and over overlaps from 0.5 to 0.95.
+        map50: Mean over classes at an overlap of 0.5.
+        ap50: AP50 of each class by name, at an overlap of 0.5; nan where it has no box.
     """
 
     map: float
@@ -68,12 +68,12 @@ def fit(
     """Fits backbone and heads, with AdamW: a linear warm-up, then a cosine to zero.
 
     Args:
-        detector: with the class names of the images; changed in place.
-        images: to fit on, mirrored at random.
-        num_steps: steps in all.
-        batch_size: images of a step.
-        learning_rate: at the end of the warm-up.
-        seed: of order and mirroring.
+        detector: Detector with the class names of the images; changed in place.
+        images: Images to fit on, mirrored at random.
+        num_steps: Steps in all.
+        batch_size: Images of a step.
+        learning_rate: Learning rate at the end of the warm-up.
+        seed: Seed of order and mirroring.
 
     Returns:
         The mean of the losses of all steps.
@@ -143,8 +143,8 @@ def average_precision(images: BoxedImages, detections: Sequence[Detections]) -> 
     """Compares detections with boxes, by pycocotools: those to be ignored are crowds to it.
 
     Args:
-        images: with their boxes.
-        detections: of each image, with labels in the images' `class_names`.
+        images: Images with their boxes.
+        detections: Detections of each image, with labels in the images' `class_names`.
 
     Raises:
         InputError: pycocotools is missing.

@@ -31,10 +31,10 @@ def nearest(
     """Finds the nearest images of the bank by cosine similarity, the nearest first; the earlier of two equals first.
 
     Args:
-        bank: float [N, D], any length.
-        queries: float [Q, D], any length.
-        num_neighbours: k, at most N.
-        label: what the progress line says.
+        bank: Float [N, D], any length.
+        queries: Float [Q, D], any length.
+        num_neighbours: K, at most N.
+        label: What the progress line says.
 
     Returns:
         Similarities, float32 [Q, k], and positions in the bank, int32 [Q, k].
@@ -72,13 +72,13 @@ def knn_correct(
     """Classifies the queries by weighted votes, for every k in one pass.
 
     Args:
-        bank: float [N, D].
-        bank_labels: int [N], in [0, num_classes).
-        queries: float [Q, D].
-        query_labels: int [Q].
-        num_classes: how many classes there are.
-        ks: numbers of neighbours; those larger than the bank are left out of the answer.
-        temperature: of the votes' weights; infinity lets every neighbour weigh the same.
+        bank: Float [N, D].
+        bank_labels: Int [N], in [0, num_classes).
+        queries: Float [Q, D].
+        query_labels: Int [Q].
+        num_classes: How many classes there are.
+        ks: Numbers of neighbours; those larger than the bank are left out of the answer.
+        temperature: Temperature of the votes' weights; infinity lets every neighbour weigh the same.
 
     Returns:
         Which queries are classified right, bool [Q], for each k that the bank allows.

@@ -32,9 +32,9 @@ class LinearProbe:
     """What the probe found.
 
     Attributes:
-        correct: which test images are classified right, bool [M].
-        weight_decay: the one chosen.
-        held_out_top1: accuracy of every weight decay on the held-out slice of the training set; empty of a single one.
+        correct: Which test images are classified right, bool [M].
+        weight_decay: The one chosen.
+        held_out_top1: Accuracy of every weight decay on the held-out slice of the training set; empty of a single one.
     """
 
     correct: np.ndarray
@@ -62,11 +62,11 @@ def linear_probe(
     is held out. The test set is looked at once.
 
     Args:
-        train: float [N, C].
-        train_labels: int [N].
-        test: float [M, C].
-        test_labels: int [M].
-        weight_decays: the grid.
+        train: Float [N, C].
+        train_labels: Int [N].
+        test: Float [M, C].
+        test_labels: Int [M].
+        weight_decays: The grid.
 
     Returns:
         Accuracy, the chosen weight decay and the grid's accuracies.

@@ -36,9 +36,9 @@ class ClassMachines:
     """What the machines of all classes found.
 
     Attributes:
-        scores: distances from the planes, float64 [M, L].
-        costs: that were chosen, [L].
-        cross_validated: mean average precision over the folds at the chosen costs, [L].
+        scores: Distances from the planes, float64 [M, L].
+        costs: Costs that were chosen, [L].
+        cross_validated: Mean average precision over the folds at the chosen costs, [L].
     """
 
     scores: np.ndarray
@@ -52,10 +52,10 @@ def linear_svm(
     """Fits a machine for each class and scores the test images.
 
     Args:
-        train: float [N, D].
-        train_matrix: which classes each image has, bool [N, L].
-        test: float [M, D].
-        costs: to choose from.
+        train: Float [N, D].
+        train_matrix: Which classes each image has, bool [N, L].
+        test: Float [M, D].
+        costs: Costs to choose from.
 
     Raises:
         InputError: a class has fewer images, with it or without it, than there are folds.
@@ -103,7 +103,7 @@ def average_precision(is_relevant: np.ndarray, scores: np.ndarray) -> float:
     VISSL's `svm_utils/evaluate.py`, which is the rule of VOC since 2010; that of 2007 itself read eleven points.
 
     Args:
-        is_relevant: bool [M], true for at least one.
+        is_relevant: Bool [M], true for at least one.
         scores: [M].
     """
     right = is_relevant[np.argsort(-scores, kind="stable")]
@@ -116,7 +116,7 @@ def mean_average_precision(matrix: np.ndarray, scores: np.ndarray) -> float:
     """Returns the mean over the classes that are in some image.
 
     Args:
-        matrix: bool [M, L].
+        matrix: Bool [M, L].
         scores: [M, L].
     """
     there = np.flatnonzero(matrix.any(axis=0))

@@ -46,9 +46,9 @@ class OnlineProbe:
         class of one image is left out, since there is nothing to find it by.
 
         Args:
-            source: labelled images.
-            training: the images of the run, which must be others.
-            config: of the run; the images get the side of its largest crops.
+            source: Labelled images.
+            training: The images of the run, which must be others.
+            config: Config of the run; the images get the side of its largest crops.
 
         Raises:
             InputError: the images have no labels, fewer than two classes of two images, cannot be read, or are trained

@@ -33,13 +33,13 @@ class ProbeRecipe:
     """How the classifiers are trained.
 
     Attributes:
-        learning_rates: for 256 images in a batch; scaled by the batch there is.
-        weight_decays: on the linear layer, not on batch norm.
-        epochs: passes over the training images.
-        drops_after_epochs: after so many the learning rate is a tenth of what it was.
-        is_augmented: whether each pass sees other crops (RandomResizedCrop, flip), which needs the network.
-        held_out_fraction: of the training images, on which the best setting is chosen; 0 where there is one.
-        batch_size: images in a step.
+        learning_rates: Learning rates for 256 images in a batch; scaled by the batch there is.
+        weight_decays: Weight decays on the linear layer, not on batch norm.
+        epochs: Passes over the training images.
+        drops_after_epochs: Drops after epochs after so many the learning rate is a tenth of what it was.
+        is_augmented: Whether each pass sees other crops (RandomResizedCrop, flip), which needs the network.
+        held_out_fraction: Fraction of the training images on which the best setting is chosen; 0 for a single setting.
+        batch_size: Images in a step.
     """
 
     learning_rates: tuple[float, ...]
@@ -80,8 +80,8 @@ class ProbeGrid:
     """The classifiers of all stages and settings.
 
     Attributes:
-        recipe: they are trained by.
-        curve: shares of held-out images that were classified right after each epoch, [G] by stage.
+        recipe: They are trained by.
+        curve: Shares of held-out images that were classified right after each epoch, [G] by stage.
     """
 
     def __init__(self, poolings: Mapping[str, Pooling], num_classes: int, recipe: ProbeRecipe, *, seed: int) -> None:
@@ -103,10 +103,10 @@ class ProbeGrid:
         """Trains all of them.
 
         Args:
-            batches: of `recipe.batch_size` images or, if there are fewer, of all.
-            num_images: in an epoch.
-            held_out: features [N, D] by stage, which draw the curve; without images there is none.
-            held_out_labels: int [N].
+            batches: Batches of `recipe.batch_size` images or, if there are fewer, of all.
+            num_images: Number of images in an epoch.
+            held_out: Features [N, D] by stage, which draw the curve; without images there is none.
+            held_out_labels: Int [N].
         """
         scale = min(self.recipe.batch_size, num_images) / _REFERENCE_BATCH_SIZE
         with Progress(self.recipe.epochs * num_images, "image", "linear probe") as progress:
@@ -125,7 +125,7 @@ class ProbeGrid:
 
         Args:
             features: [N, D] by stage; batch norm takes its moving statistics.
-            labels: int [N].
+            labels: Int [N].
         """
         right = {}
         for stage, probes in self._probes.items():
@@ -212,9 +212,9 @@ def shuffled_batches(features: Mapping[str, Rows], labels: np.ndarray, batch_siz
 
     Args:
         features: [N, D] by stage.
-        labels: int [N].
-        batch_size: images in a batch, at most N.
-        seed: of the orders.
+        labels: Int [N].
+        batch_size: Images in a batch, at most N.
+        seed: Seed of the orders.
     """
     batch_size = min(batch_size, len(labels))
 

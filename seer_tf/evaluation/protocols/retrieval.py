@@ -26,9 +26,9 @@ class Retrieval:
     """What was found for the queries that have an image of their class in the bank.
 
     Attributes:
-        queries: their numbers, int [n].
-        average_precisions: float64 [n].
-        hits: whether one of the k nearest is of the query's class, bool [n] for each k.
+        queries: Numbers of the queries, int [n].
+        average_precisions: Float64 [n].
+        hits: Whether one of the k nearest is of the query's class, bool [n] for each k.
     """
 
     queries: np.ndarray
@@ -48,12 +48,12 @@ def retrieval(
     """Ranks the bank for every query.
 
     Args:
-        bank: float [N, D].
-        bank_labels: int [N].
-        queries: float [Q, D].
-        query_labels: int [Q].
-        is_same_set: whether query i is image i of the bank, which then does not count.
-        ks: numbers of nearest images.
+        bank: Float [N, D].
+        bank_labels: Int [N].
+        queries: Float [Q, D].
+        query_labels: Int [Q].
+        is_same_set: Whether query i is image i of the bank, which then does not count.
+        ks: Numbers of nearest images.
 
     Raises:
         InputError: no query has an image of its class in the bank, or bank and queries are not features of one kind.

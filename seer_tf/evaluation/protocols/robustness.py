@@ -45,10 +45,10 @@ def right_classes(
     """Returns which classes of the classifier are right for each class of a test set, bool [test classes, L].
 
     Args:
-        classifier_names: in the order of the logits.
-        test_names: in the order of the test set's labels.
-        labels: of the test set, int [N]; what classes without an image are called does not matter.
-        class_map: of names that differ; a class that is not in it has its own name.
+        classifier_names: Names of the classes, in the order of the logits.
+        test_names: Test names in the order of the test set's labels.
+        labels: Labels of the test set, int [N]; what classes without an image are called does not matter.
+        class_map: Class map of names that differ; a class that is not in it has its own name.
 
     Raises:
         InputError: a class of a test image, or one that the map names for it, is not the classifier's.
@@ -75,8 +75,8 @@ def restricted_correct(logits: np.ndarray, labels: np.ndarray, right: np.ndarray
 
     Args:
         logits: [N, L].
-        labels: of the test set, int [N].
-        right: what `right_classes` returns.
+        labels: Labels of the test set, int [N].
+        right: What `right_classes` returns.
     """
     there = right[np.unique(labels)].any(axis=0)  # [L]
     predictions = np.where(there, logits, -np.inf).argmax(axis=1)

@@ -32,10 +32,10 @@ def write_detector(detector: Detector, directory: Path, images: np.ndarray, meta
     """Writes a SavedModel, metadata.json and the notice of a licence, loads it in a fresh process and compares.
 
     Args:
-        detector: to write.
-        directory: to write into.
-        images: uint8 [B, H, W, 3], to compare on.
-        metadata: what metadata.json says besides classes and size.
+        detector: Detector to write.
+        directory: Directory to write into.
+        images: Uint8 [B, H, W, 3], to compare on.
+        metadata: What metadata.json says besides classes and size.
 
     Returns:
         The largest difference, of boxes in pixels and of confidences.

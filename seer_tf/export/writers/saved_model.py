@@ -82,8 +82,8 @@ def of_some(function: Callable[[tf.Tensor], Outputs], crops: tf.Tensor, size_px:
     """Calls a function of crops that may be none: a convolution of no images fails in oneDNN, so it is given one.
 
     Args:
-        function: of float32 [B, S, S, 3] to tensors [B, ...] by name.
-        crops: float32 [B, S, S, 3].
+        function: Function of float32 [B, S, S, 3] to tensors [B, ...] by name.
+        crops: Float32 [B, S, S, 3].
         size_px: S.
     """
     num_crops = tf.shape(crops)[0]

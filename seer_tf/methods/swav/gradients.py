@@ -36,9 +36,9 @@ def at_once(state: TrainState, crops: Crops, statistics: MovingStatistics) -> Gr
     """Returns the gradients of all images of this replica together.
 
     Args:
-        state: of the run; nothing of it changes but the moving statistics.
-        crops: one uint8 tensor [B, crops, side, side, 3] for each crop size.
-        statistics: note where they have moved.
+        state: State of the run. Only its moving statistics change.
+        crops: One uint8 tensor [B, crops, side, side, 3] for each crop size.
+        statistics: Records the moving statistics after the forward pass.
     """
     with tf.GradientTape() as tape:
         embeddings, scores = _forward(state, crops)
@@ -59,9 +59,9 @@ def in_micro_batches(state: TrainState, crops: Crops, statistics: MovingStatisti
     the gradients. Every forward pass begins with the same moving statistics, so that a crop has one score in both.
 
     Args:
-        state: of the run; nothing of it changes.
-        crops: one uint8 tensor [B, crops, side, side, 3] for each crop size.
-        statistics: note where each forward pass of the second pass would move them.
+        state: State of the run. It does not change.
+        crops: One uint8 tensor [B, crops, side, side, 3] for each crop size.
+        statistics: Records the moving statistics after each forward pass of the second pass.
     """
     assigning, num_parts = state.config.swav.num_assigning_crops, state.config.run.accumulation_steps
     parts = list(zip(*(_dealt(group, num_parts, axis=0) for group in crops), strict=True))

@@ -36,9 +36,9 @@ def of_step(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor
     It looks at what the step has computed anyway. One SUM over the replicas serves all of it.
 
     Args:
-        config: of the run.
-        own: this replica's scores and codes.
-        crops: one uint8 tensor [B, crops, side, side, 3] for each crop size.
+        config: Run configuration.
+        own: Scores and codes of this replica.
+        crops: One uint8 tensor [B, crops, side, side, 3] for each crop size.
 
     Returns:
         Float32 scalars by the names that they have in the log, equal on every replica.
@@ -68,9 +68,9 @@ def of_update(state: TrainState, learning_rate: tf.Tensor, applied: Applied) -> 
     """Returns what the update tells that was just made, float32 scalars by the names that they have in the log.
 
     Args:
-        state: of the run, after the update.
-        learning_rate: of that update.
-        applied: what LARS says of it.
+        state: State of the run after the update.
+        learning_rate: Learning rate of that update.
+        applied: What LARS returned for that update.
     """
     velocities = [state.optimizer.velocity(variable).value for variable in state.model.trainable_variables]
     updates = learning_rate * _of_parts(state, norms(velocities))  # [4]
@@ -89,9 +89,9 @@ def of_interval(steps: Mapping[str, np.ndarray], seconds: float, config: Config)
     """Returns the numbers of an interval of pretraining: those of any interval, and the loss beside ln K.
 
     Args:
-        steps: float [steps] each, what the steps returned, by name.
-        seconds: how long they took together, logging included.
-        config: of the run.
+        steps: Float [steps] each, what the steps returned, by name.
+        seconds: Duration of the interval, logging included.
+        config: Run configuration.
     """
     numbers, ln_k = (
         interval_metrics(steps, seconds, config.data.global_batch_size),

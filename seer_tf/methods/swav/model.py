@@ -62,10 +62,10 @@ class SwavModel(Encoder, keras.Model):
         Args:
             backbone: [B, s, s, 3] to [B, h, w, C].
             head: [N, C] to embeddings and scores.
-            mean: of the red, green and blue channel of images between 0 and 1.
-            std: standard deviation of the same.
-            name: of the model.
-            **kwargs: of `keras.Model`.
+            mean: Mean of the red, green and blue channel, for images between 0 and 1.
+            std: Standard deviation of these channels.
+            name: Name of the model.
+            **kwargs: Further arguments of `keras.Model`.
         """
         super().__init__(name=name, **kwargs)
         self.backbone, self.head = backbone, head
@@ -78,8 +78,8 @@ class SwavModel(Encoder, keras.Model):
         """Embeds and scores all crops.
 
         Args:
-            crops: for each size uint8 [B, n, s, s, 3], the assigning crops first.
-            training: whether batch normalisation takes the statistics of these crops.
+            crops: Crops for each size uint8 [B, n, s, s, 3], the assigning crops first.
+            training: Whether batch normalisation takes the statistics of these crops.
 
         Returns:
             Embeddings [V * B, D] of unit norm and scores [V * B, K], crop-major, both float32 at least.
@@ -108,8 +108,8 @@ def build_swav_model(config: Config, *, synchronized: bool = False) -> SwavModel
     """Returns the model of a run, with fresh weights, in the run's precision.
 
     Args:
-        config: the run.
-        synchronized: whether batch normalisation is over several replicas, in the groups of the config.
+        config: Run configuration.
+        synchronized: Whether batch normalisation is over several replicas, in the groups of the config.
 
     Raises:
         InputError: the config names no network.

@@ -21,8 +21,8 @@ class Queue:
     """The last Q embeddings of each assigning crop over all replicas, the newest first.
 
     Attributes:
-        embeddings: variable [A, Q, D], the same on every replica; within a batch in the order of its images.
-        num_pushed: int64 scalar variable, how many images it was given in all.
+        embeddings: Variable [A, Q, D], the same on every replica; within a batch in the order of its images.
+        num_pushed: Int64 scalar variable, how many images it was given in all.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class Queue:
             length: Q, a multiple of the global batch.
             num_assigning_crops: A.
             embedding_dim: D.
-            start_step: the first step that may use it.
-            dtype: of the embeddings.
+            start_step: First step that may use the queue.
+            dtype: Dtype of the embeddings.
         """
         self.start_step = start_step
         self.embeddings = collectives.shared_variable(

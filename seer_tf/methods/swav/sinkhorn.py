@@ -43,9 +43,9 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted:
 
     Args:
         scores: [..., B, K], any floating dtype; cosines when features and prototypes are of unit norm.
-        epsilon: weight of the entropy, above zero; the smaller, the sharper the codes.
-        num_iterations: at least one.
-        counted: bool [B], the images that take part, at least one on every replica; None for all.
+        epsilon: Weight of the entropy, above zero; the smaller, the sharper the codes.
+        num_iterations: At least one.
+        counted: Bool [B], the images that take part, at least one on every replica; None for all.
 
     Returns:
         Codes [..., B, K], at least float32, whose rows sum to one; finite for scores of ±1e4 and far beyond. Those of

@@ -15,11 +15,11 @@ class TrainState(RunState):
     """The variables of a run of pretraining, built from its config and seed.
 
     Attributes:
-        config: the run's config.
-        model: backbone, head and prototypes.
-        schedule: of the learning rate.
+        config: Run configuration.
+        model: Backbone, head and prototypes.
+        schedule: Schedule of the learning rate.
         optimizer: LARS; its `iterations` counts the updates that were made and drives the schedule.
-        queue: of small batches, or None where the config has none.
+        queue: Queue for small batches; None if the config has none.
     """
 
     config: Config
@@ -29,8 +29,8 @@ class TrainState(RunState):
         """Builds model and optimizer; call it inside the scope of the strategy that will run the step.
 
         Args:
-            config: of the run.
-            model: a model to train instead of the config's with the initial weights of its seed.
+            config: Run configuration.
+            model: Model to train in place of a new one from the config and its seed.
         """
         self.config = config
         synchronized = in_replicated_scope()
@@ -72,8 +72,8 @@ def initial_model(config: Config, *, synchronized: bool = False) -> SwavModel:
     """Returns the model of a config with the initial weights that its seed determines.
 
     Args:
-        config: of the run.
-        synchronized: whether batch norm takes its statistics over all replicas.
+        config: Run configuration.
+        synchronized: Whether batch norm takes its statistics over all replicas.
     """
     keras.utils.set_random_seed(config.run.seed)
     return build_swav_model(config, synchronized=synchronized)

@@ -19,8 +19,8 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
     """Makes one update of the state, or none where a number is not finite.
 
     Args:
-        state: of the run; its variables change. In a step that is left out only the loss scale and the counters do.
-        batch: one uint8 tensor [B, crops, side, side, 3] for each crop size, or `Crops` that are still to be distorted.
+        state: State of the run. Its variables change; in a skipped step only the loss scale and the counters do.
+        batch: One uint8 tensor [B, crops, side, side, 3] for each crop size, or `Crops` that are not yet distorted.
 
     Returns:
         Scalars by name, equal on every replica: those of `measurements`, and others. `first_bad` is the index in

@@ -25,7 +25,7 @@ def swapped_prediction(scores: tf.Tensor, codes: tf.Tensor, *, temperature: floa
     Args:
         scores: [V, B, K], of the crops in order, assigning ones first.
         codes: [A, B, K] with 1 <= A <= V; constants for the gradient.
-        temperature: of the softmax over the prototypes, above zero.
+        temperature: Temperature of the softmax over the prototypes, above zero.
 
     Returns:
         A scalar, at least float32: the mean over the images of this replica only.

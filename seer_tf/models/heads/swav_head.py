@@ -42,14 +42,14 @@ class SwavHead(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            hidden_dims: widths of the hidden layers.
+            hidden_dims: Widths of the hidden layers.
             embedding_dim: D.
             num_prototypes: K.
-            batch_norm: whether hidden layers are normalised.
-            synchronized: of `BatchNormalization`.
-            group_replicas: of `BatchNormalization`.
-            name: of the layer, the beginning of its variables' paths.
-            **kwargs: of `keras.layers.Layer`.
+            batch_norm: Whether hidden layers are normalised.
+            synchronized: As in `BatchNormalization`.
+            group_replicas: As in `BatchNormalization`.
+            name: Name of the layer, with which the paths of its variables begin.
+            **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(name=name, **kwargs)
         self.hidden_dims, self.embedding_dim, self.num_prototypes = tuple(hidden_dims), embedding_dim, num_prototypes
@@ -101,7 +101,7 @@ class SwavHead(keras.layers.Layer):
 
         Args:
             features: [N, C], pooled.
-            training: whether batch normalisation takes the statistics of these rows.
+            training: Whether batch normalisation takes the statistics of these rows.
 
         Returns:
             Embeddings [N, D] of unit norm and scores [N, K], both float32 at least.

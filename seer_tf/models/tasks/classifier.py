@@ -15,9 +15,9 @@ class ImageClassifier(Encoder, keras.Model):
     """From uint8 images to logits.
 
     Attributes:
-        classifier: pooled features [B, C] to logits [B, L].
-        class_names: in the order of the logits.
-        transform: arguments of the `data.transform.Transform` that images are classified after.
+        classifier: Pooled features [B, C] to logits [B, L].
+        class_names: Names of the classes, in the order of the logits.
+        transform: Arguments of the `Transform` that images go through before classification.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class ImageClassifier(Encoder, keras.Model):
         """Joins a backbone and a classifier.
 
         Args:
-            backbone: normalised images [B, h, w, 3] to [B, h', w', C].
+            backbone: Normalised images [B, h, w, 3] to [B, h', w', C].
             classifier: [B, C] to logits [B, L]; a layer or a model.
-            mean: of the red, green and blue channel of images between 0 and 1.
-            std: standard deviation of the same.
-            class_names: in the order of the logits.
-            transform: arguments of the `data.transform.Transform` of images, with its `size_px` at least.
-            name: of the model.
-            **kwargs: of `keras.Model`.
+            mean: Mean of the red, green and blue channel, for images between 0 and 1.
+            std: Standard deviation of these channels.
+            class_names: Names of the classes, in the order of the logits.
+            transform: Arguments of the `Transform` of images; at least `size_px`.
+            name: Name of the model.
+            **kwargs: Further arguments of `keras.Model`.
 
         Raises:
             InputError: there are not as many names as logits.

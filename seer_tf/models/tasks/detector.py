@@ -37,9 +37,9 @@ class Detector:
 
     Attributes:
         model: KerasHub's, from normalised squares [B, S, S, 3] to logits and deltas of the anchors.
-        class_names: in the order of its labels.
+        class_names: Names of the classes, in the order of the labels.
         size_px: S, which the longer side of an image becomes.
-        licence: of the weights that it started from; empty where nothing is known of it.
+        licence: Licence of the weights that training started from; empty if unknown.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Detector:
         """Puts fresh heads on a copy of a backbone.
 
         Args:
-            encoder: a backbone with at least four stages, and the normalisation of its images.
-            class_names: of the things.
+            encoder: A backbone with at least four stages, and the normalisation of its images.
+            class_names: Names of the classes.
             size_px: S, a multiple of 128, which is the stride of the coarsest level.
-            smallest_anchor_px: side of the smallest anchor on the finest level; the next are 1.26 times as large each.
-            num_head_layers: convolutions in each head before the last one.
+            smallest_anchor_px: Side of the smallest anchor on the finest level; the next are 1.26 times as large each.
+            num_head_layers: Convolutions in each head before the last one.
 
         Raises:
             InputError: KerasHub is missing, the backbone has fewer stages, or `size_px` is no such multiple.
@@ -99,7 +99,7 @@ class Detector:
         """Makes the longer side of an image S, normalises it, and fills the square up with the mean.
 
         Args:
-            image: uint8 [H, W, 3].
+            image: Uint8 [H, W, 3].
 
         Returns:
             Float32 [S, S, 3], and by what the image was scaled, float32 [].
@@ -115,8 +115,8 @@ class Detector:
         """Finds the things in squares.
 
         Args:
-            squares: float32 [B, S, S, 3], as by `square`.
-            scales: float32 [B], as by `square`.
+            squares: Float32 [B, S, S, 3], as by `square`.
+            scales: Float32 [B], as by `square`.
 
         Returns:
             `boxes`, float32 [B, N, 4], left, top, right and bottom in pixels of the images; `confidence`, float32
@@ -176,8 +176,8 @@ def smallest_anchor_px(boxes: Sequence[np.ndarray], scales: Sequence[float]) -> 
     """Returns the side of the smallest anchor for a set of boxes: small enough for all but the smallest few.
 
     Args:
-        boxes: of each image, float [n, 4], left, top, right and bottom in pixels.
-        scales: by what each image will be scaled.
+        boxes: Float [n, 4] for each image: left, top, right and bottom in pixels.
+        scales: Factor by which each image will be scaled.
 
     Returns:
         The fifth percentile of the square roots of areas, between 8 px, below which the finest level, of stride 8,

@@ -14,7 +14,7 @@ def build_segmenter(encoder: Encoder, num_classes: int, *, size_px: int) -> kera
     """Returns KerasHub's DeepLabV3+ with fresh heads on a copy of a backbone.
 
     Args:
-        encoder: a backbone with four stages, and the normalisation of its images.
+        encoder: A backbone with four stages, and the normalisation of its images.
         num_classes: L, the background among them.
         size_px: S, side of the images; a multiple of 32.
 

@@ -20,8 +20,8 @@ class DatasetSummary:
     """What a few images say of all.
 
     Attributes:
-        num_images: of the whole source.
-        shorter_side_px: the median over those that were looked at.
+        num_images: Number of images in the whole source.
+        shorter_side_px: The median over those that were looked at.
     """
 
     num_images: int

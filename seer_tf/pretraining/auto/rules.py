@@ -48,13 +48,13 @@ class Facts:
     """What the config is derived from.
 
     Attributes:
-        num_images: how many there are.
-        shorter_side_px: of a typical image.
-        num_devices: replicas.
-        is_accelerator: whether they are GPUs.
-        device_bytes: memory of one.
-        minutes: how long training may take.
-        flops_per_second: of all devices, as far as it is known.
+        num_images: How many there are.
+        shorter_side_px: Shorter side of a typical image.
+        num_devices: Replicas.
+        is_accelerator: Whether they are GPUs.
+        device_bytes: Memory of one.
+        minutes: How long training may take.
+        flops_per_second: Flops per second of all devices, as far as it is known.
     """
 
     num_images: int

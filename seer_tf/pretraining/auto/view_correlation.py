@@ -35,8 +35,8 @@ def view_correlation(config: Config, source: Source) -> float:
     0.01.
 
     Args:
-        config: whose crops and head are taken; the network is the smallest.
-        source: the images, at least two.
+        config: Whose crops and head are taken; the network is the smallest.
+        source: The images, at least two.
 
     Raises:
         InputError: too many of the images cannot be decoded.

@@ -34,16 +34,16 @@ class ConvertedNetwork(Encoder):
     """What a checkpoint holds, in Keras and in float32. [N, C] are pooled features, C being the backbone's width.
 
     Attributes:
-        source: name of the file.
-        layout: whose names its tensors have.
-        variant: a name of `regnet_design.VARIANTS`.
-        backbone: the trunk.
+        source: Name of the file.
+        layout: Whose names the tensors have.
+        variant: A name of `regnet_design.VARIANTS`.
+        backbone: The trunk.
         swav_head: [N, C] to "embeddings" [N, D] and "scores" [N, K]; None where the file has none.
         classifier: [N, C] to logits [N, classes]; None where the file has none.
-        matched: names of the tensors that fill a variable.
-        unused: names of the other tensors.
-        mean: of the red, green and blue channel of images between 0 and 1.
-        std: standard deviation of the same.
+        matched: Names of the tensors that fill a variable.
+        unused: Names of the other tensors.
+        mean: Mean of the red, green and blue channel, for images between 0 and 1.
+        std: Standard deviation of these channels.
     """
 
     source: str

@@ -33,11 +33,11 @@ class RegNetDesign:
     """The parameters of a RegNetY.
 
     Attributes:
-        depth: number of blocks.
-        w_0: width at the start of the linear ramp, a multiple of 8.
-        w_a: slope of the ramp, in channels per block.
-        w_m: ratio between the widths of neighbouring stages.
-        group_width: channels in a group of the 3 x 3 convolutions.
+        depth: Number of blocks.
+        w_0: Width at the start of the linear ramp, a multiple of 8.
+        w_a: Slope of the ramp, in channels per block.
+        w_m: Ratio between the widths of neighbouring stages.
+        group_width: Channels in a group of the 3 x 3 convolutions.
     """
 
     depth: int
@@ -104,7 +104,7 @@ def design(variant: str) -> RegNetDesign:
     """Returns the design of a variant.
 
     Args:
-        variant: a key of `VARIANTS`, e.g. "400MF".
+        variant: A key of `VARIANTS`, e.g. "400MF".
 
     Raises:
         InputError: there is no such variant.
@@ -135,10 +135,10 @@ def multiply_adds(
     """Returns the multiplications with addition of one forward pass of a square image, convolutions only.
 
     Args:
-        design: the network.
-        size_px: side of the image.
-        stem_width: channels after the stem.
-        stem_stride: stride of the stem.
+        design: Design of the network.
+        size_px: Side of the image.
+        stem_width: Channels after the stem.
+        stem_stride: Stride of the stem.
     """
     side = math.ceil(size_px / stem_stride)
     count = 9 * _IMAGE_CHANNELS * stem_width * side**2

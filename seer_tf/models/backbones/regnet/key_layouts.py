@@ -30,12 +30,12 @@ class KeyLayout:
     """One way to name the variables.
 
     Attributes:
-        name: whose.
-        trunk: what the names of the trunk begin with where a head lies beside it.
-        stem: layer of our stem to its name.
-        block: number of the stage and of the block in it, both from one, to the name of the block.
-        layers: layer of our block to its name in the block.
-        classifier: name of the linear layer of a classifier, beside the trunk.
+        name: Whose names these are.
+        trunk: Prefix of the trunk's names in a file that also has a head.
+        stem: Layer of our stem to its name.
+        block: Number of the stage and of the block in it, both from one, to the name of the block.
+        layers: Layer of our block to its name in the block.
+        classifier: Name of the linear layer of a classifier, beside the trunk.
     """
 
     name: str

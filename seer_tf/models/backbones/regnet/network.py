@@ -30,11 +30,11 @@ class Stem(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            width: channels that come out.
-            strides: stride of the convolution.
-            synchronized: of `BatchNormalization`.
-            group_replicas: of `BatchNormalization`.
-            **kwargs: of `keras.layers.Layer`.
+            width: Output channels.
+            strides: Stride of the convolution.
+            synchronized: As in `BatchNormalization`.
+            group_replicas: As in `BatchNormalization`.
+            **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.width, self.strides = width, strides
@@ -85,13 +85,13 @@ class BottleneckBlock(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            width: channels that come out, and inside.
-            group_width: channels in a group of the 3 x 3 convolution; divides the width.
-            strides: stride of the 3 x 3 convolution and of the shortcut.
-            synchronized: of `BatchNormalization`.
-            group_replicas: of `BatchNormalization`.
-            keeps_convolutions_only: whether the backward pass computes again what lies between the convolutions.
-            **kwargs: of `keras.layers.Layer`.
+            width: Channels of the output and inside.
+            group_width: Channels in a group of the 3 x 3 convolution; divides the width.
+            strides: Stride of the 3 x 3 convolution and of the shortcut.
+            synchronized: As in `BatchNormalization`.
+            group_replicas: As in `BatchNormalization`.
+            keeps_convolutions_only: Whether the backward pass recomputes what lies between the convolutions.
+            **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.width, self.group_width, self.strides = width, group_width, strides
@@ -167,8 +167,8 @@ class RegNetY(Backbone):
     """The trunk of a RegNetY: normalised images [B, h, w, 3] in, last stage [B, h', w', C] out.
 
     Attributes:
-        pyramid_outputs: the symbolic outputs of the stem ("P1") and of the stages ("P2" and so on).
-        licence: of the weights; empty where nothing is known of it.
+        pyramid_outputs: The symbolic outputs of the stem ("P1") and of the stages ("P2" and so on).
+        licence: Licence of the weights; empty if unknown.
     """
 
     def __init__(
@@ -189,19 +189,19 @@ class RegNetY(Backbone):
         """Makes the network with fresh weights.
 
         Args:
-            variant: a name of `regnet_design.VARIANTS`.
-            design: a design of one's own, in place of the variant's.
-            stem_width: channels after the stem.
+            variant: A name of `regnet_design.VARIANTS`.
+            design: Design to use in place of the variant's.
+            stem_width: Channels after the stem.
             stem_stride: 2 as released, 1 for small images.
-            synchronized: of `BatchNormalization`.
-            group_replicas: of `BatchNormalization`.
-            activation_checkpointing: what the backward pass computes again from what the forward pass has kept: "none",
+            synchronized: As in `BatchNormalization`.
+            group_replicas: As in `BatchNormalization`.
+            activation_checkpointing: What the backward pass computes again from what the forward pass has kept: "none",
                 what lies after a "convolution" up to the next one, each "block" from its input, or each "stage" from
                 its own. Blocks and stages are then inside of other layers; the paths of variables stay.
-            licence: of the weights that it will be given, where they have one; it goes into every copy and file.
-            name: of the model.
-            dtype: dtype or dtype policy of every layer; None for Keras's global policy.
-            **kwargs: of `keras.Model`.
+            licence: Licence of the weights that the network will get; every copy and file carries it.
+            name: Name of the model.
+            dtype: Dtype or dtype policy of every layer; None for Keras's global policy.
+            **kwargs: Further arguments of `keras.Model`.
 
         Raises:
             InputError: there is no such variant or kind of checkpointing, or the stem's stride is neither 1 nor 2.

@@ -66,16 +66,16 @@ class PublishedModel:
     """One released file.
 
     Attributes:
-        variant: a name of `regnet_design.VARIANTS`.
-        file_name: where it lies below `BASE_URL`.
-        num_parameters: of everything trainable in the file: trunk, and head or classifier.
-        head: projection and prototypes; None in a fine-tuned network.
-        num_classes: of the classifier; None in a pretrained network.
-        input_size_px: side of the images that it was evaluated on.
-        resize_px: what their shorter side was resized to before the centre was cropped.
-        interpolation: of that resize.
-        mean: of the red, green and blue channel of images between 0 and 1.
-        std: standard deviation of the same.
+        variant: A name of `regnet_design.VARIANTS`.
+        file_name: Path below `BASE_URL`.
+        num_parameters: Number of trainable parameters in the file: trunk, and head or classifier.
+        head: Projection and prototypes; None in a fine-tuned network.
+        num_classes: Number of classes; None for a pretrained network.
+        input_size_px: Side of the images that it was evaluated on.
+        resize_px: Length to which their shorter side was resized before the centre crop.
+        interpolation: Interpolation of that resize.
+        mean: Mean of the red, green and blue channel, for images between 0 and 1.
+        std: Standard deviation of these channels.
     """
 
     variant: str

@@ -19,9 +19,9 @@ class StoredHead:
     """The names of a SwAV head's modules.
 
     Attributes:
-        linears: of the linear layers, in order.
-        norms: of the batch normalisations, one for each linear layer but the last, or none.
-        prototypes: of the prototypes.
+        linears: Names of the linear layers, in order.
+        norms: Names of the batch normalisations, one for each linear layer except the last, or none.
+        prototypes: Name of the prototypes.
     """
 
     linears: tuple[str, ...]
@@ -34,10 +34,10 @@ class StoredNetwork:
     """A RegNet in a file.
 
     Attributes:
-        path: of the file.
-        layout: how its tensors are named.
-        prefix: what stands before the names in the trunk.
-        tensors: all that are in the file, by name.
+        path: Path of the file.
+        layout: Naming scheme of the tensors.
+        prefix: Prefix of the trunk's names.
+        tensors: All tensors in the file, by name.
     """
 
     path: Path
