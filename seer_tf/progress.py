@@ -16,7 +16,7 @@ from seer_tf.quantities import duration, pace, plural
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_WORTH_A_LINE = 2.0
-_BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}, {pace}, {remaining} left{postfix}"
+_BAR = "{desc} |{bar}| {n_fmt}/{total_fmt}, {pace}, {remaining} left{postfix}"
 _UNLIMITED_BAR, _LEAST_BAR = 10, 2  # characters: what tqdm draws where no width is given, what is left beside a note
 _is_silent = contextvars.ContextVar("_is_silent", default=False)
 

@@ -178,7 +178,7 @@ class FinetuningLogger(Logger):
         """Returns what the steps say; now and then the norms of all weights are shown, too."""
         if self._diagnostics_are_due(step):
             norms = [float(tf.norm(tf.cast(weight, tf.float32))) for weight in self._state.model.trainable_variables]
-            self._summaries.histograms(step, {"training/weights/norms": np.array(norms)})
+            self._summaries.histograms(step, {"values/weight_norms": np.array(norms)})
         return metrics.interval_metrics(steps, seconds, self._state.config.data.global_batch_size)
 
     def _note(self, numbers: Mapping[str, float]) -> str:

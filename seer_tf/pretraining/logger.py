@@ -94,15 +94,15 @@ class PretrainingLogger(Logger):
         weights = self._state.model.trainable_variables
         prototypes, neighbours = self._gallery.prototype_sheet(view), self._gallery.neighbour_sheet(view)
         self._summaries.pictures(step, {"prototypes/images": prototypes}, _PROTOTYPE_ROWS)
-        self._summaries.pictures(step, {"neighbours/images": neighbours}, _NEIGHBOUR_ROWS)
+        self._summaries.pictures(step, {"features/neighbours": neighbours}, _NEIGHBOUR_ROWS)
         self._summaries.histograms(
             step,
             {
-                "features/values": view.features,
-                "features/std_of_channels": view.features.std(axis=0),
-                "prototypes/scores": view.scores,
-                "prototypes/images_of_each": np.bincount(view.scores.argmax(axis=1), minlength=view.scores.shape[1]),
-                "training/weights/norms": np.array([float(tf.norm(tf.cast(weight, tf.float32))) for weight in weights]),
+                "values/features": view.features,
+                "values/feature_std": view.features.std(axis=0),
+                "values/prototype_scores": view.scores,
+                "values/images_of_prototypes": np.bincount(view.scores.argmax(axis=1), minlength=view.scores.shape[1]),
+                "values/weight_norms": np.array([float(tf.norm(tf.cast(weight, tf.float32))) for weight in weights]),
             },
         )
         self._probed = self._probe() if self._probe else {}

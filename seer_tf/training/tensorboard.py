@@ -39,7 +39,7 @@ class Summaries:
     def numbers(self, step: int, numbers: Mapping[str, float], shares: Collection[str] = ()) -> None:
         """Writes the numbers of the interval that ends at `step`.
 
-        The part of a name before the slash is its group. TensorBoard sorts groups by name.
+        The part of a name before the slash is its group. TensorBoard sorts groups by name and opens the first two.
 
         Args:
             step: Number of steps at the end of the interval.
