@@ -17,7 +17,7 @@ from seer_tf.evaluation.features.stages import AVGPOOL, Pooling, poolings, stage
 from seer_tf.models import Encoder
 from seer_tf.networks.load import load_network
 from seer_tf.networks.pretrained import load_model
-from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.run_directory import RunDirectory, check_exists
 
 MODEL = flags.DEFINE_string(
     "model",
@@ -114,6 +114,7 @@ def open_model(model: str, *, untrained: bool) -> tuple[Encoder, Transform, int 
     if not untrained:
         network = load_network(model)
         return network, _asked(network.transform), network.metadata.get("training_steps")
+    check_exists(Path(model))
     if run_directory(model) is None:
         raise InputError(f"--untrained needs the directory of a run, and {model} is none")
     config, network = load_model(model, untrained=True)
@@ -123,6 +124,7 @@ def open_model(model: str, *, untrained: bool) -> tuple[Encoder, Transform, int 
 def _of_pixels(name: str, devices: Devices) -> Extractor:
     size_px = _PIXELS_SIZE_PX
     if MODEL.value is not None:
+        check_exists(Path(MODEL.value))
         if UNTRAINED.value or run_directory(MODEL.value) is None:
             raise InputError(
                 "--pixels takes the place of the network; beside it --run_dir may name a run, which keeps the result"

@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from seer_tf.errors import InputError
 from seer_tf.files import jsonl
+from seer_tf.training.run_directory import check_exists
 from seer_tf.training.tensorboard import PERCENT
 
 Curves = dict[str, dict[int, float]]
@@ -27,6 +28,7 @@ def read_curves(place: str | os.PathLike[str]) -> Curves:
         InputError: there is no log of a run.
     """
     path = pathlib.Path(place)
+    check_exists(path)
     curves = _from_json_lines(path) if path.is_file() else read_events(path / "tensorboard")
     if not curves:
         raise InputError(f"{place} has no log of a run; give the directory of a run or its `log_json`")

@@ -43,6 +43,6 @@ def test_flags_may_follow_words_and_have_a_space(tmp_path: pathlib.Path) -> None
 def test_what_is_no_run_gets_one_sentence(tmp_path: pathlib.Path) -> None:
     ran = compare(str(tmp_path / "nowhere"), folder=tmp_path)
     assert ran.returncode == 2
-    assert "has no log of a run" in ran.stderr.splitlines()[-1]
+    assert "there is no file or directory" in ran.stderr.splitlines()[-1]
     assert "Traceback" not in ran.stderr
     assert not (tmp_path / "comparison.html").exists()

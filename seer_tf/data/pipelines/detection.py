@@ -98,6 +98,8 @@ def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | N
             class.
     """
     directory = Path(directory)
+    if not directory.is_dir():
+        raise InputError(f"there is no directory {directory}")
     if (directory / "annotations" / f"instances_{split}.json").is_file():
         annotated = _read_coco(directory, split)
     elif (directory / "ImageSets" / "Main" / f"{split}.txt").is_file():

@@ -25,6 +25,7 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet, Origin
 from seer_tf.evaluation.features.stages import Pooling
 from seer_tf.quantities import counted
+from seer_tf.training.run_directory import check_exists
 
 FORMATS = ("npy", "tfrecord")
 DTYPES = ("float16", "float32")
@@ -158,6 +159,7 @@ def read_manifest(directory: Path) -> Manifest:
         names = values.pop("class_names")
         return Manifest(origin=Origin(**origin), class_names=None if names is None else tuple(names), **values)
     except (FileNotFoundError, NotADirectoryError):
+        check_exists(directory)
         raise InputError(
             f"{directory} holds no features: there is no {MANIFEST}; write them with extract_features.py"
         ) from None
