@@ -1,6 +1,6 @@
 """What the numbers of the log are measured in, by the names that they have in it.
 
-People read shares in percent: on the terminal, in TensorBoard and on pages. For code, and in `--log_json`, they are
+People read shares in percent: on the terminal, in TensorBoard and on pages. For code, and in `log_json`, they are
 from 0 to 1.
 """
 
