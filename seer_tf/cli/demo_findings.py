@@ -1,7 +1,6 @@
 """What the demo finds out about its run: accuracies, neighbours, prototypes, and the report made of them."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +10,13 @@ import tensorflow as tf
 from seer_tf.cli.demo_images import pictures
 from seer_tf.config import Config
 from seer_tf.data.augment.multicrop import multicrop
+from seer_tf.data.images.transform import Transform
+from seer_tf.data.pipelines.evaluation import images_dataset
+from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.selection import Selection
-from seer_tf.evaluation.features.extract import ImageFeatures, image_features, prototype_scores
-from seer_tf.evaluation.features.labelled import matched_labels, source_features
+from seer_tf.evaluation.features.extract import ImageFeatures, extract, image_features
+from seer_tf.evaluation.features.labelled import matched_labels
 from seer_tf.evaluation.features.pixels import color_histogram, thumbnail
 from seer_tf.evaluation.protocols.knn import knn_accuracy, nearest
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
@@ -145,12 +147,13 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
     methods: dict[str, ImageFeatures] = {_AFTER: image_features(pretrained), _BEFORE: image_features(untrained)}
     if labels is not None:
         methods |= {"colour histograms": color_histogram, "thumbnails of 8 x 8 pixels": thumbnail}
-    extracted = functools.partial(source_features, size_px=config.crops.sizes_px[0], batch_size=_BATCH_SIZE)
+    # Each method sees the same pixels: reading and decoding the images again for each would take most of the time.
+    pixels, query_pixels = (_pixels(side, config.crops.sizes_px[0]) for side in (bank, queries))
     features = {
-        name: (extracted(method, bank, label=f"{name}: bank"), extracted(method, queries, label=f"{name}: queries"))
+        name: (_extracted(method, pixels, name), _extracted(method, query_pixels, name))
         for name, method in methods.items()
     }
-    scores = extracted(prototype_scores(pretrained), bank, label="prototype scores")  # [N, K]
+    scores = pretrained.head(tf.constant(features[_AFTER][0]), training=False)[1].numpy()  # [N, K]
     return Findings(
         config=config,
         num_train=bank.num_images,
@@ -177,6 +180,18 @@ def _bank_and_queries(train: Source, test: Source | None) -> tuple[Source, Sourc
     else:
         queries, first = Selection(test, np.arange(min(test.num_images, _MAX_TEST_IMAGES))), 0
     return Selection(train, np.arange(first, min(train.num_images, _MAX_TRAIN_IMAGES))), queries
+
+
+def _pixels(source: Source, side_px: int) -> np.ndarray:
+    """Returns all images of a source as the network is evaluated on them, uint8 [N, side, side, 3]."""
+    images = images_dataset(source, Transform(side_px), batch_size=_BATCH_SIZE)
+    with unreadable_images_named():
+        return np.concatenate(list(images.as_numpy_iterator()))
+
+
+def _extracted(method: ImageFeatures, images: np.ndarray, name: str) -> np.ndarray:
+    """Returns the features of images uint8 [N, side, side, 3], float32 [N, C]."""
+    return extract(method, tf.data.Dataset.from_tensor_slices(images).batch(_BATCH_SIZE), len(images), label=name)
 
 
 def _accuracy(name: str, bank: np.ndarray, queries: np.ndarray, labels: Labels) -> Accuracy:

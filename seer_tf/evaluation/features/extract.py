@@ -10,7 +10,6 @@ from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.distributed.inference import Devices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.stages import AVGPOOL, StageFeatures
-from seer_tf.methods.swav.model import SwavModel
 from seer_tf.models import Encoder
 from seer_tf.progress import Progress
 
@@ -25,11 +24,6 @@ def image_features(model: Encoder) -> ImageFeatures:
     The projection head and the prototypes serve pretraining and are left out (SwAV, section 4.1 evaluates the trunk).
     """
     return lambda images: model.features(model.normalize(images), training=False)  # [B, C]
-
-
-def prototype_scores(model: SwavModel) -> ImageFeatures:
-    """Returns the function from images to their prototype scores, float32 [B, K], batch norm in inference."""
-    return lambda images: model((images[:, tf.newaxis],), training=False)[1]  # [B, K]
 
 
 def extract(

@@ -7,11 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from seer_tf.data.images.transform import Transform
-from seer_tf.data.pipelines.evaluation import images_dataset
-from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.extract import ImageFeatures, extract
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.fingerprints import check_disjoint
 
@@ -94,14 +90,6 @@ def check_no_class_is_empty(class_names: Sequence[str], num_images: np.ndarray) 
     empty = [name for name, number in zip(class_names, num_images, strict=True) if not number]
     if empty:
         raise InputError(f"the training data has no image of {named(empty)}; add some, or leave the class out of both")
-
-
-def source_features(
-    features: ImageFeatures, source: Source, *, size_px: int, batch_size: int, label: str = "features"
-) -> np.ndarray:
-    """Returns the features of all images of a source after the evaluation's resize and centre crop, float32 [N, C]."""
-    images = images_dataset(source, Transform(size_px), batch_size=batch_size)
-    return extract(features, images, source.num_images, label=label)
 
 
 def checked_labels(data: Labelled, name: str) -> tuple[tuple[str, ...], np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.extract import extract, image_features, prototype_scores
+from seer_tf.evaluation.features.extract import extract, image_features
 from seer_tf.methods.swav.model import SwavModel, build_swav_model
 from seer_tf.models import pooled
 from seer_tf.pretraining.recipes import recipe
@@ -36,15 +36,6 @@ def test_features_are_those_of_the_pooled_backbone(model):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
-
-
-def test_prototype_scores_are_those_of_single_images(model):
-    """One row per image, in order; each a cosine, since embeddings and prototypes are of unit norm."""
-    images = _images(5)
-    found = extract(prototype_scores(model), tf.data.Dataset.from_tensor_slices(images).batch(2), 5)
-    alone = [model((tf.constant(image[None, None]),), training=False)[1][0] for image in images]
-    np.testing.assert_allclose(found, alone, atol=1e-5)
-    assert found.shape == (5, 8) and np.abs(found).max() <= 1.0001
 
 
 def test_order_and_last_batch():
