@@ -18,7 +18,7 @@ from seer_tf.parallel import LocalRunner, num_cores
 _TEST_FRACTION = 0.2
 _MIN_IMAGES_PER_CLASS = 10
 _SHARD_BYTES = 16_000_000
-# The crops are of 32 px: photographs of many megapixels would be decoded again and again only to be shrunk.
+# The crops are small: photographs of many megapixels would be decoded again and again only to be shrunk.
 _LONGEST_SIDE_PX = 128
 
 
