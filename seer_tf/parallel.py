@@ -2,9 +2,11 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import itertools
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
@@ -64,17 +66,28 @@ class LocalRunner:
         context = multiprocessing.get_context("spawn")
         pool = concurrent.futures.ProcessPoolExecutor(num_processes, context, initializer=_keep, initargs=(job,))
         try:
-            futures = {pool.submit(_do, number, num_threads): number for number in numbers}
+            with _signals_of_terminal_blocked():
+                futures = {pool.submit(_do, number, num_threads): number for number in numbers}
             for future in concurrent.futures.as_completed(futures):
                 future.result()
                 yield futures[future]
         except concurrent.futures.process.BrokenProcessPool:
             raise InputError(
                 "a worker process was killed, most often for lack of memory; run the same again with fewer "
-                "`workers`, it continues from there."
+                "`jobs`, it continues from there."
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _signals_of_terminal_blocked() -> Iterator[None]:
+    """Keeps what a terminal sends to all its processes from those started here, which end with their parent."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _kept: list[Job] = []

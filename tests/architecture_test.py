@@ -16,7 +16,8 @@ _SOURCES = {
 _MODULES = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in _SOURCES}
 
 # What a room of seer_tf may import from other rooms. Everybody may read the package's version.
-_GROUND = {"errors", "config", "precision", "progress", "quantities", "parallel", "files", "distributed"}
+_FOR_ALL = {"errors", "precision", "progress", "quantities", "parallel", "stop_signals"}
+_GROUND = _FOR_ALL | {"config", "files", "distributed"}
 _PARTS = {"data", "models", "optimizers"}
 _ENGINE = _GROUND | _PARTS | {"training"}
 _METHODS = {path.split("/")[2] for path in _SOURCES if path.startswith("seer_tf/methods/") and path.count("/") == 3}

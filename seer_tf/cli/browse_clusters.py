@@ -12,9 +12,9 @@ from seer_tf.data.images.decode import decode_image, exif_orientation
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.registry import check_source, open_source
 from seer_tf.evaluation.protocols.clusters import Assign, Clusters, assign_clusters, neighbours
-from seer_tf.files.atomic import check_directory, new_directory
+from seer_tf.files.new_directory import new_directory
 from seer_tf.networks.load import load_network
 from seer_tf.networks.network import Network
 from seer_tf.quantities import counted
@@ -36,11 +36,11 @@ _SHOWN = Transform(128)  # the network's own square may be too small to look at
 
 def main() -> None:
     """Runs the command."""
-    check_directory(OUTPUT.value)
-    network = load_network(MODEL.value).selected("prototypes")
-    prototypes = network.prototypes  # [K, D]
-    source = open_source(DATA.value)
+    check_source(DATA.value)
     with new_directory(OUTPUT.value) as directory:
+        network = load_network(MODEL.value).selected("prototypes")
+        prototypes = network.prototypes  # [K, D]
+        source = open_source(DATA.value)
         clusters = assign_clusters(
             _assign(network),
             images_dataset(source, network.transform, batch_size=BATCH_SIZE.value),

@@ -18,12 +18,14 @@ from absl import flags, logging
 from seer_tf.cli import usage
 from seer_tf.cli.messages import FlagsInMessages, with_flags
 from seer_tf.errors import InputError, LostWorkerError
+from seer_tf.stop_signals import Interrupted, StopSignals
 
 TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75 of what is not finished, and goes on when it is started again
 _INFO, _WARNING = 20, 30  # of the standard library's levels: TensorFlow's own remarks at _INFO are for its developers
 _SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _HELP = ("--help", "-help", "-h", "-?")
 _NEAR = 0.5  # two names that differ more than so are not meant for one another
+_ANSWER = "the command ends; a second signal ends it at once"
 
 _T = TypeVar("_T")
 _required: dict[str, str | None] = {}
@@ -56,7 +58,8 @@ def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> N
     A `~/` at the beginning of a path is the home directory: shells do not expand it after `=` and `:`.
 
     An `InputError` or a wrong flag becomes one line on standard error and exit status 2, a `LostWorkerError` one line
-    and `TRY_AGAIN`; Ctrl-C exit status 130. Anything else keeps its traceback: it is our fault and not the user's.
+    and `TRY_AGAIN`; Ctrl-C, SIGTERM and SIGHUP one line and exit status 130, 143 or 129. Anything else keeps its
+    traceback: it is our fault and not the user's.
 
     Args:
         main: Function of the module that defines the flags.
@@ -69,14 +72,15 @@ def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> N
             print(usage.text(_name(module), module, _required, words))
             return
         _read_flags(module, words)
-        main()
+        with StopSignals(_ANSWER, raises=True):
+            main()
     except InputError as error:
         _stop(str(error), status=2)
     except LostWorkerError as error:
         _say(str(error))
         os._exit(TRY_AGAIN)  # the ordinary end of a process waits up to a minute for what TensorFlow has under way
-    except KeyboardInterrupt:
-        _stop("interrupted", status=130)
+    except Interrupted as interrupted:
+        sys.exit(128 + interrupted.number)
     except OSError as error:
         if error.errno not in _SURROUNDINGS:
             raise

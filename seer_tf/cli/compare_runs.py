@@ -10,7 +10,7 @@ from absl import flags
 from seer_tf.errors import InputError
 from seer_tf.files.atomic import check_file
 from seer_tf.quantities import counted
-from seer_tf.reports.reference_band import Verdict, judge, read_references
+from seer_tf.reports.reference_band import REFERENCES, Verdict, judge, read_references
 from seer_tf.reports.run_comparison import Run, config_differences, read_run, write_comparison
 
 RUNS = flags.DEFINE_multi_string("run", [], "Directory of a run, or a file of its --log_json. Repeatable.")
@@ -18,16 +18,14 @@ POSITIONAL = RUNS
 REFERENCE = flags.DEFINE_string("reference", None, "Recipe whose reference runs the first run is held against.")
 OUTPUT = flags.DEFINE_string("output", "comparison.html", "HTML file to write.")
 
-_REFERENCES = Path(__file__).parents[1] / "docs" / "reference_runs"
-
 
 def main() -> None:
     """Runs the command."""
     if not RUNS.value:
         raise InputError("name one run or more, e.g. compare_runs.py RUN_A RUN_B")
     check_file(OUTPUT.value)
+    references = read_references(REFERENCES, REFERENCE.value) if REFERENCE.value else []
     runs = [read_run(place) for place in {Path(place).resolve(): place for place in RUNS.value}.values()]
-    references = read_references(_REFERENCES, REFERENCE.value) if REFERENCE.value else []
     verdicts = judge(runs[0].curves, references) if references else []
     _print_differences(runs)
     _print_verdicts(runs[0], verdicts)

@@ -5,7 +5,7 @@ from absl import flags
 from seer_tf.cli import command
 from seer_tf.data.sources.registry import open_source
 from seer_tf.export.exporter import export
-from seer_tf.files.atomic import new_directory
+from seer_tf.files.new_directory import new_directory
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.backbones.regnet.convert import convert
 from seer_tf.networks.load import of_converted

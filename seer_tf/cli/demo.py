@@ -1,6 +1,6 @@
 """The product in small: images, shards, pretraining, evaluation, SavedModel, and a report to look at.
 
-python experiments/demo.py [DIR] --output=demo_output
+python experiments/demo.py [DIR or another data flag] --output=demo_output
 """
 
 import contextlib
@@ -8,8 +8,6 @@ import hashlib
 import json
 import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,39 +15,53 @@ from pathlib import Path
 from absl import flags
 
 from seer_tf import config as configs
-from seer_tf.cli import command
 from seer_tf.cli.demo_findings import Findings, findings
 from seer_tf.cli.demo_images import demo_images, sharded
+from seer_tf.cli.training import end_unfinished
 from seer_tf.config import Config
-from seer_tf.data.sources.registry import Source, open_source
+from seer_tf.data.sources.registry import GRAMMAR, Source, absolute, open_source
+from seer_tf.distributed.strategy import make_strategy, num_gpus, place
 from seer_tf.errors import InputError
 from seer_tf.export.exporter import export
-from seer_tf.files.atomic import write_atomically
+from seer_tf.files.atomic import check_directory, write_atomically
+from seer_tf.files.lock import locked
 from seer_tf.networks.load import load_network
+from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.recipes import RECIPES, recipe
+from seer_tf.pretraining.task import pretrain
 from seer_tf.quantities import counted
 from seer_tf.reports.demo_report import write_demo_report
 from seer_tf.training.run_directory import RunDirectory
 
-IMAGES = flags.DEFINE_string("images", None, "Any tree of images; class folders serve the evaluation. [built-in set]")
-POSITIONAL = IMAGES
+DATA = flags.DEFINE_string("data", "builtin", f"Images; class folders serve the evaluation: {GRAMMAR}.")
+POSITIONAL = DATA
 OUTPUT = flags.DEFINE_string("output", "demo_output", "Directory of everything that the demo makes.")
 RECIPE = flags.DEFINE_enum("recipe", "demo", list(RECIPES), "Named config of the pretraining.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, order and augmentation.")
 
-_MARK = "demo.json"
+_MARK, _LOCK = "demo.json", "lock"
 _MIN_IMAGES = 32
 
 
 def main() -> None:
     """Runs all stages; what a stage needs is in `--output`."""
-    output = Path(OUTPUT.value)
+    base, output = recipe(RECIPE.value), Path(OUTPUT.value)
+    _check_output(output)
+    train, test = demo_images(DATA.value)
+    _check_enough(train)
+    summarize(train)  # or raises, where there is nothing to learn
+    with _claimed(output):
+        _run_stages(base, output, train, test)
+
+
+def _run_stages(base: Config, output: Path, train: Source, test: Source | None) -> None:
+    """Runs all stages on the images."""
     with _stage("1/4 shards"):
-        train, test = _prepare(output)
-    config = _config(train, f"shards:{output / 'shards' / 'train'}")
+        train, test = _prepare(output, train, test)
+    config = _config(base, train, output)
     directory = RunDirectory(output / f"run-{_digest(config, output)}")
     with _stage(f"2/4 pretraining of {config.backbone.variant} for {counted(config.run.num_steps, 'step')}"):
-        _pretrain(config, directory)
+        _pretrain(config, train, directory)
     with _stage("3/4 evaluation"):
         found = findings(directory, train, test)
         print(found.table())
@@ -71,80 +83,96 @@ def _write_outcome(output: Path, directory: RunDirectory, found: Findings) -> No
     write_demo_report(found.report(places), output / "report.html")
     write_atomically(output / "results.json", json.dumps(found.numbers(), indent=2) + "\n")
     print()
-    for what, place in places:
-        print(f"{what + ':':12}{place}")
+    for what, where in places:
+        print(f"{what + ':':12}{where}")
 
 
-def _claim(output: Path) -> None:
-    """Makes the output directory, or finds that of an earlier demo, whose shards and report are then made anew.
+def _check_output(output: Path) -> None:
+    """Looks whether the demo can write its output; makes nothing.
 
     Raises:
-        InputError: the directory holds something else.
+        InputError: the directory holds something else, another demo writes there, or it cannot be made.
     """
-    if output.exists() and not (output / _MARK).exists() and (not output.is_dir() or any(output.iterdir())):
+    check_directory(output)
+    if (output / _MARK).exists():
+        with _locked(output):
+            return
+    if output.exists() and any(output.iterdir()):
         raise InputError(f"{output} holds something that is not of a demo; give another --output")
+
+
+@contextlib.contextmanager
+def _claimed(output: Path) -> Iterator[None]:
+    """Makes the output directory, or takes that of an earlier demo, and keeps other demos away."""
     output.mkdir(parents=True, exist_ok=True)
-    (output / _MARK).write_text(json.dumps({"images": IMAGES.value}) + "\n")
+    (output / _MARK).write_text(json.dumps({"data": DATA.value}) + "\n")
+    with _locked(output):
+        yield
 
 
-def _prepare(output: Path) -> tuple[Source, Source | None]:
-    """Writes training and test shards and opens them; there may be no test."""
-    train, test = demo_images(IMAGES.value)
-    _claim(output)
+@contextlib.contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(output / _LOCK))
+        except BlockingIOError:
+            raise InputError(
+                f"another demo is writing to {output}: wait until it ends, or give another --output"
+            ) from None
+        yield
+
+
+def _prepare(output: Path, train: Source, test: Source | None) -> tuple[Source, Source | None]:
+    """Writes training and test shards anew and opens them; there may be no test."""
     shards = output / "shards"
     shutil.rmtree(shards, ignore_errors=True)
     return sharded(train, shards / "train"), None if test is None else sharded(test, shards / "test")
 
 
-def _config(train: Source, data: str) -> Config:
-    """Returns the recipe, with a batch and a number of prototypes that a small set of images can fill.
+def _check_enough(train: Source) -> None:
+    """Raises where there are hardly any images.
 
     Raises:
-        InputError: there are hardly any images.
+        InputError: saying how many.
     """
     if train.num_images < _MIN_IMAGES:
         raise InputError(
-            f"{IMAGES.value} has {train.num_images} images to train on; the demo needs at least {_MIN_IMAGES}"
+            f"{DATA.value} has {train.num_images} images to train on; the demo needs at least {_MIN_IMAGES}"
         )
-    config = recipe(RECIPE.value)
-    batch = min(config.data.global_batch_size, 2 ** ((train.num_images // 2).bit_length() - 1))
-    prototypes = min(config.head.num_prototypes, train.num_images // 4)
-    assignments = [f"data.source={data}", f"data.global_batch_size={batch}", f"head.num_prototypes={prototypes}"]
-    return configs.override(config, [*assignments, f"run.seed={SEED.value}"])
+
+
+def _config(base: Config, train: Source, output: Path) -> Config:
+    """Returns the recipe, with a batch and a number of prototypes that a small set of images can fill."""
+    _check_enough(train)  # some may have been left out
+    batch = min(base.data.global_batch_size, 2 ** ((train.num_images // 2).bit_length() - 1))
+    prototypes = min(base.head.num_prototypes, train.num_images // 4)
+    assignments = [
+        f"data.source={absolute(_shards(output))}",
+        f"data.global_batch_size={batch}",
+        f"head.num_prototypes={prototypes}",
+        f"run.seed={SEED.value}",
+    ]
+    return configs.validate(configs.override(base, assignments))
+
+
+def _shards(output: Path) -> str:
+    return f"shards:{output / 'shards' / 'train'}"
 
 
 def _digest(config: Config, output: Path) -> str:
-    """Names a run by its config and its images: the same again is continued, another is another run."""
+    """Names a run by its config and its images, wherever they lie: the same again is continued, another is another."""
     images = (output / "shards" / "train" / "manifest.json").read_text()
-    return hashlib.sha256((json.dumps(configs.to_json(config)) + images).encode()).hexdigest()[:8]
+    placeless = configs.override(config, ["data.source="])
+    return hashlib.sha256((json.dumps(configs.to_json(placeless)) + images).encode()).hexdigest()[:8]
 
 
-def _pretrain(config: Config, directory: RunDirectory) -> None:
-    """Runs the command `pretrain` in a process of its own, which saves its state when interrupted.
-
-    Raises:
-        KeyboardInterrupt: it was; the same demo continues it.
-    """
-    if _is_finished(config, directory):
+def _pretrain(config: Config, train: Source, directory: RunDirectory) -> None:
+    """Trains to the end; what a signal stops ends the demo, and the same demo continues it."""
+    if config.run.num_steps in directory.checkpoint_steps():
         print("finished by an earlier demo with the same images and config")
         return
-    assignments = [f"--set={line}" for line in configs.to_text(config).splitlines()]
-    arguments = [f"--recipe={RECIPE.value}", f"--run_dir={directory.path}", *assignments]
-    process = subprocess.Popen([sys.executable, "-m", "seer_tf.cli", "pretrain", *arguments])
-    try:
-        status = process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        print("the same command continues from where the pretraining was saved", file=sys.stderr)
-        raise
-    if status == command.TRY_AGAIN:
-        raise KeyboardInterrupt
-    if status:
-        sys.exit(status)
-
-
-def _is_finished(config: Config, directory: RunDirectory) -> bool:
-    return config.run.num_steps in directory.checkpoint_steps()
+    strategy = make_strategy(place("auto", None, None, num_gpus=num_gpus()))
+    end_unfinished(pretrain(config, train, directory, strategy), directory, config.run.num_steps)
 
 
 def _export(directory: RunDirectory) -> float:

@@ -22,25 +22,26 @@ _SHARD_BYTES = 16_000_000
 _LONGEST_SIDE_PX = 128
 
 
-def demo_images(directory: str | None) -> tuple[Source, Source | None]:
+def demo_images(data: str) -> tuple[Source, Source | None]:
     """Opens the images to train on and, where there are labels, those to test on.
 
     Args:
-        directory: A tree of images; None for the built-in set.
+        data: Data flag; `builtin` for the built-in set.
 
     Returns:
-        Training images, and test images or None. Of a tree in class folders a fifth of each class is held out for the
-        test; with fewer than ten images in some class there is nothing to measure, and the tree counts as unlabelled.
+        Training images, and test images or None. Of images with classes a fifth of each class is held out for the
+        test; with fewer than ten images in some class there is nothing to measure, and they count as unlabelled.
 
     Raises:
-        InputError: the directory is missing or holds no images.
+        InputError: as `open_source`.
     """
-    if directory is None:
+    if data == "builtin":
         return open_source("builtin"), open_source("builtin:test")
-    images = open_source(f"folder:{directory}")
-    if images.labels is None or np.bincount(images.labels).min() < _MIN_IMAGES_PER_CLASS:
+    images = open_source(data)
+    labels = images.labels
+    if labels is None or np.bincount(labels).min() < _MIN_IMAGES_PER_CLASS:
         return _Unlabelled(images), None
-    test = held_out(images.labels, _TEST_FRACTION)
+    test = held_out(labels, _TEST_FRACTION)
     return Selection(images, np.flatnonzero(~test)), Selection(images, np.flatnonzero(test))
 
 
@@ -75,9 +76,9 @@ class _Unlabelled(View):
         """Returns no class."""
         return ()
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, *, with_classes: bool = True) -> str:
         """Returns a SHA-256 in hex that identifies the images without their classes."""
-        return Source.fingerprint(self)
+        return Source.fingerprint(self, with_classes=with_classes)
 
 
 def pictures(source: Source) -> list[np.ndarray]:

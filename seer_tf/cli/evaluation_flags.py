@@ -4,16 +4,18 @@ The evaluations on frozen features share these flags, and how a result is printe
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from seer_tf.cli import command, feature_flags
-from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.registry import absolute, check_source, open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
+from seer_tf.evaluation.features.fingerprints import check_other_images
 from seer_tf.evaluation.features.labelled import LabelledFeatures, labelled_features
-from seer_tf.evaluation.features.store import open_features
+from seer_tf.evaluation.features.store import MANIFEST, open_features
 from seer_tf.evaluation.result import EvaluationResult, add_to_file
 from seer_tf.files.atomic import check_file
 from seer_tf.quantities import counted
@@ -32,14 +34,37 @@ RESULTS = flags.DEFINE_string("results", None, "File that gets the result as a l
 _STORED = "features:"
 
 
-def check_results() -> None:
-    """Looks whether the result can be kept where the flags say, before there is one.
+def check_places() -> None:
+    """Looks whether the result can be kept, and whether the data are there, before anything is read.
 
     Raises:
-        InputError: it cannot.
+        InputError: a place cannot be written or is not there, or training and test data are the same.
     """
+    results = _results_file(feature_flags.MODEL.value)
+    if results is not None:
+        check_file(results)
+    given = [flag for flag in (TRAIN_DATA.value, TEST_DATA.value) if flag is not None]
+    for flag in given:
+        if not _is_stored(flag):
+            check_source(flag)
+    if len({absolute(flag) for flag in given}) < len(given):
+        raise InputError(
+            f"--train_data and --test_data are both {given[0]}, so the number would say nothing about new images; give "
+            "others as one of the two"
+        )
+
+
+def _results_file(model: str | None) -> Path | None:
+    """Returns the file that gets the result of a model; None where it is kept nowhere."""
     if RESULTS.value is not None:
-        check_file(RESULTS.value)
+        return Path(RESULTS.value)
+    run = None if model is None else feature_flags.run_of(model)
+    return None if run is None else run / "evaluations.jsonl"
+
+
+def _is_stored(flag: str) -> bool:
+    """Returns whether a data flag names features: as `features:DIR`, or as the directory alone."""
+    return flag.startswith(_STORED) or (Path(flag) / MANIFEST).is_file()
 
 
 def feature_sets(
@@ -54,17 +79,19 @@ def feature_sets(
     Raises:
         InputError: some are stored and others not, they cannot be opened, or the result could not be kept.
     """
-    check_results()
-    are_stored = {flag.startswith(_STORED) for flag, _ in flags_and_labels}
+    check_places()
+    are_stored = {_is_stored(flag) for flag, _ in flags_and_labels}
     if are_stored == {True}:
         if feature_flags.is_given():
             raise InputError("stored features need no model; leave out --model and --pixels")
         return [_stored(flag) for flag, _ in flags_and_labels]
     if are_stored == {True, False}:
         raise InputError("give features:DIR for all of the data or for none of it")
-    sources = [open_source(flag) for flag, _ in flags_and_labels]
     extractor = feature_flags.extractor()
+    sources = [open_source(flag) for flag, _ in flags_and_labels]
     check(*(extractor.announce(source, flag) for source, (flag, _) in zip(sources, flags_and_labels, strict=True)))
+    if len(sources) == 2:
+        check_other_images(*sources)
     return [
         extractor.extract(source, flag, label=label)
         for source, (flag, label) in zip(sources, flags_and_labels, strict=True)
@@ -143,11 +170,9 @@ def finish(outcome: EvaluationResult, *, header: Sequence[str], rows: Sequence[S
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
     print(outcome.to_markdown())
     print(outcome.to_json(), flush=True)
-    run = feature_flags.run_of(outcome.model)
-    if RESULTS.value is not None:
-        add_to_file(outcome, RESULTS.value)
-    elif run is not None:
-        add_to_file(outcome, run / "evaluations.jsonl")
+    results = _results_file(outcome.model)
+    if results is not None:
+        add_to_file(outcome, results)
 
 
 def percent(value: float, interval: tuple[float, float]) -> tuple[str, str]:

@@ -7,14 +7,15 @@ from absl import flags
 
 from seer_tf.cli import command
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.registry import check_source, open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import model_digest
 from seer_tf.evaluation.result import EvaluationResult, read_file
-from seer_tf.export.exporter import export
-from seer_tf.export.registry import FORMATS
-from seer_tf.networks.load import load_network
-from seer_tf.networks.network import PARTS, Network
+from seer_tf.export.exporter import export_into
+from seer_tf.export.registry import FORMATS, check_formats
+from seer_tf.files.new_directory import new_directory
+from seer_tf.networks.load import check_network, load_network
+from seer_tf.networks.network import PARTS, Network, check_part
 
 MODEL = command.required(
     flags.DEFINE_string(
@@ -29,7 +30,7 @@ FORMATS_ = flags.DEFINE_list("formats", ["saved_model"], f"Some of {', '.join(FO
 IMAGES = flags.DEFINE_string(
     "images", None, "Images to compare on and to calibrate int8 with. [what a run was trained on, else rendered ones]"
 )
-SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the centre crop. [the model's own]", lower_bound=1)
+SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the network's square. [the model's own]", lower_bound=1)
 CLASS_NAMES = flags.DEFINE_string("class_names", None, "File with a class a line. [those that the classifier knows]")
 METRICS = flags.DEFINE_multi_string(
     "metrics", None, "File of results of evaluations, for the card. [RUN/evaluations.jsonl of a run, where it is]"
@@ -39,13 +40,18 @@ LICENCE = flags.DEFINE_string("licence", None, "Of the weights, for the card. [n
 
 def main() -> None:
     """Runs the command."""
-    if Path(OUTPUT.value).exists():
-        raise InputError(f"{OUTPUT.value} exists already; name another output directory or remove it")
-    whole = _network()
-    metrics = [dataclasses.asdict(outcome) for outcome in _outcomes(whole)]
-    network = whole.selected(PART.value)
-    source = _images(network)
-    for file in export(network, OUTPUT.value, source=source, formats=FORMATS_.value, metrics=metrics):
+    check_formats(FORMATS_.value)
+    check_part(PART.value)
+    check_network(MODEL.value)
+    if IMAGES.value:
+        check_source(IMAGES.value)
+    with new_directory(OUTPUT.value) as directory:
+        whole = _network()
+        metrics = [dataclasses.asdict(outcome) for outcome in _outcomes(whole)]
+        network = whole.selected(PART.value)
+        source = _images(network)
+        files = export_into(network, directory, source=source, formats=FORMATS_.value, metrics=metrics)
+    for file in files:
         print(
             f"{file.format}: {Path(OUTPUT.value, file.file)}, {file.num_bytes / 1e6:.1f} MB, largest difference in a "
             f"fresh process {file.largest_difference:.1e} of the largest value ({file.tolerance:.0e} allowed)"

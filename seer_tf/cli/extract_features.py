@@ -3,13 +3,15 @@
 With several workers named (--workers, TF_CONFIG or Slurm) each starts this command and writes its own shards.
 """
 
+import dataclasses
+import os
+
 from absl import flags
 
 from seer_tf.cli import command, feature_flags, strategy_flags
-from seer_tf.data.sources.registry import open_source
-from seer_tf.evaluation.features.shards import SHARD_BYTES, write_features
+from seer_tf.data.sources.registry import absolute, check_source, open_source
+from seer_tf.evaluation.features.shards import SHARD_BYTES, check_output, write_features
 from seer_tf.evaluation.features.store import DTYPES, FORMATS
-from seer_tf.files.atomic import check_directory
 from seer_tf.quantities import counted
 
 DATA = command.required(
@@ -18,7 +20,9 @@ DATA = command.required(
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write, or to continue."))
 FORMAT = flags.DEFINE_enum("format", "npy", FORMATS, "Of the files: arrays, or records of tf.train.Example.")
 DTYPE = flags.DEFINE_enum("dtype", "float16", DTYPES, "Of the numbers.")
-SHARD_MB = flags.DEFINE_integer("shard_mb", SHARD_BYTES // 2**20, "Size of a shard.", lower_bound=1)
+SHARD_MB = flags.DEFINE_float(
+    "shard_mb", SHARD_BYTES / 1e6, "About how large a shard becomes, in MB.", lower_bound=0.001
+)
 
 flags.adopt_module_key_flags(feature_flags)
 flags.adopt_module_key_flags(strategy_flags)
@@ -26,18 +30,21 @@ flags.adopt_module_key_flags(strategy_flags)
 
 def main() -> None:
     """Runs the command."""
-    check_directory(OUTPUT.value)
-    source = open_source(DATA.value)
+    check_source(DATA.value)
+    check_output(OUTPUT.value)
     cluster = strategy_flags.cluster()
     extractor = feature_flags.extractor(strategy_flags.NUM_DEVICES.value)
+    if feature_flags.MODEL.value is not None:  # it must be found from every working directory
+        extractor = dataclasses.replace(extractor, model=os.path.abspath(extractor.model))
+    source = open_source(DATA.value)
     write_features(
         extractor,
         source,
         OUTPUT.value,
-        data=DATA.value,
+        data=absolute(DATA.value),
         file_format=FORMAT.value,
         dtype=DTYPE.value,
-        shard_bytes=SHARD_MB.value * 2**20,
+        shard_bytes=round(SHARD_MB.value * 1e6),
         worker=cluster.index if cluster else 0,
         num_workers=len(cluster.workers) if cluster else 1,
     )

@@ -35,7 +35,7 @@ PIXELS = flags.DEFINE_string(
 STAGES = flags.DEFINE_list(
     "stages", None, "Some of avgpool, res2, res3 …, pooled as VISSL does. [avgpool; of stored features all]"
 )
-SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the centre crop. [the model's own]", lower_bound=1)
+SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the network's square. [the model's own]", lower_bound=1)
 SQUASH = flags.DEFINE_bool("squash", False, "Squeezes whole images into the square instead of cropping.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
 

@@ -5,7 +5,6 @@ Low-shot is the same with a part of the labels. RUN_DIR/classifier.keras goes in
 
 import dataclasses
 import pathlib
-import sys
 
 import numpy as np
 import tensorflow as tf
@@ -13,22 +12,25 @@ from absl import flags
 
 from seer_tf import config as configs
 from seer_tf.cli import command, strategy_flags
+from seer_tf.cli.training import end_unfinished, moves_named
 from seer_tf.data.images.transform import Transform
-from seer_tf.data.sources.registry import GRAMMAR
+from seer_tf.data.sources.places import with_absolute_places
+from seer_tf.data.sources.registry import GRAMMAR, check_source
 from seer_tf.distributed.rendezvous import rendezvous
 from seer_tf.distributed.strategy import is_chief, make_strategy
 from seer_tf.errors import InputError
 from seer_tf.evaluation.protocols.classification import among_first, classify
 from seer_tf.evaluation.published_results import FINE_TUNING
 from seer_tf.evaluation.result import HEADER, EvaluationResult, add_to_file, mean_interval
-from seer_tf.files.atomic import atomic_file
+from seer_tf.files import storage
+from seer_tf.files.atomic import atomic_file, check_directory
 from seer_tf.finetuning import config as finetune_config
 from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.finetuning.labelled_images import LabelledImages, labelled_images
 from seer_tf.finetuning.recipes import RECIPES, recipe
 from seer_tf.finetuning.task import check_fit, fine_tune, trained_classifier
 from seer_tf.models.tasks.classifier import ImageClassifier
-from seer_tf.networks.load import CLASSIFIER_FILE, load_network
+from seer_tf.networks.load import CLASSIFIER_FILE, check_network, load_network
 from seer_tf.networks.network import Network
 from seer_tf.quantities import counted
 from seer_tf.training.logger import LogOptions
@@ -70,7 +72,38 @@ def resolved_config() -> FinetuneConfig:
         "run.seed": SEED.value,
     }
     assignments = [f"{field}={value}" for field, value in fields.items() if value is not None]
-    return configs.validate(configs.override(recipe(RECIPE.value), [*SET.value, *assignments]))
+    config = configs.override(recipe(RECIPE.value), [*SET.value, *assignments])
+    return with_absolute_places(configs.validate(config))
+
+
+def check_first(config: FinetuneConfig, directory: RunDirectory) -> None:
+    """Looks at everything that can be looked at before the images are: places and names.
+
+    Raises:
+        InputError: one of them is wrong.
+    """
+    directory.check_place()
+    if directory.holds_a_run() and not config.run.num_steps:  # known from the images alone
+        begun = directory.read_config_of(FinetuneConfig)
+        directory.check(configs.override(config, [f"run.num_steps={begun.run.num_steps}"]))
+    if not config.run.init_from:
+        raise InputError(
+            "--model is missing: a run, a checkpoint, a converted directory or a .keras file to start from"
+        )
+    with moves_named(directory, "--model"):
+        check_network(config.run.init_from)
+    if LOG_JSON.value is not None:
+        check_directory(pathlib.Path(LOG_JSON.value).parent)
+    if config.data.subset_list and not storage.is_file(config.data.subset_list):
+        raise InputError(f"--subset_list={config.data.subset_list} is no file; give a text file with an image a line")
+    for data, flag in ((config.data.train, "--train_data"), (config.data.test, "--test_data")):
+        with moves_named(directory, flag):
+            check_source(data)
+    if config.data.train == config.data.test:
+        raise InputError(
+            f"--train_data and --test_data are both {config.data.test}, so the accuracy would say nothing about new "
+            "images; give others as one of the two"
+        )
 
 
 def main() -> None:
@@ -79,18 +112,16 @@ def main() -> None:
     if SHOW_CONFIG.value:
         print(configs.to_text(config))
         return
-    if not config.run.init_from:
-        raise InputError(
-            "--model is missing: a run, a checkpoint, a converted directory or a .keras file to start from"
-        )
     directory, cluster = RunDirectory(RUN_DIR.value), strategy_flags.cluster()
     with rendezvous(cluster, timeout_seconds=strategy_flags.MEETING_SECONDS.value) as facts:
         placement = strategy_flags.placement(cluster)
+        check_first(config, directory)
         data = labelled_images(config.data, seed=config.run.seed)
         config = finetune_config.with_length(config, data.train.num_images)
         check_fit(config, data.train, placement.num_replicas)
-        directory.check(config)
-        facts.update(directory.facts(config, data.train), devices=f"{placement.num_devices}")
+        images = data.identity()
+        directory.check(config, images)
+        facts.update(directory.facts(config, images), devices=f"{placement.num_devices}")
     with lost_workers_named(cluster):
         if config.run.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -108,11 +139,9 @@ def main() -> None:
             directory,
             strategy,
             LogOptions(json_file=json_file),
+            images,
         )
-    if outcome.stopped_by is not None:
-        print(f"{outcome.stopped_by}: saved at step {outcome.step} of {config.run.num_steps}; ", end="")
-        print("the same command continues from there", flush=True)
-        sys.exit(command.TRY_AGAIN)
+    end_unfinished(outcome, directory, config.run.num_steps)
     if is_chief(strategy):
         _finish(config, data, network, directory)
 

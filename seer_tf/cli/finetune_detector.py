@@ -12,26 +12,31 @@ from absl import flags, logging
 
 from seer_tf.cli import command
 from seer_tf.data.images.decode import decode_image
-from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, describe_degenerate, open_boxes
+from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, check_split, describe_degenerate, open_boxes
+from seer_tf.errors import InputError
 from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprint
 from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit, pycocotools
 from seer_tf.export.writers.detector import write_detector
-from seer_tf.files.atomic import new_directory
-from seer_tf.models.tasks.detector import Detector, smallest_anchor_px
-from seer_tf.networks.load import backbone_metadata, load_network
+from seer_tf.files.new_directory import new_directory
+from seer_tf.models.tasks.detector import Detector, check_size, smallest_anchor_px
+from seer_tf.networks.load import backbone_metadata, check_network, load_network
 from seer_tf.networks.network import Network
 from seer_tf.quantities import counted, percent
 from seer_tf.reports.prediction_sheet import Box, PredictedImage, write_prediction_sheet
 
 MODEL = command.required(flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file."))
 UNTRAINED = flags.DEFINE_bool("untrained", False, "Takes the same backbone with fresh weights instead.")
-DATA = command.required(flags.DEFINE_string("data", None, "Directory in COCO's layout or Pascal VOC's."))
+BOXES = command.required(
+    flags.DEFINE_string("boxes", None, "Images with boxes: a directory in COCO's layout or Pascal VOC's.")
+)
 TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split to fit on.")
 TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split to read the precision on.")
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
-SIZE_PX = flags.DEFINE_integer("size_px", 512, "What the longer side becomes; a multiple of 128.", lower_bound=128)
+SIZE_PX = flags.DEFINE_integer(
+    "size_px", 512, "Side of the square that the network sees; a multiple of 128.", lower_bound=128
+)
 NUM_STEPS = flags.DEFINE_integer("num_steps", 2000, "Steps of fitting.", lower_bound=1)
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Images of a step.", lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Images at once.", lower_bound=1)
 LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "At the end of the warm-up.", lower_bound=0.0)
 NUM_HEAD_LAYERS = flags.DEFINE_integer(
     "num_head_layers", 4, "Convolutions in each head before its last.", lower_bound=1
@@ -45,13 +50,19 @@ _MIN_SHOWN_CONFIDENCE = 0.3
 def main() -> None:
     """Runs the command."""
     pycocotools()  # missing, it is missed before the fitting and not after it
-    train = open_boxes(DATA.value, TRAIN_SPLIT.value)
-    test = open_boxes(DATA.value, TEST_SPLIT.value, train.class_names)
-    check_disjoint(_fingerprints(train), _fingerprints(test))
-    degenerate = describe_degenerate([train, test])
-    if degenerate:
-        logging.warning("%s", degenerate)
+    check_size(SIZE_PX.value)
+    check_network(MODEL.value)
+    for split in (TRAIN_SPLIT.value, TEST_SPLIT.value):
+        check_split(BOXES.value, split)
+    if TRAIN_SPLIT.value == TEST_SPLIT.value:
+        raise InputError(f"--train_split and --test_split are both {TEST_SPLIT.value}; give two splits")
     with new_directory(OUTPUT.value) as directory:
+        train = open_boxes(BOXES.value, TRAIN_SPLIT.value)
+        test = open_boxes(BOXES.value, TEST_SPLIT.value, train.class_names)
+        check_disjoint(_fingerprints(train), _fingerprints(test))
+        degenerate = describe_degenerate([train, test])
+        if degenerate:
+            logging.warning("%s", degenerate)
         network = _network()
         detector = _detector(network, train)
         fit(
@@ -68,8 +79,8 @@ def main() -> None:
             "evaluation": "detection",
             "model": MODEL.value,
             "untrained": UNTRAINED.value,
-            "train_data": f"{DATA.value}@{TRAIN_SPLIT.value}",
-            "test_data": f"{DATA.value}@{TEST_SPLIT.value}",
+            "train_data": f"{BOXES.value}@{TRAIN_SPLIT.value}",
+            "test_data": f"{BOXES.value}@{TEST_SPLIT.value}",
             "num_steps": NUM_STEPS.value,
             "size_px": SIZE_PX.value,
             "seed": SEED.value,
@@ -133,4 +144,4 @@ def _write_sheet(test: BoxedImages, found: list[Detections], path: Path, summary
             for corners, label in zip(image.boxes.tolist(), image.labels, strict=True)
         ]
         shown.append(PredictedImage(image.file.name, _pixels(image), boxes, there))
-    write_prediction_sheet(shown, path, title=f"Found in {DATA.value}", summary=summary)
+    write_prediction_sheet(shown, path, title=f"Found in {BOXES.value}", summary=summary)

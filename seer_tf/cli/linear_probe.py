@@ -11,6 +11,7 @@ from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.augmented import augmented_batches
+from seer_tf.evaluation.features.fingerprints import check_other_images
 from seer_tf.evaluation.features.labelled import LabelledFeatures, labelled_features
 from seer_tf.evaluation.protocols.chosen_probe import ChosenProbe, chosen_probe
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
@@ -43,10 +44,11 @@ def _augmented(recipe: ProbeRecipe) -> tuple[LabelledFeatures, Callable[[np.ndar
     """Returns the test features, and a function from numbers of training images to batches of features of crops."""
     if not feature_flags.is_given():
         raise InputError(f"--recipe={RECIPE.value} crops images anew in each epoch; give --model, and images")
-    evaluation_flags.check_results()
-    train, test = open_source(TRAIN_DATA.value), open_source(TEST_DATA.value)
+    evaluation_flags.check_places()
     extractor = feature_flags.extractor()
+    train, test = open_source(TRAIN_DATA.value), open_source(TEST_DATA.value)
     labelled_features(extractor.announce(train, TRAIN_DATA.value), extractor.announce(test, TEST_DATA.value))
+    check_other_images(train, test)
     features = labelled_features(
         extractor.leave(train, TRAIN_DATA.value), extractor.extract(test, TEST_DATA.value, label="test images")
     )

@@ -18,7 +18,9 @@ DEVICES = flags.DEFINE_integer("devices", 1, "Number of devices over all hosts."
 DEVICE_MEMORY = flags.DEFINE_float(
     "device_memory_gib", None, "Memory of one device, in GiB (2^30 bytes).", lower_bound=0
 )
-IMAGES = flags.DEFINE_integer("images", None, "Images to train on, repeated ones counted. [the run's]", lower_bound=1)
+NUM_IMAGES = flags.DEFINE_integer(
+    "num_images", None, "Images to train on, repeated ones counted. [the run's]", lower_bound=1
+)
 STEP_SECONDS = flags.DEFINE_float("step_seconds", None, "Time of one step, stated or measured.", lower_bound=0)
 IMAGES_PER_SECOND = flags.DEFINE_float("images_per_second", None, "Of all devices, instead of step_seconds.", 0)
 
@@ -35,9 +37,12 @@ def main() -> None:
             f"--recipe={rules.NAME} depends on the images, which plan_run does not see: print the config by pretrain "
             f"--recipe={rules.NAME} --data=… --show_config, then give each of its lines to plan_run by --set"
         )
+    if IMAGES_PER_SECOND.value is not None and STEP_SECONDS.value is not None:
+        raise InputError("--step_seconds and --images_per_second say the same; give one of them")
     config = configs.validate(configs.override(recipe(RECIPE.value), SET.value))
     plan = planning.plan(config, DEVICES.value)
-    images, batch = _num_images(config), config.data.global_batch_size
+    batch = config.data.global_batch_size
+    images = NUM_IMAGES.value or config.run.num_steps * batch
     print(
         f"{config.backbone.variant}, {counted(DEVICES.value, 'device')} x "
         f"{counted(plan.images_per_device, 'image')} = {batch}"
@@ -56,12 +61,6 @@ def main() -> None:
     print(
         f"length        {counted(images, 'image')}, {counted(round(images / batch), 'step')}" + _duration(images, batch)
     )
-
-
-def _num_images(config: Config) -> int:
-    if IMAGES_PER_SECOND.value is not None and STEP_SECONDS.value is not None:
-        raise InputError("--step_seconds and --images_per_second say the same; give one of them")
-    return IMAGES.value or config.run.num_steps * config.data.global_batch_size
 
 
 def _parameters(plan: Plan) -> str:

@@ -11,7 +11,7 @@ from seer_tf.cli import command
 from seer_tf.data.shards.beam import BeamRunner
 from seer_tf.data.shards.prepare import check_output, write_shards
 from seer_tf.data.shards.writer import ShardOptions
-from seer_tf.data.sources.registry import GRAMMAR, open_source
+from seer_tf.data.sources.registry import GRAMMAR, check_source, open_source
 from seer_tf.parallel import LocalRunner, num_cores
 from seer_tf.reports.audit import write_audit
 
@@ -24,7 +24,7 @@ SEED = flags.DEFINE_integer("seed", 0, "Seed of the global shuffle.", 0)
 LONGEST_SIDE_PX = flags.DEFINE_integer("longest_side_px", 0, "Makes larger images so small. [keeps their bytes]", 0)
 KEEP_TRUNCATED = flags.DEFINE_bool("keep_truncated", False, "Takes JPEG files that end early, grey where they ended.")
 DROP_DUPLICATES = flags.DEFINE_bool("drop_duplicates", False, "Of images that look alike takes the first alone.")
-WORKERS = flags.DEFINE_integer("workers", num_cores(), "How many images are worked on at once.", 1)
+JOBS = flags.DEFINE_integer("jobs", num_cores(), "How many images are worked on at once.", 1)
 RUNNER = flags.DEFINE_enum("runner", "local", ["local", "beam"], "Who does the work: this machine or Apache Beam.")
 BEAM_OPTION = flags.DEFINE_multi_string(
     "beam_option", [], "Of the Beam pipeline, e.g. --runner=FlinkRunner. Repeatable."
@@ -33,7 +33,8 @@ BEAM_OPTION = flags.DEFINE_multi_string(
 
 def main() -> None:
     """Writes the shards and prints what came of it."""
-    run = BeamRunner(BEAM_OPTION.value) if RUNNER.value == "beam" else LocalRunner(WORKERS.value)
+    run = BeamRunner(BEAM_OPTION.value) if RUNNER.value == "beam" else LocalRunner(JOBS.value)
+    check_source(DATA.value)
     check_output(OUTPUT.value)
     audit = write_shards(
         open_source(DATA.value),

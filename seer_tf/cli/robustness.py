@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags
 
 from seer_tf.cli import command
-from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.registry import check_source, open_source
 from seer_tf.distributed.inference import Devices
 from seer_tf.distributed.strategy import make_strategy, num_gpus, place
 from seer_tf.errors import InputError
@@ -20,7 +20,7 @@ from seer_tf.evaluation.features.stages import Pooling
 from seer_tf.evaluation.protocols.robustness import ClassMap, read_class_map, restricted_correct, right_classes
 from seer_tf.evaluation.result import HEADER, EvaluationResult, add_to_file, mean_interval
 from seer_tf.files.atomic import check_file
-from seer_tf.networks.load import load_network
+from seer_tf.networks.load import check_network, load_network
 from seer_tf.networks.network import Network
 from seer_tf.quantities import counted
 
@@ -47,8 +47,10 @@ def main() -> None:
     """Runs the command."""
     if RESULTS.value is not None:
         check_file(RESULTS.value)
+    for flag in TEST_DATA.value:
+        check_source(flag)
+    check_network(MODEL.value)
     class_map = read_class_map(*CLASS_MAP.value)
-    sources = [open_source(flag) for flag in TEST_DATA.value]
     devices = Devices(make_strategy(place("auto", None, None, num_gpus=num_gpus())))
     with devices.scope():
         network = load_network(MODEL.value)
@@ -56,6 +58,7 @@ def main() -> None:
             network = network.with_class_names(Path(CLASS_NAMES.value))
         network = network.selected("classifier")
     extractor = _extractor(network, devices)
+    sources = [open_source(flag) for flag in TEST_DATA.value]
     for source, flag in zip(sources, TEST_DATA.value, strict=True):
         _right_classes(extractor.announce(source, flag), network, class_map)  # or raises, before an hour's work
     outcomes = [

@@ -14,9 +14,9 @@ from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.export.card import Card, ExportedFile
-from seer_tf.export.registry import FORMATS, Format, find_format
+from seer_tf.export.registry import Format, check_formats, find_format
 from seer_tf.export.verification import Reference
-from seer_tf.files.atomic import new_directory
+from seer_tf.files.new_directory import new_directory
 from seer_tf.models.backbones.regnet import published
 from seer_tf.networks.network import Network
 from seer_tf.progress import Progress
@@ -52,13 +52,25 @@ def export(
             Nothing stays written.
         RuntimeError: a file cannot be loaded again; nothing stays written.
     """
+    with new_directory(output_dir) as directory:
+        return export_into(network, directory, source=source, formats=formats, metrics=metrics)
+
+
+def export_into(
+    network: Network,
+    directory: Path,
+    *,
+    source: Source,
+    formats: Sequence[str] = ("saved_model",),
+    metrics: Sequence[Mapping[str, Any]] = (),
+) -> list[ExportedFile]:
+    """Writes the same into an empty directory, whose owner removes it where this fails; raises as `export`."""
+    check_formats(formats)
     kinds = {name: find_format(name, network) for name in formats}
-    if not kinds:
-        raise InputError(f"no format is named, so nothing would be written; take some of {', '.join(FORMATS)}")
     for variable in network.on_images.variables:
         if not np.isfinite(variable.numpy()).all():
             raise InputError(f"the network's weights are not finite ({variable.path}); give an earlier checkpoint")
-    with new_directory(output_dir) as directory, Progress(len(kinds), "file", "exporting") as progress:
+    with Progress(len(kinds), "file", "exporting") as progress:
         images = _readable_images(source)
         reference = Reference(network, list(itertools.islice(images, _NUM_COMPARED)))
         files = []

@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from seer_tf.errors import InputError
 from seer_tf.export.writers import keras_file, litert, onnx, saved_model
@@ -71,12 +71,35 @@ FORMATS: dict[str, Format] = {
 }
 
 
+def check_formats(names: Sequence[str]) -> None:
+    """Looks whether files of these formats can be written here, before there is a network to write.
+
+    Raises:
+        InputError: no format is named, there is none of a name, or a package is missing that it needs.
+    """
+    if not names:
+        raise InputError(f"no format is named, so nothing would be written; take some of {', '.join(FORMATS)}")
+    for name in names:
+        _installed(name)
+
+
 def find_format(name: str, network: Network) -> Format:
     """Returns the format of a name, if the network can be written in it here.
 
     Raises:
         InputError: there is none of that name, a package is missing that it needs, or the network is too large for it.
     """
+    found = _installed(name)
+    num_bytes = network.on_images.count_params() * found.weight_bytes
+    if num_bytes > found.max_bytes:
+        raise InputError(
+            f"the network's weights are {num_bytes / 1e9:.1f} GB as {name}, and such a file holds "
+            f"{found.max_bytes / 1e9:.1f} GB; take saved_model or keras, or fewer bytes for a weight"
+        )
+    return found
+
+
+def _installed(name: str) -> Format:
     if name not in FORMATS:
         raise InputError.unknown("format", name, FORMATS)
     found = FORMATS[name]
@@ -84,11 +107,5 @@ def find_format(name: str, network: Network) -> Format:
     if missing:
         raise InputError(
             f"the format {name} needs {', '.join(missing)}, not installed here: pip install 'seer_tf[{found.extra}]'"
-        )
-    num_bytes = network.on_images.count_params() * found.weight_bytes
-    if num_bytes > found.max_bytes:
-        raise InputError(
-            f"the network's weights are {num_bytes / 1e9:.1f} GB as {name}, and such a file holds "
-            f"{found.max_bytes / 1e9:.1f} GB; take saved_model or keras, or fewer bytes for a weight"
         )
     return found

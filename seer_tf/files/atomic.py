@@ -55,20 +55,6 @@ def _renamed(unfinished: pathlib.Path, path: pathlib.Path) -> Iterator[pathlib.P
 
 
 @contextlib.contextmanager
-def new_directory(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """Yields a directory to write into, as `atomic_directory` does, but refuses a `path` that exists.
-
-    Raises:
-        InputError: `path` exists.
-    """
-    path = pathlib.Path(path)
-    if path.exists():
-        raise InputError(f"{path} exists already; name another output directory or remove it")
-    with atomic_directory(path) as directory:
-        yield directory
-
-
-@contextlib.contextmanager
 def atomic_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields an empty directory beside `path`; it is flushed to the disk and replaces `path` when the body succeeds.
 
@@ -78,14 +64,19 @@ def atomic_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
     try:
         unfinished.mkdir(parents=True)
         yield unfinished
-        for written in (*unfinished.rglob("*"), unfinished):
-            _flush(written)
-        remove_directory(path)
-        unfinished.rename(path)
-        _flush(path.parent)
+        finish_directory(unfinished, path)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+
+
+def finish_directory(unfinished: pathlib.Path, path: pathlib.Path) -> None:
+    """Flushes a directory to the disk and gives it its name; a directory of that name is replaced."""
+    for written in (*unfinished.rglob("*"), unfinished):
+        _flush(written)
+    remove_directory(path)
+    unfinished.rename(path)
+    _flush(path.parent)
 
 
 def remove_directory(path: pathlib.Path) -> None:
@@ -109,7 +100,7 @@ def check_file(path: str | os.PathLike[str]) -> None:
     """Checks that a file can be written, before the work whose result it will hold.
 
     Raises:
-        InputError: `path` is a directory, or its parent is not a directory.
+        InputError: `path` is a directory, its parent is not a directory, or it may not be written.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -118,15 +109,22 @@ def check_file(path: str | os.PathLike[str]) -> None:
         raise InputError(
             f"{path} cannot be written, since {path.parent} is no directory; make it or name another place"
         )
+    _check_writable(path, path if path.exists() else path.parent)
 
 
 def check_directory(path: str | os.PathLike[str]) -> None:
-    """Checks that a directory exists or can be created, together with its parents.
+    """Checks that a directory exists or can be created, together with its parents, and can be written.
 
     Raises:
-        InputError: `path` or one of its parents is a file.
+        InputError: `path` or one of its parents is a file, or it may not be written.
     """
     path = pathlib.Path(path)
     there = next((place for place in (path, *path.parents) if place.exists()), path)
     if there.exists() and not there.is_dir():
         raise InputError(f"{path} cannot be a directory, since {there} is a file; name another place")
+    _check_writable(path, there)
+
+
+def _check_writable(path: pathlib.Path, there: pathlib.Path) -> None:
+    if not os.access(there, os.W_OK, effective_ids=True):
+        raise InputError(f"{path} cannot be written: {there} is not open to you for writing; name another place")

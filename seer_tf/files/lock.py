@@ -9,7 +9,7 @@ from absl import logging
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+def locked(path: str | os.PathLike[str]) -> Iterator[int]:
     """Holds the lock of a file during the body of a `with` statement.
 
     The file is created if it is missing, and it is never removed: if it were, one process could hold the lock of the
@@ -18,6 +18,9 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
 
     Args:
         path: Lock file.
+
+    Yields:
+        The descriptor of the open file.
 
     Raises:
         BlockingIOError: Another process holds the lock.
@@ -30,4 +33,4 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
             raise
         except OSError as error:
             logging.warning("%s cannot be locked (%s): let one process at a time work there", path, error.strerror)
-        yield
+        yield file.fileno()

@@ -31,6 +31,10 @@ class LabelledImages:
     test_labels: np.ndarray
     class_names: tuple[str, ...]
 
+    def identity(self) -> dict[str, str]:
+        """Returns `Source.identity` of both sets, by field of the config."""
+        return {f"data.{name}": getattr(self, name).identity(with_classes=True) for name in ("train", "test")}
+
     def check_disjoint(self) -> None:
         """Reads every file once, and raises where the two sets have files in common.
 

@@ -33,6 +33,7 @@ def fine_tune(
     directory: RunDirectory,
     strategy: tf.distribute.Strategy | None = None,
     log_options: LogOptions | None = None,
+    images: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Fine-tunes from the newest checkpoint of a run directory, or from the beginning, to the end.
 
@@ -47,6 +48,7 @@ def fine_tune(
         directory: Run directory.
         strategy: Strategy over the devices; None for one device.
         log_options: Optional outputs of the log; None for none.
+        images: `Source.identity` of all images that the config names, by field; None for those of `source` alone.
 
     Raises:
         InputError: as `run`; or the data does not go with the config.
@@ -66,6 +68,7 @@ def fine_tune(
         step=classifier_step,
         log=lambda state, batch: FinetuningLogger(state, directory, batch[0], log_options or LogOptions()),
         remedy="lower schedule.peak_learning_rate",
+        images=images or {"data.train": source.identity(with_classes=True)},
     )
     return run(task, directory, strategy)
 

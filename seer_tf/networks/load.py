@@ -36,23 +36,39 @@ def load_network(model: str | os.PathLike[str]) -> Network:
     Raises:
         InputError: it is none of these, or cannot be read.
     """
+    check_network(model)
     path = Path(model)
-    check_exists(path)
-    if path.is_file() and path.suffix == ".keras":
+    if path.is_file():
         return _of_keras_model(path)
     if (path / "config.json").is_file():
         return _of_fine_tuning(path) if RunDirectory(path).kind() == FinetuneConfig.kind else _of_run(path)
     if (path / "model.keras").is_file():
         return _of_conversion(path)
     run_dir = path.parent.parent
-    if path.parent == RunDirectory(run_dir).checkpoints and RunDirectory(run_dir).holds_a_run():
-        if RunDirectory(run_dir).kind() == FinetuneConfig.kind:
-            raise InputError(f"{path} is a checkpoint of fine-tuning: give the run {run_dir}, once it is finished")
-        return _of_run(run_dir, path)
-    raise InputError(
-        f"{path} is no network: give the directory of a run, one of its checkpoints (RUN/checkpoints/step-500), a "
-        "directory that convert_checkpoint.py wrote, or a .keras file"
-    )
+    if RunDirectory(run_dir).kind() == FinetuneConfig.kind:
+        raise InputError(f"{path} is a checkpoint of fine-tuning: give the run {run_dir}, once it is finished")
+    return _of_run(run_dir, path)
+
+
+def check_network(model: str | os.PathLike[str]) -> None:
+    """Looks whether there is a network, without reading it.
+
+    Args:
+        model: As for `load_network`.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(model)
+    check_exists(path)
+    run = RunDirectory(path.parent.parent)
+    is_keras_file = path.is_file() and path.suffix == ".keras"
+    is_directory_of_one = any((path / name).is_file() for name in ("config.json", "model.keras"))
+    if not (is_keras_file or is_directory_of_one or (path.parent == run.checkpoints and run.holds_a_run())):
+        raise InputError(
+            f"{path} is no network: give the directory of a run, one of its checkpoints (RUN/checkpoints/step-500), a "
+            "directory that convert_checkpoint.py wrote, or a .keras file"
+        )
 
 
 def _of_run(run_dir: Path, checkpoint: Path | None = None) -> Network:

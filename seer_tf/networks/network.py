@@ -73,8 +73,7 @@ class Network(Encoder):
         Raises:
             InputError: there is no such part, or it is not in this network.
         """
-        if part not in PARTS:
-            raise InputError.unknown("part of a network", part, PARTS)
+        check_part(part)
         needed = {"backbone": self.backbone, "classifier": self.classifier}.get(part, self.head)
         if needed is None:
             raise InputError(f"this network has no {part}: it has {self._contents()}; take one of these")
@@ -144,6 +143,16 @@ class Network(Encoder):
             logits = self.classifier(features)
             outputs["probabilities"] = ClassProbabilities(self.class_names, name="probabilities")(logits)
         return outputs
+
+
+def check_part(part: str) -> None:
+    """Raises where there is no such part of any network.
+
+    Raises:
+        InputError: naming the nearest.
+    """
+    if part not in PARTS:
+        raise InputError.unknown("part of a network", part, PARTS)
 
 
 def _in_float32(layer: Any, input_shape: tuple[int | None, ...]) -> Any:

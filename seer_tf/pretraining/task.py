@@ -51,10 +51,20 @@ def pretrain(
             state, source, directory, distorted(batch, config.crops), log_options()
         ),
         remedy="lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon",
+        images=identity(source),
     )
     strategy = strategy or tf.distribute.get_strategy()
     check_fit(config, source, strategy.num_replicas_in_sync)
     return run(task, directory, strategy)
+
+
+def identity(source: Source) -> dict[str, str]:
+    """Returns the identity of the images of a run by field of its config; their classes do not count.
+
+    Raises:
+        InputError: as `Source.identity`.
+    """
+    return {"data.source": source.identity(with_classes=False)}
 
 
 def check_fit(config: Config, source: Source, num_replicas: int) -> None:

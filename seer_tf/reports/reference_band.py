@@ -22,6 +22,8 @@ COMPARED = (
     "probe/knn_top1",
     "probe/linear_top1",
 )
+#: The reference runs of this package.
+REFERENCES = pathlib.Path(__file__).parent / "reference_runs"
 _MARGIN = 1.0  # of the band's width, on each side: a few seeds do not show all that seeds can do
 _LEAST_MARGIN = 0.03  # of the value: seeds may agree by chance
 _SHARE_INSIDE = 0.9

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import tensorflow as tf
@@ -13,15 +13,18 @@ from seer_tf.distributed import collectives
 from seer_tf.distributed.strategy import is_chief
 from seer_tf.errors import InputError
 from seer_tf.quantities import counted
+from seer_tf.stop_signals import StopSignals
 from seer_tf.training.checkpoints import Checkpoints
 from seer_tf.training.logger import Logger
-from seer_tf.training.preemption import Agreement, StopSignals, exhausted_memory_named
+from seer_tf.training.preemption import Agreement, exhausted_memory_named
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.skipped_steps import check_skipped
 from seer_tf.training.state import RunState
 from seer_tf.training.step import checked_tensors
 
 State = TypeVar("State", bound=RunState)
+
+_ANSWER = "the run ends after the steps under way and saves what it has made; a second signal ends it without saving"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Task(Generic[State]):
         step: One step as one replica sees it, from the state and its slice to scalars by name, equal on every replica.
         log: Log of what the steps return; it is given the first slice of the first batch.
         remedy: What to change where numbers are not finite.
+        images: Identity of the images (`Source.identity`) by field of the config.
     """
 
     config: BaseConfig
@@ -58,6 +62,7 @@ class Task(Generic[State]):
     step: Callable[[State, Any], dict[str, tf.Tensor]]
     log: Callable[[State, Any], Logger]
     remedy: str
+    images: Mapping[str, str]
 
 
 def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Strategy) -> RunResult:
@@ -73,7 +78,8 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
             is in trouble and `run.on_trouble` says to stop.
     """
     config = task.config
-    with StopSignals() as stop, directory.claimed(config) if is_chief(strategy) else contextlib.nullcontext():
+    claimed = directory.claimed(config, task.images) if is_chief(strategy) else contextlib.nullcontext()
+    with StopSignals(_ANSWER) as stop, claimed:
         with exhausted_memory_named(), strategy.scope():
             state = task.state()
         checkpoints = Checkpoints(directory, state)
@@ -90,7 +96,8 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
             with agreement.failure_held():
                 own = tf.nest.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
                 log = task.log(state, own) if is_chief(strategy) else None
-            agreement.reached(wish=False)
+            if agreement.reached(wish=stop.received is not None):
+                return _stopped(step, stop)
             return _train(task, state, strategy, batch, batches, checkpoints, log, agreement, stop)
 
 
@@ -174,8 +181,11 @@ def _train(
         with agreement.failure_held():
             checkpoints.wait()
         agreement.reached(wish=False)  # nobody leaves before the chief has saved
-    stopped_by = stop.received or "a signal to another worker"
-    return RunResult(step, stopped_by if step < run.num_steps else None)
+    return _stopped(step, stop) if step < run.num_steps else RunResult(step, stopped_by=None)
+
+
+def _stopped(step: int, stop: StopSignals) -> RunResult:
+    return RunResult(step, stop.received or "a signal to another worker")
 
 
 def shared_out(

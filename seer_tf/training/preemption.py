@@ -1,11 +1,8 @@
-"""What ends a run early: a signal, which is a wish, memory that is too small, a worker that fails or is lost."""
+"""What ends a run early: the wish of a worker, memory that is too small, a worker that fails or is lost."""
 
 import contextlib
 import re
-import signal
-import types
 from collections.abc import Iterator
-from typing import Any, Self
 
 import tensorflow as tf
 
@@ -14,37 +11,6 @@ from seer_tf.distributed.cluster import Cluster
 from seer_tf.errors import InputError, LostWorkerError
 
 _CLUSTER_BROKEN = ("Collective ops is aborted", "CoordinationService")
-
-
-class StopSignals:
-    """Remembers that Ctrl-C or SIGTERM came, so that the loop can end between two steps and save.
-
-    The second one is not held back: it ends the process at once.
-    """
-
-    def __init__(self) -> None:
-        """Starts with no signal seen."""
-        self.received: str | None = None
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        """Takes the signals over."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._remember)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Gives them back."""
-        self._give_back()
-
-    def _remember(self, number: int, _: types.FrameType | None) -> None:
-        self.received = signal.Signals(number).name
-        self._give_back()
-
-    def _give_back(self) -> None:
-        while self._before:
-            number, handler = self._before.popitem()
-            signal.signal(number, handler)
 
 
 class Agreement:

@@ -1,6 +1,7 @@
 """The directory of a run: `config.json`, `checkpoints/`, `tensorboard/`, `export/`."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -12,14 +13,15 @@ from typing import Any, TypeVar
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 import seer_tf
 from seer_tf import config as configs
 from seer_tf.config import AnyConfig, BaseConfig, Config
-from seer_tf.data.sources.base import Source
+from seer_tf.data.sources import places
 from seer_tf.errors import InputError
 from seer_tf.files import storage
-from seer_tf.files.atomic import write_atomically
+from seer_tf.files.atomic import check_directory, write_atomically
 from seer_tf.files.lock import locked
 
 _MAY_CHANGE = (
@@ -35,6 +37,7 @@ _MAY_CHANGE = (
     "run.steps_per_call",
 )
 _CHECKPOINT = "step-"
+_NO_IMAGES: Mapping[str, str] = {}
 
 T = TypeVar("T")
 
@@ -94,7 +97,7 @@ class RunDirectory:
         return self.read_config_of(Config)
 
     def read_config_of(self, kind: type[AnyConfig]) -> AnyConfig:
-        """Returns the config that the run was started with.
+        """Returns the config of the run, with the places where it was continued last.
 
         Args:
             kind: Type of the run's config.
@@ -102,7 +105,7 @@ class RunDirectory:
         Raises:
             InputError: The directory is not one of a run, or the run is of another kind.
         """
-        return self._read(lambda values: configs.from_json(values, kind))
+        return self._read(lambda content: configs.from_json(content["config"], kind))
 
     def kind(self) -> str:
         """Returns what kind of run this is: "pretraining" or "finetuning".
@@ -110,10 +113,10 @@ class RunDirectory:
         Raises:
             InputError: The directory is not one of a run, or its kind or method is unknown.
         """
-        return self._read(configs.kind_in)
+        return self._read(lambda content: configs.kind_in(content["config"]))
 
     def _read(self, interpret: Callable[[Mapping[str, Any]], T]) -> T:
-        """Returns what a function makes of the saved config."""
+        """Returns what a function makes of config.json."""
         file = self.path / "config.json"
         try:
             content = json.loads(file.read_text("utf-8"))
@@ -123,7 +126,7 @@ class RunDirectory:
                     f"the run was made by seer_tf {written_by}, which is newer than this {seer_tf.__version__}: "
                     "install that one to go on with it"
                 )
-            return interpret(content["config"])
+            return interpret(content)
         except FileNotFoundError:
             check_exists(self.path)
             raise InputError(f"{self.path} is not the directory of a run: it has no config.json") from None
@@ -134,37 +137,75 @@ class RunDirectory:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{file} is damaged; restore it or start a new run in another directory") from None
 
-    def check(self, config: BaseConfig) -> None:
+    def check(self, config: BaseConfig, images: Mapping[str, str] | None = None) -> None:
         """Raises where `claim` would, and writes nothing.
+
+        Args:
+            config: Config of the run.
+            images: `Source.identity` of its images by field, e.g. "data.source"; None if they are not opened yet.
+                They may lie elsewhere than when the run was begun, as long as they are the same ones.
 
         Raises:
             InputError: the directory belongs to another run, or is something else that is not empty.
         """
-        if self.holds_a_run():
-            changed = [
-                text
-                for text in configs.differences(self.read_config_of(type(config)), config)
-                if text.partition(":")[0] not in _MAY_CHANGE
-            ]
-            if changed:
-                raise InputError(
-                    f"{self.path} holds a run of another config ({'; '.join(changed)}): give the same flags to "
-                    f"continue it, or another `run_dir`, with `run.init_from={self.path}` to start from its weights"
+        if not self.holds_a_run():
+            self.check_place()
+            return
+        begun, known = places.with_absolute_places(self.read_config_of(type(config))), self.images()
+        config = places.with_absolute_places(config)
+        may_change = {*_MAY_CHANGE, *places.DATA}  # what the data hold is compared below
+        if "data.train" in known:
+            may_change.add("data.subset_list")  # it is part of them
+        if self.newest_checkpoint() is not None:
+            may_change.add("run.init_from")  # nothing but the network's shape is taken from there any more
+        changed = [text for text in configs.differences(begun, config) if text.partition(":")[0] not in may_change]
+        if changed:
+            raise self._of_another_run("; ".join(changed))
+        if images is not None:
+            self._check_images(places.data(begun), places.data(config), known, images)
+
+    def _check_images(
+        self, was: Mapping[str, str], now: Mapping[str, str], known: Mapping[str, str], images: Mapping[str, str]
+    ) -> None:
+        """Compares where the images lay and lie, and what is known of them with what they are, all by field."""
+        for field, place in now.items():
+            has_moved, identity = was[field] != place, images.get(field)
+            texts = f"{field}: {was[field]} ({known.get(field)}), {place} ({identity})"
+            if has_moved and identity and field not in known:
+                _warn(
+                    f"{self.path} was begun by a version that did not note its images: see yourself whether {place} "
+                    f"has the same as {was[field]}"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            elif has_moved and (identity is None or identity != known[field]):
+                raise self._of_another_run(texts)
+            elif not has_moved and identity != known.get(field, identity):
+                _warn(f"{self.path} goes on with other images than before: {texts}")
+
+    def check_place(self) -> None:
+        """Raises where no run can be in this directory, whatever its config.
+
+        Raises:
+            InputError: it is something else that is not empty, or cannot be made or written.
+        """
+        check_directory(self.path)
+        if not self.holds_a_run() and self.path.exists() and any(self.path.iterdir()):
             raise InputError(f"{self.path} is not empty and not the directory of a run; give another `run_dir`")
 
     @contextlib.contextmanager
-    def claimed(self, config: BaseConfig) -> Iterator[None]:
+    def claimed(self, config: BaseConfig, images: Mapping[str, str] = _NO_IMAGES) -> Iterator[None]:
         """Claims the directory, and keeps other processes from doing so until the context ends or this process dies.
 
         Where an error or Ctrl-C ends the context before anything was made, a new directory belongs to nobody again.
 
+        Args:
+            config: As for `check`.
+            images: As for `check`.
+
         Raises:
             InputError: as `claim` does, or another process is writing to the directory.
         """
-        is_new = not (self.path / "config.json").exists()
-        self.claim(config)
+        is_new = not self.holds_a_run()
+        self.claim(config, images)
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(locked(self.path / "lock"))
@@ -173,6 +214,7 @@ class RunDirectory:
                     f"another process is writing to {self.path}: wait until it ends, or give another `run_dir`"
                 ) from None
             try:
+                self._note_places(config, images)
                 yield
             except BaseException:
                 files = [self.path / "config.json", self.path / "lock"]
@@ -181,27 +223,57 @@ class RunDirectory:
                         file.unlink()
                 raise
 
-    def claim(self, config: BaseConfig) -> None:
+    def claim(self, config: BaseConfig, images: Mapping[str, str] = _NO_IMAGES) -> None:
         """Makes the directory belong to a run of this config: writes config.json, or checks the one that is there.
+
+        Args:
+            config: As for `check`.
+            images: As for `check`.
 
         Raises:
             InputError: the directory belongs to another run, is something else that is not empty, or cannot be written.
         """
-        self.check(config)
+        self.check(config, images)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not self.holds_a_run():
-                content = {"config": configs.to_json(config), "versions": versions()}
-                write_atomically(self.path / "config.json", json.dumps(content, indent=2) + "\n")
+                config = places.with_absolute_places(config)
+                self._write({"config": configs.to_json(config), "images": dict(images), "versions": versions()})
         except OSError as error:
             raise InputError(f"{self.path} cannot be written ({error.strerror}); give another `run_dir`") from None
 
-    def facts(self, config: BaseConfig, source: Source) -> dict[str, str]:
-        """Returns what must be the same on every worker of a run that continues in this directory."""
+    def _note_places(self, config: BaseConfig, images: Mapping[str, str]) -> None:
+        """Writes into config.json where images and networks lie now, so that later commands find them."""
+        begun = self.read_config_of(type(config))
+        moved = places.moved(begun, places.named(places.with_absolute_places(config)))
+        noted = {**self.images(), **images}
+        if (moved, noted) != (begun, self.images()):
+            self._write({**self._read(dict), "config": configs.to_json(moved), "images": noted})
+
+    def images(self) -> dict[str, str]:
+        """Returns the identity of the images by field, as far as the run notes it."""
+        return self._read(lambda content: dict(content.get("images", {})))
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        write_atomically(self.path / "config.json", json.dumps(content, indent=2) + "\n")
+
+    def _of_another_run(self, changed: str) -> InputError:
+        return InputError(
+            f"{self.path} holds a run of another config ({changed}): give the same flags to continue it, or another "
+            f"`run_dir`, with `run.init_from={self.path}` to start from its weights"
+        )
+
+    def facts(self, config: BaseConfig, images: Mapping[str, str]) -> dict[str, str]:
+        """Returns what must be the same on every worker of a run that continues in this directory.
+
+        Args:
+            config: As for `check`.
+            images: As for `check`.
+        """
         return {
             **versions(),
             **configs.to_texts(config),
-            "the number of images": str(source.num_images),
+            **{f"what {field} holds": identity for field, identity in images.items()},
             f"the newest checkpoint in {self.checkpoints}": str(self.newest_checkpoint()),
         }
 
@@ -221,6 +293,11 @@ def check_exists(path: pathlib.Path) -> None:
             raise InputError(f"{run.path} has no checkpoint yet")
         raise InputError.unknown(f"checkpoint of {run.path}", path.name, names)
     raise InputError(f"there is no file or directory {path}")
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    logging.warning("%s", text)  # once, however often a run is looked at
 
 
 def _numbers(version: str) -> list[int]:

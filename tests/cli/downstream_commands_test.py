@@ -99,7 +99,7 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
     ran = _run(
         "finetune_detector",
         f"--model={place}/run",
-        f"--data={place}/boxes",
+        f"--boxes={place}/boxes",
         f"--output={place}/detector",
         "--size_px=128",
         "--num_steps=2",
@@ -128,12 +128,21 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
         ("browse_clusters", ["--model={backbone}", "--data=folder:{place}"], "this network has no prototypes"),
         (
             "finetune_detector",
-            ["--model={run}", "--data={boxes}", "--test_split=other"],
+            ["--model={run}", "--boxes={boxes}", "--test_split=other"],
             "the training split lacks: cow",
         ),
-        ("finetune_detector", ["--model={run}", "--data={boxes}", "--test_split=train"], "4 of the 4 test images"),
-        ("finetune_detector", ["--model={run}", "--data={boxes}", "--test_split=val"], "has no split 'val'"),
-        ("finetune_detector", ["--model={run}", "--data={boxes}", "--size_px=200"], "multiple of 128 px"),
+        (
+            "finetune_detector",
+            ["--model={run}", "--boxes={boxes}", "--test_split=train"],
+            "both train; give two splits",
+        ),
+        ("finetune_detector", ["--model={run}", "--boxes={boxes}", "--test_split=val"], "has no split 'val'"),
+        ("finetune_detector", ["--model={run}", "--boxes={boxes}", "--size_px=200"], "multiple of 128 px"),
+        ("finetune_detector", ["--model={place}", "--boxes={boxes}"], "is no network"),
+        ("finetune_detector", ["--model={run}", "--boxes={boxes}/nowhere"], "nowhere is not there; give a directory"),
+        ("finetune_detector", ["--model={run}", "--boxes={backbone}"], "backbone.keras is a file; give a directory"),
+        ("browse_clusters", ["--model={place}", "--data=folder:{place}"], "is no network"),
+        ("export", ["--model={run}", "--part=heads"], "did you mean 'head'?"),
     ],
 )
 def test_bad_input_gets_one_sentence(place, command, arguments, sentence):

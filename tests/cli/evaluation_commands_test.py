@@ -13,18 +13,25 @@ from PIL import Image
 
 from seer_tf.evaluation.features.store import open_features
 from seer_tf.evaluation.result import read_file
+from seer_tf.models import RegNetY
 
 _TIMEOUT_SECONDS = 300
 _COLORS = {"blue": (0, 0, 120), "green": (0, 120, 0), "red": (120, 0, 0)}
 
 
+def _command(command: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"experiments.{command}", *arguments]
+
+
 def _run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"experiments.{command}", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_SECONDS,
-    )
+    return subprocess.run(_command(command, *arguments), capture_output=True, text=True, timeout=_TIMEOUT_SECONDS)
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +46,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = generator.integers(low, np.array(low) + 90, [36, 44, 3]).astype(np.uint8)
                 Image.fromarray(pixels).save(root / part / name / f"{number}.png")
     (root / "file").write_text("")
+    RegNetY("90MF", stem_stride=1).save(root / "network.keras")
     for name in _COLORS:
         (root / "damaged" / name).mkdir(parents=True)
         for number in range(2):
@@ -101,7 +109,12 @@ def test_every_protocol_on_stored_features_and_all_on_one_page(root):
         (
             "knn",
             ["--pixels=thumbnail", "--train_data=folder:{root}/train", "--test_data=folder:{root}/train"],
-            "60 of the 60 test images are files of the training data too",
+            "--train_data and --test_data are both folder:{root}/train",
+        ),
+        (
+            "knn",
+            ["--pixels=thumbnail", "--train_data=folder:{root}/train", "--test_data={root}/train/red/.."],
+            "--train_data and --test_data are both folder:{root}/train",
         ),
         ("retrieval", ["--pixels=histogram", "--train_data=folder:{root}/test/red"], "nothing to count; give --sheet"),
         (
@@ -123,7 +136,86 @@ def test_bad_input_gets_one_sentence(root, command, arguments, sentence):
     ran = _run(command, *(argument.format(root=root) for argument in arguments))
     assert ran.returncode == 2, ran.stderr
     (error,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
-    assert sentence in error and "Traceback" not in ran.stderr
+    assert sentence.format(root=root) in error and "Traceback" not in ran.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("knn", ["--run_dir={root}/nowhere", "--train_data={root}/mixed", "--test_data={root}/test"]),
+        ("linear_svm", ["--model={root}/nowhere", "--train_data={root}/mixed", "--test_data={root}/test"]),
+        ("linear_probe", ["--model={root}/nowhere", "--train_data={root}/mixed", "--test_data={root}/test"]),
+        (
+            "linear_probe",
+            [
+                "--recipe=vissl_imagenet",
+                "--model={root}/nowhere",
+                "--train_data={root}/mixed",
+                "--test_data={root}/test",
+            ],
+        ),
+        ("retrieval", ["--model={root}/nowhere", "--train_data={root}/mixed"]),
+        ("extract_features", ["--model={root}/nowhere", "--data={root}/mixed", "--output={root}/never"]),
+        ("browse_clusters", ["--model={root}/nowhere", "--data={root}/mixed", "--output={root}/never"]),
+        ("robustness", ["--model={root}/nowhere", "--test_data={root}/mixed"]),
+        ("export", ["--model={root}/nowhere", "--images={root}/mixed", "--output={root}/never"]),
+        (
+            "finetune",
+            [
+                *("--recipe=finetune_small", "--model={root}/nowhere", "--run_dir={root}/never"),
+                *("--train_data={root}/mixed", "--test_data={root}/test"),
+            ],
+        ),
+        (
+            "pretrain",
+            ["--recipe=debug_tiny", "--init_from={root}/nowhere", "--run_dir={root}/never", "--data={root}/mixed"],
+        ),
+        (
+            "pretrain",
+            ["--recipe=auto", "--init_from={root}/nowhere", "--run_dir={root}/never", "--data={root}/mixed"],
+        ),
+        ("pretrain", ["--recipe=debug_tiny", "--run_dir={root}/never", "--data={root}/mixed", "--probe_data=nowhere"]),
+        ("knn", ["--pixels=histogram", "--train_data={root}/mixed", "--test_data={root}/nowhere"]),
+        ("prepare_shards", ["--data={root}/mixed", "--output={root}/file/nowhere"]),
+    ],
+)
+def test_what_is_missing_is_named_before_any_data_are_looked_into(root, command, arguments):
+    """Otherwise the log would speak of the file among the images that is none."""
+    (root / "mixed").mkdir(exist_ok=True)
+    for name in ("a.png", "b.txt"):
+        (root / "mixed" / name).write_bytes((root / "test" / "red" / "0.png").read_bytes() if name == "a.png" else b"")
+    ran = _run(command, *(argument.format(root=root) for argument in arguments))
+    assert ran.returncode == 2, ran.stderr
+    (error,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+    assert "nowhere" in error and "left out" not in ran.stderr and "Traceback" not in ran.stderr
+    assert not (root / "never").exists() and not list(root.glob(".never*"))
+
+
+@pytest.mark.slow
+def test_test_images_that_are_trained_on_are_named_before_a_feature_is_made(root):
+    """A copy under other names, which no comparison of flags finds."""
+    for number, file in enumerate(sorted((root / "train").glob("*/*.png"))):
+        copy = root / "copy" / file.parent.name / f"copy-{number}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+    data = [f"--train_data=folder:{root}/train", f"--test_data=folder:{root}/copy"]
+    for command, more in (("knn", []), ("linear_probe", ["--recipe=vissl_imagenet"])):
+        ran = _run(command, f"--model={root}/network.keras", *data, *more)
+        assert ran.returncode == 2, ran.stderr
+        assert "the test image blue/copy-0.png is blue/0.png of the training data, too" in ran.stderr
+        assert "images, " not in ran.stderr  # no line of progress of features
+
+
+@pytest.mark.slow
+def test_a_second_command_to_one_output_is_told_at_the_start(root):
+    """While the first is at work."""
+    arguments = ["--pixels=thumbnail", "--data=builtin", f"--output={root / 'shared'}"]
+    with subprocess.Popen(_command("extract_features", *arguments), stderr=subprocess.DEVNULL) as first:
+        _wait_for(root / "shared" / ".lock-0")
+        ran = _run("extract_features", *arguments)
+        assert ran.returncode == 2 and "another process is writing features to" in ran.stderr
+        first.kill()
 
 
 @pytest.mark.slow
@@ -169,7 +261,7 @@ def test_extraction_goes_on_after_a_kill(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     ran = _run("extract_features", *arguments, f"--output={whole}")
     assert ran.returncode == 0, ran.stderr
-    command = [sys.executable, "-m", "experiments.extract_features", *arguments, f"--output={killed}"]
+    command = _command("extract_features", *arguments, f"--output={killed}")
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while not list(killed.glob("images-*")) and time.monotonic() < deadline:

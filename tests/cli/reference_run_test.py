@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from seer_tf.reports.curves import read_curves
-from seer_tf.reports.reference_band import judge, read_references
+from seer_tf.reports.reference_band import REFERENCES, judge, read_references
 from tests.places import ROOT
 
 _SEED = 7  # none of the references has it
@@ -23,7 +23,7 @@ def test_a_new_seed_of_the_demo_stays_inside_the_band_of_its_recipe(tmp_path: pa
         check=True,
         timeout=3000,
     )
-    verdicts = judge(read_curves(tmp_path / "log.jsonl"), read_references(ROOT / "docs" / "reference_runs", "demo"))
+    verdicts = judge(read_curves(tmp_path / "log.jsonl"), read_references(REFERENCES, "demo"))
     outside = {verdict.name: verdict.first_outside for verdict in verdicts if not verdict.is_inside}
     assert {verdict.name for verdict in verdicts} >= {"probe/knn_top1", "loss/relative_to_ln_K"}
     # One of seven healthy seeds was outside in its RankMe, so that one number may be, but not these.

@@ -1,6 +1,9 @@
 """A file or directory is replaced completely, or left as it was."""
 
+import os
 import pathlib
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -86,3 +89,28 @@ def test_a_directory_replaces_the_old_one_or_leaves_it_alone(tmp_path: pathlib.P
         (unfinished / "deeper" / "new").write_text("content")
     assert [path.name for path in tmp_path.iterdir()] == ["step-4"]
     assert [path.name for path in directory.rglob("*")] == ["deeper", "new"]
+
+
+@pytest.fixture
+def closed() -> Iterator[pathlib.Path]:
+    """A directory that may not be written, and neither may root, who becomes somebody else."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # pytest's own is for one user alone
+        os.chmod(directory, 0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield pathlib.Path(directory)
+        finally:
+            os.seteuid(user)
+            os.chmod(directory, 0o755)
+
+
+def test_a_place_that_may_not_be_written_is_told_before_the_work(closed: pathlib.Path) -> None:
+    for check, path in (
+        (check_file, closed / "file"),
+        (check_directory, closed),
+        (check_directory, closed / "a" / "b"),
+    ):
+        with pytest.raises(InputError, match=f"{path} cannot be written: {closed} is not open to you for writing"):
+            check(path)

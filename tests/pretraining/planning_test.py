@@ -131,7 +131,7 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
 
 def test_the_command_says_it_all() -> None:
     arguments = ["--recipe=seer_regnety_256gf", "--devices=512", "--set=data.global_batch_size=8704"]
-    arguments += ["--images=1000000000", "--step_seconds=6.125", "--device_memory_gib=32"]
+    arguments += ["--num_images=1000000000", "--step_seconds=6.125", "--device_memory_gib=32"]
     child = subprocess.run(COMMAND + arguments, capture_output=True, text=True, check=True, timeout=600)
     assert "1,000,000,000 images, 114,890 steps, 8.1 days at 1,421 images/s" in child.stdout
     assert "512 devices x 17 images = 8704" in child.stdout

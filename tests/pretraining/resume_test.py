@@ -119,6 +119,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals) -> None:
         assert process.returncode == -signal.SIGKILL
     else:
         assert process.returncode == os.EX_TEMPFAIL, errors
+        assert f"{number.name}: the run ends after the steps under way and saves what it has made" in errors
         assert f"{number.name}: saved at step" in output
 
 
@@ -144,7 +145,7 @@ def test_twenty_interruptions_do_not_show(images: pathlib.Path, tmp_path: pathli
     finish(images, tmp_path / "whole", *settings)
     generator, run_dir = random.Random(0), tmp_path / "run"
     for _ in range(20):
-        how = generator.choice(("early", "while it writes", "SIGKILL", "SIGTERM", "SIGINT"))
+        how = generator.choice(("early", "while it writes", "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"))
         with start(images, run_dir, *settings) as process:
             if how == "early":
                 time.sleep(generator.uniform(0, 15))

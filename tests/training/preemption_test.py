@@ -1,30 +1,11 @@
 """What ends a run early."""
 
-import os
-import signal
-
 import pytest
 import tensorflow as tf
 
 from seer_tf.distributed.cluster import Cluster
 from seer_tf.errors import InputError, LostWorkerError
-from seer_tf.training.preemption import Agreement, StopSignals, exhausted_memory_named, lost_workers_named
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_is_remembered_and_the_second_goes_through(number: signal.Signals) -> None:
-    seen = []
-    before = signal.signal(number, lambda *_: seen.append("outer"))
-    try:
-        with StopSignals() as stop:
-            assert stop.received is None
-            os.kill(os.getpid(), number)
-            assert stop.received == number.name
-            assert not seen
-            os.kill(os.getpid(), number)
-            assert seen == ["outer"]
-    finally:
-        signal.signal(number, before)
+from seer_tf.training.preemption import Agreement, exhausted_memory_named, lost_workers_named
 
 
 def test_too_little_memory_is_one_sentence() -> None:

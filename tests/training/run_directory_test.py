@@ -122,7 +122,7 @@ def test_a_url_is_refused() -> None:
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="/file/run cannot be written .Not a directory"):
+    with pytest.raises(InputError, match="/file/run cannot be a directory, since .*/file is a file"):
         RunDirectory(tmp_path / "file" / "run").claim(recipe("debug_tiny"))
 
 
@@ -133,3 +133,79 @@ def test_a_directory_of_something_else_is_refused(tmp_path: pathlib.Path) -> Non
     with pytest.raises(InputError, match="not the directory of a run"):
         RunDirectory(tmp_path).read_config()
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def _with_data(data: str, *more: str) -> configs.Config:
+    return configs.override(recipe("debug_tiny"), [f"data.source={data}", *more])
+
+
+def test_a_run_goes_on_where_its_images_lie_now(tmp_path: pathlib.Path) -> None:
+    images = {"data.source": "200 images, 3f2a"}
+    RunDirectory(tmp_path / "old").claim(_with_data("folder:/old"), images)
+    (tmp_path / "old").rename(tmp_path / "new")
+    directory = RunDirectory(tmp_path / "new")
+    directory.check(_with_data("folder:/new"))  # they are not opened yet
+    with pytest.raises(InputError, match=r"data.source: folder:/old \(200 .*, 3f2a\), folder:/new \(200 .*, 77ab\)"):
+        directory.check(_with_data("folder:/new"), {"data.source": "200 images, 77ab"})
+    with pytest.raises(InputError, match="holds a run of another config .*folder:/new .None"):
+        directory.check(_with_data("folder:/new"), {})
+    with pytest.raises(InputError, match="run.seed: 0, 1"):
+        directory.check(_with_data("folder:/new", "run.seed=1"), images)
+    assert directory.read_config() == _with_data("folder:/old")
+    with directory.claimed(_with_data("folder:/new"), images):
+        pass
+    assert directory.read_config() == _with_data("folder:/new")
+
+
+def test_other_images_in_the_same_place_are_told(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.claim(_with_data("folder:/a"), {"data.source": "200 images, 3f2a"})
+    with directory.claimed(_with_data("folder:/a"), {"data.source": "201 images, 77ab"}):
+        assert "goes on with other images than before: data.source: folder:/a (200 images, 3f2a)" in caplog.text
+    caplog.clear()
+    directory.check(_with_data("folder:/a"), {"data.source": "201 images, 77ab"})
+    assert not caplog.text
+
+
+def test_a_run_of_an_earlier_version_opens(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has relative paths, and says nothing of its images."""
+    monkeypatch.chdir(tmp_path)
+    directory, images = RunDirectory(tmp_path / "run"), {"data.source": "200 images, 3f2a"}
+    directory.claim(_with_data("folder:photos"))
+    file = directory.path / "config.json"
+    content = json.loads(file.read_text())
+    assert content["config"]["data"]["source"] == f"folder:{tmp_path}/photos"
+    content["config"]["data"]["source"] = "folder:photos"
+    del content["images"]
+    file.write_text(json.dumps(content))
+    directory.check(_with_data(f"folder:{tmp_path / 'photos'}"), images)
+    assert not caplog.text
+    directory.check(_with_data("folder:/elsewhere"), images)
+    assert "see yourself whether folder:/elsewhere has the same as folder:" in caplog.text
+    with directory.claimed(_with_data("folder:/elsewhere"), images):
+        pass
+    with pytest.raises(InputError, match="data.source"):
+        directory.check(_with_data("folder:/other"), {"data.source": "200 images, 77ab"})
+
+
+def test_what_a_run_started_from_may_move_once_it_has_a_checkpoint(tmp_path: pathlib.Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.claim(_with_data("builtin", "run.init_from=/old"), {"data.source": "1"})
+    with pytest.raises(InputError, match="run.init_from: /old, /new"):
+        directory.check(_with_data("builtin", "run.init_from=/new"), {"data.source": "1"})
+    directory.checkpoint(5).mkdir(parents=True)
+    directory.check(_with_data("builtin", "run.init_from=/new"), {"data.source": "1"})
+
+
+def test_a_place_is_looked_at_before_there_is_a_config(tmp_path: pathlib.Path) -> None:
+    RunDirectory(tmp_path / "new").check_place()
+    assert not any(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="not empty and not the directory of a run"):
+        RunDirectory(tmp_path).check_place()
+    with pytest.raises(InputError, match="file is a file"):
+        RunDirectory(tmp_path / "file").check_place()
+    with pytest.raises(InputError, match="is not the directory of a run"):
+        RunDirectory(tmp_path / "file").read_config()

@@ -98,17 +98,8 @@ def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | N
             class.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        raise InputError(f"there is no directory {directory}")
-    if (directory / "annotations" / f"instances_{split}.json").is_file():
-        annotated = _read_coco(directory, split)
-    elif (directory / "ImageSets" / "Main" / f"{split}.txt").is_file():
-        annotated = _read_voc(directory, split)
-    else:
-        raise InputError(
-            f"{directory} has no split {split!r}: neither annotations/instances_{split}.json, as COCO has it, nor "
-            f"ImageSets/Main/{split}.txt, as Pascal VOC has it"
-        )
+    check_split(directory, split)
+    annotated = _read_coco(directory, split) if _coco_file(directory, split).is_file() else _read_voc(directory, split)
     if not annotated:
         raise InputError(f"{directory}: the split {split!r} has no images")
     found = {
@@ -133,8 +124,33 @@ def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | N
     return BoxedImages(tuple(images), names, tuple(degenerate))
 
 
+def check_split(directory: str | Path, split: str) -> None:
+    """Looks whether a directory has a split, without reading it.
+
+    Raises:
+        InputError: there is no such directory, it has neither layout, or there is no such split.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        what = "is a file" if directory.exists() else "is not there"
+        raise InputError(f"{directory} {what}; give a directory of images with boxes, as COCO or Pascal VOC has it")
+    if not (_coco_file(directory, split).is_file() or _voc_file(directory, split).is_file()):
+        raise InputError(
+            f"{directory} has no split {split!r}: neither annotations/instances_{split}.json, as COCO has it, nor "
+            f"ImageSets/Main/{split}.txt, as Pascal VOC has it"
+        )
+
+
+def _coco_file(directory: Path, split: str) -> Path:
+    return directory / "annotations" / f"instances_{split}.json"
+
+
+def _voc_file(directory: Path, split: str) -> Path:
+    return directory / "ImageSets" / "Main" / f"{split}.txt"
+
+
 def _read_coco(directory: Path, split: str) -> list[_Annotated]:
-    file = directory / "annotations" / f"instances_{split}.json"
+    file = _coco_file(directory, split)
     try:
         content = json.loads(file.read_text("utf-8"))
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
@@ -160,7 +176,7 @@ def _corners(left: float, top: float, width: float, height: float) -> tuple[floa
 
 
 def _read_voc(directory: Path, split: str) -> list[_Annotated]:
-    file = directory / "ImageSets" / "Main" / f"{split}.txt"
+    file = _voc_file(directory, split)
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

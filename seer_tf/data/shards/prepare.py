@@ -38,6 +38,7 @@ from seer_tf.data.sources import shards
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
+from seer_tf.files.atomic import check_directory
 from seer_tf.files.lock import locked
 from seer_tf.parallel import Job, Runner, in_order, num_cores
 from seer_tf.progress import Progress
@@ -98,13 +99,16 @@ def write_shards(
 
 
 def check_output(output_dir: str) -> None:
-    """Checks the output directory and creates it if it is missing, before the headers of all images are read.
+    """Checks that shards can be written to a directory, before the headers of all images are read; makes nothing.
 
     Raises:
         InputError: The directory holds something else, is being written by another run, or cannot be written.
     """
-    with _claimed(output_dir):
-        pass
+    if storage.is_directory(output_dir):
+        with _claimed(output_dir):
+            return
+    if not storage.is_remote(output_dir):
+        check_directory(output_dir)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from seer_tf.data.images.formats import UnusableImageError
+
+_SAMPLE_IMAGES = 32
+
 
 class Source(abc.ABC):
     """Encoded images with random access. Several threads may call `read` at once."""
@@ -34,12 +38,36 @@ class Source(abc.ABC):
         """Returns all classes of image `index`: none, one or several."""
         return () if self.labels is None else (int(self.labels[index]),)
 
-    def fingerprint(self) -> str:
-        """Returns a SHA-256 in hex that identifies the images by their names and classes, without reading them."""
-        digest = hashlib.sha256(json.dumps(self.class_names).encode())
+    def fingerprint(self, *, with_classes: bool = True) -> str:
+        """Returns a SHA-256 in hex that identifies the images by their names and classes, without reading them.
+
+        Args:
+            with_classes: Whether the classes count.
+        """
+        digest = hashlib.sha256(json.dumps(self.class_names if with_classes else None).encode())
         for index, name in enumerate(self.ids):
-            digest.update(f"{name}\0{self.classes_of(index)}\0".encode("utf-8", "surrogateescape"))
+            classes = self.classes_of(index) if with_classes else ()
+            digest.update(f"{name}\0{classes}\0".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
+
+    def identity(self, *, with_classes: bool) -> str:
+        """Returns what tells this set of images from others wherever it lies, e.g. `200 images, 3f2a9c…`.
+
+        The digest is of the fingerprint and of the content of 32 images, evenly spaced, which are read.
+
+        Args:
+            with_classes: Whether the classes count.
+
+        Raises:
+            InputError: as `read`.
+        """
+        digest = hashlib.sha256(self.fingerprint(with_classes=with_classes).encode())
+        for index in np.unique(np.linspace(0, self.num_images - 1, _SAMPLE_IMAGES).astype(int)).tolist():
+            try:
+                digest.update(hashlib.sha256(self.read(index)).digest())
+            except UnusableImageError:
+                digest.update(b"unusable")
+        return f"{self.num_images} images, {digest.hexdigest()[:16]}"
 
     @abc.abstractmethod
     def read(self, index: int) -> bytes:

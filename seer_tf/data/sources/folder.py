@@ -32,7 +32,7 @@ def open_folder(directory: str) -> FolderSource:
     """Opens the images below a directory. Files that are not images are left out; the log counts and names them.
 
     Raises:
-        InputError: The directory is missing, cannot be read, or contains no image.
+        InputError: The directory cannot be read or contains no image.
     """
     names = list_files(directory)
     usable, rejected = image_files.find_usable_files(f"folder:{directory}", directory, names)
@@ -46,10 +46,8 @@ def list_files(directory: str) -> list[str]:
     cannot be read.
 
     Raises:
-        InputError: The directory is missing, cannot be read, or contains no file.
+        InputError: The directory cannot be read or contains no file.
     """
-    if not storage.is_directory(directory):
-        raise InputError(f"folder:{directory}: there is no such directory; give the directory that holds the images.")
     try:
         found = sorted(os.path.relpath(path, directory) for path in storage.walk(directory))
     except OSError as error:

@@ -43,7 +43,7 @@ def _digests(source: Source, numbers: Iterable[int]) -> list[bytes | None]:
             return None
 
     digests = []
-    with Progress(len(chosen), "image", "comparing probe and training images") as progress:
+    with Progress(len(chosen), "image", "looking for shared images") as progress:
         for value in in_order(digest, chosen, num_cores()):
             digests.append(value)
             progress.advance()

@@ -37,9 +37,10 @@ class Selection(View):
         """Returns all classes of image `index`: none, one or several."""
         return self._source.classes_of(self._numbers[index])
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, *, with_classes: bool = True) -> str:
         """Returns a SHA-256 in hex that identifies the source and the chosen images."""
-        return hashlib.sha256(repr((self._source.fingerprint(), self._numbers)).encode()).hexdigest()
+        of_source = self._source.fingerprint(with_classes=with_classes)
+        return hashlib.sha256(repr((of_source, self._numbers)).encode()).hexdigest()
 
     def read(self, index: int) -> bytes:
         """Returns the encoded bytes of image `index`."""

@@ -84,8 +84,12 @@ class ShardsSource(Source):
             return tuple(self.features(index)["label"].int64_list.value)
         return () if label == NO_LABEL else (label,)
 
-    def fingerprint(self) -> str:
-        """Returns a SHA-256 in hex that identifies the images by the checksums of the shards."""
+    def fingerprint(self, *, with_classes: bool = True) -> str:
+        """Returns a SHA-256 in hex that identifies the images by the checksums of the shards.
+
+        Args:
+            with_classes: Makes no difference, since the records hold the classes.
+        """
         return hashlib.sha256(repr([self.class_names, self._shards]).encode()).hexdigest()
 
     def read(self, index: int) -> bytes:

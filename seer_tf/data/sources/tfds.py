@@ -76,6 +76,26 @@ def open_tfds(name_at_split: str) -> TfdsSource:
     Raises:
         InputError: No split is named, or the dataset is not prepared here, lacks the split or has no images.
     """
+    name = name_at_split.partition("@")[0]
+    info, split_info = find_split(name_at_split)
+    if info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise InputError(f"tfds:{name}: its files are {info.file_format.value}; prepare it as tfrecord.")
+    image_key = _first(info.features, tfds.features.Image)
+    if image_key is None:
+        raise InputError(f"tfds:{name}: its records hold no image; take a dataset with an image feature.")
+    # An image has one class, or a sequence of classes, as in tfds:voc.
+    labels = {key: getattr(feature, "feature", feature) for key, feature in info.features.items()}
+    class_key = _first(info.features, tfds.features.ClassLabel) or _first(labels, tfds.features.ClassLabel)
+    class_names = None if class_key is None else tuple(labels[class_key].names)
+    return TfdsSource(split_info, image_key, class_key, class_names, name_at_split)
+
+
+def find_split(name_at_split: str) -> tuple[Any, Any]:
+    """Returns `DatasetInfo` and `SplitInfo` of a prepared dataset, without reading its records.
+
+    Raises:
+        InputError: no split is named, the dataset is not prepared here, or has no such split.
+    """
     name, _, split = name_at_split.partition("@")
     if not name or not split:
         raise InputError(f"tfds:{name_at_split}: the split is missing; write tfds:NAME@SPLIT, e.g. tfds:cifar10@train.")
@@ -87,19 +107,9 @@ def open_tfds(name_at_split: str) -> TfdsSource:
             "set TFDS_DATA_DIR to where it lies."
         ) from None
     try:
-        split_info = info.splits[split]
+        return info, info.splits[split]
     except (KeyError, ValueError):
         raise InputError(f"tfds:{name}: there is no split {split!r}; it has {', '.join(info.splits)}.") from None
-    if info.file_format != tfds.core.FileFormat.TFRECORD:
-        raise InputError(f"tfds:{name}: its files are {info.file_format.value}; prepare it as tfrecord.")
-    image_key = _first(info.features, tfds.features.Image)
-    if image_key is None:
-        raise InputError(f"tfds:{name}: its records hold no image; take a dataset with an image feature.")
-    # An image has one class, or a sequence of classes, as in tfds:voc.
-    labels = {key: getattr(feature, "feature", feature) for key, feature in info.features.items()}
-    class_key = _first(info.features, tfds.features.ClassLabel) or _first(labels, tfds.features.ClassLabel)
-    class_names = None if class_key is None else tuple(labels[class_key].names)
-    return TfdsSource(split_info, image_key, class_key, class_names, name_at_split)
 
 
 def _first(features: Mapping[str, Any], kind: type) -> str | None:

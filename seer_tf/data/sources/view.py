@@ -28,9 +28,9 @@ class View(Source):
         """Returns all classes of image `index`: none, one or several."""
         return self._source.classes_of(index)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, *, with_classes: bool = True) -> str:
         """Returns a SHA-256 in hex that identifies the images."""
-        return self._source.fingerprint()
+        return self._source.fingerprint(with_classes=with_classes)
 
     def read(self, index: int) -> bytes:
         """Returns the encoded bytes of image `index`."""

@@ -6,6 +6,7 @@ import hashlib
 import numpy as np
 
 from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.overlap import find_shared_image
 from seer_tf.data.sources.view import View
 from seer_tf.errors import InputError
 from seer_tf.parallel import num_cores
@@ -49,6 +50,22 @@ def fingerprints(source: Source) -> np.ndarray:
 def fingerprint(encoded: bytes) -> np.uint64:
     """Returns a number that two different files share by a chance of one in 2 ** 64."""
     return np.frombuffer(hashlib.blake2b(encoded, digest_size=_BYTES).digest(), np.uint64)[0]
+
+
+def check_other_images(train: Source, test: Source) -> None:
+    """Raises where a test set surely has files of the training set; for before anything dear is made of them.
+
+    Reads all test images and at most 10,000 training images; `check_disjoint` tells all that are shared.
+
+    Raises:
+        InputError: naming one of them.
+    """
+    shared = find_shared_image(test, train)
+    if shared is not None:
+        raise InputError(
+            f"the test image {shared[0]} is {shared[1]} of the training data, too, so the number would say nothing "
+            "about new images; take what both have out of one of the two"
+        )
 
 
 def check_disjoint(train: np.ndarray, test: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 Several processes may write one directory, each its own shards. The files are described in `stored_features.py`.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,13 +17,15 @@ import tensorflow as tf
 
 from seer_tf.data.shards.example import serialize_features
 from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.registry import absolute
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import Extractor
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource
 from seer_tf.evaluation.features.store import MANIFEST, Manifest, little_endian, read_manifest
 from seer_tf.files import storage
-from seer_tf.files.atomic import atomic_file, write_atomically
+from seer_tf.files.atomic import atomic_file, check_directory, write_atomically
+from seer_tf.files.lock import locked
 
 SHARD_BYTES = 128 * 2**20
 
@@ -53,7 +56,8 @@ def write_features(
         num_workers: How many processes share the work.
 
     Raises:
-        InputError: the directory holds something else, an image cannot be read, or a feature is not a finite number.
+        InputError: the directory holds something else, another process writes there, an image cannot be read, or a
+            feature is not a finite number.
     """
     bytes_per_image = np.dtype(dtype).itemsize * sum(pooling.dim for pooling in extractor.poolings.values())
     manifest = Manifest(
@@ -67,17 +71,33 @@ def write_features(
     )
     directory = Path(directory)
     _claim(directory, manifest)
-    shards = [
-        shard
-        for shard in range(worker, manifest.num_shards, num_workers)
-        if not manifest.file(directory, "images", shard, "json").exists()
-    ]
-    read = FingerprintedSource(source)
-    numbers = [number for shard in shards for number in manifest.numbers(shard)]
-    batches = extractor.batches(Selection(read, numbers)) if numbers else iter(())
-    groups = _regrouped(batches, [len(manifest.numbers(shard)) for shard in shards])
-    for shard, features in zip(shards, groups, strict=True):
-        _write_shard(directory, manifest, shard, read, _stored(features, dtype))
+    with _locked(directory, worker):
+        shards = [
+            shard
+            for shard in range(worker, manifest.num_shards, num_workers)
+            if not manifest.file(directory, "images", shard, "json").exists()
+        ]
+        read = FingerprintedSource(source)
+        numbers = [number for shard in shards for number in manifest.numbers(shard)]
+        batches = extractor.batches(Selection(read, numbers)) if numbers else iter(())
+        groups = _regrouped(batches, [len(manifest.numbers(shard)) for shard in shards])
+        for shard, features in zip(shards, groups, strict=True):
+            _write_shard(directory, manifest, shard, read, _stored(features, dtype))
+
+
+def check_output(directory: str | os.PathLike[str]) -> None:
+    """Looks whether features can be written to a directory, before there are any; makes nothing.
+
+    Raises:
+        InputError: it holds something else, or cannot be written.
+    """
+    directory = Path(directory)
+    check_directory(directory)
+    # Looked at first: a worker that starts at the same time may write the manifest between the two looks. What is
+    # hidden is being written by one, or was by one that died.
+    is_foreign = directory.exists() and not all(map(storage.is_hidden, storage.names(directory)))
+    if is_foreign and not (directory / MANIFEST).exists():
+        raise InputError(f"{directory} holds something that is no features; give another directory")
 
 
 def _claim(directory: Path, manifest: Manifest) -> None:
@@ -86,11 +106,7 @@ def _claim(directory: Path, manifest: Manifest) -> None:
     Raises:
         InputError: it holds something else.
     """
-    # Looked at first: a worker that starts at the same time may write the manifest between the two looks. What is
-    # hidden is being written by one, or was by one that died.
-    is_foreign = directory.exists() and (
-        not directory.is_dir() or not all(map(storage.is_hidden, storage.names(directory)))
-    )
+    check_output(directory)
     if (directory / MANIFEST).exists():
         found, wanted = (_facts(one) for one in (read_manifest(directory), manifest))
         other = [name for name in wanted if found[name] != wanted[name]]
@@ -99,8 +115,6 @@ def _claim(directory: Path, manifest: Manifest) -> None:
                 f"{directory} holds other features (another {', '.join(other)}); give the same flags to continue it, "
                 "or another directory"
             )
-    elif is_foreign:
-        raise InputError(f"{directory} holds something that is no features; give another directory")
     else:
         directory.mkdir(parents=True, exist_ok=True)
         write_atomically(directory / MANIFEST, manifest.to_json())
@@ -110,7 +124,20 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
     values = dataclasses.asdict(manifest)
     facts = {**values.pop("origin"), **values}
     facts.pop("step")  # the digest tells networks apart, and older manifests are without it
-    return facts
+    return {**facts, "data": absolute(facts["data"]), "model": os.path.abspath(facts["model"])}  # as older ones are not
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, worker: int) -> Iterator[None]:
+    """Keeps other processes from writing the shards of a worker."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(directory / f".lock-{worker}"))
+        except BlockingIOError:
+            raise InputError(
+                f"another process is writing features to {directory}: wait until it ends, or give another directory"
+            ) from None
+        yield
 
 
 def _regrouped(batches: Iterator[dict[str, np.ndarray]], sizes: Sequence[int]) -> Iterator[dict[str, np.ndarray]]:

@@ -32,6 +32,17 @@ _FORMAT = "xyxy"
 _YXYX = [1, 0, 3, 2]  # from xyxy, and back
 
 
+def check_size(size_px: int) -> None:
+    """Raises where a detector cannot see squares of this side.
+
+    Raises:
+        InputError: it is no multiple of the stride of the coarsest level, 128.
+    """
+    stride = 2 ** _LEVELS[1]
+    if size_px % stride:
+        raise InputError(f"a detector sees squares of a multiple of {stride} px, not of {size_px} px")
+
+
 class Detector:
     """A network from images to boxes.
 
@@ -64,9 +75,7 @@ class Detector:
             InputError: KerasHub is missing, the backbone has fewer stages, or `size_px` is no such multiple.
         """
         hub = keras_hub()
-        stride = 2 ** _LEVELS[1]
-        if size_px % stride:
-            raise InputError(f"a detector sees squares of a multiple of {stride} px, not of {size_px} px")
+        check_size(size_px)
         self._encoder, self.class_names, self.size_px = encoder, tuple(class_names), size_px
         self.licence = encoder.licence
         pyramid = hub.models.RetinaNetBackbone(

@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import tarfile
 import tempfile
 
 import numpy as np
@@ -143,9 +144,70 @@ def test_other_trees_have_no_classes_and_the_log_says_why(tmp_path, names, reaso
     assert reason is None or re.search(f"folder:{tmp_path}: no labels, because {reason}", said[0])
 
 
-def test_a_missing_folder(tmp_path):
-    with pytest.raises(InputError, match="there is no such directory"):
-        registry.open_source(f"folder:{tmp_path / 'missing'}")
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("folder:{place}/nowhere", "folder:{place}/nowhere: there is no such directory"),
+        ("shards:{place}/nowhere", "there is no such directory"),
+        ("list:{place}/nowhere.txt", "there is no such file"),
+        ("csv:{place}/nowhere.csv", "there is no such file"),
+        ("tar:{place}/nowhere.tar", "there is no such file"),
+        ("folder:{place}/images.tar", "{place}/images.tar is a file; did you mean tar:{place}/images.tar"),
+        ("shards:{place}/table.csv", "{place}/table.csv is a file; did you mean csv:{place}/table.csv"),
+        ("list:{place}/images", "{place}/images is a directory; did you mean folder:{place}/images"),
+        ("tar:{place}/shards", "{place}/shards is a directory; did you mean shards:{place}/shards"),
+        (
+            "folder:{place}/images/a.png",
+            "a.png is a file, .*put tar:, .* or name the directory .*, folder:{place}/images",
+        ),
+        ("{place}/images/a.png", "a.png is a file, and its name does not say of which kind"),
+        ("fodler:{place}/images", "did you mean folder:{place}/images"),
+        ("{place}/nowhere", "there is no such file or directory: write folder:DIR"),
+    ],
+)
+def test_what_is_not_there_or_of_another_kind_is_one_sentence(place, flag, sentence):
+    for look in (registry.check_source, registry.open_source):
+        with pytest.raises(InputError, match=sentence.format(place=place)):
+            look(flag.format(place=place))
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A place for each kind of source, the shards being no more than the names of their files."""
+    _save(tmp_path / "images" / "a.png")
+    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+        archive.add(tmp_path / "images" / "a.png", "a.png")
+    (tmp_path / "list.txt").write_text("images/a.png\n")
+    (tmp_path / "table.csv").write_text("path,label\nimages/a.png,red\n")
+    (tmp_path / "shards").mkdir()
+    for name in ("manifest.json", "index.npy"):
+        (tmp_path / "shards" / name).write_text("")
+    return tmp_path
+
+
+def test_a_path_alone_gets_the_kind_that_it_looks_like(place, monkeypatch):
+    monkeypatch.chdir(place)
+    for path, kind in (("images", "folder"), ("images.tar", "tar"), ("list.txt", "list"), ("table.csv", "csv")):
+        for flag in (path, f"./{path}", str(place / path), f"{kind}:{path}"):
+            registry.check_source(flag)
+            assert registry.open_source(flag).num_images == 1
+            assert registry.absolute(flag) == f"{kind}:{place / path}"
+    assert registry.absolute("shards/") == f"shards:{place / 'shards'}"
+
+
+@pytest.mark.parametrize(
+    ("flag", "absolute"),
+    [
+        ("builtin", "builtin"),
+        ("builtin:test", "builtin:test"),
+        ("tfds:cifar10@train", "tfds:cifar10@train"),
+        ("folder:gs://bucket/images", "folder:gs://bucket/images"),
+        ("folder:/a/../b", "folder:/b"),
+        ("photos", "photos"),
+    ],
+)
+def test_what_has_no_path_here_stays_as_it_is(flag, absolute):
+    assert registry.absolute(flag) == absolute
 
 
 def test_an_empty_folder(tmp_path):

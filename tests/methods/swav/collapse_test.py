@@ -25,10 +25,10 @@ from seer_tf.training import metrics as run_metrics
 from seer_tf.training.health import HealthMonitor, Interval
 from seer_tf.training.loop import steps_function
 from seer_tf.training.step import checked_tensors
-from tests.places import DOCS
+from tests.places import ROOT
 
 Crops = tuple[tf.Tensor, ...]
-_REFERENCES = DOCS / "reference_runs"
+_REFERENCES = ROOT / "seer_tf" / "reports" / "reference_runs"
 _REFERENCE_FILES = [file for file in sorted(_REFERENCES.glob("*/*.jsonl")) if "pytorch" not in file.parent.name]
 _CONFIG = configs.override(
     recipe("debug_tiny"),

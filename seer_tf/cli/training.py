@@ -1,0 +1,44 @@
+"""What the commands that train share: what has moved, and their end when they are stopped."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from seer_tf.cli import command
+from seer_tf.errors import InputError
+from seer_tf.training.loop import RunResult
+from seer_tf.training.run_directory import RunDirectory
+
+
+@contextlib.contextmanager
+def moves_named(directory: RunDirectory | None, flag: str) -> Iterator[None]:
+    """Adds to an `InputError` on something that is not there how to say where it lies now, if a run is continued.
+
+    Args:
+        directory: Directory of the run, if it has one.
+        flag: Name of the flag that names the place.
+    """
+    try:
+        yield
+    except InputError as error:
+        if directory is None or not directory.holds_a_run():
+            raise
+        raise InputError(f"{str(error).rstrip('.')}; if it has moved, name its new place by {flag}") from None
+
+
+def end_unfinished(outcome: RunResult, directory: RunDirectory, num_steps: int) -> None:
+    """Says where a run was stopped and ends with `TRY_AGAIN`; does nothing if the run is complete.
+
+    Args:
+        outcome: Result of the training loop.
+        directory: Directory of the run.
+        num_steps: Length of the whole run.
+    """
+    if outcome.stopped_by is None:
+        return
+    if outcome.step in directory.checkpoint_steps():
+        where, then = f"saved at step {outcome.step} of {num_steps}", "continues from there"
+    else:
+        where, then = "stopped before the first step, so nothing is saved", "starts it again"
+    print(f"{outcome.stopped_by}: {where}; the same command {then}", flush=True)
+    sys.exit(command.TRY_AGAIN)

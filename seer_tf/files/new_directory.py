@@ -1,0 +1,79 @@
+"""New directories: each is made by one process, completely or not at all."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from seer_tf.errors import InputError
+from seer_tf.files.atomic import UNFINISHED, check_directory, finish_directory
+from seer_tf.files.lock import locked
+
+_LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def new_directory(output: str | os.PathLike[str]) -> Iterator[Path]:
+    """Gives a directory to write into, which takes the name `output` at the end, or is removed when something fails.
+
+    It lies beside `output` and is locked, so that one process at a time makes `output`. What a process that died has
+    left there is removed by the next one.
+
+    Raises:
+        InputError: `output` exists, another process is making it, or it cannot be made.
+    """
+    output = Path(output)
+    check_new(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}{UNFINISHED}")
+    with _locked(partial, output):
+        try:
+            check_new(output)  # the process that held the lock may have made it
+            _remove_what_was_left(partial)
+            yield partial
+            check_new(output)
+            finish_directory(partial, output)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        (output / _LOCK).unlink()
+
+
+def _remove_what_was_left(partial: Path) -> None:
+    for left in partial.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        elif left.name != _LOCK:
+            left.unlink()
+
+
+def check_new(output: str | os.PathLike[str]) -> None:
+    """Looks whether a new directory can be made.
+
+    Raises:
+        InputError: it exists, or cannot be made where it would lie.
+    """
+    if os.path.lexists(output):
+        raise InputError(f"{output} exists already; name another output directory or remove it")
+    check_directory(output)
+
+
+@contextlib.contextmanager
+def _locked(partial: Path, output: Path) -> Iterator[None]:
+    """Makes a directory and locks it."""
+    while True:
+        partial.mkdir(exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(locked(partial / _LOCK))
+                is_there = os.path.samestat(os.fstat(descriptor), (partial / _LOCK).stat())
+            except BlockingIOError:
+                raise InputError(
+                    f"another process is writing {output}: wait until it ends, or name another output directory"
+                ) from None
+            except FileNotFoundError:  # the process that held the lock has just ended
+                is_there = False
+            if is_there:
+                yield
+                return

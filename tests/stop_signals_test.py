@@ -1,0 +1,129 @@
+"""Signals of real processes: answered at once, whatever the main thread does."""
+
+import contextlib
+import os
+import pathlib
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from seer_tf import stop_signals
+
+# The file alone: the package takes seconds to import.
+_LOAD = f"""
+import hashlib, importlib.util, os, signal, sys, time
+spec = importlib.util.spec_from_file_location("stop_signals", {stop_signals.__file__!r})
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+"""
+# Computes in C for longer than any test waits, and never comes back to Python's handlers.
+_DEAF = "hashlib.pbkdf2_hmac('sha256', b'', b'', 1 << 28)"
+_UNTIL_RECEIVED = "while stop.received is None: time.sleep(0.01)"
+
+
+@contextlib.contextmanager
+def _started(body: str, *, raises: bool = False, ignored: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Starts a process that runs a body while it takes the signals over, and kills what is left of it."""
+    code = (
+        f"{_LOAD}{ignored}\nwith module.StopSignals('it ends', raises={raises}) as stop:\n"
+        f"    print('ready', flush=True)\n    {body}\nprint('after', stop.received, flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def _answer(process: subprocess.Popen[str]) -> str:
+    """Returns the next line of a process's standard error, which must come within two seconds."""
+    assert process.stderr is not None
+    started = time.monotonic()
+    line = process.stderr.readline()
+    assert time.monotonic() - started < 2
+    return line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_is_answered_and_the_second_ends_a_process_that_hears_nothing(number: signal.Signals) -> None:
+    with _started(_DEAF) as process:
+        process.send_signal(number)
+        assert _answer(process) == f"{number.name}: it ends\n"
+        process.send_signal(number)
+        assert process.wait(2) == 128 + number
+        assert process.communicate() == ("", f"{number.name}: ended at once\n")
+
+
+def test_one_of_each_kind_ends_it_too() -> None:
+    with _started(_DEAF) as process:
+        process.send_signal(signal.SIGINT)
+        assert _answer(process) == "SIGINT: it ends\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(2) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_body_sees_it_and_ends_in_its_own_way(number: signal.Signals) -> None:
+    with _started(f"{_UNTIL_RECEIVED}\n    print('saved')") as process:
+        process.send_signal(number)
+        assert process.communicate(timeout=5) == (f"saved\nafter {number.name}\n", f"{number.name}: it ends\n")
+        assert process.returncode == 0
+
+
+def test_a_terminal_that_hangs_up_twice_ends_nothing() -> None:
+    with _started(f"{_UNTIL_RECEIVED}\n    time.sleep(1)") as process:
+        process.send_signal(signal.SIGHUP)
+        assert _answer(process) == "SIGHUP: it ends\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate(timeout=5) == ("after SIGHUP\n", "")
+
+
+def test_an_ignored_sighup_stays_ignored() -> None:
+    with _started("time.sleep(0.5)", ignored="signal.signal(signal.SIGHUP, signal.SIG_IGN)") as process:
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate(timeout=5) == ("after None\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_raises_where_it_is_asked_to_and_what_is_open_is_closed(number: signal.Signals) -> None:
+    body = (
+        "try: print('open', flush=True), time.sleep(60)\n"
+        "    except module.Interrupted as error: print('closed', error.number)"
+    )
+    with _started(body, raises=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "open\n"
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=5)
+    assert (output, errors) == (f"closed {int(number)}\nafter {number.name}\n", f"{number.name}: it ends\n")
+
+
+def test_the_signals_are_given_back() -> None:
+    code = f"{_LOAD}\nwith module.StopSignals(''): pass\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == -signal.SIGTERM
+
+
+def test_what_is_printed_after_the_terminal_was_closed_breaks_nothing(tmp_path: pathlib.Path) -> None:
+    code = f"""{_LOAD}
+with module.StopSignals("it ends") as stop:
+    print("ready", flush=True)
+    {_UNTIL_RECEIVED}
+    print("more", flush=True)
+    print("more", file=sys.stderr, flush=True)
+open({str(tmp_path / "saved")!r}, "w").close()
+"""
+    process, terminal = pty.fork()
+    if not process:
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    while b"ready" not in os.read(terminal, 1000):
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert (tmp_path / "saved").exists()
