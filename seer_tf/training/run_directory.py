@@ -127,7 +127,7 @@ class RunDirectory:
                     "install that one to go on with it"
                 )
             return interpret(content)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             check_exists(self.path)
             raise InputError(f"{self.path} is not the directory of a run: it has no config.json") from None
         except InputError as error:

@@ -64,7 +64,7 @@ def test_a_tar_file_that_shrinks_or_vanishes_is_named(folder):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "cannot be read"), (b"hello", "not a tar file"), (gzip.compress(bytes(10_240), mtime=0), "compressed")],
+    [(None, "there is no such file"), (b"hello", "not a tar file"), (gzip.compress(bytes(10_240), mtime=0), "compressed")],
 )
 def test_what_is_no_plain_tar_file_is_one_sentence(tmp_path, content, sentence):
     if content is not None:
@@ -183,7 +183,7 @@ def test_what_is_no_regular_file_is_left_out(folder):
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"), [(None, "cannot be read"), ("\n\n", "is empty"), ("x\n", "no readable image")]
+    ("content", "sentence"), [(None, "there is no such file"), ("\n\n", "is empty"), ("x\n", "no readable image")]
 )
 def test_a_list_without_images_is_one_sentence(tmp_path, content, sentence):
     if content is not None:
@@ -238,7 +238,7 @@ def test_a_table_that_is_wrong_is_one_sentence(folder, text, sentence):
 
 
 def test_a_table_that_is_not_there_or_no_text(tmp_path):
-    with pytest.raises(InputError, match="the table cannot be read"):
+    with pytest.raises(InputError, match="there is no such file"):
         registry.open_source(f"csv:{tmp_path / 'labels.csv'}")
     (tmp_path / "labels.csv").write_bytes(b"file,kind\n\xff,x\n")
     with pytest.raises(InputError, match="not CSV in UTF-8"):
