@@ -27,7 +27,7 @@ class InputError(ValueError):
         names = list(valid)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return cls(f"there is no {kind} {shortened(repr(name))}: {hint}the valid ones are {', '.join(names)}")
+        return cls(f"there is no {kind} {shorten(repr(name))}: {hint}the valid ones are {', '.join(names)}")
 
 
 class LostWorkerError(RuntimeError):
@@ -38,7 +38,7 @@ class LostWorkerError(RuntimeError):
     """
 
 
-def shortened(value: object) -> str:
+def shorten(value: object) -> str:
     """Returns a value as text for a message, cut in the middle if it is long."""
     if isinstance(value, int) and abs(value) > _LARGEST_WRITTEN:  # Python itself writes no more than 4,300 digits
         return f"(a number of about {round(math.log10(abs(value))):,} digits)"

@@ -245,7 +245,7 @@ def test_a_file_says_what_it_is_of_and_older_ones_are_known_by_their_sections(co
         ("pretraining", "swav") if isinstance(config, Config) else ("finetuning", None)
     )
     older = {name: value for name, value in values.items() if name not in ("kind", "method")}
-    assert configs.kind_in(values) == configs.kind_in(older) == config.kind
+    assert configs.read_kind(values) == configs.read_kind(older) == config.kind
     assert configs.from_json(older, type(config)) == config
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from seer_tf.config.common import BaseConfig
 from seer_tf.config.fields import Field, Range, describe, sections
-from seer_tf.config.forms import value_text
+from seer_tf.config.forms import format_value
 from seer_tf.config.pretraining import Config
 from seer_tf.finetuning.config import FinetuneConfig
 
@@ -32,7 +32,7 @@ def _chapter(kind: type[BaseConfig]) -> Iterator[str]:
 
 
 def _row(field: Field) -> str:
-    default = f"`{text}`" if (text := value_text(field.default)) else ""
+    default = f"`{text}`" if (text := format_value(field.default)) else ""
     return f"| `{field.name}` | {default} | {_values(field)} | {field.unit} | {field.help} |"
 
 

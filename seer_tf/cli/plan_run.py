@@ -108,7 +108,7 @@ def _print_fit(config: Config, memory: Memory, device_gib: float) -> None:
         print(f"does not fit  into {device_gib:g} GiB, whatever is set: {remedy}; take devices with more")
     else:
         values, changed = found
-        flags_text = " ".join(f"--set {field}={configs.value_text(value)}" for field, value in values.items())
+        flags_text = " ".join(f"--set {field}={configs.format_value(value)}" for field, value in values.items())
         needed = planning.plan(changed, DEVICES.value).memory.total / _GIB
         print(f"does not fit  into {device_gib:g} GiB; it would ({needed:.2f} GiB) with {flags_text}")
 

@@ -17,16 +17,16 @@ from seer_tf.config.common import (
 from seer_tf.config.fields import Field, Range, describe, field
 from seer_tf.config.forms import (
     differences,
+    format_value,
     from_json,
-    kind_in,
     override,
     parse,
+    read_kind,
     replace,
     to_json,
     to_text,
     to_texts,
     validate,
-    value_text,
 )
 from seer_tf.config.pretraining import (
     PLACES,
@@ -64,7 +64,7 @@ __all__ = [
     "differences",
     "field",
     "from_json",
-    "kind_in",
+    "read_kind",
     "override",
     "parse",
     "replace",
@@ -72,5 +72,5 @@ __all__ = [
     "to_text",
     "to_texts",
     "validate",
-    "value_text",
+    "format_value",
 ]

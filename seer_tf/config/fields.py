@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
-from seer_tf.errors import InputError, shortened
+from seer_tf.errors import InputError, shorten
 
 #: Tensors count in 64 bits, and the number of images is a product of two fields.
 _LARGEST_INTEGER = 2**31 - 1
@@ -131,7 +131,7 @@ class Field:
             self._check_element(element)
 
     def _check_element(self, value: Any) -> None:
-        shown = f"{self.path}={shortened(value)}"
+        shown = f"{self.path}={shorten(value)}"
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{shown} must be a finite number")
         if isinstance(self.within, tuple) and value not in self.within:
@@ -145,7 +145,7 @@ class Field:
     def _wrong_type(self, value: object) -> InputError:
         name = _TYPE_NAMES[self.element_type]
         wanted = f"{name}, or several separated by commas" if self.is_tuple else name
-        return InputError(f"{self.path}={shortened(value)} must be {wanted}")
+        return InputError(f"{self.path}={shorten(value)} must be {wanted}")
 
 
 @functools.cache

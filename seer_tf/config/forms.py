@@ -9,7 +9,7 @@ from absl import logging
 
 from seer_tf.config.common import AnyConfig, BaseConfig
 from seer_tf.config.fields import Field, describe, sections
-from seer_tf.errors import InputError, shortened
+from seer_tf.errors import InputError, shorten
 
 #: What a run can be, and how a pretraining run can learn.
 KINDS, METHODS = ("pretraining", "finetuning"), ("swav",)
@@ -40,7 +40,7 @@ def parse(kind: type[BaseConfig], assignments: Iterable[str]) -> dict[str, Any]:
         path, equals, text = assignment.partition("=")
         if not (equals and "." in path):
             raise InputError(
-                f"{shortened(repr(assignment))} is not of the form section.field=value, e.g. run.num_steps=500"
+                f"{shorten(repr(assignment))} is not of the form section.field=value, e.g. run.num_steps=500"
             )
         values[path.strip()] = _find(kind, path.strip()).parse(text.strip())
     return values
@@ -71,7 +71,7 @@ def validate(config: AnyConfig) -> AnyConfig:
 
 def to_texts(config: BaseConfig) -> dict[str, str]:
     """Returns the text of each value by `section.field`."""
-    return {each.path: value_text(each.of(config)) for each in describe(type(config))}
+    return {each.path: format_value(each.of(config)) for each in describe(type(config))}
 
 
 def to_text(config: BaseConfig) -> str:
@@ -79,7 +79,7 @@ def to_text(config: BaseConfig) -> str:
     return "\n".join(f"{path}={text}" for path, text in to_texts(config).items())
 
 
-def value_text(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Returns the text of a value as `override` reads it."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -99,7 +99,7 @@ def to_json(config: BaseConfig) -> dict[str, Any]:
     return {"kind": config.kind, **method, **dataclasses.asdict(config)}
 
 
-def kind_in(values: Mapping[str, Any]) -> str:
+def read_kind(values: Mapping[str, Any]) -> str:
     """Returns the kind of run of a config that `to_json` wrote: "pretraining" or "finetuning".
 
     Raises:
@@ -125,7 +125,7 @@ def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
         InputError: The config is for another kind of run, lacks a field or has an unknown one, as in a file of another
             version, or a value is not allowed.
     """
-    if (found := kind_in(values)) != kind.kind:
+    if (found := read_kind(values)) != kind.kind:
         raise InputError(f"this is a {found} run, and a {kind.kind} run is needed")
     saved = {
         f"{section}.{name}": tuple(value) if isinstance(value, list) else value
@@ -135,7 +135,7 @@ def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
     if differing := saved.keys() ^ {each.path for each in describe(kind)}:
         raise InputError(
             f"the saved config is not of this version of seer_tf (fields that only one of them has: "
-            f"{shortened(', '.join(sorted(differing)))}); use the version that wrote it"
+            f"{shorten(', '.join(sorted(differing)))}); use the version that wrote it"
         )
     config = replace(kind(recipe=str(values.get("recipe", ""))), saved)
     config.check()

@@ -113,7 +113,7 @@ class RunDirectory:
         Raises:
             InputError: The directory is not one of a run, or its kind or method is unknown.
         """
-        return self._read(lambda content: configs.kind_in(content["config"]))
+        return self._read(lambda content: configs.read_kind(content["config"]))
 
     def _read(self, interpret: Callable[[Mapping[str, Any]], T]) -> T:
         """Returns what a function makes of config.json."""

@@ -77,7 +77,7 @@ class Choice:
 
     def __str__(self) -> str:
         """Returns the choice as one line."""
-        return f"{self.field + '=' + configs.value_text(self.value):44} {self.reason}"
+        return f"{self.field + '=' + configs.format_value(self.value):44} {self.reason}"
 
 
 def choose(facts: Facts, own: Mapping[str, Any] | None = None) -> list[Choice]:
