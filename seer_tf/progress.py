@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line every few seconds elsewhere; both on standard error."""
+"""Progress of long work, on standard error: a bar on a terminal, and otherwise a plain line every few seconds."""
 
 import contextlib
 import contextvars
@@ -17,13 +17,13 @@ from seer_tf.quantities import duration, pace, plural
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_WORTH_A_LINE = 2.0
 _BAR = "{desc} |{bar}| {n_fmt}/{total_fmt}, {pace}, {remaining} left{postfix}"
-_UNLIMITED_BAR, _LEAST_BAR = 10, 2  # characters: what tqdm draws where no width is given, what is left beside a note
+_UNLIMITED_BAR, _LEAST_BAR = 10, 2  # characters: width of the bar when tqdm has no limit, and least width beside a note
 _is_silent = contextvars.ContextVar("_is_silent", default=False)
 
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Shows no progress of what begins inside: it is part of work that has its own."""
+    """Hides the progress of work that begins in the body, because it is a part of work with its own progress."""
     token = _is_silent.set(True)
     try:
         yield
@@ -32,9 +32,9 @@ def silent() -> Iterator[None]:
 
 
 class Progress:
-    """Counts finished pieces of work and shows rate and time left.
+    """Counts finished pieces of work, and shows the rate and the time left.
 
-    Use it as a context manager and call `advance` after each piece. While a bar is shown, lines that Python code logs
+    Use it as a context manager and call `advance` after each piece. While a bar is visible, lines that Python code logs
     or prints appear above it.
     """
 
@@ -42,10 +42,10 @@ class Progress:
         """Starts the clock.
 
         Args:
-            total: number of pieces in all.
-            unit: what a piece is, in the singular, e.g. "image".
-            label: what is being done, e.g. "writing shards".
-            done: number of pieces that were finished earlier.
+            total: Number of all pieces.
+            unit: Name of a piece in the singular, e.g. "image".
+            label: Name of the work, e.g. "writing shards".
+            done: Number of pieces that were finished earlier.
         """
         self._total, self._unit, self._label = total, unit, label
         self._done = done
@@ -58,7 +58,7 @@ class Progress:
         self._while_shown = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Shows the bar, on a terminal."""
+        """Shows the bar if standard error is a terminal."""
         if sys.stderr.isatty() and not self._silent:
             self._bar = self._while_shown.enter_context(
                 _Bar(
@@ -76,7 +76,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the bar, or prints the last line where the work took more than moments."""
+        """Ends the bar, or prints the last line if the work took more than two seconds."""
         self._while_shown.close()
         if self._bar is None and self._shown != self._done and time.monotonic() - self._started > _SECONDS_WORTH_A_LINE:
             self._line()
@@ -85,9 +85,9 @@ class Progress:
         """Counts finished pieces.
 
         Args:
-            pieces: how many more are finished.
-            note: a few words on how it goes, shown until there are others: parts between commas, the most important
-                first. A terminal shows as many parts as its width allows.
+            pieces: Number of pieces that were finished since the last call.
+            note: A few words about the work, which stay until the next note: parts separated by commas, the most
+                important part first. A terminal shows as many parts as fit into its width.
         """
         self._done += pieces
         self._note = note or self._note
@@ -110,17 +110,17 @@ class Progress:
 
 
 class _Bar(tqdm.tqdm):
-    """A bar with a note, of which it shows the first parts: as many as fit beside it.
+    """A bar with a note. It shows as many of the first parts of the note as fit beside it.
 
     Attributes:
-        note: parts between commas.
+        note: Parts separated by commas.
     """
 
     note = ""
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """Returns what the bar is made of."""
+        """Values for the format of the bar."""
         values = dict(super().format_dict)
         per_second = values["rate"] or (values["n"] - values["initial"]) / max(values["elapsed"], 1e-9)
         values |= {"pace": pace(per_second), "postfix": self.note}
@@ -133,10 +133,10 @@ class _Bar(tqdm.tqdm):
 
 
 class _LinesAboveBars:
-    """A stream whose whole lines appear above the bars of the terminal."""
+    """A stream that writes complete lines above the bars on the terminal."""
 
     def __init__(self, stream: Any, bars: Any) -> None:
-        """Takes the stream to write to, and the one on which the bars are."""
+        """Takes the stream to write to, and the stream that shows the bars."""
         self.stream, self._bars, self._begun = stream, bars, ""
 
     def write(self, text: str) -> int:
@@ -152,13 +152,13 @@ class _LinesAboveBars:
 
 
 def _terminal(stream: Any) -> Any:
-    """Returns the stream itself where it is one that another bar has taken over."""
+    """Returns the original stream, if an outer bar has replaced it."""
     return stream.stream if isinstance(stream, _LinesAboveBars) else stream
 
 
 @contextlib.contextmanager
 def _lines_above_bars() -> Iterator[None]:
-    """Puts what is printed or logged above the bars: written between, it would leave half of a bar behind."""
+    """Moves printed and logged lines above the bars; a line in between would leave a part of a bar behind."""
     bars = _terminal(sys.stderr)
     errors = _LinesAboveBars(bars, bars)
     handlers = [absl.logging.get_absl_handler().python_handler, *logging.getLogger("tensorflow").handlers]

@@ -1,10 +1,12 @@
-"""The number of cores, and imports where Linux's own functions are missing."""
+"""The number of cores, results in order, and imports where Linux's own functions are missing."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+
+from seer_tf.parallel import in_order
 
 _ONE_CORE = """
 import os
@@ -46,3 +48,16 @@ def test_the_number_of_cores_is_that_of_the_affinity() -> None:
 
 def test_all_modules_import_without_linux_functions() -> None:
     subprocess.run([sys.executable, "-c", _IMPORT_ALL], check=True)
+
+
+def test_results_come_in_order_and_few_are_worked_on_ahead():
+    started = []
+
+    def work(item):
+        started.append(item)
+        return item * item
+
+    results = in_order(work, iter(range(1000)), 3)
+    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+    assert len(started) <= 5 + 4 * 3
+    assert list(results) == [number * number for number in range(5, 1000)]

@@ -24,7 +24,7 @@ from seer_tf.data.shards.writer import ShardOptions
 from seer_tf.data.sources import registry, shards
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.parallel import LocalRunner, in_order
+from seer_tf.parallel import LocalRunner
 from seer_tf.reports.audit import write_audit
 
 
@@ -297,19 +297,6 @@ def _names_of(folder):
     return sorted(path.name for path in folder.glob("*/*") if path.name not in ("17 short.jpg", "19.jpg"))
 
 
-def test_results_come_in_order_and_few_are_worked_on_ahead():
-    started = []
-
-    def work(item):
-        started.append(item)
-        return item * item
-
-    results = in_order(work, iter(range(1000)), 3)
-    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
-    assert len(started) <= 5 + 4 * 3
-    assert list(results) == [number * number for number in range(5, 1000)]
-
-
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     """Four hundred images of a megabyte each, of which few are ever held at once."""
 
@@ -321,9 +308,9 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
             return _jpeg(_photo(index % 3, (32, 32))) + bytes(1_000_000)
 
     def write(num):
-        task = writer.ShardJob(Large(num), str(tmp_path), [np.arange(num)], ShardOptions(), {})
-        task(0)
-        pathlib.Path(task.path(0)).unlink()
+        job = writer.ShardJob(Large(num), str(tmp_path), [np.arange(num)], ShardOptions(), {})
+        job(0)
+        pathlib.Path(job.path(0)).unlink()
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     few = write(40)
