@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from logging import Formatter, LogRecord, getLogger
 from pathlib import Path
 from types import ModuleType
@@ -93,24 +93,13 @@ def _read_flags(module: ModuleType, words: flags.FlagHolder | None) -> None:
     Raises:
         InputError: A flag is unknown, has a wrong value or none, or is missing; or a word stands without a flag.
     """
-    flags.FLAGS.set_gnu_getopt(True)  # flags may follow words
-    arguments = [re.sub(r"(?<![^=:])~(?=/)", os.path.expanduser("~"), word) for word in sys.argv]
     own = {flag.name: flag for flag in flags.FLAGS.get_key_flags_for_module(module)}
-    try:
-        _, *given_words = flags.FLAGS(arguments)
-    except flags.UnrecognizedFlagError as error:
-        raise _unknown(error.flagname, [*own, "help"]) from None
-    except flags.IllegalFlagValueError as error:
-        raise _illegal(error) from None
-    except (flags.Error, ValueError) as error:  # ValueError: a value for --noNAME
-        raise InputError(
-            re.sub(r"^Missing value for flag (\S+)$", r"\1 needs a value: write \1=…", str(error))
-        ) from None
+    given = _parsed(own)
     for flag in own.values():
         if isinstance(flag.value, float) and not math.isfinite(flag.value):
             raise InputError(f"--{flag.name}={flag.value} must be a finite number")
     missing = [flag for name, flag in own.items() if _is_missing(name)]
-    _take_words(given_words, words, missing, _name(module))
+    _take_words(given, words, missing, _name(module))
     missing = [flag for flag in missing if _is_missing(flag.name)]
     if len(missing) == 1:
         raise InputError(f"--{missing[0].name} is missing: {missing[0].help.rstrip('.')}")
@@ -119,10 +108,32 @@ def _read_flags(module: ModuleType, words: flags.FlagHolder | None) -> None:
         raise InputError(f"{', '.join(most)} and {last} are missing; --help says what they are")
 
 
+def _parsed(own: Iterable[str]) -> list[str]:
+    """Gives flags their values, and returns the words that stand without a flag.
+
+    Args:
+        own: Names of the flags of this command.
+
+    Raises:
+        InputError: A flag is unknown, or has a wrong value or none.
+    """
+    flags.FLAGS.set_gnu_getopt(True)  # flags may follow words
+    arguments = [re.sub(r"(?<![^=:])~(?=/)", os.path.expanduser("~"), word) for word in sys.argv]
+    try:
+        return flags.FLAGS(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise _unknown(error.flagname, [*own, "help"]) from None
+    except flags.IllegalFlagValueError as error:
+        raise _illegal(error) from None
+    except (flags.Error, ValueError) as error:  # ValueError: a value for --noNAME
+        text = re.sub(r"^Missing value for flag (\S+)$", r"\1 needs a value: write \1=…", str(error))
+        raise InputError(text) from None
+
+
 def _is_missing(name: str) -> bool:
     switch = _required.get(name)
     needed = name in _required and not (switch and flags.FLAGS[switch].value)
-    return needed and flags.FLAGS[name].value in (None, [])
+    return needed and not flags.FLAGS[name].value
 
 
 def _take_words(

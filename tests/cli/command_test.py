@@ -86,6 +86,7 @@ def test_flags_that_are_wrong_missing_or_unknown_get_one_sentence(tmp_path: path
     sentences = {
         (): "--data and --output are missing; --help says what they are",
         ("--data=folder:x",): "--output is missing: Directory to write",
+        ("--data=folder:x", "--output="): "--output is missing: Directory to write",
         ("--dry_run",): "--data is missing: Images, e.g. folder:DIR",
         (*whole, "--nubmer=3"): "there is no flag --nubmer: did you mean --number? --help lists the flags",
         (*whole, "--dry-run"): "there is no flag --dry-run: did you mean --dry_run? --help lists the flags",
