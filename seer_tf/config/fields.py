@@ -10,7 +10,7 @@ import functools
 import math
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from seer_tf.errors import InputError, shorten
 
@@ -60,7 +60,7 @@ def field(default: T, help: str, *, within: Range | tuple[str, ...] | None = Non
             value of the type.
         unit: Unit of a number, e.g. "px".
     """
-    return cast(T, dataclasses.field(default=default, metadata={"help": help, "within": within, "unit": unit}))
+    return dataclasses.field(default=default, metadata={"help": help, "within": within, "unit": unit})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,9 +148,13 @@ class Field:
         return InputError(f"{self.path}={shorten(value)} must be {wanted}")
 
 
-@functools.cache
 def describe(kind: type) -> tuple[Field, ...]:
     """Returns all fields of a kind of config, e.g. of `Config`, in the order of their declaration."""
+    return _describe(kind)
+
+
+@functools.cache
+def _describe(kind: Any) -> tuple[Field, ...]:
     defaults = kind()
     return tuple(
         Field(

@@ -64,7 +64,7 @@ def test_a_tar_file_that_shrinks_or_vanishes_is_named(folder):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "there is no such file"), (b"hello", "not a tar file"), (gzip.compress(bytes(10_240), mtime=0), "compressed")],
+    [(None, "no such file"), (b"hello", "not a tar file"), (gzip.compress(bytes(10_240), mtime=0), "compressed")],
 )
 def test_what_is_no_plain_tar_file_is_one_sentence(tmp_path, content, sentence):
     if content is not None:
