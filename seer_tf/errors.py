@@ -9,10 +9,10 @@ _MOST_CHARACTERS, _LARGEST_WRITTEN = 120, 10**80
 
 
 class InputError(ValueError):
-    """Something that was given is wrong: a path, a flag, a file, a size.
+    """An input is wrong: a path, a flag, a file, a size.
 
-    Its text is one sentence that names the thing, says what is wrong with it and what to do. The binaries in
-    `experiments/` print that sentence alone and end with exit status 2; a library user gets an ordinary exception.
+    Its text is one sentence that names the thing, says what is wrong with it and what to do. Commands print only that
+    sentence and end with exit status 2. A library user gets an ordinary exception.
     """
 
     @classmethod
@@ -33,8 +33,7 @@ class InputError(ValueError):
 class LostWorkerError(RuntimeError):
     """Another worker of the run has died or no longer answers; this one is in order and can be started again.
 
-    Its text is one sentence. The binaries in `experiments/` print it and end with exit status 75, which asks for
-    another try.
+    Its text is one sentence. Commands print it and end with exit status 75, which asks for another try.
     """
 
 

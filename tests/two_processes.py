@@ -67,10 +67,10 @@ def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_secon
 def two_commands(
     command: Sequence[str], folder: pathlib.Path, *, of_second: Sequence[str] = ()
 ) -> Iterator[list[subprocess.Popen[str]]]:
-    """Starts a binary of `experiments/` as both workers of a cluster, and kills what is left of them at the end.
+    """Starts a command as both workers of a cluster, and kills what is left of them at the end.
 
     Args:
-        command: the binary and its flags, without those that name the workers.
+        command: Command and its flags, without those that name the workers.
         folder: gets `0.txt` and `1.txt` with all that the workers print.
         of_second: more flags for worker 1.
     """

@@ -21,7 +21,7 @@ _MOST_DIFFERENT = 1e-5
 _NAMES = {"ours": "seer_tf", "peer": "PyTorch"}
 
 Results = Sequence[dict[str, Any]]
-"""Of each seed what `contest` returns, and its `seed`."""
+"""Result of `head_to_head` for each seed, with its `seed`."""
 
 
 def tables(results: Results, config: Config) -> str:

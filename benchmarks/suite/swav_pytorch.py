@@ -5,8 +5,8 @@
 
 A seed decides on the initial weights, which are ours carried over, and on the crops. Both make `run.log_every_steps`
 steps in turn; every `run.examine_every_steps` the features of both are classified by the same k-NN, in our network,
-into which the peer's weights are read back. DIR/seed-S holds crops and `contest.json`: a seed that is there is not run
-again. At the end come tables and DIR/curves.png of all seeds, and in DIR/reference the peer's losses, for
+into which the peer's weights are read back. DIR/seed-S holds crops and `head_to_head.json`: a seed that is there is
+not run again. At the end come tables and DIR/curves.png of all seeds, and in DIR/reference the peer's losses, for
 `compare_runs`. Algorithm and schedule of the peer are written from the paper and its released script
 (`torch_swav.py`); the network is that of transformers.
 
@@ -55,7 +55,7 @@ def main() -> None:
     for seed in SEEDS.value:
         of_seed = configs.override(config, [f"run.seed={seed}"])
         directory = RunDirectory(Path(OUTPUT.value) / f"seed-{seed}")
-        written = directory.path / "contest.json"
+        written = directory.path / "head_to_head.json"
         with directory.claimed(of_seed):
             if not written.exists():
                 bank = bank or LabelledBank(

@@ -36,7 +36,7 @@ _MOST_TRIALS = 2
 
 
 def check_absent(recipe: str) -> None:
-    """Raises where a flag of recipe auto is given with another recipe.
+    """Raises an error if a flag of recipe auto is given with another recipe.
 
     Args:
         recipe: Name of the other recipe.
@@ -147,7 +147,7 @@ def _with_distortion(choices: list[Choice], facts: Facts, source: Source) -> lis
     for crops, distorted in tried.items():
         share = view_correlation(rules.config_of(distorted), source)
         print(f"  {share:.1%} with crops.brightness={crops.brightness:g} and crops.hue={crops.hue:g}", flush=True)
-        if share >= rules.LEAST_COMMON_SHARE:
+        if share >= rules.LEAST_VIEW_CORRELATION:
             break
     else:
         print(

@@ -1,4 +1,4 @@
-"""What every binary does around its own work: it reads the flags, starts, and says in one sentence what is wrong."""
+"""What every command does around its own work: it reads the flags, starts, and says in one sentence what is wrong."""
 
 import difflib
 import errno
@@ -48,7 +48,7 @@ def required(
 
 
 def optional(flag: flags.FlagHolder) -> None:
-    """Takes back that a flag must be given, for a binary that does without; its value may then be None."""
+    """Takes back that a flag must be given, for a command that does without; its value may then be None."""
     del _required[flag.name]
 
 
@@ -145,7 +145,7 @@ def _take_words(
         given: Words without a flag.
         words: The flag that takes them, if any.
         missing: Flags that must still be given.
-        command: Name of the binary.
+        command: Name of the command.
 
     Raises:
         InputError: There is a word too many; the text says which flags to use.

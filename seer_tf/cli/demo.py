@@ -130,7 +130,7 @@ def _prepare(output: Path, train: Source, test: Source | None) -> tuple[Source, 
 
 
 def _check_enough(train: Source) -> None:
-    """Raises where there are hardly any images.
+    """Raises an error if there are hardly any images.
 
     Raises:
         InputError: saying how many.

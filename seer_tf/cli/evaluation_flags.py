@@ -63,7 +63,7 @@ def _results_file(model: str | None) -> Path | None:
 
 
 def _is_stored(flag: str) -> bool:
-    """Returns whether a data flag names features: as `features:DIR`, or as the directory alone."""
+    """Whether a data flag names features: as `features:DIR`, or as the directory alone."""
     return flag.startswith(_STORED) or (Path(flag) / MANIFEST).is_file()
 
 
@@ -74,7 +74,7 @@ def feature_sets(
 
     Args:
         *flags_and_labels: Data flags, each with what the progress line says.
-        check: Raises where the sets do not go together; called before the network sees an image.
+        check: Raises an error if the sets do not go together; called before the network sees an image.
 
     Raises:
         InputError: some are stored and others not, they cannot be opened, or the result could not be kept.
@@ -102,7 +102,7 @@ def train_and_test(check: Callable[[FeatureSet, FeatureSet], object]) -> tuple[F
     """Returns the training and test features that the flags ask for.
 
     Args:
-        check: Raises where the two sets do not go together; called before the network sees an image.
+        check: Raises an error if the two sets do not go together; called before the network sees an image.
 
     Raises:
         InputError: the flags do not go together, or the two sets do not.

@@ -44,7 +44,7 @@ _UNTRAINED = ", untrained"
 
 
 def is_given() -> bool:
-    """Returns whether the flags name a model or features of pixels."""
+    """Whether the flags name a model or features of pixels."""
     return MODEL.value is not None or PIXELS.value is not None
 
 
@@ -85,7 +85,7 @@ def run_of(model: str) -> Path | None:
 
 
 def has_untrained() -> bool:
-    """Returns whether the flags ask for the trained network of a run, of which there is the untrained one, too."""
+    """Whether the flags ask for the trained network of a run, of which there is the untrained one, too."""
     if MODEL.value is None or PIXELS.value is not None or UNTRAINED.value:
         return False
     return run_directory(MODEL.value) is not None

@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _check(bank: FeatureSet, queries: FeatureSet) -> None:
-    """Raises where there is nothing to find, or queries and bank do not go together."""
+    """Raises an error if there is nothing to find, or queries and bank do not go together."""
     if _are_labelled(bank, queries):
         matched_labels(bank, queries)
     elif SHEET.value is None:

@@ -25,9 +25,9 @@ def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
         num_devices: Number of devices in this host.
 
     Raises:
-        InputError: the rehearsal failed; its own words say why.
+        InputError: The speed trial failed; the message says why.
     """
-    with tempfile.TemporaryDirectory(prefix="seer_tf_rehearsal_") as scratch:
+    with tempfile.TemporaryDirectory(prefix="seer_tf_speed_trial_") as scratch:
         log = pathlib.Path(scratch) / "log.jsonl"
         assignments = [
             *configs.to_text(config).splitlines(),
@@ -53,6 +53,6 @@ def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
             last = (result.stderr.strip().splitlines() or [f"status {result.returncode}"])[-1]
-            raise InputError(f"the rehearsal of the derived config failed: {last.removeprefix('error: ')}")
+            raise InputError(f"the speed trial of the derived config failed: {last.removeprefix('error: ')}")
         lines = [json.loads(line) for line in log.read_text().splitlines()]
     return statistics.median(line[metrics.IMAGES_PER_SECOND] for line in lines[1:])

@@ -1,4 +1,4 @@
-"""What `--help` says: what a binary is for, the flags that it needs, and those that it takes."""
+"""What `--help` says: what a command is for, the flags that it needs, and those that it takes."""
 
 import shutil
 import sys
@@ -12,10 +12,10 @@ _COLUMN, _MOST_COLUMNS = 24, 100
 
 
 def text(name: str, module: ModuleType, required: Container[str], words: flags.FlagHolder | None) -> str:
-    """Returns the description of a binary.
+    """Returns the description of a command.
 
     Args:
-        name: Name of the binary.
+        name: Name of the command.
         module: Module that defines its flags; its docstring says what it is for.
         required: Names of flags that must be given.
         words: Flag that takes what is given without a flag.
@@ -42,7 +42,7 @@ def kind(parser: flags.ArgumentParser) -> str:
 
 
 def _heading(flag: flags.Flag, module: ModuleType) -> str:
-    """Returns the title of a flag's group: of a module that several binaries share, the first line of its docstring."""
+    """Returns the title of a flag's group: of a module that several commands share, the first line of its docstring."""
     origin = sys.modules.get(flags.FLAGS.find_module_defining_flag(flag.name) or "", module)
     if origin is module:
         return "Optional"

@@ -30,7 +30,7 @@ class Range:
     excluded: bool = False
 
     def __contains__(self, value: float) -> bool:
-        """Returns whether a number is in the range."""
+        """Whether a number is in the range."""
         return self.low <= value <= self.high and not (self.excluded and value == self.low)
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class Field:
 
     @property
     def is_tuple(self) -> bool:
-        """Returns whether the value is a tuple."""
+        """Whether the value is a tuple."""
         return typing.get_origin(self.type) is tuple
 
     @property

@@ -46,7 +46,7 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Returns whether this process writes what the run leaves behind."""
+        """Whether this process writes what the run leaves behind."""
         return self.index == 0
 
     @property

@@ -1,7 +1,7 @@
 """Whether the workers of a cluster reach one another and how fast they are, found out within a stated time.
 
 A collective that waits for a worker in vain cannot be ended from within, so it runs in a process of its own, which an
-alarm ends. Around it the workers speak by plain TCP (`roll_call.py`).
+alarm ends. Around it the workers speak by plain TCP (`rendezvous.py`).
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class Timings:
 
 
 def check_cluster(placement: Placement, *, gradient_bytes: int, timeout_seconds: float) -> list[Timings]:
-    """Returns the timings of all workers; each of them calls this, after a roll call.
+    """Returns the timings of all workers; each of them calls this, after a rendezvous.
 
     Args:
         placement: Devices and workers.

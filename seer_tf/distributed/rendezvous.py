@@ -160,7 +160,7 @@ def _send(connection: socket.socket, line: dict[str, Any]) -> None:
 
 
 def _check_equal(cluster: Cluster, all_facts: Sequence[Mapping[str, str]]) -> None:
-    """Raises where a worker differs from the chief."""
+    """Raises an error if a worker differs from the chief."""
     chief = all_facts[0]
     for index, facts in enumerate(all_facts):
         texts = [

@@ -100,7 +100,7 @@ def make_strategy(placement: Placement) -> tf.distribute.Strategy:
     """Starts the devices of a placement and returns the strategy over them.
 
     Nothing may have been computed before, or with one worker only after `choose_devices` with the same placement. With
-    several workers it waits for all of them, which should have met before (`roll_call.py`).
+    several workers it waits for all of them, which should have met before (`rendezvous.py`).
     """
     choose_devices(placement)
     gpus = tf.config.list_physical_devices("GPU")
@@ -121,6 +121,6 @@ def make_strategy(placement: Placement) -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process writes what the run leaves behind; true of the only one."""
+    """Whether this process writes what the run leaves behind; true of the only one."""
     resolver = strategy.cluster_resolver
     return resolver is None or resolver.task_id == 0

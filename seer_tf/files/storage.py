@@ -12,7 +12,7 @@ from seer_tf.files import atomic
 
 
 def is_remote(path: str | os.PathLike) -> bool:
-    """Returns whether a path is a URL, which only `tf.io.gfile` can open."""
+    """Whether a path is a URL, which only `tf.io.gfile` can open."""
     return "://" in os.fspath(path)
 
 
@@ -60,17 +60,17 @@ def size(path: str | os.PathLike) -> int:
 
 
 def exists(path: str | os.PathLike) -> bool:
-    """Returns whether a file or directory exists."""
+    """Whether a file or directory exists."""
     return tf.io.gfile.exists(os.fspath(path)) if is_remote(path) else os.path.exists(path)
 
 
 def is_directory(path: str | os.PathLike) -> bool:
-    """Returns whether a directory exists."""
+    """Whether a directory exists."""
     return tf.io.gfile.isdir(os.fspath(path)) if is_remote(path) else os.path.isdir(path)
 
 
 def is_file(path: str | os.PathLike) -> bool:
-    """Returns whether a path exists and is not a directory."""
+    """Whether a path exists and is not a directory."""
     return exists(path) and not is_directory(path)
 
 
@@ -113,7 +113,7 @@ def remove(path: str | os.PathLike) -> None:
 
 
 def is_hidden(name: str) -> bool:
-    """Returns whether the name of a file or directory, without its parents, is a hidden one."""
+    """Whether the name of a file or directory, without its parents, is a hidden one."""
     return name.startswith(".") and name not in (".", "..")
 
 

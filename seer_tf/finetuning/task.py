@@ -99,7 +99,7 @@ def trained_classifier(
 
 
 def check_fit(config: FinetuneConfig, source: Source, num_replicas: int) -> None:
-    """Raises where config, images and devices do not go together.
+    """Raises an error if config, images and devices do not go together.
 
     Args:
         config: Run configuration.

@@ -106,12 +106,12 @@ def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
 
 
 def _has_grouped_gradient(inputs: tf.Tensor) -> bool:
-    """Returns whether `tf.nn.conv2d` in groups has a gradient where and as `inputs` will be computed."""
+    """Whether `tf.nn.conv2d` in groups has a gradient where and as `inputs` will be computed."""
     return not _is_on_cpu(inputs) or _has_grouped_gradient_on_cpu(inputs.dtype)
 
 
 def _is_on_cpu(inputs: tf.Tensor) -> bool:
-    """Returns whether `inputs` will be computed on a CPU."""
+    """Whether `inputs` will be computed on a CPU."""
     device = tf.DeviceSpec.from_string(tf.identity(inputs).device).device_type
     if device is None:
         device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"

@@ -146,7 +146,7 @@ class Network(Encoder):
 
 
 def check_part(part: str) -> None:
-    """Raises where there is no such part of any network.
+    """Raises an error if there is no such part of any network.
 
     Raises:
         InputError: naming the nearest.

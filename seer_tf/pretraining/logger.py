@@ -118,7 +118,7 @@ def quality_without_labels(numbers: Mapping[str, float]) -> float:
     """Returns what checkpoints are compared by without a probe: ln RankMe x (1 - entropy of predictions / ln K).
 
     Among the numbers without labels it goes best with k-NN (`benchmarks/suite/checkpoint_choice.py`,
-    docs/lab/results.md). It is nought where all features are alike and where no prediction prefers a prototype.
+    docs/lab/results.md). It is zero if all features are alike, or if no prediction prefers a prototype.
 
     Args:
         numbers: Numbers of an interval, by the names of the log.

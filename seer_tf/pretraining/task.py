@@ -38,7 +38,7 @@ def pretrain(
 
     Raises:
         InputError: the data is too small for the config, the batch does not divide by the replicas, the directory
-            belongs to another run or another process writes to it, there is no space, or the run is in trouble and
+            belongs to another run or another process writes to it, there is no space, or a health check fails and
             `run.on_trouble` says to stop.
     """
     task: Task[TrainState] = Task(
@@ -68,7 +68,7 @@ def identity(source: Source) -> dict[str, str]:
 
 
 def check_fit(config: Config, source: Source, num_replicas: int) -> None:
-    """Raises where config, images and devices do not go together.
+    """Raises an error if config, images and devices do not go together.
 
     Args:
         config: Run configuration.

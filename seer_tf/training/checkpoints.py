@@ -92,7 +92,7 @@ class Checkpoints:
         """Restores the newest checkpoint that is whole, if there is one, and returns the step that the state is at.
 
         Raises:
-            InputError: none of them is whole, or the newest that is does not go with the config.
+            InputError: none of them is whole, or the newest whole one does not go with the config.
         """
         for unfinished in self._directory.checkpoints.glob(f"*{UNFINISHED}"):
             shutil.rmtree(unfinished, ignore_errors=True)  # of a process that died; several workers may look at it

@@ -75,7 +75,7 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
 
     Raises:
         InputError: the directory belongs to another run or another process writes to it, there is no space, or the run
-            is in trouble and `run.on_trouble` says to stop.
+            fails a health check and `run.on_trouble` says to stop.
     """
     config = task.config
     claimed = directory.claimed(config, task.images) if is_chief(strategy) else contextlib.nullcontext()
@@ -102,7 +102,7 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
 
 
 def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_replicas: int) -> None:
-    """Raises where a batch does not go together with images and devices.
+    """Raises an error if a batch does not go together with images and devices.
 
     Args:
         config: Run configuration.

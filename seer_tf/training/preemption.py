@@ -41,7 +41,7 @@ class Agreement:
             self._failure = self._failure or error
 
     def reached(self, *, wish: bool) -> bool:
-        """Returns whether any worker wishes to stop.
+        """Whether any worker wishes to stop.
 
         Raises:
             InputError: a worker has failed: its own error there, and one that says so on the others.

@@ -89,7 +89,7 @@ class RunDirectory:
         return self.checkpoint(steps[-1]) if steps else None
 
     def holds_a_run(self) -> bool:
-        """Returns whether a run was started here."""
+        """Whether a run was started here."""
         return (self.path / "config.json").exists()
 
     def read_config(self) -> Config:
@@ -138,7 +138,7 @@ class RunDirectory:
             raise InputError(f"{file} is damaged; restore it or start a new run in another directory") from None
 
     def check(self, config: BaseConfig, images: Mapping[str, str] | None = None) -> None:
-        """Raises where `claim` would, and writes nothing.
+        """Raises an error if `claim` would, and writes nothing.
 
         Args:
             config: Config of the run.
@@ -182,7 +182,7 @@ class RunDirectory:
                 _warn(f"{self.path} goes on with other images than before: {texts}")
 
     def check_place(self) -> None:
-        """Raises where no run can be in this directory, whatever its config.
+        """Raises an error if no run can be in this directory, whatever its config.
 
         Raises:
             InputError: it is something else that is not empty, or cannot be made or written.

@@ -1,4 +1,4 @@
-"""The recipe `auto` as a person asks for it, with colours of one's own."""
+"""The recipe `auto` as a person asks for it, with colours of the user."""
 
 import re
 import subprocess
@@ -39,8 +39,8 @@ def test_the_images_are_those_that_a_field_names(tmp_path: Path) -> None:
     assert f"{tmp_path / 'nowhere'}" in done.stderr
 
 
-def test_a_rehearsal_begins_with_fresh_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run that is named may have made more steps than the rehearsal does."""
+def test_a_speed_trial_begins_with_fresh_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run that is named may have made more steps than the speed trial does."""
     config = configs.override(recipe("debug_tiny"), ["run.init_from=RUN", "run.reset=head,optimizer"])
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess:

@@ -20,7 +20,7 @@ _COMMANDS = [
     for line in (ROOT / "docs" / "guides" / "first_hour.md").read_text("utf-8").splitlines()
     if line.startswith("    .venv/bin/")
 ]
-# So that the run is short; a rehearsal and its length are tested by the first of the tests.
+# So that the run is short; a speed trial and its length are tested by the first of the tests.
 _SHORTER = ("--minutes=0.3", "--set=run.num_steps=30", "--set=head.hidden_dims=32")
 
 

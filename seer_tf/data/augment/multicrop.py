@@ -211,7 +211,7 @@ def distort_groups(
 
 
 def is_compiled(crops: CropsConfig) -> bool:
-    """Returns whether XLA compiles the distortion of the largest crops."""
+    """Whether XLA compiles the distortion of the largest crops."""
     return max(crops.sizes_px) >= _COMPILED_FROM_PX
 
 

@@ -93,7 +93,7 @@ def image_format(encoded: bytes) -> str:
 
 
 def is_16_bit_png(encoded: bytes) -> bool:
-    """Returns whether an image is a PNG with 16 bits a channel; `encoded` may be the beginning of the file."""
+    """Whether an image is a PNG with 16 bits a channel; `encoded` may be the beginning of the file."""
     return encoded.startswith(b"\x89PNG") and encoded[24:25] == b"\x10"
 
 

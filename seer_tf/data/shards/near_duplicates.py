@@ -130,7 +130,7 @@ def _hash(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _are_alike(thumbnails: np.ndarray, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns whether pairs of thumbnails, given by positions int64 `[m]` and none flat, are alike: bool `[m]`."""
+    """Whether pairs of thumbnails, given by positions int64 `[m]` and none flat, are alike: bool `[m]`."""
     alike = np.empty(len(ones), bool)
     for start in range(0, len(ones), _AT_ONCE):
         pair = [thumbnails[positions[start : start + _AT_ONCE]].astype(np.float32) for positions in (ones, others)]

@@ -118,7 +118,7 @@ def _members(path: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
 
 
 def _is_end(file: IO[bytes]) -> bool:
-    """Returns whether the rest of the file is zeros, at least one block of them."""
+    """Whether the rest of the file is zeros, at least one block of them."""
     part = file.read(tarfile.BLOCKSIZE)
     is_end = len(part) == tarfile.BLOCKSIZE
     while is_end and part:

@@ -19,7 +19,7 @@ class FingerprintedSource(View):
     """A source that remembers a fingerprint of every image that was read from it.
 
     Attributes:
-        fingerprints: Uint64 [num_images], nought where an image was not read yet.
+        fingerprints: Uint64 [num_images], zero where an image was not read yet.
     """
 
     def __init__(self, source: Source) -> None:
@@ -53,7 +53,7 @@ def fingerprint(encoded: bytes) -> np.uint64:
 
 
 def check_other_images(train: Source, test: Source) -> None:
-    """Raises where a test set surely has files of the training set; for before anything dear is made of them.
+    """Raises an error if a test set surely has files of the training set; for a check before anything expensive.
 
     Reads all test images and at most 10,000 training images; `check_disjoint` tells all that are shared.
 
@@ -69,7 +69,7 @@ def check_other_images(train: Source, test: Source) -> None:
 
 
 def check_disjoint(train: np.ndarray, test: np.ndarray) -> None:
-    """Raises where a test set has files of the training set.
+    """Raises an error if a test set has files of the training set.
 
     Args:
         train: Fingerprints of the training images, uint64 [N].

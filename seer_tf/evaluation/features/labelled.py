@@ -59,7 +59,7 @@ def labelled_features(train: FeatureSet, test: FeatureSet) -> LabelledFeatures:
 
 
 def check_alike(train: FeatureSet, test: FeatureSet) -> None:
-    """Raises where two sets do not go together.
+    """Raises an error if two sets do not go together.
 
     Raises:
         InputError: they are features of two models or of images prepared in two ways, or they share images.
@@ -78,7 +78,7 @@ def check_alike(train: FeatureSet, test: FeatureSet) -> None:
 
 
 def check_no_class_is_empty(class_names: Sequence[str], num_images: np.ndarray) -> None:
-    """Raises where a class has no training image.
+    """Raises an error if a class has no training image.
 
     Args:
         class_names: Class names of all classes.
@@ -147,7 +147,7 @@ def matched_matrices(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ..
 
 
 def check_same_classes(train_names: Sequence[str], test_names: Sequence[str]) -> None:
-    """Raises where training and test data have other classes.
+    """Raises an error if training and test data have other classes.
 
     Raises:
         InputError: naming those that only one of them has.

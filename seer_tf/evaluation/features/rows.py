@@ -20,7 +20,7 @@ class Rows(Protocol):
 
 
 class SelectedRows:
-    """Some rows of others, in an order of one's own; nothing is read until it is asked for."""
+    """Some rows of others, in an order of the user; nothing is read until it is asked for."""
 
     def __init__(self, rows: Rows, numbers: np.ndarray) -> None:
         """`numbers` are those of the rows that are selected, int [n]."""

@@ -83,7 +83,7 @@ def linear_probe(
             "a linear probe needs at least three training images in some class to hold one out; add images"
         )
     mean, std = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    # A channel that never varies says nothing; dividing by one leaves it at nought.
+    # A channel that never varies says nothing; dividing by one leaves it at zero.
     train, test = (((x - mean) / np.where(std > 0, std, 1.0)).astype(np.float32) for x in (train, test))
     held_out_top1 = {}
     with Progress(len(to_compare) + 1, "fit", "linear probe") as progress:

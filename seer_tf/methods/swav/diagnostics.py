@@ -73,7 +73,7 @@ def rank_me(features: tf.Tensor) -> tf.Tensor:
         features: [N, D], embeddings or pooled features, not centred; N should be several times D.
 
     Returns:
-        A scalar from 1, when all rows are multiples of one or nought, to min(N, D).
+        A scalar from 1, when all rows are multiples of one row or zero, to min(N, D).
     """
     singular_values = tf.linalg.svd(features, compute_uv=False)  # [min(N, D)]
     return tf.exp(entropy(tf.math.divide_no_nan(singular_values, tf.reduce_sum(singular_values))))

@@ -44,7 +44,7 @@ class Queue:
         self.num_pushed = collectives.shared_variable(0, tf.int64, "num_pushed")
 
     def in_use(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns whether the queue takes part in a step: a bool scalar, true when it is full and its step has come."""
+        """Whether the queue takes part in a step: a bool scalar, true when it is full and its step has come."""
         return (self.num_pushed >= self.embeddings.shape[1]) & (step >= self.start_step)
 
     def scores(self, prototypes: tf.Tensor) -> tf.Tensor:

@@ -33,7 +33,7 @@ _YXYX = [1, 0, 3, 2]  # from xyxy, and back
 
 
 def check_size(size_px: int) -> None:
-    """Raises where a detector cannot see squares of this side.
+    """Raises an error if a detector cannot see squares of this side.
 
     Raises:
         InputError: it is no multiple of the stride of the coarsest level, 128.

@@ -31,7 +31,7 @@ _STRIDE_ONE_PX = 64  # up to here the stem keeps the resolution
 _SMALL_PX = 96  # smaller crops are those that were measured here
 _MANY_IMAGES = 100_000  # crops of fewer images are those that were measured here; of more, those of the papers
 #: Of the variance of an untrained network's embeddings, so much must be common to two crops of an image.
-LEAST_COMMON_SHARE = 0.03
+LEAST_VIEW_CORRELATION = 0.03
 _COLOURS = ("crops.brightness", "crops.contrast", "crops.saturation", "crops.hue", "crops.grayscale_probability")
 _LEAST_STEPS = 4000
 #: With fewer steps a run learns little; a smaller network makes more of them in the same time.
@@ -135,7 +135,7 @@ def with_speed(
 def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
     """Returns the choices with each of the distortions of colour that may serve, the strongest first.
 
-    `with_common_share` then says why one of them was taken, after what its crops have in common.
+    `with_view_correlation` then says why one of them was taken, after what its crops have in common.
     """
     full, half = (0.8, 0.8, 0.8, 0.2, 0.2), (0.4, 0.4, 0.4, 0.2, 0.2)
     ladder = [full, half, (0.2, 0.2, 0.2, 0.05, 0.05), (0.0, 0.0, 0.0, 0.0, 0.0)]
@@ -149,9 +149,9 @@ def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
 def with_view_correlation(choices: list[Choice], share: float) -> list[Choice]:
     """Returns the choices with the reason for their distortion of colour: the share that its crops have in common."""
     reason = (
-        f"the strongest of which two crops of your images share {LEAST_COMMON_SHARE:.0%} of an untrained network's "
+        f"the strongest of which two crops of your images share {LEAST_VIEW_CORRELATION:.0%} of an untrained network's "
         f"variance or more, here {share:.1%}; with less, runs stayed at the loss of chance (measured)"
-        if share >= LEAST_COMMON_SHARE
+        if share >= LEAST_VIEW_CORRELATION
         else f"the weakest; even so two crops share only {share:.1%} of an untrained network's variance"
     )
     free = [choice.field for choice in choices if choice.field in _COLOURS and not choice.is_own]
@@ -159,7 +159,7 @@ def with_view_correlation(choices: list[Choice], share: float) -> list[Choice]:
 
 
 def leaves_enough_steps(config: Config) -> bool:
-    """Returns whether a run is long enough to learn something, or as long as a smaller network would make it."""
+    """Whether a run is long enough to learn something, or as long as a smaller network would make it."""
     return config.run.num_steps >= FEWEST_STEPS or config.backbone.variant == _VARIANTS[0]
 
 

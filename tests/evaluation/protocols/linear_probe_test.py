@@ -17,7 +17,7 @@ def _classes(num_images: int, seed: int, scale: float = 1.0) -> tuple[np.ndarray
 
 
 def test_the_fit_is_the_optimum_of_the_stated_objective():
-    """Mean cross-entropy + weight_decay / 2 |W|^2: at the optimum mean((p - y) x) + weight_decay W is nought."""
+    """Mean cross-entropy + weight_decay / 2 |W|^2: at the optimum mean((p - y) x) + weight_decay W is zero."""
     features, labels = _classes(300, seed=0)
     features = (features - features.mean(0)) / features.std(0)
     fitted = module._fit(features, labels, weight_decay=0.05)

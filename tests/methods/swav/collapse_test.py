@@ -1,4 +1,4 @@
-"""The guard: each trouble is provoked in real steps of a real network, and healthy runs do not trouble it."""
+"""Health and collapse checks: each problem is provoked by real steps of a real network; healthy runs show none."""
 
 import dataclasses
 import json
@@ -56,8 +56,8 @@ class Lab:
         for name, variable in self.state.named_variables().items():
             variable.assign(self._initial[name])
 
-    def troubles(self, batches: Iterator[Crops], lengths: list[int], config: Config = _CONFIG) -> dict[str, str]:
-        """Makes intervals of so many steps, and returns each trouble that was found, as a sentence by its condition."""
+    def problems(self, batches: Iterator[Crops], lengths: list[int], config: Config = _CONFIG) -> dict[str, str]:
+        """Makes intervals of so many steps, and returns each problem as a sentence by its condition."""
         monitor, step, found = HealthMonitor(config, collapse.CHECKS), 0, {}
         batch = next(batches)
         for length in lengths:
@@ -67,9 +67,9 @@ class Lab:
             numbers = swav_metrics.of_interval(steps, time.monotonic() - started, config)
             numbers |= self.gallery.view().numbers()
             first_bad = run_metrics.first_bad(steps, step, checked_tensors(self.state))
-            for trouble in monitor.check(Interval(step, step + length, numbers, first_bad)):
-                assert trouble.condition not in found  # said once
-                found[trouble.condition] = str(trouble)
+            for problem in monitor.check(Interval(step, step + length, numbers, first_bad)):
+                assert problem.condition not in found  # said once
+                found[problem.condition] = str(problem)
             step += length
         return found
 
@@ -106,7 +106,7 @@ def images() -> Callable[[], Iterator[Crops]]:
 
 
 def test_a_healthy_start_is_left_alone(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
-    assert lab.troubles(images(), [1, 4, 5, 5]) == {}  # the first step has the rate that a warm-up begins with, 0
+    assert lab.problems(images(), [1, 4, 5, 5]) == {}  # the first step has the rate that a warm-up begins with, 0
 
 
 def test_the_loss_at_ln_k_is_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
@@ -115,7 +115,7 @@ def test_the_loss_at_ln_k_is_recognised(lab: Lab, images: Callable[[], Iterator[
     head.norms[0].beta.assign(-tf.ones_like(head.norms[0].beta))  # a ReLU kills it, so that the head sees nothing
     head.linears[-1].bias.assign(np.linalg.svd(head.prototypes)[2][-1])  # at a right angle to all prototypes
     lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
-    found = lab.troubles(images(), [10] * 4)
+    found = lab.problems(images(), [10] * 4)
     assert (
         "it is 1.000 ln K, and has been between 1.000 and 1.000 since step 10; try `swav.epsilon=0.025`"
         in found["the loss stays at ln K"]
@@ -127,7 +127,7 @@ def test_one_prototype_that_eats_all_is_recognised(lab: Lab, images: Callable[[]
     last.kernel.assign(tf.zeros_like(last.kernel))
     last.bias.assign(lab.state.model.head.prototypes[3])
     lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
-    found = lab.troubles(images(), [10] * 4)
+    found = lab.problems(images(), [10] * 4)
     assert "100% of the crops have the same nearest prototype" in found["one prototype eats all"]
 
 
@@ -136,7 +136,7 @@ def test_features_of_rank_one_are_recognised(lab: Lab, images: Callable[[], Iter
         if "stage4" in variable.path and variable.path.endswith("gamma"):
             variable.assign(tf.zeros_like(variable))
     lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
-    found = lab.troubles(images(), [10] * 4)
+    found = lab.problems(images(), [10] * 4)
     assert "RankMe is 1.00" in found["the features have collapsed to rank one"]
 
 
@@ -145,13 +145,13 @@ def test_updates_that_explode_are_recognised(lab: Lab, images: Callable[[], Iter
         velocity = lab.state.optimizer.velocity(variable)
         velocity.assign(tf.fill(velocity.shape, 10.0))
     lab.state.optimizer.iterations.assign(2)
-    found = lab.troubles(images(), [5])
+    found = lab.problems(images(), [5])
     assert "a step moves the backbone by" in found["updates explode"]
 
 
 def test_updates_that_vanish_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
     lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)
-    found = lab.troubles(images(), [5, 5])
+    found = lab.problems(images(), [5, 5])
     assert "lost in rounding; raise schedule.peak_learning_rate" in found["updates vanish"]
 
 
@@ -161,10 +161,10 @@ def test_numbers_that_are_not_finite_and_overflow_are_told_apart(
     bias = lab.state.model.head.linears[-1].bias
     bias.assign(tf.fill(bias.shape, np.inf))
     float32 = dataclasses.replace(_CONFIG, run=dataclasses.replace(_CONFIG.run, reduce_precision="float32"))
-    found = lab.troubles(images(), [4], float32)
+    found = lab.problems(images(), [4], float32)
     assert "at step 0 it was first met in the scores" in found["a number is not finite"]
-    assert lab.troubles(images(), [4]) == {}  # the loss scale is still falling
-    found = lab.troubles(images(), [10, 4])
+    assert lab.problems(images(), [4]) == {}  # the loss scale is still falling
+    found = lab.problems(images(), [10, 4])
     assert (
         "steps of the last 10 left out; try `run.precision=mixed_bfloat16`"
         in (found["float16 overflows again and again"])
@@ -180,13 +180,13 @@ def test_slow_data_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]
             yield crops
 
     signature = tuple(tf.TensorSpec(group.shape, group.dtype) for group in crops)
-    found = lab.troubles(iter(tf.data.Dataset.from_generator(slow, output_signature=signature)), [1] * 4)
+    found = lab.problems(iter(tf.data.Dataset.from_generator(slow, output_signature=signature)), [1] * 4)
     assert "s were spent waiting for images; make shards" in found["the data come too slowly"]
 
 
 def test_data_that_stand_still_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
     crops = next(images())
-    found = lab.troubles(batches_of(lambda _: crops), [3, 4])
+    found = lab.problems(batches_of(lambda _: crops), [3, 4])
     assert "the crops of the last 4 steps all have the same mean" in found["the data stand still"]
 
 
