@@ -15,14 +15,14 @@ from tests.two_processes import run_two_processes
 
 _WORKER = """
 import tensorflow as tf
-from seer_tf import distribution
+from seer_tf.distributed import collectives
 
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 
 @tf.function
 def step():
-    number = tf.cast(distribution.replica_id(), tf.float64)
-    return distribution.all_reduce(tf.stack([number + 1, 10 * number])), distribution.num_replicas()
+    number = tf.cast(collectives.replica_id(), tf.float64)
+    return collectives.all_reduce(tf.stack([number + 1, 10 * number])), collectives.num_replicas()
 
 total, replicas = strategy.run(step)
 print(total.numpy().tolist(), int(replicas))

@@ -204,7 +204,7 @@ def test_an_animated_webp_is_rejected_and_harms_nothing():
     program = """
 import io, sys
 from PIL import Image
-from seer_tf.data import decode
+from seer_tf.data.images import decode
 for mode in ("RGB", "RGBA"):
     frames = [Image.new(mode, (64, 64), color) for color in ("red", "blue")]
     encoded = io.BytesIO()
@@ -224,7 +224,7 @@ _MUTATIONS = """
 import resource, sys
 import numpy as np
 import tensorflow as tf
-from seer_tf.data import decode
+from seer_tf.data.images import decode
 from tests.data.images.decode_test import good_files
 files, rng = good_files(), np.random.default_rng(5)
 tf.io.decode_jpeg(files[0])
@@ -306,7 +306,7 @@ def test_a_messy_folder_crashes_nothing_and_what_is_accepted_decodes():
     program = f"""
 import collections, pathlib
 import tensorflow as tf
-from seer_tf.data import decode
+from seer_tf.data.images import decode
 reasons = collections.Counter()
 for path in sorted(pathlib.Path({str(_IMAGES / "messy")!r}).iterdir()):
     encoded = path.read_bytes()

@@ -278,7 +278,7 @@ def test_an_output_is_examined_before_the_images(tmp_path):
     (tmp_path / "thesis.txt").write_text("hello")
     with pytest.raises(InputError, match="holds something else"):
         prepare.check_output(str(tmp_path))
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be a directory"):
         prepare.check_output(str(tmp_path / "thesis.txt"))
 
 

@@ -118,7 +118,7 @@ def test_statistics_move_once_per_step(accumulation_steps: int) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize(
-    ("num_images", "more"), [(1, ()), (4, ("head.num_prototypes=1",)), (1, ("head.num_prototypes=1", "crops.num=2,1"))]
+    ("num_images", "more"), [(1, ()), (4, ("head.num_prototypes=2",)), (1, ("head.num_prototypes=2", "crops.num=2,1"))]
 )
 def test_is_finite_where_nothing_can_be_told_apart(precision: str, num_images: int, more: tuple[str, ...]) -> None:
     config = small_config(f"run.precision={precision}", *more)

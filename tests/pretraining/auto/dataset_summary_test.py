@@ -38,8 +38,8 @@ def test_the_built_in_set_passes():
 @pytest.mark.parametrize(
     ("images", "said"),
     [
-        ([np.zeros([32, 32, 3], np.uint8)] * 5, "is of a single colour"),
-        ([np.full([32, 32, 3], 50 * number, np.uint8) for number in range(5)], "is of a single colour"),
+        ([np.zeros([32, 32, 3], np.uint8)] * 5, "has a single colour"),
+        ([np.full([32, 32, 3], 50 * number, np.uint8) for number in range(5)], "has a single colour"),
         ([_noise(0)] * 5, "one picture many times"),
     ],
     ids=["black", "one colour each", "one picture"],
