@@ -93,7 +93,8 @@ def test_lines_of_others_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) ->
         print("printed")
         with Progress(2, "image", "inside"):
             print("further")
-    others = [line.removeprefix("WARNING:absl:") for line in screen if not line.startswith(("pretraining", "inside"))]
+    bars_and_absl = ("pretraining", "inside", "WARNING: Logging before flag parsing")
+    others = [re.sub(r"^W.*(absl:|\] )", "", line) for line in screen if not line.startswith(bars_and_absl)]
     assert others == ["a warning", "in parts", "printed", "further"]
     assert screen[-1].startswith("pretraining |")
 
@@ -105,6 +106,8 @@ def _terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with open(slave, "w", buffering=1) as terminal:
+        # As in a command. Without TensorFlow, which another test may have imported, nobody has installed the handler.
+        monkeypatch.setattr(logging.get_absl_logger().root, "handlers", [logging.get_absl_handler()])
         handler = logging.get_absl_handler().python_handler
         before = handler.setStream(terminal)
         monkeypatch.setattr(sys, "stderr", terminal)
