@@ -10,14 +10,15 @@ def plural(noun: str) -> str:
     return f"{noun}s"
 
 
-def counted(number: int, noun: str) -> str:
-    """Returns a number of things: `1 image`, `2 classes`, `1,234 images`.
+def counted(number: float, noun: str) -> str:
+    """Returns a number of things: `1 image`, `2 classes`, `1,234 images`, `0.5 minutes`.
 
     Args:
-        number: how many there are.
-        noun: what one of them is called.
+        number: Number of things.
+        noun: Name of one of them.
     """
-    return f"{number:,} {noun if number == 1 else plural(noun)}"
+    how_many = f"{int(number):,}" if number == int(number) else f"{number:g}"
+    return f"{how_many} {noun if number == 1 else plural(noun)}"
 
 
 def percent(fraction: float, decimals: int = 1) -> str:

@@ -177,9 +177,9 @@ def test_no_text_gives_another_error_than_a_sentence() -> None:
     ("name", "assignments", "expected"),
     [
         ("swav_imagenet_400mf", ["run.num_steps=5000"], "frozen for 5005 .*, and the queue waits for 75075 "),
-        ("debug_tiny", ["swav.queue_length=320"], "of the run's 20 steps the queue waits for 20 "),
+        ("debug_tiny", ["swav.queue_length=320"], "of 20 steps the queue waits for 20 "),
         ("debug_tiny", ["schedule.head_only_steps=20"], "all but the head is frozen for 20 "),
-        ("debug_tiny", ["head.num_prototypes=65"], "more than 4 for each of the 16 images of batch and queue"),
+        ("debug_tiny", ["head.num_prototypes=65"], "more than 4 for each of 16 images of batch and queue"),
     ],
 )
 def test_what_has_no_effect_is_said(name: str, assignments: list[str], expected: str) -> None:

@@ -19,6 +19,9 @@ from seer_tf.quantities import counted, duration, pace, percent
         (2, "epoch", "2 epochs"),
         (2, "batch", "2 batches"),
         (1, "test image", "1 test image"),
+        (1.0, "minute", "1 minute"),
+        (1_234_567.0, "image", "1,234,567 images"),
+        (0.5, "minute", "0.5 minutes"),
     ],
 )
 def test_a_noun_follows_its_number(number: int, noun: str, text: str) -> None:

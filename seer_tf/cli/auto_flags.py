@@ -20,7 +20,7 @@ from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.auto.rules import Choice, Facts
 from seer_tf.pretraining.auto.view_correlation import view_correlation
-from seer_tf.quantities import counted
+from seer_tf.quantities import counted, percent
 
 MINUTES = flags.DEFINE_float(
     "minutes", 45, "Of --recipe=auto: how long finding the settings and training may take.", lower_bound=0.1
@@ -93,7 +93,7 @@ def _facts(source: Source) -> Facts:
         f"{counted(placement.num_devices, 'device')} of ",
         end="",
     )
-    print(f"{gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; {MINUTES.value:g} minutes", flush=True)
+    print(f"{gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; {counted(MINUTES.value, 'minute')}", flush=True)
     return Facts(
         num_images=seen.num_images,
         shorter_side_px=seen.shorter_side_px,
@@ -146,13 +146,14 @@ def _with_distortion(choices: list[Choice], facts: Facts, source: Source) -> lis
     tried = {rules.config_of(each).crops: each for each in rules.distortions(choices, facts)}
     for crops, distorted in tried.items():
         share = view_correlation(rules.config_of(distorted), source)
-        print(f"  {share:.1%} with crops.brightness={crops.brightness:g} and crops.hue={crops.hue:g}", flush=True)
+        print(f"  {percent(share)} with crops.brightness={crops.brightness:g} and crops.hue={crops.hue:g}", flush=True)
         if share >= rules.LEAST_VIEW_CORRELATION:
             break
     else:
         print(
-            f"warning: even with the weakest distortion of colours that was tried, crops of an image share {share:.1%} "
-            "of an untrained network's variance only, so the run may stay at the loss of chance (docs/lab/results.md)"
+            "warning: even with the weakest distortion of colours that was tried, crops of an image share "
+            f"{percent(share)} of an untrained network's variance only, so the run may stay at the loss of chance "
+            "(docs/lab/results.md)"
         )
     return rules.with_view_correlation(distorted, share)
 

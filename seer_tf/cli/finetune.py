@@ -213,4 +213,5 @@ def _protocol(config: FinetuneConfig, data: LabelledImages) -> str:
     epochs = config.run.num_steps * config.data.global_batch_size / data.train.num_images
     head = ", the head's first layer kept" if config.classifier.keep_first_head_layer else ""
     transform = Transform(**dataclasses.asdict(config.transform))
-    return f"{part}recipe {config.recipe}, {epochs:.3g} epochs at {config.crops.sizes_px[0]} px{head}; {transform}"
+    length = counted(float(f"{epochs:.3g}"), "epoch")
+    return f"{part}recipe {config.recipe}, {length} at {config.crops.sizes_px[0]} px{head}; {transform}"

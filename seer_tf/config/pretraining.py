@@ -15,6 +15,7 @@ from seer_tf.config.common import (
 )
 from seer_tf.config.fields import ABOVE_ZERO, FROM_ZERO, PROBABILITY, Range, check_fields, field
 from seer_tf.errors import InputError
+from seer_tf.quantities import counted
 
 #: Where crops are flipped, coloured and blurred.
 PLACES = ("host", "accelerator")
@@ -191,13 +192,13 @@ class Config(BaseConfig):
         texts, rows = [], batch + swav.queue_length
         if parts := [text for text, steps in late.items() if steps >= run.num_steps]:
             texts.append(
-                f"of the run's {run.num_steps} steps {', and '.join(parts)}; unless it is a trial, raise run.num_steps "
-                "or lower those"
+                f"of {counted(run.num_steps, 'step')} {', and '.join(parts)}; unless it is a trial, raise "
+                "run.num_steps or lower those"
             )
         if self.head.num_prototypes > _MOST_PROTOTYPES_PER_ROW * rows:
             texts.append(
                 f"head.num_prototypes={self.head.num_prototypes} is more than {_MOST_PROTOTYPES_PER_ROW} for each of "
-                f"the {rows} images of batch and queue, which cannot use them all alike (SEER has 3.9); lower it, or "
-                "raise data.global_batch_size or swav.queue_length"
+                f"{counted(rows, 'image')} of batch and queue, which cannot use them all alike (SEER has 3.9); lower "
+                "it, or raise data.global_batch_size or swav.queue_length"
             )
         return texts

@@ -13,6 +13,7 @@ from seer_tf.methods.swav.state import TrainState
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.heads.swav_head import SwavHead
 from seer_tf.models.keras_file import read_keras_file
+from seer_tf.quantities import counted
 from seer_tf.training.checkpoints import OtherNetworkError, licence, restore, restore_newest
 from seer_tf.training.run_directory import RunDirectory, check_exists
 
@@ -39,8 +40,8 @@ def initialize(state: TrainState) -> None:
     step = int(state.step.numpy())
     if step >= run.num_steps:
         raise InputError(
-            f"`run.init_from={source}` has made {step} steps already: add `run.reset=schedule` to start from its "
-            f"weights at step 0, or set run.num_steps to more than {step}"
+            f"`run.init_from={source}` has made {counted(step, 'step')} already: add `run.reset=schedule` to start "
+            f"from its weights at step 0, or set run.num_steps to more than {step}"
         )
 
 

@@ -18,7 +18,7 @@ from seer_tf.config.fields import check_fields
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.regnet import design
 from seer_tf.pretraining import planning
-from seer_tf.quantities import counted
+from seer_tf.quantities import counted, percent
 
 NAME = "auto"
 
@@ -149,10 +149,10 @@ def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
 def with_view_correlation(choices: list[Choice], share: float) -> list[Choice]:
     """Returns the choices with the reason for their distortion of colour: the share that its crops have in common."""
     reason = (
-        f"the strongest of which two crops of your images share {LEAST_VIEW_CORRELATION:.0%} of an untrained network's "
-        f"variance or more, here {share:.1%}; with less, runs stayed at the loss of chance (measured)"
+        f"the strongest of which two crops of your images share {percent(LEAST_VIEW_CORRELATION, 0)} of an untrained "
+        f"network's variance or more, here {percent(share)}; with less, runs stayed at the loss of chance (measured)"
         if share >= LEAST_VIEW_CORRELATION
-        else f"the weakest; even so two crops share only {share:.1%} of an untrained network's variance"
+        else f"the weakest; even so two crops share only {percent(share)} of an untrained network's variance"
     )
     free = [choice.field for choice in choices if choice.field in _COLOURS and not choice.is_own]
     return [dataclasses.replace(each, reason=reason) if each.field in free[:1] else each for each in choices]
@@ -324,7 +324,7 @@ def _steps(
     in_time = max(20, int(60 * (facts.minutes - spent_minutes) * steps_per_second))
     spent = f", less {spent_minutes:.1f} for finding these settings," if spent_minutes else ""
     if in_time < most:
-        return in_time, f"{facts.minutes:g} minutes{spent} at {speed}"
+        return in_time, f"{counted(facts.minutes, 'minute')}{spent} at {speed}"
     return most, f"{_MOST_EPOCHS} epochs, SwAV's longest, or {_LEAST_STEPS:,} steps"
 
 
