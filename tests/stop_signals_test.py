@@ -113,7 +113,7 @@ def test_the_signals_are_given_back() -> None:
 def test_what_is_printed_after_the_terminal_was_closed_breaks_nothing(tmp_path: pathlib.Path) -> None:
     code = f"""{_LOAD}
 with module.StopSignals("it ends") as stop:
-    print("ready", flush=True)
+    open({str(tmp_path / "begun")!r}, "w").close()
     {_UNTIL_RECEIVED}
     print("more", flush=True)
     print("more", file=sys.stderr, flush=True)
@@ -122,8 +122,8 @@ open({str(tmp_path / "saved")!r}, "w").close()
     process, terminal = pty.fork()
     if not process:
         os.execv(sys.executable, [sys.executable, "-c", code])
-    while b"ready" not in os.read(terminal, 1000):
-        pass
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
     assert (tmp_path / "saved").exists()

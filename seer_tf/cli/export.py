@@ -45,9 +45,11 @@ def main() -> None:
     check_network(MODEL.value)
     if IMAGES.value:
         check_source(IMAGES.value)
+    given = None if METRICS.value is None else [outcome for file in METRICS.value for outcome in read_file(file)]
     with new_directory(OUTPUT.value) as directory:
         whole = _network()
-        metrics = [dataclasses.asdict(outcome) for outcome in _outcomes(whole)]
+        found = _results_of_run(whole) if given is None else given
+        metrics = [dataclasses.asdict(outcome) for outcome in found]
         network = whole.selected(PART.value)
         source = _images(network)
         files = export_into(network, directory, source=source, formats=FORMATS_.value, metrics=metrics)
@@ -58,10 +60,8 @@ def main() -> None:
         )
 
 
-def _outcomes(network: Network) -> list[EvaluationResult]:
-    """Returns what --metrics holds, or what a run's own file says of this network and not of other steps."""
-    if METRICS.value is not None:
-        return [outcome for file in METRICS.value for outcome in read_file(file)]
+def _results_of_run(network: Network) -> list[EvaluationResult]:
+    """Returns what a run's own file says of this network and not of other steps."""
     of_run = Path(MODEL.value, "evaluations.jsonl")
     found = read_file(of_run) if of_run.is_file() else []
     return [outcome for outcome in found if outcome.digest in (None, model_digest(network))]

@@ -105,7 +105,7 @@ def test_short_commands_print_nothing_of_tensorflow(photos: pathlib.Path) -> Non
     pixels = ["--pixels=histogram", f"--train_data={data}", "--test_data=builtin:test"]
     commands = [
         ["plan_run", "--recipe=demo"],
-        ["prepare_shards", f"--data={data}", f"--output={photos}/shards", "--shard_mb=0.005", "--workers=2"],
+        ["prepare_shards", f"--data={data}", f"--output={photos}/shards", "--shard_mb=0.005", "--jobs=2"],
         ["pretrain", *training, f"--run_dir={run}"],
         ["pretrain", *training, f"--run_dir={photos}/mirrored", "--num_devices=2"],
         ["extract_features", f"--model={run}", f"--data={data}", f"--output={photos}/features"],
