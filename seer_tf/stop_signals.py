@@ -49,6 +49,7 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         """Takes the signals over; only the main thread may do so."""
+        self._output = os.dup(_STDERR)  # the answer goes there, even while standard error is redirected
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._fd_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
@@ -67,6 +68,7 @@ class StopSignals:
         self._writer.close()
         self._thread.join()
         self._reader.close()
+        os.close(self._output)
 
     def _handle(self, number: int, _: types.FrameType | None) -> None:
         """Runs in the main thread, as soon as that executes Python."""
@@ -86,19 +88,18 @@ class StopSignals:
         if hung_up:
             _leave_closed_terminal()
         elif self._is_asked:
-            _say(f"{name}: ended at once")
+            self._say(f"{name}: ended at once")
             os._exit(128 + number)
         if self.received is None or not hung_up:
-            _say(f"{name}: {self._answer}")
+            self._say(f"{name}: {self._answer}")
         self._is_asked = self._is_asked or not hung_up
         self.received = self.received or name
 
-
-def _say(sentence: str) -> None:
-    """Writes a line on standard error, below the bar of progress if there is one."""
-    start = "\n" if os.isatty(_STDERR) else ""
-    with contextlib.suppress(OSError):
-        os.write(_STDERR, f"{start}{sentence}\n".encode())
+    def _say(self, sentence: str) -> None:
+        """Writes a line on standard error, below the bar of progress if there is one."""
+        start = "\n" if os.isatty(self._output) else ""
+        with contextlib.suppress(OSError):
+            os.write(self._output, f"{start}{sentence}\n".encode())
 
 
 def _leave_closed_terminal() -> None:

@@ -1,5 +1,6 @@
 """What every command does around its own work: it reads the flags, starts, and says in one sentence what is wrong."""
 
+import contextlib
 import difflib
 import errno
 import math
@@ -7,7 +8,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from logging import Formatter, LogRecord, getLogger
 from pathlib import Path
 from types import ModuleType
@@ -52,14 +53,26 @@ def optional(flag: flags.FlagHolder) -> None:
     del _required[flag.name]
 
 
+@contextlib.contextmanager
+def signals_answered() -> Iterator[None]:
+    """Ends the process at the first Ctrl-C, SIGTERM or SIGHUP: it says so at once, and what is open is closed.
+
+    The exit status is 130, 143 or 129. A run that trains answers these signals in its own way.
+    """
+    try:
+        with StopSignals(_ANSWER, raises=True):
+            yield
+    except Interrupted as interrupted:
+        sys.exit(128 + interrupted.number)
+
+
 def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> None:
     """Reads the flags and calls `main`; `--help` describes the flags instead.
 
     A `~/` at the beginning of a path is the home directory: shells do not expand it after `=` and `:`.
 
     An `InputError` or a wrong flag becomes one line on standard error and exit status 2, a `LostWorkerError` one line
-    and `TRY_AGAIN`; Ctrl-C, SIGTERM and SIGHUP one line and exit status 130, 143 or 129. Anything else keeps its
-    traceback: it is our fault and not the user's.
+    and `TRY_AGAIN`. Anything else keeps its traceback: it is our fault and not the user's.
 
     Args:
         main: Function of the module that defines the flags.
@@ -72,15 +85,12 @@ def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> N
             print(usage.text(_name(module), module, _required, words))
             return
         _read_flags(module, words)
-        with StopSignals(_ANSWER, raises=True):
-            main()
+        main()
     except InputError as error:
         _stop(str(error), status=2)
     except LostWorkerError as error:
         _say(str(error))
         os._exit(TRY_AGAIN)  # the ordinary end of a process waits up to a minute for what TensorFlow has under way
-    except Interrupted as interrupted:
-        sys.exit(128 + interrupted.number)
     except OSError as error:
         if error.errno not in _SURROUNDINGS:
             raise

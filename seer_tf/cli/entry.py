@@ -36,8 +36,9 @@ def start(name: str) -> None:
     Args:
         name: A key of `COMMANDS`.
     """
-    module = importlib.import_module(f"seer_tf.cli.{name}")
-    command.run(module.main, words=getattr(module, "POSITIONAL", None))
+    with command.signals_answered():  # also while TensorFlow is imported
+        module = importlib.import_module(f"seer_tf.cli.{name}")
+        command.run(module.main, words=getattr(module, "POSITIONAL", None))
 
 
 def main() -> None:

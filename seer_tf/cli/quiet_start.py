@@ -75,6 +75,9 @@ def _held_back() -> Iterator[None]:
     try:
         yield
         os.write(2, _IMPORTED)
+    except KeyboardInterrupt:  # nothing went wrong
+        os.write(2, _IMPORTED)
+        raise
     finally:
         sys.stderr.flush()
         os.dup2(terminal, 2)  # the watcher reads the end
@@ -85,7 +88,9 @@ def _held_back() -> Iterator[None]:
 
 def _watch(reader: int) -> NoReturn:
     """Reads to the end, shows what it read unless all went well, and ends this process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)  # what it receives is not passed to the other process
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     with open(reader, "rb") as pipe:
         written = pipe.read()
     if not written.endswith(_IMPORTED):

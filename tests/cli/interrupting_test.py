@@ -52,6 +52,17 @@ def _wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_an_import_that_is_interrupted_has_no_traceback(number: signal.Signals) -> None:
+    with _start("knn") as process:
+        _wait_until(lambda: "libtensorflow" in pathlib.Path(f"/proc/{process.pid}/maps").read_text())
+        os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=_SECONDS)
+    assert process.returncode == 128 + number, errors
+    assert f"{number.name}: the command ends; a second signal ends it at once\n" in errors
+    assert "Traceback" not in errors
+
+
 @pytest.mark.slow
 def test_before_the_first_step_nothing_claims_to_be_saved(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run_dir = tmp_path / "run"
