@@ -2,4 +2,7 @@
 
 from seer_tf.cli import entry
 
-entry.main()
+__spec__ = None  # without it, processes that a command starts import this file as well, and are quiet
+
+if __name__ == "__main__":
+    entry.main()

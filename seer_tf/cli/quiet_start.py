@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import NoReturn
 
 _PACKAGE = "tensorflow"
-_IMPORTED = b"\0"  # the last byte that the watcher reads, unless the import failed
+_NOTHING_FAILED = b"\0"  # the last byte that the watcher reads, unless the import failed
 
 
 def begin() -> None:
@@ -74,9 +74,9 @@ def _held_back() -> Iterator[None]:
     os.close(writer)
     try:
         yield
-        os.write(2, _IMPORTED)
-    except KeyboardInterrupt:  # nothing went wrong
-        os.write(2, _IMPORTED)
+        os.write(2, _NOTHING_FAILED)
+    except KeyboardInterrupt:
+        os.write(2, _NOTHING_FAILED)
         raise
     finally:
         sys.stderr.flush()
@@ -93,6 +93,6 @@ def _watch(reader: int) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     with open(reader, "rb") as pipe:
         written = pipe.read()
-    if not written.endswith(_IMPORTED):
+    if not written.endswith(_NOTHING_FAILED):
         os.write(2, written)
     os._exit(0)

@@ -52,6 +52,19 @@ def test_the_last_words_of_a_library_that_ends_the_process_are_shown(tmp_path: p
     assert done.stderr.splitlines() == [_REMARK, "F0000 no AVX"]
 
 
+def test_an_import_that_a_person_interrupts_ends_with_a_line(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "tensorflow.py").write_text(f"import os\nos.write(2, b'{_REMARK}\\n')\nraise KeyboardInterrupt")
+    root = pathlib.Path(quiet_start.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "seer_tf.cli", "pretrain", "--help"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{root}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "SIGINT: the command ends\n")
+
+
 def test_without_standard_error_the_import_works(tmp_path: pathlib.Path) -> None:
     (tmp_path / "tensorflow.py").write_text("here = 'it is imported'")
     command = ["bash", "-c", 'exec "$@" 2>&-', "bash", sys.executable, "-c", _IMPORT]
