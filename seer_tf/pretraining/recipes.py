@@ -40,7 +40,7 @@ def demo() -> Config:
 
     Command: `script/demo`. Its epsilon is 0.02, not the 0.05 of SwAV, and its colour jitter half as strong: at the
     start scores grow only where crops of an image have more than epsilon / temperature of their variance in common.
-    The warm-up takes a sixth of the run. `docs/lab/results.md` has the k-NN of each seed, and what was tried.
+    The warm-up takes a quarter of the run. `docs/lab/results.md` has the k-NN of each seed, and what was tried.
     """
     return Config(
         data=DataConfig(global_batch_size=32),
@@ -49,7 +49,7 @@ def demo() -> Config:
         head=HeadConfig(hidden_dims=(512,), embedding_dim=64, num_prototypes=30),
         swav=SwavConfig(epsilon=0.02, freeze_prototypes_steps=50),
         schedule=ScheduleConfig(
-            warmup_steps=100, peak_learning_rate=2.0, final_learning_rate=0.002, reference_batch_size=32
+            warmup_steps=150, peak_learning_rate=3.0, final_learning_rate=0.003, reference_batch_size=32
         ),
         run=RunConfig(num_steps=600, log_every_steps=20, checkpoint_every_steps=200),
     )
