@@ -164,7 +164,8 @@ def test_what_is_no_network(run, tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
     whole = (tmp_path / "other.keras").read_bytes()
     (tmp_path / "half.keras").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "flipped.keras").write_bytes(whole[:-2000] + bytes(byte ^ 255 for byte in whole[-2000:-1960]) + whole[-1960:])
+    flipped = bytes(byte ^ 255 for byte in whole[-2000:-1960])
+    (tmp_path / "flipped.keras").write_bytes(whole[:-2000] + flipped + whole[-1960:])
     (tmp_path / "notes.txt").write_text("no network")
     damaged = tmp_path / "run" / "checkpoints" / "step-4"
     RunDirectory(tmp_path / "run").claim(recipe("debug_tiny"))
