@@ -2,9 +2,10 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from seer_tf.errors import InputError
+from seer_tf.export import fresh_process
 from seer_tf.export.writers import keras_file, litert, onnx, saved_model
 from seer_tf.networks.network import Network
 
@@ -25,6 +26,7 @@ class Format:
         max_bytes: Max that a file can hold.
         extra: Extra of this package, which brings `modules`.
         modules: Modules that writing or reading such a file needs.
+        user_variables: What users may have set where such a file is run; it is run once with each.
     """
 
     file_name: str
@@ -36,6 +38,7 @@ class Format:
     max_bytes: float = float("inf")
     extra: str = ""
     modules: tuple[str, ...] = ()
+    user_variables: Sequence[Mapping[str, str]] = (fresh_process.AS_IT_IS,)
 
 
 def _litert(name: str, tolerance: float, write: Callable[..., None], weight_bytes: int) -> Format:
@@ -53,8 +56,12 @@ def _litert(name: str, tolerance: float, write: Callable[..., None], weight_byte
 
 
 FORMATS: dict[str, Format] = {
-    "saved_model": Format(".", 1e-5, "saved_model", saved_model.write_saved_model),
-    "keras": Format("model.keras", 1e-5, "keras_file", keras_file.write_keras_file),
+    "saved_model": Format(
+        ".", 1e-5, "saved_model", saved_model.write_saved_model, user_variables=fresh_process.EVERY_ONE_DNN
+    ),
+    "keras": Format(
+        "model.keras", 1e-5, "keras_file", keras_file.write_keras_file, user_variables=fresh_process.EVERY_ONE_DNN
+    ),
     "litert_float32": _litert("float32", 1e-4, litert.write_float32, 4),
     "litert_float16": _litert("float16", 1e-2, litert.write_float16, 2),
     "litert_dynamic_int8": _litert("dynamic_int8", 0.1, litert.write_dynamic_int8, 1),

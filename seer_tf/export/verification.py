@@ -3,9 +3,6 @@
 Shapes: N images, S evaluation size, K prototypes, L classes.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from seer_tf.export import fresh_process
+from seer_tf.export.gradients import gradient_norms
 from seer_tf.export.registry import Format
 from seer_tf.networks.network import Network
-
-_READERS = Path(__file__).parent / "readers"
 
 
 class Reference:
@@ -44,9 +41,13 @@ class Reference:
             self._expected["cluster_score"] = tf.reduce_max(self._expected["scores"], axis=-1)
         if network.classifier is not None:
             self._expected["probabilities"] = tf.nn.softmax(network.classifier(features, training=False))
+        variables = [variable.value for variable in network.on_crops.trainable_variables]
+        self._expected["gradient_norms"] = gradient_norms(
+            lambda crops: network.on_crops(crops, training=False), self._normalized[:1], variables
+        )
 
     def difference(self, kind: Format, path: Path) -> float:
-        """Runs a file in a fresh process and returns the largest difference of any output.
+        """Runs a file in fresh processes and returns the largest difference of any output and of any gradient's norm.
 
         Args:
             kind: Kind of the file.
@@ -61,7 +62,12 @@ class Reference:
         """
         with tempfile.TemporaryDirectory() as scratch:
             self._write_given(Path(scratch))
-            found = _run(kind.reader, path, Path(scratch))
+            return max(
+                self._difference(fresh_process.run(kind.reader, path, Path(scratch), variables), path)
+                for variables in kind.user_variables
+            )
+
+    def _difference(self, found: Mapping[str, np.ndarray], path: Path) -> float:
         missing = set(self._network.on_images.output) - {name.rpartition("/")[2] for name in found}
         if missing:
             raise RuntimeError(f"{path} has no output {', '.join(sorted(missing))}")
@@ -90,18 +96,3 @@ def _shortfall(scores: tf.Tensor, chosen: np.ndarray) -> float:
     """Returns how much less the chosen column of a row [N, K] has than its largest, relative to the largest of all."""
     values = np.asarray(scores)
     return float((values.max(axis=1) - values[np.arange(len(values)), chosen]).max() / np.abs(values).max())
-
-
-def _run(reader: str, path: Path, given: Path) -> Mapping[str, np.ndarray]:
-    """Runs the script of a reader with nothing of this process in it."""
-    outputs = given / "outputs.npz"
-    fresh = subprocess.run(
-        [sys.executable, "-I", str(_READERS / f"{reader}.py"), str(path), str(given), str(outputs)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
-    )
-    if fresh.returncode:
-        raise RuntimeError(f"{path.name} cannot be run in a fresh process; nothing was written:\n{fresh.stderr}")
-    with np.load(outputs) as found:
-        return dict(found)

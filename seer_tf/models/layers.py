@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from absl import logging
 
 from seer_tf.distributed import collectives
+from seer_tf.models import convolution
 from seer_tf.models.remat import BatchStatistics
 from seer_tf.precision import at_least_float32
 
@@ -62,12 +62,7 @@ class Conv2D(keras.layers.Layer):
         """Does what `call` does, with a kernel made of the layer's own; may add a bias [filters], and apply ReLU."""
         if self.kernel_size == self.strides == self.groups == 1:
             return _pointwise(inputs, kernel, bias, relu=relu)
-        if self.groups == 1 or _has_grouped_gradient(inputs):
-            outputs = _convolve(inputs, kernel, self.strides)
-        else:
-            parts = zip(tf.split(inputs, self.groups, axis=-1), tf.split(kernel, self.groups, axis=-1), strict=True)
-            outputs = tf.concat([_convolve(x, k, self.strides) for x, k in parts], axis=-1)
-        return _finished(outputs, bias, relu=relu)
+        return convolution.convolve(inputs, kernel, bias, strides=self.strides, relu=relu)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the result."""
@@ -84,58 +79,9 @@ def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, *, 
     """Convolves with a 1 x 1 kernel as one matrix product, which is faster on CPUs."""
     channels, filters = kernel.shape[2:]
     outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), tf.reshape(kernel, [channels, filters]))
-    outputs = _finished(outputs, bias, relu=relu)  # before the reshaping, TensorFlow makes it a part of the product
+    # Before the reshaping, TensorFlow makes it a part of the product.
+    outputs = convolution.finished(outputs, bias, relu=relu)
     return tf.reshape(outputs, [*keras.ops.shape(inputs)[:-1], filters])  # no operation for what is known
-
-
-def _finished(outputs: tf.Tensor, bias: tf.Tensor | None, *, relu: bool) -> tf.Tensor:
-    """Adds a bias and applies ReLU, where they are wanted."""
-    outputs = outputs if bias is None else tf.nn.bias_add(outputs, bias)
-    return tf.nn.relu(outputs) if relu else outputs
-
-
-def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
-    """Convolves with symmetric padding.
-
-    "SAME" is symmetric at stride 1 only; the op's own explicit padding has no gradient in groups on the CPU.
-    """
-    pad = kernel.shape[0] // 2
-    if strides > 1 and pad:
-        inputs = tf.pad(inputs, [[0, 0], [pad, pad], [pad, pad], [0, 0]])
-    return tf.nn.conv2d(inputs, kernel, strides=strides, padding="SAME" if strides == 1 else "VALID")
-
-
-def _has_grouped_gradient(inputs: tf.Tensor) -> bool:
-    """Whether `tf.nn.conv2d` in groups has a gradient where and as `inputs` will be computed."""
-    return not _is_on_cpu(inputs) or _has_grouped_gradient_on_cpu(inputs.dtype)
-
-
-def _is_on_cpu(inputs: tf.Tensor) -> bool:
-    """Whether `inputs` will be computed on a CPU."""
-    device = tf.DeviceSpec.from_string(tf.identity(inputs).device).device_type
-    if device is None:
-        device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    return device == "CPU"
-
-
-@functools.cache
-def _has_grouped_gradient_on_cpu(dtype: tf.DType) -> bool:
-    """Tries the gradient once: it depends on the dtype, on oneDNN, and on the build of TensorFlow."""
-
-    @tf.function
-    def gradients(inputs: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
-        return tf.gradients(tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME"), [inputs, kernel])
-
-    with tf.init_scope(), tf.device("CPU:0"):
-        try:
-            gradients(tf.ones([2, 4, 4, 8], dtype), tf.ones([3, 3, 2, 8], dtype))
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-            exists = False
-        else:
-            exists = True
-    how = "the direct op" if exists else "split by group, because the direct op has no gradient here"
-    logging.info("Grouped convolutions in %s on the CPU: %s.", dtype.name, how)
-    return exists
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
@@ -217,7 +163,7 @@ class BatchNormalization(keras.layers.Layer):
     def _fused(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns outputs, mean [C] and unbiased variance [C]."""
         images = inputs if inputs.shape.rank == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
-        if inputs.dtype == tf.bfloat16 and inputs.shape[-1] % _FAST_BFLOAT16_WIDTH and _is_on_cpu(inputs):
+        if inputs.dtype == tf.bfloat16 and inputs.shape[-1] % _FAST_BFLOAT16_WIDTH and convolution.is_on_cpu(inputs):
             images = tf.cast(images, tf.float32)
         unused = tf.zeros([0])
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -312,7 +258,7 @@ def convolved_and_normalized(
         scale, shift = bn.affine()
         kernel = tf.cast(conv.kernel, scale.dtype) * scale
         return conv.convolve(inputs, tf.cast(kernel, inputs.dtype), tf.cast(shift, inputs.dtype), relu=relu)
-    return _finished(bn(conv(inputs), training=training, statistics=statistics), None, relu=relu)
+    return convolution.finished(bn(conv(inputs), training=training, statistics=statistics), None, relu=relu)
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")

@@ -25,6 +25,7 @@ QUICK = {
     "scaling": "^k-NN",
     "checkpoint": "^writing",
     "evaluation": "nearest",
+    "exported": "inference",
 }
 
 

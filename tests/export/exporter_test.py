@@ -15,11 +15,13 @@ import tensorflow as tf
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.sources.folder import FolderSource
 from seer_tf.errors import InputError
-from seer_tf.export import card, registry
+from seer_tf.export import card, fresh_process, registry
 from seer_tf.export.exporter import export
 from seer_tf.export.registry import FORMATS
 from seer_tf.export.verification import Reference
+from seer_tf.models import convolution
 from seer_tf.models.backbones.regnet import published
+from seer_tf.models.convolution import ChoiceAtLoading
 from seer_tf.networks.network import Network
 from tests.export.tiny_network import (
     CLASS_NAMES,
@@ -144,9 +146,26 @@ def test_a_file_that_cannot_be_run_is_not_kept(network, source, tmp_path, monkey
     monkeypatch.setitem(
         registry.FORMATS, "onnx", dataclasses.replace(FORMATS["onnx"], write=lambda network, path: path.touch())
     )
-    with pytest.raises(RuntimeError, match="cannot be run in a fresh process"):
+    with pytest.raises(RuntimeError, match="model.onnx fails in a fresh process"):
         export(network, tmp_path / "model", source=source, formats=["onnx"])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_saved_model_that_needs_one_dnn_is_not_kept(network, source, tmp_path, monkeypatch):
+    """It runs in this process, and not where TensorFlow leaves oneDNN out."""
+    monkeypatch.setattr(ChoiceAtLoading, "applied_to", lambda self, function: convolution.as_one_operation(function))
+    with pytest.raises(RuntimeError, match="grouped convolutions"):
+        export(network, tmp_path / "model", source=source)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["backbone", "classifier"])
+def test_a_keras_file_runs_with_and_without_one_dnn(part, source, tmp_path):
+    """In processes that import Keras first, and TensorFlow with it, so that seer_tf is too late to ask for oneDNN."""
+    (file,) = export(tiny_network().selected(part), tmp_path / "model", source=source, formats=["keras"])
+    assert file.largest_difference <= 1e-5 and FORMATS["keras"].user_variables == fresh_process.EVERY_ONE_DNN
 
 
 @pytest.mark.parametrize("name", ["onnx", "litert_float16"])

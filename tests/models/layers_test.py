@@ -79,37 +79,6 @@ def test_ungrouped_convolution_equals_the_oracle(kernel_size: int, strides: int)
     assert outputs.shape == layer.compute_output_shape(x.shape)
 
 
-def _num_convolutions(dtype: str) -> int:
-    layer = Conv2D(6, 3, groups=3, dtype=dtype)
-    layer.build((None, None, None, 6))
-    graph = tf.function(layer).get_concrete_function(tf.TensorSpec([2, 4, 4, 6], dtype)).graph
-    return sum(operation.type == "Conv2D" for operation in graph.get_operations())
-
-
-def test_the_direct_op_is_taken_where_it_has_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "_has_grouped_gradient_on_cpu", lambda dtype: dtype == tf.float32)
-    assert (_num_convolutions("float32"), _num_convolutions("float64")) == (1, 3)
-
-
-def test_another_device_takes_the_direct_op(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "_has_grouped_gradient_on_cpu", lambda dtype: False)
-    with tf.Graph().as_default(), tf.device("GPU:0"):
-        assert layers._has_grouped_gradient(tf.zeros([1]))
-    with tf.Graph().as_default(), tf.device("CPU:0"):
-        assert not layers._has_grouped_gradient(tf.zeros([1]))
-
-
-def test_one_line_says_how_grouped_convolutions_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-    monkeypatch.setattr(layers.logging, "info", lambda line, *args: lines.append(line % args))
-    layers._has_grouped_gradient_on_cpu.cache_clear()
-    for _ in range(2):
-        _num_convolutions("float64")
-    assert lines == [
-        "Grouped convolutions in float64 on the CPU: split by group, because the direct op has no gradient here."
-    ]
-
-
 _TRAIN_EVERY_DTYPE = """
 import tensorflow as tf
 from seer_tf.models.layers import Conv2D

@@ -1,12 +1,27 @@
-"""Runs a `.keras` file on crops: keras_file.py FILE.keras GIVEN OUTPUTS.npz."""
+"""Runs a `.keras` file on crops, and its gradients: keras_file.py FILE.keras GIVEN OUTPUTS.npz."""
 
 import sys
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import seer_tf.models.outputs  # noqa: F401  registers the layers, and with them those of the backbone
 
 model, given, outputs = sys.argv[1:]
-found = keras.saving.load_model(model, compile=False)(np.load(f"{given}/crops.npy"), training=False)
-np.savez(outputs, **{name: value.numpy() for name, value in found.items()})
+loaded = keras.saving.load_model(model, compile=False)
+crops = np.load(f"{given}/crops.npy")
+found = loaded(crops, training=False)
+
+
+@tf.function
+def gradient_norms(crops):
+    """Of one crop, and of the norms alone: the gradients of a large network need not be there all at once."""
+    with tf.GradientTape() as tape:
+        floats = [value for value in loaded(crops, training=False).values() if value.dtype == tf.float32]
+        loss = tf.add_n([tf.reduce_sum(tf.square(value)) for value in floats])
+    variables = [variable.value for variable in loaded.trainable_variables]
+    return tf.stack([tf.norm(gradient) for gradient in tape.gradient(loss, variables, unconnected_gradients="zero")])
+
+
+np.savez(outputs, gradient_norms=gradient_norms(crops[:1]), **{name: value.numpy() for name, value in found.items()})

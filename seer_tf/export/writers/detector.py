@@ -1,31 +1,32 @@
 """A detector as a SavedModel that returns boxes: images in, boxes in their pixels out, with TensorFlow alone.
 
-One signature, `serve`, which is serving_default too: of `images`, uint8 [B, H, W, 3], any one size per batch, it
-returns what `Detector.detect` does, and `class_name`, string [B, N], empty behind the last detection.
+Signatures:
+  serve        `images`, uint8 [B, H, W, 3], any one size per batch. Returns what `Detector.detect` does, and
+               `class_name`, string [B, N], empty behind the last detection. It is serving_default too.
+  serve_float  `squares`, float32 [B, S, S, 3], as `Detector.square` makes them. Returns what boxes are decoded from:
+               `cls_logits` and `bbox_regression` of the anchors. Gradients reach `trainable_variables` through it.
 """
 
+import functools
 import json
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from seer_tf.errors import InputError
+from seer_tf.export import fresh_process
+from seer_tf.export.gradients import gradient_norms
+from seer_tf.export.writers.archive import Prepare, write_archive
 from seer_tf.export.writers.saved_model import of_some
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.tasks.detector import Detector
 
 TOLERANCE = 1e-3
-"""Of boxes in pixels, and of confidences; rounding moves a box a little, and no more."""
-
-_READER = Path(__file__).parent / "readers" / "detector.py"
+"""Of boxes in pixels, of confidences, and of the norms of gradients relative to the largest one."""
 
 
 def write_detector(detector: Detector, directory: Path, images: np.ndarray, metadata: Mapping[str, Any]) -> float:
@@ -38,20 +39,17 @@ def write_detector(detector: Detector, directory: Path, images: np.ndarray, meta
         metadata: What metadata.json says besides classes and size.
 
     Returns:
-        The largest difference, of boxes in pixels and of confidences.
+        The largest difference, of what `TOLERANCE` is of.
 
     Raises:
         InputError: it is above `TOLERANCE`.
         RuntimeError: the SavedModel cannot be loaded again.
     """
-    serve = _serve(detector)
-    archive = keras.export.ExportArchive()
-    archive.add_endpoint("serve", serve)
-    archive.write_out(str(directory), verbose=False)
+    write_archive(directory, functools.partial(_signatures, detector), detector.model)
     described = {**metadata, "class_names": list(detector.class_names), "longer_side_px": detector.size_px}
     (directory / "metadata.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
     published.add_notice(directory, detector.licence)
-    difference = _difference(directory, images, {name: value.numpy() for name, value in serve(images).items()})
+    difference = _difference(directory, images, _expected(detector, images))
     if not difference <= TOLERANCE:
         raise InputError(
             f"the reloaded detector differs by {difference:.1e}, more than {TOLERANCE:.0e}; nothing was written"
@@ -59,32 +57,53 @@ def write_detector(detector: Detector, directory: Path, images: np.ndarray, meta
     return difference
 
 
-def _serve(detector: Detector) -> Any:
+def _expected(detector: Detector, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns what the detector itself finds, with the squares that it sees and the norms of its gradients."""
+    squares, scales = zip(*(detector.square(tf.constant(image)) for image in images), strict=True)
+    squares = tf.stack(squares)
+    variables = [variable.value for variable in detector.model.trainable_variables]
+    norms = gradient_norms(lambda some: detector.model(some, training=False), squares, variables)
+    found = detector.detect(squares, tf.stack(scales))
+    return {name: np.asarray(value) for name, value in found.items()} | {"squares": squares, "gradient_norms": norms}
+
+
+def _signatures(detector: Detector, prepare: Prepare) -> dict[str, Callable]:
+    """Returns the signatures by name as compiled functions."""
+    on_squares = prepare(detector.model)
     names = tf.constant(["", *detector.class_names])
+    square = [detector.size_px, detector.size_px, 3]
+
+    def predicted(squares: tf.Tensor) -> dict[str, tf.Tensor]:
+        return of_some(lambda some: on_squares(some, training=False), squares, detector.size_px)
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        specs = (tf.TensorSpec([detector.size_px] * 2 + [3], tf.float32), tf.TensorSpec([], tf.float32))
+        specs = (tf.TensorSpec(square, tf.float32), tf.TensorSpec([], tf.float32))
         squares, scales = tf.map_fn(detector.square, images, fn_output_signature=specs)
-        found = of_some(lambda some: detector.model(some, training=False), squares, detector.size_px)
-        found = detector.decode(found, squares, scales)
+        found = detector.decode(predicted(squares), squares, scales)
         return {**found, "class_name": tf.gather(names, found["labels"] + 1)}
 
-    return serve
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *square], tf.float32, name="squares")])
+    def serve_float(squares: tf.Tensor) -> dict[str, tf.Tensor]:
+        return predicted(squares)
+
+    return {"serve": serve, "serve_float": serve_float}
 
 
 def _difference(directory: Path, images: np.ndarray, expected: Mapping[str, np.ndarray]) -> float:
+    """Returns the largest difference in any environment that a user may have."""
     with tempfile.TemporaryDirectory() as scratch:
         np.save(f"{scratch}/images.npy", images)
-        fresh = subprocess.run(
-            [sys.executable, "-I", str(_READER), str(directory), f"{scratch}/images.npy", f"{scratch}/outputs.npz"],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+        np.save(f"{scratch}/squares.npy", expected["squares"])
+        return max(
+            _difference_of(fresh_process.run("detector", directory, Path(scratch), variables), expected)
+            for variables in fresh_process.EVERY_ONE_DNN
         )
-        if fresh.returncode:
-            raise RuntimeError(f"the detector does not load in a fresh process; nothing was written:\n{fresh.stderr}")
-        with np.load(f"{scratch}/outputs.npz") as found:
-            if not np.array_equal(found["num_detections"], expected["num_detections"]):
-                return float("inf")
-            return max(float(np.abs(found[name] - expected[name]).max()) for name in ("boxes", "confidence"))
+
+
+def _difference_of(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
+    if not np.array_equal(found["num_detections"], expected["num_detections"]):
+        return float("inf")
+    differences = {name: np.abs(found[name] - expected[name]) for name in ("boxes", "confidence", "gradient_norms")}
+    differences["gradient_norms"] /= expected["gradient_norms"].max()
+    return max(float(difference.max()) for difference in differences.values())

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from seer_tf.models import convolution
 from seer_tf.networks.network import Network
 
 # S evaluation size, N images to calibrate on
@@ -50,7 +51,9 @@ def write_int8(network: Network, path: Path, calibration: np.ndarray) -> None:
 
 def _write(network: Network, path: Path, **converter: Any) -> None:
     crop = tf.TensorSpec([1, network.size_px, network.size_px, 3], tf.uint8, name="images")
-    network.on_images.export(path, format="litert", verbose=False, input_signature=[crop], **converter)
+    convolution.as_one_operation(network.on_images.export)(
+        path, format="litert", verbose=False, input_signature=[crop], **converter
+    )
     if network.class_names:
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr("labels.txt", "\n".join(network.class_names) + "\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from seer_tf.models import convolution
 from seer_tf.networks.network import Network
 
 
@@ -20,7 +21,9 @@ def write_onnx(network: Network, path: Path) -> None:
     with warnings.catch_warnings():
         # Keras asks NumPy 2 whether it has the np.object that tf2onnx wants.
         warnings.filterwarnings("ignore", message=".*np.object", category=FutureWarning)
-        network.on_images.export(path, format="onnx", verbose=False, input_signature=[crops])
+        convolution.as_one_operation(network.on_images.export)(
+            path, format="onnx", verbose=False, input_signature=[crops]
+        )
     model = onnx.load(path)
     for tensor in (*model.graph.input, *model.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"

@@ -11,6 +11,7 @@ To build on, both of `crops` too:
 serving_default is serve.
 """
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import tensorflow as tf
 from seer_tf.data.images.decode import decode_image
 from seer_tf.data.images.transform import Transform
 from seer_tf.export.exif import jpeg_orientation
+from seer_tf.export.writers.archive import Prepare, write_archive
 from seer_tf.networks.network import Network
 
 # B images, H x W pixels, S evaluation size, C feature channels
@@ -31,25 +33,24 @@ def write_saved_model(network: Network, directory: Path) -> None:
 
     What is loaded from it has `trainable_variables`, and gradients reach them through every signature of crops.
     """
-    archive = keras.export.ExportArchive()
-    for name, function in signatures(network).items():
-        archive.add_endpoint(name, function)
-    for collection in ("variables", "trainable_variables", "non_trainable_variables"):
-        # As TensorFlow's variables: of Keras's own the archive would write each a second time.
-        variables = [variable.value for variable in getattr(network.on_crops, collection)]
-        archive.add_variable_collection(collection, variables)
-    archive.write_out(str(directory), verbose=False)
+    write_archive(directory, functools.partial(signatures, network), network.on_crops)
 
 
-def signatures(network: Network) -> dict[str, Callable]:
-    """Returns the signatures by name as compiled functions; the first is the default one."""
+def signatures(network: Network, prepare: Prepare) -> dict[str, Callable]:
+    """Returns the signatures by name as compiled functions; the first is the default one.
+
+    Args:
+        network: What they run.
+        prepare: What settles how their grouped convolutions are computed.
+    """
     size_px = network.size_px
     crop_spec = tf.TensorSpec([size_px, size_px, 3], tf.uint8)
     float_signature = [tf.TensorSpec([None, None, None, 3], tf.float32, name="crops")]
-    stages = keras.Model(network.backbone.input, network.backbone.pyramid_outputs)
+    on_crops = prepare(network.on_crops)
+    stages = prepare(keras.Model(network.backbone.input, network.backbone.pyramid_outputs))
 
     def outputs(crops: tf.Tensor) -> Outputs:
-        return _named_classes(network, of_some(lambda some: network.on_crops(some, training=False), crops, size_px))
+        return _named_classes(network, of_some(lambda some: on_crops(some, training=False), crops, size_px))
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def serve(images: tf.Tensor) -> Outputs:
@@ -72,7 +73,7 @@ def signatures(network: Network) -> dict[str, Callable]:
 
     @tf.function(autograph=False, input_signature=float_signature)
     def train_float(crops: tf.Tensor) -> Outputs:
-        return network.on_crops(crops, training=True)
+        return on_crops(crops, training=True)
 
     functions = (serve, serve_encoded, serve_float, serve_stages, train_float)
     return {function.__name__: function for function in functions}

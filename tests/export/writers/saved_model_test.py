@@ -13,8 +13,10 @@ from PIL import Image
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.registry import open_source
 from seer_tf.evaluation.features.extract import extract
+from seer_tf.export import fresh_process
 from seer_tf.export.writers.saved_model import signatures as signatures_of
 from seer_tf.export.writers.saved_model import write_saved_model
+from seer_tf.models import convolution
 from seer_tf.networks.network import Network
 from tests.export.tiny_network import CLASS_NAMES, NUM_FEATURES, NUM_PROTOTYPES, SIZE_PX, tiny_network
 
@@ -154,7 +156,57 @@ def test_the_name_of_the_class_is_in_the_answer():
     """Of an image that cannot be decoded it is empty."""
     network = tiny_network().selected("classifier")
     image = _images((40, 50), 1)[0]
-    answer = signatures_of(network)["serve_encoded"](tf.constant([b"no image", _encoded(image, "PNG")]))
+    serve_encoded = signatures_of(network, convolution.as_one_operation)["serve_encoded"]
+    answer = serve_encoded(tf.constant([b"no image", _encoded(image, "PNG")]))
     best = int(answer["probabilities"][1].numpy().argmax())
     assert [name.decode() for name in answer["class_name"].numpy()] == ["", CLASS_NAMES[best]]
     assert answer["probabilities"].shape == (2, 3) and NUM_PROTOTYPES and "cluster" not in answer
+
+
+_USE = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+directory, crops, outputs = sys.argv[1:]
+crops = np.load(crops)
+loaded = tf.saved_model.load(directory)
+found = {}
+for name in ("serve_float", "train_float"):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(getattr(loaded, name)(crops)["features"]))
+    gradients = tape.gradient(loss, loaded.trainable_variables, unconnected_gradients="zero")
+    found |= {f"{name}/{number}": gradient for number, gradient in enumerate(gradients)}
+stages = loaded.signatures["serve_stages"](crops=crops)
+with tf.compat.v1.Session(graph=tf.Graph()) as session:  # without Python's objects, as servers load it
+    signature = tf.compat.v1.saved_model.load(session, ["serve"], directory).signature_def["serve_float"]
+    features = session.run(signature.outputs["features"].name, {signature.inputs["crops"].name: crops})
+np.savez(outputs, features=features, **found, **stages)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variables", fresh_process.EVERY_ONE_DNN, ids=str)
+def test_it_serves_and_learns_in_plain_tensorflow_with_and_without_one_dnn(
+    network: Network, exported: Path, tmp_path: Path, variables: Mapping[str, str]
+) -> None:
+    """Every gradient of both signatures of crops, beside this process's own network; also loaded without objects."""
+    crops = np.random.default_rng(0).normal(2.0, 1.0, [4, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
+    np.save(tmp_path / "crops.npy", crops)
+    (tmp_path / "use.py").write_text(_USE)
+    given = (str(exported), str(tmp_path / "crops.npy"), str(tmp_path / "outputs.npz"))
+    fresh_process.run_script(tmp_path / "use.py", given, variables)
+    found = np.load(tmp_path / "outputs.npz")
+    statistics = [variable.numpy() for variable in network.on_crops.non_trainable_variables]
+    for name, training in (("serve_float", False), ("train_float", True)):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(network.features(crops, training=training)))
+        sources = [variable.value for variable in network.on_crops.trainable_variables]
+        gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        for number, gradient in enumerate(gradients):
+            tolerance = 1e-5 * max(float(tf.reduce_max(tf.abs(gradient))), 1.0)
+            np.testing.assert_allclose(found[f"{name}/{number}"], gradient, atol=tolerance)
+    for variable, value in zip(network.on_crops.non_trainable_variables, statistics, strict=True):
+        variable.assign(value)
+    np.testing.assert_allclose(found["features"], network.features(crops, training=False), atol=1e-5)
+    np.testing.assert_allclose(found["P3"], network.backbone(crops, training=False), atol=1e-5)

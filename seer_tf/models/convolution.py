@@ -1,0 +1,202 @@
+"""Convolution of tensors, in groups of channels too.
+
+TensorFlow's one operation for groups has no gradient on a CPU without oneDNN, and fails there once TensorFlow fuses it
+with a bias, ReLU or batch normalisation. TensorFlow leaves oneDNN out where the processor has no AVX-512, and where
+TF_ENABLE_ONEDNN_OPTS is 0. One operation for each group works everywhere, and is slower where both work.
+
+A function that is traced for this process takes what this process has. A function that is saved for any machine holds
+both, and `ChoiceAtLoading` takes one of them where the function is loaded.
+
+Shapes: B images, h x w pixels, C channels that come in, k side of the kernel.
+"""
+
+import contextvars
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import tensorflow as tf
+from absl import logging
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_Convolve = Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]
+
+
+def convolve(
+    inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None, *, strides: int = 1, relu: bool = False
+) -> tf.Tensor:
+    """Convolves, padded alike on all sides.
+
+    Args:
+        inputs: [B, h, w, C].
+        kernel: [k, k, C / groups, filters].
+        bias: [filters], or None.
+        strides: stride in both directions.
+        relu: whether ReLU follows.
+
+    Returns:
+        [B, ceil(h / strides), ceil(w / strides), filters].
+    """
+    if kernel.shape[2] == inputs.shape[-1]:
+        return finished(_at_once(inputs, kernel, strides), bias, relu=relu)
+    return _in_groups.get()(inputs, kernel, bias, strides, relu)
+
+
+def finished(outputs: tf.Tensor, bias: tf.Tensor | None, *, relu: bool) -> tf.Tensor:
+    """Adds a bias and applies ReLU, where they are wanted."""
+    outputs = outputs if bias is None else tf.nn.bias_add(outputs, bias)
+    return tf.nn.relu(outputs) if relu else outputs
+
+
+def is_on_cpu(inputs: tf.Tensor) -> bool:
+    """Returns whether `inputs` will be computed on a CPU."""
+    device = tf.DeviceSpec.from_string(tf.identity(inputs).device).device_type
+    if device is None:
+        device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    return device == "CPU"
+
+
+def has_grouped_gradient(inputs: tf.Tensor) -> bool:
+    """Returns whether the one operation has a gradient where and as `inputs` will be computed by this process."""
+    return not is_on_cpu(inputs) or _has_grouped_gradient_on_cpu(inputs.dtype)
+
+
+class ChoiceAtLoading(tf.saved_model.experimental.TrackableResource):
+    """Whether grouped convolutions of a SavedModel are one operation; found out where the SavedModel is loaded.
+
+    It is a boolean that TensorFlow initialises when it loads the SavedModel, in Python or not, by trying the gradient.
+    The SavedModel has to track it.
+    """
+
+    def __init__(self) -> None:
+        """Tries the gradient in this process, where the functions may run before they are saved."""
+        super().__init__()
+        self._initialize()
+        self._convolve = tf.function(_by_either, autograph=False)  # once in the file for all layers that are alike
+
+    def _create_resource(self) -> tf.Tensor:
+        """Makes the boolean, as `TrackableResource` asks for; it is the same one for all models of a process."""
+        with tf.device("CPU:0"):
+            return tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=[], shared_name="seer_tf/has_grouped_gradient")
+
+    def _initialize(self) -> None:
+        """Fills it, as `TrackableResource` asks for."""
+        with tf.device("CPU:0"):
+            tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=_has_grouped_gradient_when_run())
+
+    def _read(self) -> tf.Tensor:
+        """Returns whether to take the one operation; what is not on a CPU does."""
+        device = tf.raw_ops.DeviceIndex(device_names=["CPU"])  # 0, or 1 for any other
+        with tf.device("CPU:0"):
+            return (device > 0) | tf.raw_ops.ReadVariableOp(resource=self.resource_handle, dtype=tf.bool)
+
+    def applied_to(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Returns the function with this choice in all its grouped convolutions."""
+
+        def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
+            return _with(functools.partial(self._convolve, self._read()), function)(*args, **kwargs)
+
+        return chosen
+
+
+def as_one_operation(function: Callable[P, R]) -> Callable[P, R]:
+    """Returns the function with grouped convolutions as one operation, for files that TensorFlow does not run."""
+    return _with(_by_one, function)
+
+
+def _with(in_groups: Callable[..., tf.Tensor], function: Callable[P, R]) -> Callable[P, R]:
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = _in_groups.set(in_groups)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _in_groups.reset(token)
+
+    return called
+
+
+def _at_once(inputs: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
+    """Convolves with one operation.
+
+    "SAME" is symmetric at stride 1 only; the operation's own explicit padding has no gradient in groups on the CPU.
+    """
+    pad = kernel.shape[0] // 2
+    if strides > 1 and pad:
+        inputs = tf.pad(inputs, [[0, 0], [pad, pad], [pad, pad], [0, 0]])
+    return tf.nn.conv2d(inputs, kernel, strides=strides, padding="SAME" if strides == 1 else "VALID")
+
+
+def _group_by_group(inputs: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
+    num_groups = inputs.shape[-1] // kernel.shape[2]
+    parts = zip(tf.split(inputs, num_groups, axis=-1), tf.split(kernel, num_groups, axis=-1), strict=True)
+    return tf.concat([_at_once(x, k, strides) for x, k in parts], axis=-1)
+
+
+def _by_one(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: int, relu: bool) -> tf.Tensor:
+    return finished(_at_once(inputs, kernel, strides), bias, relu=relu)
+
+
+def _for_this_process(
+    inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: int, relu: bool
+) -> tf.Tensor:
+    outputs = (_at_once if has_grouped_gradient(inputs) else _group_by_group)(inputs, kernel, strides)
+    return finished(outputs, bias, relu=relu)
+
+
+_in_groups: contextvars.ContextVar[Callable[..., tf.Tensor]] = contextvars.ContextVar(
+    "in_groups", default=_for_this_process
+)
+
+
+def _by_either(
+    at_once: tf.Tensor, inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: int, relu: bool
+) -> tf.Tensor:
+    """Convolves as `at_once`, bool [], says when it runs.
+
+    The gradient is written out, since that of `tf.cond` keeps tensors in a form that XLA does not compile.
+    """
+
+    def either(function: Callable[[_Convolve], Any]) -> Any:
+        return tf.cond(at_once, lambda: function(_at_once), lambda: function(_group_by_group))
+
+    @tf.custom_gradient
+    def convolved(inputs: tf.Tensor, kernel: tf.Tensor, *biases: tf.Tensor) -> Any:
+        bias = biases[0] if biases else None
+        outputs = either(lambda convolve: finished(convolve(inputs, kernel, strides), bias, relu=relu))
+
+        def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
+            if relu:
+                upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=outputs)
+            sources = [inputs, kernel]
+            found = either(lambda convolve: tf.gradients(convolve(inputs, kernel, strides), sources, upstream))
+            return [*found, *(tf.raw_ops.BiasAddGrad(out_backprop=upstream) for _ in biases)]
+
+        return outputs, gradients
+
+    return convolved(inputs, kernel, *([] if bias is None else [bias]))
+
+
+@functools.cache
+def _has_grouped_gradient_on_cpu(dtype: tf.DType) -> bool:
+    """Tries the gradient once: it depends on the dtype, on oneDNN, and on the build of TensorFlow."""
+    with tf.init_scope(), tf.device("CPU:0"):
+        exists = bool(_has_grouped_gradient_when_run(dtype))
+    how = "one operation" if exists else "split by group, because the one operation has no gradient here"
+    logging.info("Grouped convolutions in %s on the CPU: %s.", dtype.name, how)
+    return exists
+
+
+def _has_grouped_gradient_when_run(dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Returns whether a grouped convolution has a gradient on the CPU, bool [], as an operation of a graph.
+
+    A graph has no try, but a tf.data pipeline can leave out an element that fails.
+    """
+
+    def succeeds(_: tf.Tensor) -> tf.Tensor:
+        sources = [tf.ones([2, 4, 4, 8], dtype), tf.ones([3, 3, 2, 8], dtype)]
+        found = tf.gradients(tf.nn.conv2d(*sources, strides=1, padding="SAME"), sources)
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in found])
+
+    tried = tf.data.Dataset.range(1).map(succeeds).ignore_errors()
+    return tried.concatenate(tf.data.Dataset.from_tensors(False)).take(1).get_single_element()

@@ -1,0 +1,42 @@
+"""The fresh process has a user's environment: what this package sets for itself is not in it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seer_tf.export import fresh_process
+from tests.places import ROOT
+
+_SHOWS = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
+
+
+@pytest.mark.parametrize("variables", fresh_process.EVERY_ONE_DNN, ids=str)
+def test_it_has_the_variables_of_a_user_alone(variables, tmp_path, monkeypatch):
+    """Set here, and not there."""
+    for name in ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("OF_THE_USER", "kept")
+    (tmp_path / "shows.py").write_text(_SHOWS)
+    arguments, environment = json.loads(fresh_process.run_script(tmp_path / "shows.py", ["a b"], variables).stdout)
+    assert arguments == ["a b"] and environment["OF_THE_USER"] == "kept"
+    assert environment.get("TF_ENABLE_ONEDNN_OPTS") == variables.get("TF_ENABLE_ONEDNN_OPTS")
+    assert "TF_CPP_MIN_LOG_LEVEL" not in environment
+
+
+def test_every_variable_that_the_commands_set_is_left_out():
+    """Fails when a command sets one more that its fresh process would inherit."""
+    script = "import os; before = set(os.environ); import seer_tf.cli.export; print(*set(os.environ) - before)"
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert {"TF_ENABLE_ONEDNN_OPTS"} <= set(done.stdout.split()) <= set(fresh_process._SET_BY_US)
+
+
+def test_what_fails_says_with_which_setting(tmp_path, monkeypatch):
+    """And what the process said."""
+    monkeypatch.setattr(fresh_process, "_READERS", tmp_path)
+    (tmp_path / "broken.py").write_text("raise SystemExit('no such kernel')")
+    with pytest.raises(RuntimeError, match=r"^model fails in .* with TF_ENABLE_ONEDNN_OPTS=0; .*\n.*kernel"):
+        fresh_process.run("broken", Path("model"), tmp_path, {"TF_ENABLE_ONEDNN_OPTS": "0"})

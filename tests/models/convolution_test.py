@@ -1,0 +1,98 @@
+"""Which operations a grouped convolution becomes, and that all of them say the same."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf.models import convolution
+from seer_tf.models.convolution import ChoiceAtLoading
+from seer_tf.models.layers import Conv2D
+
+
+def _num_convolutions(dtype: str) -> int:
+    layer = Conv2D(6, 3, groups=3, dtype=dtype)
+    layer.build((None, None, None, 6))
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec([2, 4, 4, 6], dtype)).graph
+    return sum(operation.type == "Conv2D" for operation in graph.get_operations())
+
+
+def test_the_one_operation_is_taken_where_it_has_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_has_grouped_gradient_on_cpu", lambda dtype: dtype == tf.float32)
+    assert (_num_convolutions("float32"), _num_convolutions("float64")) == (1, 3)
+
+
+@pytest.mark.parametrize(("device", "num_convolutions"), [("GPU:0", 1), ("CPU:0", 2)])
+def test_another_device_takes_the_one_operation(
+    device: str, num_convolutions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "_has_grouped_gradient_on_cpu", lambda dtype: False)
+    with tf.Graph().as_default() as graph, tf.device(device):
+        convolution.convolve(tf.zeros([1, 3, 3, 4]), tf.zeros([3, 3, 2, 4]))
+    assert sum(operation.type == "Conv2D" for operation in graph.get_operations()) == num_convolutions
+
+
+def test_one_line_says_how_grouped_convolutions_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(convolution.logging, "info", lambda line, *args: lines.append(line % args))
+    convolution._has_grouped_gradient_on_cpu.cache_clear()
+    for _ in range(2):
+        _num_convolutions("float64")
+    assert lines == [
+        "Grouped convolutions in float64 on the CPU: split by group, because the one operation has no gradient here."
+    ]
+
+
+def test_a_file_for_another_runtime_always_has_the_one_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_has_grouped_gradient_on_cpu", lambda dtype: False)
+    assert convolution.as_one_operation(_num_convolutions)("float32") == 1
+    assert _num_convolutions("float32") == 3
+
+
+@pytest.fixture
+def choice() -> Iterator[ChoiceAtLoading]:
+    """What this process would choose is in place again after the test."""
+    choice = ChoiceAtLoading()
+    yield choice
+    choice._initialize()
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_either_choice_is_the_convolution_with_its_gradients(
+    at_once: bool, strides: int, has_bias: bool, relu: bool, choice: ChoiceAtLoading
+) -> None:
+    """Beside what this process computes when it does not choose at run time."""
+    random = np.random.default_rng(0)
+    sources = [tf.constant(random.normal(size=size), tf.float32) for size in ((2, 5, 4, 6), (3, 3, 2, 6), (6,))]
+    sources = sources if has_bias else sources[:2]
+    upstream = tf.constant(random.normal(size=(2, 5, 4, 6)), tf.float32)
+
+    def found(*sources: tf.Tensor) -> list[tf.Tensor]:
+        outputs = convolution.convolve(*sources, strides=strides, relu=relu)
+        return [outputs, *tf.gradients(outputs, sources, upstream[:, : outputs.shape[1], : outputs.shape[2]])]
+
+    tf.raw_ops.AssignVariableOp(resource=choice.resource_handle, value=at_once)
+    chosen = tf.function(choice.applied_to(found))(*sources)
+    for ours, expected in zip(chosen, tf.function(found)(*sources), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_function_holds_both_and_runs_the_chosen_one(at_once: bool, choice: ChoiceAtLoading) -> None:
+    """Float64 has no gradient as one operation on any CPU, so that it shows which of them ran."""
+    sources = [tf.ones([1, 3, 3, 4], tf.float64), tf.ones([3, 3, 2, 4], tf.float64)]
+
+    @tf.function
+    def gradients(*sources: tf.Tensor) -> list[tf.Tensor]:
+        return tf.gradients(choice.applied_to(convolution.convolve)(*sources), sources)
+
+    tf.raw_ops.AssignVariableOp(resource=choice.resource_handle, value=at_once)
+    if at_once:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="grouped convolutions"):
+            gradients(*sources)
+    else:
+        assert float(tf.reduce_sum(gradients(*sources)[1])) == 49 * 2 * 4  # 49 pixels below the taps of each
