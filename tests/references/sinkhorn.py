@@ -13,3 +13,17 @@ def sinkhorn(scores: np.ndarray, *, epsilon: float, num_iterations: int) -> np.n
         v = (1 / num_images) / q.sum(axis=0)  # [B]
         q = q @ np.diag(v)
     return (num_images * q).T
+
+
+def log_domain_sinkhorn(scores: np.ndarray, *, epsilon: float, num_iterations: int) -> np.ndarray:
+    """Returns the same codes [B, K] by sums of logarithms in float64, which hold for any shape and epsilon."""
+    log_q = scores.astype(np.float64) / epsilon  # [B, K]
+    for _ in range(num_iterations):
+        log_q = log_q - _log_sum_exp(log_q, axis=0) - np.log(scores.shape[1])
+        log_q = log_q - _log_sum_exp(log_q, axis=1) - np.log(scores.shape[0])
+    return scores.shape[0] * np.exp(log_q)
+
+
+def _log_sum_exp(x: np.ndarray, axis: int) -> np.ndarray:
+    largest = x.max(axis=axis, keepdims=True)
+    return largest + np.log(np.exp(x - largest).sum(axis=axis, keepdims=True))

@@ -5,9 +5,11 @@ Legend: B images on this replica, K prototypes, R replicas; `...` are P independ
 The released code (vissl/losses/distibuted_sinkhornknopp.py) divides Q = exp(scores / epsilon) in turn by its sums over
 images and over prototypes, in place. Here Q = M u v: M stays as it is, u is a factor for each prototype and v one for
 each image, so that an iteration reads M twice and writes nothing of its size. Each row of M is divided by its largest
-number, which begins in v, so that no row vanishes. What multiplies all of Q, such as 1 / K, 1 / B and the first
-division by its total, cancels in the next division and is left out. Where a prototype's sum is zero the released code
-adds 1e-12 to all of Q; here the factor of that prototype has a limit, and the other prototypes keep their codes.
+number, which begins in v, so that no row vanishes.
+
+Where a prototype's sum is zero the released code adds 1e-12 to all of Q; here the factor of that prototype has a limit,
+and the other prototypes keep their codes. With cosines as scores no sum is zero: where epsilon is so small that float32
+does not hold exp(2 / epsilon), all of it is computed in float64.
 """
 
 import functools
@@ -23,6 +25,10 @@ from seer_tf.errors import InputError
 # Of the largest finite number: a factor of a prototype, times any number of prototypes, stays finite, and so does one
 # divided by that.
 _LIMIT_EXPONENT = 0.8
+
+# A matrix product adds the prototypes of an image one after the other, which rounds badly where many of them are alike,
+# as they are for few images.
+_FEW_IMAGES = 4
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -42,14 +48,14 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted:
     SUM of [..., K] per iteration, and one of [..., R] for the largest score. No gradient flows.
 
     Args:
-        scores: [..., B, K], any floating dtype; cosines when features and prototypes are of unit norm.
+        scores: [..., B, K], any floating dtype; cosines, since features and prototypes are of unit norm.
         epsilon: Weight of the entropy, above zero; the smaller, the sharper the codes.
         num_iterations: At least one.
         counted: Bool [B], the images that take part, at least one on every replica; None for all.
 
     Returns:
-        Codes [..., B, K], at least float32, whose rows sum to one; finite for scores of ±1e4 and far beyond. Those of
-        images that do not take part are zero.
+        Codes [..., B, K], at least float32, whose rows sum to one. Those of images that do not take part are zero. All
+        are finite for any finite scores.
 
     Raises:
         InputError: `epsilon` or `num_iterations` is too small.
@@ -58,13 +64,13 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted:
         raise InputError(
             f"Sinkhorn needs an epsilon above zero and at least one iteration, but got {epsilon} and {num_iterations}"
         )
-    if scores.dtype.size < tf.float32.size:
-        scores = tf.cast(scores, tf.float32)
+    dtype = tf.float32 if scores.dtype.size < tf.float32.size else scores.dtype
     shape = tf.shape(scores)
-    scores = tf.reshape(tf.stop_gradient(scores), [math.prod(scores.shape[:-2]), shape[-2], shape[-1]])  # [P, B, K]
+    problems = tf.reshape(tf.stop_gradient(scores), [math.prod(scores.shape[:-2]), shape[-2], shape[-1]])  # [P, B, K]
+    problems = tf.cast(problems, dtype if 2 / epsilon <= math.log(_limit(dtype)) else tf.float64)
     counted = tf.fill([shape[-2]], True) if counted is None else counted
     codes = _codes if collectives.num_replicas() > 1 else _codes_alone
-    return tf.reshape(codes(scores, counted, epsilon, num_iterations), shape)
+    return tf.cast(tf.reshape(codes(problems, counted, epsilon, num_iterations), shape), dtype)
 
 
 def _compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -72,7 +78,7 @@ def _compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _
 
     Not for GPUs: there XLA needs files of CUDA that an installation of TensorFlow may lack.
     """
-    compiled = tf.function(function, autograph=False, jit_compile=True, reduce_retracing=True)
+    compiled = tf.function(function, autograph=False, jit_compile=True)
 
     @functools.wraps(function)
     def call(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
@@ -96,41 +102,55 @@ def _begun(scores: tf.Tensor, counted: tf.Tensor, epsilon: float) -> tuple[tf.Te
 
 
 @_compiled
-def _next_sums(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
-    """Returns this replica's sums over images, [P, 1, K], after an iteration with the sums of all replicas."""
-    _, v = _factors(m, sums, counted)
-    return _weighted_sums(m, v, axis=-2)
+def _next(m: tf.Tensor, u: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns u [P, 1, K] after an iteration with the sums of all replicas, and this replica's next sums, [P, 1, K]."""
+    u = _factors(u, sums)
+    return u, _weighted_sums(m, _image_factors(m, u, counted), axis=-2)
 
 
 @_compiled
-def _last(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+def _last(m: tf.Tensor, u: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
     """Returns Q [P, B, K] after an iteration with the sums of all replicas."""
-    u, v = _factors(m, sums, counted)
-    return m * u * v
+    u = _factors(u, sums)
+    return m * u * _image_factors(m, u, counted)
 
 
 def _codes(scores: tf.Tensor, counted: tf.Tensor, epsilon: float, num_iterations: int) -> tf.Tensor:
     m, own_sums, own_largest = _begun(scores, counted, epsilon)
     own_sums *= tf.exp((own_largest - _largest(own_largest)) * (1.0 / epsilon))
+    u = tf.ones_like(own_sums)
     for _ in range(num_iterations - 1):
-        own_sums = _next_sums(m, collectives.all_reduce(own_sums), counted)
-    return _last(m, collectives.all_reduce(own_sums), counted)
+        u, own_sums = _next(m, u, collectives.all_reduce(own_sums), counted)
+    return _last(m, u, collectives.all_reduce(own_sums), counted)
 
 
 # A single replica reduces nothing, so that all of it can be compiled together.
 _codes_alone = _compiled(_codes)
 
 
-def _factors(m: tf.Tensor, sums: tf.Tensor, counted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns u [P, 1, K] and v [P, B, 1] of an iteration."""
-    u = tf.minimum(1.0 / sums, tf.constant(m.dtype.max**_LIMIT_EXPONENT, m.dtype))
-    return u, _of_counted(1.0 / _weighted_sums(m, u, axis=-1), counted)
+def _factors(u: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+    """Returns the next u [P, 1, K] = (B / K) / sums, from the last u and the sums of M v over images, [P, 1, K].
+
+    B counts the images that take part on all replicas. It need not be known: each row of M u v sums to one, so u * sums
+    sums to B. Without B / K, u and v would drift apart by this factor in every iteration.
+    """
+    return tf.minimum(tf.reduce_mean(u * sums, axis=-1, keepdims=True) / sums, tf.constant(_limit(u.dtype), u.dtype))
+
+
+def _limit(dtype: tf.DType) -> float:
+    return dtype.max**_LIMIT_EXPONENT
+
+
+def _image_factors(m: tf.Tensor, u: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    """Returns v [P, B, 1], with which each row of M u v sums to one."""
+    return _of_counted(1.0 / _weighted_sums(m, u, axis=-1), counted)
 
 
 def _weighted_sums(m: tf.Tensor, weights: tf.Tensor, *, axis: int) -> tf.Tensor:
     """Returns the sums of M [P, B, K] times weights over images, [P, 1, K], or over prototypes, [P, B, 1]."""
-    if _on_gpu():
-        return tf.reduce_sum(m * weights, axis=axis, keepdims=True)  # TF32 would round a matrix product to 10 bits
+    # Not a matrix product on a GPU, where TF32 would round it to 10 bits.
+    if _on_gpu() or (m.shape[-2] or math.inf) <= _FEW_IMAGES:
+        return tf.reduce_sum(m * weights, axis=axis, keepdims=True)
     return tf.matmul(weights, m, transpose_a=True) if axis == -2 else tf.matmul(m, weights, transpose_b=True)
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from seer_tf.errors import InputError
 from seer_tf.methods.swav.sinkhorn import sinkhorn
 from tests import places
+from tests.references.sinkhorn import log_domain_sinkhorn
 from tests.references.sinkhorn import sinkhorn as sinkhorn_oracle
 
 GOLDEN = np.load(places.GOLDEN / "sinkhorn.npz")
@@ -34,6 +35,56 @@ def test_equals_the_equations_for_each_problem(num_iterations: int) -> None:
     for problem in np.ndindex(2, 3):
         expected = sinkhorn_oracle(scores[problem], epsilon=0.05, num_iterations=num_iterations)
         np.testing.assert_allclose(codes[problem], expected, rtol=1e-11)
+
+
+def unit_scores(num_images: int, num_prototypes: int, dim: int = 16) -> np.ndarray:
+    """Returns cosines of random directions, float32 [num_images, num_prototypes]."""
+    random = np.random.default_rng(num_images + num_prototypes)
+    embeddings, prototypes = random.normal(size=(num_images, dim)), random.normal(size=(num_prototypes, dim))
+    norms = np.linalg.norm(embeddings, axis=1)[:, None] * np.linalg.norm(prototypes, axis=1)
+    return (embeddings @ prototypes.T / norms).astype(np.float32)
+
+
+def check_shape(num_images: int, num_prototypes: int, epsilon: float, num_iterations: int) -> None:
+    scores = unit_scores(num_images, num_prototypes)
+    expected = log_domain_sinkhorn(scores, epsilon=epsilon, num_iterations=num_iterations)
+    codes = sinkhorn(tf.constant(scores), epsilon=epsilon, num_iterations=num_iterations).numpy()
+    assert codes.dtype == np.float32
+    assert np.abs(codes - expected).max() < 2e-5 * expected.max()
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 0.03, 0.1])
+@pytest.mark.parametrize("num_iterations", [1, 10, 30])
+@pytest.mark.parametrize(("num_images", "num_prototypes"), [(1, 10), (2, 16_000), (8, 2_000), (300, 10)])
+def test_holds_for_any_shape(num_images: int, num_prototypes: int, epsilon: float, num_iterations: int) -> None:
+    """Fails if 1 / K or 1 / B is left out: with many more prototypes than images the factors then drift to a limit."""
+    check_shape(num_images, num_prototypes, epsilon, num_iterations)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epsilon", [0.01, 0.02, 0.05, 0.1])
+@pytest.mark.parametrize("num_iterations", [1, 3, 10, 30])
+@pytest.mark.parametrize("num_images", [1, 3, 16, 256, 4_096])
+@pytest.mark.parametrize("num_prototypes", [10, 300, 3_000, 16_000])
+def test_holds_for_all_shapes(num_images: int, num_prototypes: int, epsilon: float, num_iterations: int) -> None:
+    check_shape(num_images, num_prototypes, epsilon, num_iterations)
+
+
+def test_images_that_do_not_count_leave_any_shape_exact() -> None:
+    scores = unit_scores(6, 2_000)
+    counted = np.array([True, False, True, True, False, True])
+    expected = log_domain_sinkhorn(scores[counted], epsilon=0.05, num_iterations=10)
+    codes = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=10, counted=tf.constant(counted)).numpy()
+    np.testing.assert_allclose(codes[counted], expected, atol=2e-5 * expected.max())
+    assert not np.any(codes[~counted])
+
+
+@pytest.mark.multi_replica
+def test_two_replicas_hold_for_many_prototypes() -> None:
+    scores = np.stack([unit_scores(8, 2_000), unit_scores(8, 2_000)[:, ::-1]])
+    codes, _ = replicated_codes(scores, 2)
+    expected = np.stack([log_domain_sinkhorn(each, epsilon=0.05, num_iterations=3) for each in scores])
+    np.testing.assert_allclose(codes, expected, atol=2e-5 * expected.max())
 
 
 def test_codes_sum_to_one_and_use_all_prototypes_alike() -> None:
