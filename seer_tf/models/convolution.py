@@ -77,19 +77,18 @@ class ChoiceAtLoading(tf.saved_model.experimental.TrackableResource):
 
     def _create_resource(self) -> tf.Tensor:
         """Makes the boolean, as `TrackableResource` asks for; it is the same one for all models of a process."""
-        with tf.device("CPU:0"):
-            return tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=[], shared_name="seer_tf/has_grouped_gradient")
+        return tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=[], shared_name="seer_tf/has_grouped_gradient")
 
     def _initialize(self) -> None:
         """Fills it, as `TrackableResource` asks for."""
-        with tf.device("CPU:0"):
-            tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=_has_grouped_gradient_when_run())
+        tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=_has_grouped_gradient_when_run())
 
     def _read(self) -> tf.Tensor:
-        """Returns whether to take the one operation; what is not on a CPU does."""
-        device = tf.raw_ops.DeviceIndex(device_names=["CPU"])  # 0, or 1 for any other
-        with tf.device("CPU:0"):
-            return (device > 0) | tf.raw_ops.ReadVariableOp(resource=self.resource_handle, dtype=tf.bool)
+        """Returns whether to take the one operation, bool []; what is not on a CPU does."""
+        is_elsewhere = tf.raw_ops.DeviceIndex(device_names=["CPU"]) > 0
+        read = functools.partial(tf.raw_ops.ReadVariableOp, resource=self.resource_handle, dtype=tf.bool)
+        # Not `or`, of which XLA would not know the result before it compiles.
+        return tf.cond(is_elsewhere, lambda: tf.constant(True), read)
 
     def applied_to(self, function: Callable[P, R]) -> Callable[P, R]:
         """Returns the function with this choice in all its grouped convolutions."""
