@@ -99,8 +99,9 @@ def test_a_classifier_keeps_its_classes_and_its_transform(classifier_file, run):
         load_network(directory.checkpoint(3))
     (directory.path / "classifier.keras").write_bytes(classifier_file.read_bytes())
     fine_tuned = load_network(directory.path)
-    assert fine_tuned.class_names == CLASS_NAMES and fine_tuned.data == "folder:TRAIN"
-    told = {"recipe": "finetune_small", "training_data": "folder:TRAIN", "training_steps": 40}
+    data = f"folder:{Path('TRAIN').absolute()}"  # configs hold absolute paths
+    assert fine_tuned.class_names == CLASS_NAMES and fine_tuned.data == data
+    told = {"recipe": "finetune_small", "training_data": data, "training_steps": 40}
     assert told.items() <= fine_tuned.metadata.items() and fine_tuned.metadata["variant"] == "400MF"
 
 
@@ -192,7 +193,7 @@ def test_what_is_no_network(run, tmp_path):
     exported.mkdir()
     (exported / "metadata.json").write_text(json.dumps({"variant": "400MF"}))
     tiny_network().selected("backbone").on_images.save(exported / "model.keras")
-    with pytest.raises(InputError, match="model.keras holds a Functional and no RegNetY, as an export does"):
+    with pytest.raises(InputError, match="model.keras holds a Functional and no backbone, as an export does"):
         load_network(exported)
     with pytest.raises(InputError, match="cannot be read as a Keras model"):
         load_network(tmp_path)
