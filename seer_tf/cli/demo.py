@@ -37,7 +37,7 @@ DATA = flags.DEFINE_string("data", "builtin", f"Images; class folders serve the 
 POSITIONAL = DATA
 OUTPUT = flags.DEFINE_string("output", "demo_output", "Directory of everything that the demo makes.")
 RECIPE = flags.DEFINE_enum("recipe", "demo", list(RECIPES), "Named config of the pretraining.")
-SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, order and augmentation.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, order and augmentation.", 0, 2**32 - 1)
 
 _MARK, _LOCK = "demo.json", "lock"
 _MIN_IMAGES = 32

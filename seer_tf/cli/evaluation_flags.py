@@ -28,7 +28,7 @@ TRAIN_DATA = command.required(
 TEST_DATA = command.required(
     flags.DEFINE_string("test_data", None, "Images or features to read the result on, e.g. folder:DIR.")
 )
-SEED = flags.DEFINE_integer("seed", 0, "Seed of all chance.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of all chance.", 0, 2**32 - 1)
 RESULTS = flags.DEFINE_string("results", None, "File that gets the result as a line. [RUN/evaluations.jsonl of a run]")
 
 _STORED = "features:"

@@ -41,7 +41,7 @@ LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "At the end of the war
 NUM_HEAD_LAYERS = flags.DEFINE_integer(
     "num_head_layers", 4, "Convolutions in each head before its last.", lower_bound=1
 )
-SEED = flags.DEFINE_integer("seed", 0, "Of fresh weights, order and mirroring.")
+SEED = flags.DEFINE_integer("seed", 0, "Of fresh weights, order and mirroring.", 0, 2**32 - 1)
 
 _NUM_SHOWN = 24
 _MIN_SHOWN_CONFIDENCE = 0.3

@@ -37,7 +37,7 @@ CLASS_MAP = flags.DEFINE_multi_string(
 )
 CLASS_NAMES = flags.DEFINE_string("class_names", None, "File with a class a line. [those that the classifier knows]")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "Seed of the bootstrap.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of the bootstrap.", 0, 2**32 - 1)
 RESULTS = flags.DEFINE_string("results", None, "File that gets each result as a line of JSON.")
 
 _LOGITS = "logits"

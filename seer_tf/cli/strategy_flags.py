@@ -11,7 +11,7 @@ NUM_DEVICES = flags.DEFINE_integer(
 )
 WORKERS = flags.DEFINE_list("workers", [], "Addresses host:port of all workers. [from TF_CONFIG or Slurm]")
 WORKER_INDEX = flags.DEFINE_integer("worker_index", None, "Which of --workers this process is, from 0.", lower_bound=0)
-MEETING_SECONDS = flags.DEFINE_float("meeting_seconds", 300, "How long workers wait for one another at the start.")
+MEETING_SECONDS = flags.DEFINE_float("meeting_seconds", 300, "How long workers wait for one another at the start.", 0)
 
 
 def cluster() -> Cluster | None:

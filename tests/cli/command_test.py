@@ -140,6 +140,7 @@ def test_words_are_answered_with_the_flags_to_use(tmp_path: pathlib.Path) -> Non
         ["--data=folder:x", "SHARDS"],
         ["PHOTOS"],
         ["--data=folder:x", "--output=y", "PHOTOS"],
+        ["--data=folder:x", "--output=y", "--seed=-1"],
         folder=tmp_path,
     )
     assert [answer.err.removeprefix("error: prepare_shards takes flags only: ") for answer in answers] == [
@@ -148,6 +149,7 @@ def test_words_are_answered_with_the_flags_to_use(tmp_path: pathlib.Path) -> Non
         "write --output=SHARDS\n",
         "'PHOTOS' stands without one; give --data=… and --output=…, see --help\n",
         "'PHOTOS' stands without one; see --help\n",
+        "error: --seed=-1 must be an integer in the range [0, 4294967295]\n",
     ]
     assert {answer.status for answer in answers} == {2}
 
