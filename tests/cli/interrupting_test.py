@@ -3,6 +3,7 @@
 import os
 import pathlib
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -103,9 +104,14 @@ def test_a_closed_terminal_saves_the_run(images: pathlib.Path, tmp_path: pathlib
         os.execv(sys.executable, [sys.executable, "-m", "seer_tf.cli", "pretrain", *_pretrain(images, run_dir)])
     shown: list[bytes] = []
     threading.Thread(target=lambda: shown.extend(iter(lambda: os.read(terminal, 1000), b"")), daemon=True).start()
-    _wait_until(lambda: b"1/5000" in b"".join(shown))
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == os.EX_TEMPFAIL
+    try:
+        _wait_until(lambda: re.search(rb"[1-9]\d*/5000", b"".join(shown)))
+        os.close(terminal)
+        _wait_until(lambda: os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    finally:
+        os.kill(process, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert status == os.EX_TEMPFAIL
     assert RunDirectory(run_dir).checkpoint_steps()
 
 
