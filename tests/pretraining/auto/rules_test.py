@@ -203,11 +203,11 @@ def test_distortions_go_from_strong_to_none_and_few_images_begin_in_the_middle()
 
 def test_the_share_in_common_is_the_reason_and_changes_no_value():
     weakest = distortions(choose(LAPTOP), LAPTOP)[-1]
-    for share, words in ((0.123, "here 12.3%"), (0.012, "only 1.2%")):
+    for share, words in ((0.123, "here 12.3 %"), (0.012, "only 1.2 %")):
         explained = with_view_correlation(weakest, share)
         assert config_of(explained) == config_of(weakest)
         assert [choice.field for choice in explained] == [choice.field for choice in weakest]
         assert any(words in choice.reason for choice in explained if choice.field == "crops.brightness")
     own = distortions(_choose(LAPTOP, "crops.brightness=0.1"), LAPTOP)[-1]
     reasons = {choice.field: choice.reason for choice in with_view_correlation(own, 0.123)}
-    assert reasons["crops.brightness"] == "as you set it" and "here 12.3%" in reasons["crops.contrast"]
+    assert reasons["crops.brightness"] == "as you set it" and "here 12.3 %" in reasons["crops.contrast"]
