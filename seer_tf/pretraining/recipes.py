@@ -91,17 +91,18 @@ def cifar10() -> Config:
 def swav_imagenet_400mf() -> Config:
     """SwAV's small-batch setting (batch 256, K = 3,000, epsilon 0.05; SwAV, appendix A) on RegNetY-400MF.
 
-    The learning rate goes from 0.6 to 0.0006 without a warm-up, prototypes are frozen for 5,005 steps, and a queue of
-    3,840 embeddings joins the batch after 15 epochs (the released script for batch 256). Not run here: it wants
-    ImageNet and days of a GPU.
+    From the released script for batch 256: the learning rate goes from 0.6 to 0.0006 without a warm-up, prototypes are
+    frozen for 5,005 steps, and after 15 epochs a queue of 3,840 embeddings is filled, which takes 15 steps. An epoch
+    is 5,004 steps, since the last batch is dropped. Not run here: it wants ImageNet and days of a GPU.
     """
+    epoch_steps = _IMAGENET_IMAGES // 256
     return Config(
         backbone=BackboneConfig(variant="400MF"),
         head=HeadConfig(hidden_dims=(2048,), embedding_dim=128, num_prototypes=3000),
         crops=CropsConfig(num=(2, 6)),
-        swav=SwavConfig(freeze_prototypes_steps=5005, queue_length=3840, queue_start_step=15 * 5005),
+        swav=SwavConfig(freeze_prototypes_steps=5005, queue_length=3840, queue_start_step=15 * epoch_steps + 15),
         schedule=ScheduleConfig(peak_learning_rate=0.6, final_learning_rate=0.0006),
-        run=RunConfig(num_steps=200 * 5005, checkpoint_every_steps=5005),
+        run=RunConfig(num_steps=200 * epoch_steps, checkpoint_every_steps=epoch_steps),
     )
 
 
@@ -109,17 +110,18 @@ def swav_imagenet_16gf() -> Config:
     """SwAV on ImageNet with RegNetY-16GF as VISSL released it: 800 epochs, batch 4,096 on 64 GPUs, 2 x 224 + 6 x 96.
 
     Head 3024-3024-128 without batch norm and 3,000 prototypes (VISSL's `swav/models/regnet16Gf.yaml`); the rest is its
-    `swav_8node_resnet.yaml`: 313 steps are an epoch, ten of them warm up. Expect 76.15 % by a linear probe (VISSL's
-    model zoo). Not run here.
+    `swav_8node_resnet.yaml`. VISSL replaces the learning rate with which that file begins, 0.3, by that of a node, 0.6,
+    and drops the last batch of an epoch: 312 steps. Ten epochs warm up, and prototypes are frozen for 313 steps. Expect
+    76.15 % by a linear probe (VISSL's model zoo). Not run here.
     """
-    epoch_steps = 313
+    epoch_steps = _IMAGENET_IMAGES // 4096
     return Config(
         data=DataConfig(global_batch_size=4096),
         backbone=BackboneConfig(variant="16GF"),
         head=HeadConfig(hidden_dims=(3024,), embedding_dim=128, batch_norm=False, num_prototypes=3000),
         crops=CropsConfig(num=(2, 6)),
-        swav=SwavConfig(freeze_prototypes_steps=epoch_steps),
-        schedule=_vissl_schedule(4096, warmup_steps=10 * epoch_steps, warmup_start=0.3),
+        swav=SwavConfig(freeze_prototypes_steps=313),
+        schedule=_vissl_schedule(4096, node_batch_size=8 * 64, warmup_steps=10 * epoch_steps),
         run=RunConfig(
             num_steps=800 * epoch_steps,
             precision="mixed_float16",
@@ -267,6 +269,8 @@ def recipe(name: str) -> Config:
     return dataclasses.replace(RECIPES[name](), recipe=name)
 
 
+_IMAGENET_IMAGES = 1_281_167
+
 # The RegNet design (4, 32, 50, 2.0, 16): widths 32, 64, 128, 256 with one block each.
 _SMALL = "90MF"
 
@@ -292,7 +296,7 @@ def _seer(variant: str, *, global_batch_size: int, batch_norm_group_replicas: in
     configuration up to 256GF replaces. Heads: VISSL's `nearest_neighbor/models/seer`.
     """
     wide = variant in ("64GF", "128GF", "256GF")
-    images_per_node = 8 * (16 if global_batch_size == 8192 else 32)  # the warm-up begins at the rate of one node
+    node_batch_size = 8 * (16 if global_batch_size == 8192 else 32)
     return Config(
         data=DataConfig(source="shards:DIR", global_batch_size=global_batch_size),
         backbone=BackboneConfig(variant=variant),
@@ -304,7 +308,7 @@ def _seer(variant: str, *, global_batch_size: int, batch_norm_group_replicas: in
         ),
         swav=SwavConfig(sinkhorn_iterations=10),
         optimizer=OptimizerConfig(weight_decay=1e-5),
-        schedule=_vissl_schedule(global_batch_size, warmup_steps=8000, warmup_start=0.3 * images_per_node / 256),
+        schedule=_vissl_schedule(global_batch_size, node_batch_size=node_batch_size, warmup_steps=8000),
         run=RunConfig(
             num_steps=1_000_000_000 // global_batch_size,
             precision="mixed_float16",
@@ -314,13 +318,16 @@ def _seer(variant: str, *, global_batch_size: int, batch_norm_group_replicas: in
     )
 
 
-def _vissl_schedule(global_batch_size: int, *, warmup_steps: int, warmup_start: float) -> ScheduleConfig:
-    """VISSL's rule: 0.3 for every 256 images, and a cosine to a thousandth of it."""
+def _vissl_schedule(global_batch_size: int, *, node_batch_size: int, warmup_steps: int) -> ScheduleConfig:
+    """VISSL's rule: 0.3 for every 256 images, from the images of one node to those of all, then a cosine to 1 / 1000.
+
+    Whatever a file of VISSL says, its `resolve_linear_schedule` begins the warm-up at the rate of one node.
+    """
     peak = 0.3 * global_batch_size / 256
     return ScheduleConfig(
         kind="vissl_cosine",
         warmup_steps=warmup_steps,
-        warmup_start_learning_rate=warmup_start,
+        warmup_start_learning_rate=0.3 * node_batch_size / 256,
         peak_learning_rate=peak,
         final_learning_rate=peak / 1000,
         reference_batch_size=global_batch_size,

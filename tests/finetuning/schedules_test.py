@@ -3,7 +3,9 @@
 import numpy as np
 
 from seer_tf.finetuning.config import EpochScheduleConfig
+from seer_tf.finetuning.recipes import recipe
 from seer_tf.finetuning.schedules import epoch_schedule
+from tests.references.schedules import Launch
 
 
 def test_the_rate_falls_at_the_first_step_of_an_epoch() -> None:
@@ -19,3 +21,14 @@ def test_a_cosine_ends_at_the_final_rate() -> None:
     steps = np.arange(101)
     expected = 0.1 + 0.3 * (1 + np.cos(np.pi * steps / 100)) / 2
     np.testing.assert_allclose([float(schedule(step)) for step in steps], expected, rtol=1e-5)
+
+
+def test_low_shot_rates_are_those_that_vissl_resolves() -> None:
+    """VISSL's semi_sup_fulltune.yaml on a node of eight GPUs with 32 images each, a hundredth of ImageNet's labels."""
+    launch = Launch(num_nodes=1, images_per_gpu=32, num_images=12_811, num_epochs=70)
+    file = {"name": "multistep", "values": [0.05, 0.005], "milestones": [30]}
+    config, resolved = recipe("low_shot_imagenet_1"), launch.resolve(file, base_value=0.05)
+    schedule = epoch_schedule(config.schedule, launch.num_steps, launch.global_batch_size)
+    fall = resolved["milestones"][0] * launch.num_steps // launch.num_epochs
+    rates = [float(schedule(step)) for step in (0, fall - 1, fall, launch.num_steps - 1)]
+    np.testing.assert_allclose(rates, np.repeat(resolved["values"], 2), rtol=1e-6)

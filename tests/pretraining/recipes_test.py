@@ -10,6 +10,8 @@ from seer_tf.config import Config, validate
 from seer_tf.models.backbones.regnet import design
 from seer_tf.optimizers.schedules import learning_rate_schedule
 from seer_tf.pretraining.recipes import RECIPES, recipe
+from tests.references import schedules
+from tests.references.schedules import Launch
 
 # What all networks of SEER share (P 3.1, 3.2; V swav_8node_resnet.yaml, multicrop_6crop_2x224_4x96.yaml).
 SEER: dict[str, Any] = {
@@ -97,9 +99,10 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "head.num_prototypes": 3000,
         "swav.sinkhorn_iterations": 3,
         "optimizer.weight_decay": 1e-6,
-        "schedule.warmup_steps": 3130,
+        "schedule.warmup_steps": 3120,
+        "schedule.warmup_start_learning_rate": 0.6,
         "run.batch_norm_group_replicas": 8,
-        "run.num_steps": 250_400,
+        "run.num_steps": 249_600,
     },
 }
 
@@ -157,7 +160,54 @@ def test_small_batch_setting_of_swav() -> None:
     assert (config.data.global_batch_size, config.head.num_prototypes, config.swav.epsilon) == (256, 3000, 0.05)
     assert (config.schedule.peak_learning_rate, config.schedule.final_learning_rate) == (0.6, 0.0006)
     assert config.swav.freeze_prototypes_steps == 5005
-    assert (config.swav.queue_length, config.swav.queue_start_step) == (3840, 15 * 5005)
+    assert (config.swav.queue_length, config.swav.queue_start_step) == (3840, 75_075)
+
+
+# V swav_8node_resnet.yaml, which SEER's configurations inherit; "constant" is what the name of a checkpoint says.
+WARMUP = {"name": "linear", "start_value": 0.3, "end_value": 4.8}
+COSINE = {"name": "cosine", "start_value": 4.8, "end_value": 0.0048}
+CONSTANT = {"name": "constant", "value": 4.8}
+
+IMAGENET, BILLION = 1_281_167, 1_000_000_000
+SMALLER_LAUNCH = Launch(num_nodes=16, images_per_gpu=32, num_images=BILLION, num_epochs=1)
+LARGER_LAUNCH = Launch(num_nodes=64, images_per_gpu=16, num_images=BILLION, num_epochs=1)
+LAUNCHES: dict[str, Launch] = {
+    "seer_regnety_8gf": SMALLER_LAUNCH,
+    "seer_regnety_16gf": SMALLER_LAUNCH,
+    "seer_regnety_32gf": SMALLER_LAUNCH,
+    "seer_regnety_64gf": LARGER_LAUNCH,
+    "seer_regnety_128gf": SMALLER_LAUNCH,
+    "seer_regnety_256gf": LARGER_LAUNCH,
+    "swav_imagenet_16gf": Launch(num_nodes=8, images_per_gpu=64, num_images=IMAGENET, num_epochs=800),
+} | dict.fromkeys(ABLATIONS, SMALLER_LAUNCH)
+
+
+def rates_of(config: Config) -> np.ndarray:
+    schedule = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
+    return schedule(tf.range(config.run.num_steps)).numpy()
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_learning_rates_are_those_that_vissl_resolves(name: str) -> None:
+    """Of every step. What a file of VISSL says of the warm-up's start, it replaces."""
+    config, launch = recipe(name), LAUNCHES[name]
+    assert (config.data.global_batch_size, config.run.num_steps) == (launch.global_batch_size, launch.num_steps)
+    warmup, cosine, constant = (launch.resolve(part, base_value=0.3) for part in (WARMUP, COSINE, CONSTANT))
+    warmup_steps = launch.num_steps // 80 if name == "swav_imagenet_16gf" else 8000  # V lengths 0.0125; P 3.2
+    expected = schedules.vissl_cosine(
+        launch.num_steps, warmup_steps, warmup["start_value"], warmup["end_value"], cosine["end_value"]
+    )
+    if config.schedule.kind != "vissl_cosine":
+        expected[warmup_steps:] = constant["value"]
+    np.testing.assert_allclose(rates_of(config), expected, rtol=1e-6)
+
+
+def test_learning_rates_of_the_small_batch_setting_are_those_of_its_script() -> None:
+    launch = Launch(num_nodes=1, gpus_per_node=4, images_per_gpu=64, num_images=IMAGENET, num_epochs=200)
+    config = recipe("swav_imagenet_400mf")
+    assert (config.data.global_batch_size, config.run.num_steps) == (launch.global_batch_size, launch.num_steps)
+    expected = schedules.swav_cosine(launch.num_steps, 0, 0.0, 0.6, 0.0006)
+    np.testing.assert_allclose(rates_of(config), expected, rtol=1e-6)
 
 
 def test_learning_rate_of_the_256gf() -> None:

@@ -1,6 +1,54 @@
-"""Learning rates of a whole run in NumPy, as SwAV's script and fvcore's schedulers make them."""
+"""Learning rates of a whole run in NumPy, as SwAV's script, and VISSL with fvcore's schedulers, make them."""
+
+import dataclasses
+import math
+from typing import Any
 
 import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """The machines and images of a run of the released code, from which it derives steps and learning rates."""
+
+    num_nodes: int
+    images_per_gpu: int
+    num_images: int
+    num_epochs: int
+    gpus_per_node: int = 8
+
+    @property
+    def num_gpus(self) -> int:
+        return self.num_nodes * self.gpus_per_node
+
+    @property
+    def global_batch_size(self) -> int:
+        return self.num_gpus * self.images_per_gpu
+
+    @property
+    def num_steps(self) -> int:
+        """The sampler gives every GPU as many images, and the loader drops the last batch (`DROP_LAST`)."""
+        return self.num_epochs * (math.ceil(self.num_images / self.num_gpus) // self.images_per_gpu)
+
+    def resolve(self, scheduler: dict[str, Any], base_value: float, base_batch_size: int = 256) -> dict[str, Any]:
+        """Returns a scheduler of a file with the learning rates that VISSL's `infer_learning_rate` puts in their place.
+
+        A linear warm-up begins at the rate of one node's batch and ends at that of the whole batch. Of the others,
+        the first rate is that of the whole batch, and the ratio of the rates is the file's.
+        """
+        rate = base_value * self.global_batch_size / base_batch_size
+        if scheduler["name"] == "linear":
+            node_rate = base_value * self.gpus_per_node * self.images_per_gpu / base_batch_size
+            return scheduler | {"start_value": node_rate, "end_value": rate}
+        if scheduler["name"] == "cosine":
+            return scheduler | {
+                "start_value": rate,
+                "end_value": rate * (scheduler["end_value"] / scheduler["start_value"]),
+            }
+        if scheduler["name"] == "multistep":
+            ratio = round(scheduler["values"][1] / scheduler["values"][0], 6)
+            return scheduler | {"values": [round(rate * ratio**index, 8) for index in range(len(scheduler["values"]))]}
+        return scheduler | {"value": rate}
 
 
 def swav_cosine(num_steps: int, warmup_steps: int, start: float, peak: float, final: float) -> np.ndarray:
