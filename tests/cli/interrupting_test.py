@@ -1,5 +1,6 @@
 """Commands that a person interrupts: what they say, what is saved, what is left, and how they end."""
 
+import contextlib
 import os
 import pathlib
 import pty
@@ -7,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -102,8 +104,14 @@ def test_a_closed_terminal_saves_the_run(images: pathlib.Path, tmp_path: pathlib
     process, terminal = pty.fork()
     if not process:
         os.execv(sys.executable, [sys.executable, "-m", "seer_tf.cli", "pretrain", *_pretrain(images, run_dir)])
+    termios.tcsetwinsize(terminal, (24, 100))  # without a width no bar is shown
     shown: list[bytes] = []
-    threading.Thread(target=lambda: shown.extend(iter(lambda: os.read(terminal, 1000), b"")), daemon=True).start()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # it is closed
+            shown.extend(iter(lambda: os.read(terminal, 1000), b""))
+
+    threading.Thread(target=read, daemon=True).start()
     try:
         _wait_until(lambda: re.search(rb"[1-9]\d*/5000", b"".join(shown)))
         os.close(terminal)
