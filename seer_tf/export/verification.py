@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.export import fresh_process
-from seer_tf.export.gradients import gradient_norms
+from seer_tf.export.gradients import check_gradient_norms, gradient_norms
 from seer_tf.export.registry import Format
 from seer_tf.networks.network import Network
 
@@ -42,12 +42,12 @@ class Reference:
         if network.classifier is not None:
             self._expected["probabilities"] = tf.nn.softmax(network.classifier(features, training=False))
         variables = [variable.value for variable in network.on_crops.trainable_variables]
-        self._expected["gradient_norms"] = gradient_norms(
+        self._gradient_norms = gradient_norms(
             lambda crops: network.on_crops(crops, training=False), self._normalized[:1], variables
         )
 
     def difference(self, kind: Format, path: Path) -> float:
-        """Runs a file in fresh processes and returns the largest difference of any output and of any gradient's norm.
+        """Runs a file in fresh processes, compares its gradients, and returns the largest difference of its outputs.
 
         Args:
             kind: Kind of the file.
@@ -58,6 +58,7 @@ class Reference:
             less the chosen one scores than the best, divided by the largest score.
 
         Raises:
+            InputError: the file's gradients are not the network's.
             RuntimeError: the file cannot be run, or an output is missing.
         """
         with tempfile.TemporaryDirectory() as scratch:
@@ -71,7 +72,10 @@ class Reference:
         missing = set(self._network.on_images.output) - {name.rpartition("/")[2] for name in found}
         if missing:
             raise RuntimeError(f"{path} has no output {', '.join(sorted(missing))}")
-        return max(self._difference_of(name.rpartition("/")[2], values) for name, values in found.items())
+        outputs = dict(found)
+        if "gradient_norms" in outputs:  # LiteRT and ONNX have none
+            check_gradient_norms(outputs.pop("gradient_norms"), self._gradient_norms)
+        return max(self._difference_of(name.rpartition("/")[2], values) for name, values in outputs.items())
 
     def _write_given(self, directory: Path) -> None:
         np.save(directory / "crops.npy", self.crops)

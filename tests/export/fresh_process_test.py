@@ -12,7 +12,7 @@ from tests.places import ROOT
 _SHOWS = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
 
 
-@pytest.mark.parametrize("variables", fresh_process.EVERY_ONE_DNN, ids=str)
+@pytest.mark.parametrize("variables", (fresh_process.AS_IT_IS, *fresh_process.EVERY_ONE_DNN), ids=str)
 def test_it_has_the_variables_of_a_user_alone(variables, tmp_path, monkeypatch):
     """Set here, and not there."""
     for name in ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):

@@ -186,7 +186,7 @@ np.savez(outputs, features=features, **found, **stages)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variables", fresh_process.EVERY_ONE_DNN, ids=str)
+@pytest.mark.parametrize("variables", (fresh_process.AS_IT_IS, *fresh_process.EVERY_ONE_DNN), ids=str)
 def test_it_serves_and_learns_in_plain_tensorflow_with_and_without_one_dnn(
     network: Network, exported: Path, tmp_path: Path, variables: Mapping[str, str]
 ) -> None:
