@@ -18,6 +18,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_WORTH_A_LINE = 2.0
 _BAR = "{desc} |{bar}| {n_fmt}/{total_fmt}, {pace}, {remaining} left{postfix}"
 _UNLIMITED_BAR, _LEAST_BAR = 10, 2  # characters: width of the bar when tqdm has no limit, and least width beside a note
+_UNKNOWN_WIDTH = 80  # characters: a terminal may say that it has 0 columns, for example below some launchers of jobs
 _is_silent = contextvars.ContextVar("_is_silent", default=False)
 
 
@@ -123,8 +124,11 @@ class _Bar(tqdm.tqdm):
         """Values for the format of the bar."""
         values = dict(super().format_dict)
         per_second = values["rate"] or (values["n"] - values["initial"]) / max(values["elapsed"], 1e-9)
-        values |= {"pace": pace(per_second), "postfix": self.note}
-        while values["postfix"] and values["ncols"]:
+        width = (
+            values["ncols"] if (values["ncols"] or 0) > 0 else _UNKNOWN_WIDTH - 1
+        )  # tqdm leaves the last column free
+        values |= {"pace": pace(per_second), "postfix": self.note, "ncols": width}
+        while values["postfix"]:
             longest = self.format_meter(**{**values, "ncols": None})
             if len(longest) - _UNLIMITED_BAR + _LEAST_BAR <= values["ncols"]:
                 break
