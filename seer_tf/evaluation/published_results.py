@@ -6,6 +6,8 @@ that were released later; those numbers are not the paper's. Nothing here was me
 
 import dataclasses
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from seer_tf.evaluation.result import EvaluationResult
 
@@ -22,6 +24,7 @@ class PublishedNumber:
         percent: The number.
         source: Where it stands.
         labels: Which part of the training labels was learned from.
+        settings: Settings that decide the protocol, as the details of a result name them.
     """
 
     evaluation: str
@@ -31,6 +34,7 @@ class PublishedNumber:
     percent: float
     source: str
     labels: float = 1.0
+    settings: tuple[tuple[str, Any], ...] = ()
 
 
 FINE_TUNING = "fine-tuning"
@@ -46,23 +50,48 @@ _DATA_FLAGS = {  # a part of a path, or the name of a TensorFlow dataset
 _NUM_CLASSES = {_IMAGENET: 1000, _INAT: 8142, _PLACES: 205, _VOC: 20}
 
 
+_384_PX = (("config.transform.size_px", 384),)
+_VISSL_PROBE = (("recipe", "vissl_imagenet"),)
+
+
 def _rows(
-    evaluation: str, data: str, metric: str, source: str, labels: float = 1.0, **percents: float
+    evaluation: str,
+    data: str,
+    metric: str,
+    source: str,
+    labels: float = 1.0,
+    settings: tuple[tuple[str, Any], ...] = (),
+    **percents: float,
 ) -> tuple[PublishedNumber, ...]:
     return tuple(
-        PublishedNumber(evaluation, data, metric, f"RegNetY-{variant.removeprefix('_')}", percent, source, labels)
+        PublishedNumber(
+            evaluation, data, metric, f"RegNetY-{variant.removeprefix('_')}", percent, source, labels, settings
+        )
         for variant, percent in percents.items()
     )
 
 
 PUBLISHED_NUMBERS = (
-    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, table 1", _128GF=83.8, _256GF=84.2),
-    *_rows(FINE_TUNING, _IMAGENET, "top-1", "VISSL, 384 px", _32GF=83.4, _64GF=84.0, _128GF=84.5, _256GF=85.2),
+    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, table 1, resolution not stated", _128GF=83.8, _256GF=84.2),
+    *_rows(
+        FINE_TUNING, _IMAGENET, "top-1", "VISSL, 384 px", 1.0, _384_PX, _32GF=83.4, _64GF=84.0, _128GF=84.5, _256GF=85.2
+    ),
     *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 1 % of the labels", 0.01, _128GF=57.5, _256GF=60.5),
     *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 10 % of the labels", 0.1, _128GF=76.7, _256GF=77.9),
     *_rows(FINE_TUNING, _INAT, "top-1", "VISSL", _32GF=79.1, _64GF=80.0, _128GF=82.6, _256GF=83.9),
     *_rows(FINE_TUNING, _PLACES, "top-1", "VISSL", _32GF=67.5, _64GF=67.4, _128GF=67.5, _256GF=67.7),
-    *_rows("linear_probe", _IMAGENET, "top-1", "VISSL", _32GF=74.03, _64GF=75.25, _128GF=75.96, _256GF=77.51),
+    *_rows(
+        "linear_probe",
+        _IMAGENET,
+        "top-1",
+        "VISSL",
+        1.0,
+        _VISSL_PROBE,
+        _32GF=74.03,
+        _64GF=75.25,
+        _128GF=75.96,
+        _256GF=77.51,
+    ),
 )
 
 
@@ -75,12 +104,21 @@ def data_name(flag: str) -> str | None:
 
 
 def published_beside(outcome: EvaluationResult) -> tuple[PublishedNumber, ...]:
-    """Returns what was published of the same evaluation of the same images, fitted on as large a part of the labels."""
+    """Returns what was published for the same images by the same protocol, learned from the same part of the labels."""
     name, labels = data_name(outcome.test_data), _share_of_labels(outcome)
     if name is None or outcome.num_classes != _NUM_CLASSES[name]:
         return ()
     asked = (outcome.evaluation, name, outcome.metric, labels)
-    return tuple(row for row in PUBLISHED_NUMBERS if (row.evaluation, row.data, row.metric, row.labels) == asked)
+    same = (row for row in PUBLISHED_NUMBERS if (row.evaluation, row.data, row.metric, row.labels) == asked)
+    return tuple(row for row in same if all(_setting(outcome, path) == value for path, value in row.settings))
+
+
+def _setting(outcome: EvaluationResult, path: str) -> Any:
+    """Returns the value at a path such as "config.transform.size_px" in the details; None where there is none."""
+    found: Any = outcome.details
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def _share_of_labels(outcome: EvaluationResult) -> float | None:

@@ -41,6 +41,7 @@ _PROBE = EvaluationResult(
     num_test_images=50_000,
     num_classes=1000,
     seed=0,
+    details={"recipe": "vissl_imagenet"},
 )
 
 
@@ -49,14 +50,21 @@ def test_only_numbers_of_the_same_kind_stand_beside_each_other():
     rows = published_beside(_PROBE)
     assert {row.model: row.percent for row in rows}["RegNetY-256GF"] == 77.51
     assert {(row.evaluation, row.data) for row in rows} == {("linear_probe", "ImageNet")}
-    for change in ({"evaluation": "knn"}, {"num_classes": 100}, {"metric": "mAP"}, {"test_data": "folder:cats"}):
+    for change in (
+        {"evaluation": "knn"},
+        {"num_classes": 100},
+        {"metric": "mAP"},
+        {"test_data": "folder:cats"},
+        {"details": {"recipe": "grid"}},
+        {"details": {}},
+    ):
         assert not published_beside(dataclasses.replace(_PROBE, **change))
 
 
 @pytest.mark.parametrize(
     ("data", "sources"),
     [
-        ({"fraction": 1.0}, {"the paper, table 1", "VISSL, 384 px"}),
+        ({"fraction": 1.0}, {"the paper, table 1, resolution not stated"}),
         ({"fraction": 0.1}, {"the paper, 10 % of the labels"}),
         ({"fraction": 0.5}, set()),
         ({"fraction": 1.0, "subset_list": "few.txt"}, set()),
@@ -65,3 +73,10 @@ def test_only_numbers_of_the_same_kind_stand_beside_each_other():
 def test_fine_tuning_stands_beside_what_had_as_many_labels(data, sources):
     outcome = dataclasses.replace(_PROBE, evaluation=FINE_TUNING, details={"config": {"data": data}})
     assert {row.source for row in published_beside(outcome)} == sources
+
+
+@pytest.mark.parametrize(("size_px", "found"), [(384, True), (224, False)])
+def test_fine_tuning_stands_beside_what_had_its_resolution(size_px, found):
+    config = {"data": {"fraction": 1.0}, "transform": {"size_px": size_px}}
+    outcome = dataclasses.replace(_PROBE, evaluation=FINE_TUNING, details={"config": config})
+    assert ("VISSL, 384 px" in {row.source for row in published_beside(outcome)}) is found
