@@ -12,7 +12,12 @@ from seer_tf.networks.load import of_converted
 from seer_tf.quantities import counted
 
 CHECKPOINT = command.required(
-    flags.DEFINE_string("checkpoint", None, "File of VISSL (.torch), Hugging Face or timm (.safetensors, .bin, .pth).")
+    flags.DEFINE_string(
+        "checkpoint",
+        None,
+        "File from VISSL (.torch), Hugging Face or timm (.safetensors, .bin, .pth); if it comes in parts, its index "
+        "(.index.json) or its directory.",
+    )
 )
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.regnet.design import VARIANTS
 from seer_tf.models.backbones.regnet.key_layouts import LAYOUTS, KeyLayout, find_layout, without_parts
-from seer_tf.models.checkpoint_files import StoredTensor, read_tensors
+from seer_tf.models.checkpoint_files import StoredTensor
+from seer_tf.models.sharded_checkpoint import read_checkpoint
 
 _HEAD = "heads.0."
 
@@ -121,7 +122,7 @@ def open_stored_network(path: Path) -> StoredNetwork:
     Raises:
         InputError: the file cannot be read, or its names are in no layout that is known.
     """
-    tensors = {without_parts(name): tensor for name, tensor in read_tensors(path).items()}
+    tensors = {without_parts(name): tensor for name, tensor in read_checkpoint(path).items()}
     found = find_layout(tensors)
     if found is None:
         names = ", ".join(itertools.islice(tensors, 3)) or "none"
