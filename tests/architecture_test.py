@@ -30,9 +30,9 @@ _MAY_IMPORT = {
     "finetuning": _ENGINE | {"evaluation"},
     "networks": _ENGINE | {"methods", "pretraining", "finetuning"},
     "evaluation": _ENGINE | {"methods", "networks", "finetuning"},
-    "export": _ENGINE | {"networks"},
+    "exporting": _ENGINE | {"networks"},
     "reports": _ENGINE | {"networks", "evaluation"},
-    "cli": _ENGINE | {"methods", "pretraining", "finetuning", "networks", "evaluation", "export", "reports"},
+    "cli": _ENGINE | {"methods", "pretraining", "finetuning", "networks", "evaluation", "exporting", "reports"},
 }
 _MAY_DISTRIBUTE = tuple(
     f"seer_tf/{place}" for place in ("training/", "distributed/", "pretraining/task", "finetuning/task")
@@ -64,8 +64,8 @@ def test_no_imports_in_a_circle() -> None:
         ("seer_tf/training/new.py", "from seer_tf.pretraining import task", "imports seer_tf.pretraining"),
         ("seer_tf/methods/swav/new.py", "from seer_tf.finetuning import step", "imports seer_tf.finetuning"),
         ("seer_tf/methods/swav/new.py", "from seer_tf.methods.byol import step", "imports another method"),
-        ("seer_tf/evaluation/new.py", "from seer_tf.export import exporter", "imports seer_tf.export"),
-        ("seer_tf/export/new.py", "from seer_tf.reports import pictures", "imports seer_tf.reports"),
+        ("seer_tf/evaluation/new.py", "from seer_tf.exporting import exporter", "imports seer_tf.exporting"),
+        ("seer_tf/exporting/new.py", "from seer_tf.reports import pictures", "imports seer_tf.reports"),
         ("seer_tf/attic/new.py", "import seer_tf.config", "is in no room"),
         ("seer_tf/data/new.py", "from . import decode", "imports by a relative name"),
         ("seer_tf/data/new.py", "from seer_tf.cli import command", "imports seer_tf.cli"),

@@ -24,7 +24,7 @@ from absl import flags
 from seer_tf.parallel import num_cores
 assert num_cores() >= 1
 names = [module.name for module in pkgutil.walk_packages(seer_tf.__path__, "seer_tf.")]
-scripts = ("seer_tf.cli.__main__", "seer_tf.export.readers.")
+scripts = ("seer_tf.cli.__main__", "seer_tf.exporting.readers.")
 names = [name for name in names if not name.startswith(scripts)]
 assert "seer_tf.data.sources.folder" in names and "seer_tf.cli.pretrain" in names
 for name in names:

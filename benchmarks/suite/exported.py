@@ -14,7 +14,7 @@ import tensorflow as tf
 from benchmarks.harness.comparison import Case, Comparison, Contestant, compare
 from benchmarks.harness.settings import Settings
 from seer_tf.data.images.transform import Transform
-from seer_tf.export.writers import saved_model
+from seer_tf.exporting.writers import saved_model
 from seer_tf.models import RegNetY, convolution
 from seer_tf.models.convolution import ChoiceAtLoading
 from seer_tf.networks.network import Network

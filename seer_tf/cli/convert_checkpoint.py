@@ -4,7 +4,7 @@ from absl import flags
 
 from seer_tf.cli import command
 from seer_tf.data.sources.registry import open_source
-from seer_tf.export.exporter import export
+from seer_tf.exporting.exporter import export
 from seer_tf.files.new_directory import new_directory
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.backbones.regnet.convert import convert

@@ -22,7 +22,7 @@ from seer_tf.config import Config
 from seer_tf.data.sources.registry import GRAMMAR, Source, absolute, open_source
 from seer_tf.distributed.strategy import make_strategy, num_gpus, place
 from seer_tf.errors import InputError
-from seer_tf.export.exporter import export
+from seer_tf.exporting.exporter import export
 from seer_tf.files.atomic import check_directory, write_atomically
 from seer_tf.files.lock import locked
 from seer_tf.networks.load import load_network

@@ -11,8 +11,8 @@ from seer_tf.data.sources.registry import check_source, open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import model_digest
 from seer_tf.evaluation.result import EvaluationResult, read_file
-from seer_tf.export.exporter import export_into
-from seer_tf.export.registry import FORMATS, check_formats
+from seer_tf.exporting.exporter import export_into
+from seer_tf.exporting.registry import FORMATS, check_formats
 from seer_tf.files.new_directory import new_directory
 from seer_tf.networks.load import check_network, load_network
 from seer_tf.networks.network import PARTS, Network, check_part

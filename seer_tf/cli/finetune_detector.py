@@ -16,7 +16,7 @@ from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, check_spli
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprint
 from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit, pycocotools
-from seer_tf.export.writers.detector import write_detector
+from seer_tf.exporting.writers.detector import write_detector
 from seer_tf.files.new_directory import new_directory
 from seer_tf.models.tasks.detector import Detector, check_size, smallest_anchor_px
 from seer_tf.networks.load import backbone_metadata, check_network, load_network

@@ -14,10 +14,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from seer_tf.export.registry import FORMATS
-from seer_tf.export.writers.saved_model import write_saved_model
+from seer_tf.exporting.registry import FORMATS
+from seer_tf.exporting.writers.saved_model import write_saved_model
 from seer_tf.models import RegNetY
-from tests.export.tiny_network import SIZE_PX, tiny_network
+from tests.exporting.tiny_network import SIZE_PX, tiny_network
 from tests.places import DOCS
 
 _PAGE = (DOCS / "guides" / "downstream.md").read_text("utf-8")

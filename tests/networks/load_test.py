@@ -24,7 +24,7 @@ from seer_tf.networks.load import backbone_metadata, load_network
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.training.checkpoints import Checkpoints
 from seer_tf.training.run_directory import RunDirectory
-from tests.export.tiny_network import CLASS_NAMES, NUM_FEATURES, SIZE_PX, tiny_network, under_seers_licence
+from tests.exporting.tiny_network import CLASS_NAMES, NUM_FEATURES, SIZE_PX, tiny_network, under_seers_licence
 
 
 @pytest.fixture(scope="module")

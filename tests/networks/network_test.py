@@ -10,7 +10,7 @@ import tensorflow as tf
 from seer_tf.errors import InputError
 from seer_tf.models import SwavHead
 from seer_tf.networks.network import PARTS, Network
-from tests.export.tiny_network import CLASS_NAMES, NUM_PROTOTYPES, SIZE_PX, tiny_network
+from tests.exporting.tiny_network import CLASS_NAMES, NUM_PROTOTYPES, SIZE_PX, tiny_network
 
 
 @pytest.fixture(scope="module")

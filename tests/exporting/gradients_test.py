@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from seer_tf.errors import InputError
-from seer_tf.export.gradients import check_gradient_norms, gradient_norms
+from seer_tf.exporting.gradients import check_gradient_norms, gradient_norms
 
 _EXPECTED = np.array([3.0, 100.0, 1e-6, 0.0], np.float32)
 

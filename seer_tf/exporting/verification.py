@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.export import fresh_process
-from seer_tf.export.gradients import check_gradient_norms, gradient_norms
-from seer_tf.export.registry import Format
+from seer_tf.exporting import fresh_process
+from seer_tf.exporting.gradients import check_gradient_norms, gradient_norms
+from seer_tf.exporting.registry import Format
 from seer_tf.networks.network import Network
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seer_tf.export import fresh_process
+from seer_tf.exporting import fresh_process
 from tests.places import ROOT
 
 _SHOWS = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"

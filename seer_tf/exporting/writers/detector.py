@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.errors import InputError
-from seer_tf.export import fresh_process
-from seer_tf.export.gradients import check_gradient_norms, gradient_norms
-from seer_tf.export.writers.archive import Prepare, write_archive
-from seer_tf.export.writers.saved_model import of_some
+from seer_tf.exporting import fresh_process
+from seer_tf.exporting.gradients import check_gradient_norms, gradient_norms
+from seer_tf.exporting.writers.archive import Prepare, write_archive
+from seer_tf.exporting.writers.saved_model import of_some
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.tasks.detector import Detector
 

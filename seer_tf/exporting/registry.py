@@ -5,8 +5,8 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 
 from seer_tf.errors import InputError
-from seer_tf.export import fresh_process
-from seer_tf.export.writers import keras_file, litert, onnx, saved_model
+from seer_tf.exporting import fresh_process
+from seer_tf.exporting.writers import keras_file, litert, onnx, saved_model
 from seer_tf.networks.network import Network
 
 _PROTOCOL_BUFFER_BYTES = 2**31  # of one protocol buffer and of one flat buffer

@@ -13,9 +13,9 @@ from seer_tf.data.images.decode import decode_image, exif_orientation
 from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.export.card import Card, ExportedFile
-from seer_tf.export.registry import Format, check_formats, find_format
-from seer_tf.export.verification import Reference
+from seer_tf.exporting.card import Card, ExportedFile
+from seer_tf.exporting.registry import Format, check_formats, find_format
+from seer_tf.exporting.verification import Reference
 from seer_tf.files.new_directory import new_directory
 from seer_tf.models.backbones.regnet import published
 from seer_tf.networks.network import Network

@@ -87,7 +87,7 @@ class Card:
     def readme(self, metadata: Mapping[str, Any]) -> str:
         """Returns the card for people, in Markdown."""
         environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("seer_tf.export", package_path=""),
+            loader=jinja2.PackageLoader("seer_tf.exporting", package_path=""),
             autoescape=False,  # Markdown, not HTML
             trim_blocks=True,
             lstrip_blocks=True,

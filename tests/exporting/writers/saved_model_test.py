@@ -13,12 +13,12 @@ from PIL import Image
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.registry import open_source
 from seer_tf.evaluation.features.extract import extract
-from seer_tf.export import fresh_process
-from seer_tf.export.writers.saved_model import signatures as signatures_of
-from seer_tf.export.writers.saved_model import write_saved_model
+from seer_tf.exporting import fresh_process
+from seer_tf.exporting.writers.saved_model import signatures as signatures_of
+from seer_tf.exporting.writers.saved_model import write_saved_model
 from seer_tf.models import convolution
 from seer_tf.networks.network import Network
-from tests.export.tiny_network import CLASS_NAMES, NUM_FEATURES, NUM_PROTOTYPES, SIZE_PX, tiny_network
+from tests.exporting.tiny_network import CLASS_NAMES, NUM_FEATURES, NUM_PROTOTYPES, SIZE_PX, tiny_network
 
 
 @pytest.fixture(scope="module")

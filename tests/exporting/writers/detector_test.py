@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from seer_tf.errors import InputError
-from seer_tf.export.writers import detector as detector_model
-from seer_tf.export.writers.detector import write_detector
+from seer_tf.exporting.writers import detector as detector_model
+from seer_tf.exporting.writers.detector import write_detector
 from seer_tf.models import RegNetY
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.encoder import Encoder

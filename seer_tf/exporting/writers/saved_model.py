@@ -20,8 +20,8 @@ import tensorflow as tf
 
 from seer_tf.data.images.decode import decode_image
 from seer_tf.data.images.transform import Transform
-from seer_tf.export.exif import jpeg_orientation
-from seer_tf.export.writers.archive import Prepare, write_archive
+from seer_tf.exporting.exif import jpeg_orientation
+from seer_tf.exporting.writers.archive import Prepare, write_archive
 from seer_tf.networks.network import Network
 
 # B images, H x W pixels, S evaluation size, C feature channels

@@ -15,15 +15,15 @@ import tensorflow as tf
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.sources.folder import FolderSource
 from seer_tf.errors import InputError
-from seer_tf.export import card, fresh_process, registry
-from seer_tf.export.exporter import export
-from seer_tf.export.registry import FORMATS
-from seer_tf.export.verification import Reference
+from seer_tf.exporting import card, fresh_process, registry
+from seer_tf.exporting.exporter import export
+from seer_tf.exporting.registry import FORMATS
+from seer_tf.exporting.verification import Reference
 from seer_tf.models import convolution
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.convolution import ChoiceAtLoading
 from seer_tf.networks.network import Network
-from tests.export.tiny_network import (
+from tests.exporting.tiny_network import (
     CLASS_NAMES,
     NUM_FEATURES,
     SIZE_PX,

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from seer_tf.data.images.decode import exif_orientation
-from seer_tf.export.exif import jpeg_orientation
+from seer_tf.exporting.exif import jpeg_orientation
 from tests.real_images import REAL_IMAGES, needs_real_images
 
 _in_graph = tf.function(jpeg_orientation, input_signature=[tf.TensorSpec([], tf.string)])
