@@ -1,10 +1,13 @@
 """SEER in TensorFlow: SwAV pretraining of RegNetY networks on uncurated images.
 
-The import is fast and loads neither TensorFlow nor Keras. After it, `keras.saving.load_model` can read files that hold
-layers, models and optimizers of `seer_tf`.
+The import is fast and loads neither TensorFlow nor Keras: `pretrain`, `load`, `evaluate` and `export` are imported at
+their first use. After the import, `keras.saving.load_model` can read files that hold layers, models and optimizers of
+`seer_tf`.
 """
 
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 # Without oneDNN grouped convolutions have no gradient on the CPU, and TensorFlow leaves it out by default where there
 # is no AVX-512. Read when TensorFlow is imported, so before it is.
@@ -12,7 +15,34 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from seer_tf import keras_objects
 
+if TYPE_CHECKING:
+    from seer_tf.api.evaluation import evaluate
+    from seer_tf.api.exporting import export
+    from seer_tf.api.model import load
+    from seer_tf.api.pretraining import pretrain
+    from seer_tf.errors import InputError
+
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["InputError", "__version__", "evaluate", "export", "load", "pretrain"]
+
+_IMPORTED_LATER = {
+    "InputError": "seer_tf.errors",
+    "evaluate": "seer_tf.api.evaluation",
+    "export": "seer_tf.api.exporting",
+    "load": "seer_tf.api.model",
+    "pretrain": "seer_tf.api.pretraining",
+}
 
 keras_objects.register_when_imported()
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is named, at its first use."""
+    if name not in _IMPORTED_LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_IMPORTED_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Returns the public names, for completion."""
+    return sorted({*globals(), *__all__})

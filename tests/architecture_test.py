@@ -20,6 +20,7 @@ _FOR_ALL = {"errors", "precision", "progress", "quantities", "parallel", "stop_s
 _GROUND = _FOR_ALL | {"config", "files", "distributed"}
 _PARTS = {"data", "models", "optimizers"}
 _ENGINE = _GROUND | _PARTS | {"training"}
+_TASKS = _ENGINE | {"methods", "pretraining", "finetuning", "networks", "evaluation", "exporting", "reports"}
 _METHODS = {path.split("/")[2] for path in _SOURCES if path.startswith("seer_tf/methods/") and path.count("/") == 3}
 _MAY_IMPORT = {
     **dict.fromkeys(_GROUND | _PARTS, _GROUND),
@@ -32,7 +33,8 @@ _MAY_IMPORT = {
     "evaluation": _ENGINE | {"methods", "networks", "finetuning"},
     "exporting": _ENGINE | {"networks"},
     "reports": _ENGINE | {"networks", "evaluation"},
-    "cli": _ENGINE | {"methods", "pretraining", "finetuning", "networks", "evaluation", "exporting", "reports"},
+    "api": _TASKS,
+    "cli": _TASKS | {"api"},
 }
 _MAY_DISTRIBUTE = tuple(
     f"seer_tf/{place}" for place in ("training/", "distributed/", "pretraining/task", "finetuning/task")

@@ -33,7 +33,7 @@ def main() -> None:
     check_source(DATA.value)
     check_output(OUTPUT.value)
     cluster = strategy_flags.cluster()
-    extractor = feature_flags.extractor(strategy_flags.NUM_DEVICES.value)
+    extractor = feature_flags.request().extractor(strategy_flags.NUM_DEVICES.value)
     if feature_flags.MODEL.value is not None:  # it must be found from every working directory
         extractor = dataclasses.replace(extractor, model=os.path.abspath(extractor.model))
     source = open_source(DATA.value)

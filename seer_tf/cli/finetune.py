@@ -12,7 +12,7 @@ from absl import flags
 
 from seer_tf import config as configs
 from seer_tf.cli import command, strategy_flags
-from seer_tf.cli.training import end_unfinished, moves_named
+from seer_tf.cli.training import end_unfinished
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.sources.places import with_absolute_places
 from seer_tf.data.sources.registry import GRAMMAR, check_source
@@ -35,7 +35,7 @@ from seer_tf.networks.network import Network
 from seer_tf.quantities import counted
 from seer_tf.training.logger import LogOptions
 from seer_tf.training.preemption import lost_workers_named
-from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.run_directory import RunDirectory, moves_named
 
 RECIPE = command.required(flags.DEFINE_enum("recipe", None, list(RECIPES), "Named config to start from."))
 MODEL = flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file to start from.")
@@ -90,13 +90,13 @@ def check_first(config: FinetuneConfig, directory: RunDirectory) -> None:
         raise InputError(
             "--model is missing: a run, a checkpoint, a converted directory or a .keras file to start from"
         )
-    with moves_named(directory, "--model"):
+    with moves_named(directory, "model"):
         check_network(config.run.init_from)
     if LOG_JSON.value is not None:
         check_directory(pathlib.Path(LOG_JSON.value).parent)
     if config.data.subset_list and not storage.is_file(config.data.subset_list):
         raise InputError(f"--subset_list={config.data.subset_list} is no file; give a text file with an image a line")
-    for data, flag in ((config.data.train, "--train_data"), (config.data.test, "--test_data")):
+    for data, flag in ((config.data.train, "train_data"), (config.data.test, "test_data")):
         with moves_named(directory, flag):
             check_source(data)
     if config.data.train == config.data.test:

@@ -6,9 +6,7 @@ VISSL squeezes whole images into the square: give --squash, here or when feature
 from absl import flags
 
 from seer_tf.cli import evaluation_flags, feature_flags
-from seer_tf.evaluation.features.labelled import matched_matrices
-from seer_tf.evaluation.protocols.linear_svm import NUM_FOLDS, average_precision, linear_svm, mean_average_precision
-from seer_tf.evaluation.result import bootstrap_interval
+from seer_tf.evaluation.evaluations import linear_svm
 
 flags.adopt_module_key_flags(feature_flags)
 flags.adopt_module_key_flags(evaluation_flags)
@@ -16,42 +14,5 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 def main() -> None:
     """Runs the command."""
-    train, test = evaluation_flags.train_and_test(matched_matrices)
-    class_names, train_matrix, test_matrix = matched_matrices(train, test)
-    machines = {stage: linear_svm(rows[:], train_matrix, test.rows[stage][:]) for stage, rows in train.rows.items()}
-    # The test set has no say in which stage is the result.
-    stage = max(machines, key=lambda stage: machines[stage].cross_validated.mean())
-    scores, costs = machines[stage].scores, machines[stage].costs
-    precisions = {
-        name: average_precision(test_matrix[:, number], scores[:, number])
-        for number, name in enumerate(class_names)
-        if test_matrix[:, number].any()
-    }
-    outcome = evaluation_flags.outcome(
-        train,
-        test,
-        num_classes=len(class_names),
-        evaluation="linear_svm",
-        protocol=f"VOC07: costs by {NUM_FOLDS}-fold cross-validation; {evaluation_flags.described(test, stage)}",
-        metric="mAP",
-        value=mean_average_precision(test_matrix, scores),
-        interval=bootstrap_interval(
-            lambda chosen: mean_average_precision(test_matrix[chosen], scores[chosen]),
-            test.num_images,
-            seed=evaluation_flags.SEED.value,
-        ),
-        details={
-            "stage": stage,
-            "average_precision": precisions,
-            "costs": dict(zip(class_names, costs.tolist(), strict=True)),
-            "mAP": {at: mean_average_precision(test_matrix, found.scores) for at, found in machines.items()},
-        },
-    )
-    evaluation_flags.finish(
-        outcome,
-        header=("class", "cost", "AP %"),
-        rows=[
-            (name, f"{costs[class_names.index(name)]:g}", f"{100 * precision:.2f}")
-            for name, precision in precisions.items()
-        ],
-    )
+    request = evaluation_flags.request()
+    evaluation_flags.finish(request, linear_svm.evaluate(request))

@@ -3,31 +3,18 @@
 On several hosts the same command starts on each of them (docs/guides/many_hosts.md).
 """
 
-import functools
-import pathlib
-
-import tensorflow as tf
 from absl import flags
 
 from seer_tf import config as configs
-from seer_tf.cli import auto_flags, command, strategy_flags
-from seer_tf.cli.training import end_unfinished, moves_named
-from seer_tf.config import Config
-from seer_tf.data.sources.places import with_absolute_places
-from seer_tf.data.sources.registry import GRAMMAR, Source, absolute, check_source, open_source
-from seer_tf.distributed.rendezvous import rendezvous
-from seer_tf.distributed.strategy import make_strategy
+from seer_tf.api.pretraining import Pretraining
+from seer_tf.cli import command, strategy_flags
+from seer_tf.cli.messages import with_flags
+from seer_tf.cli.training import end_unfinished
+from seer_tf.data.sources.registry import GRAMMAR
 from seer_tf.errors import InputError
-from seer_tf.evaluation.protocols.online_probe import OnlineProbe
-from seer_tf.files.atomic import check_directory
-from seer_tf.networks.load import check_network
 from seer_tf.pretraining.auto import rules
-from seer_tf.pretraining.auto.dataset_summary import summarize
-from seer_tf.pretraining.logger import PretrainingLogOptions
 from seer_tf.pretraining.recipes import RECIPES, recipe
-from seer_tf.pretraining.task import check_fit, identity, pretrain
 from seer_tf.quantities import counted
-from seer_tf.training.preemption import lost_workers_named
 from seer_tf.training.run_directory import RunDirectory
 
 RECIPE = command.required(
@@ -55,6 +42,15 @@ AUGMENT_ON = flags.DEFINE_enum("augment_on", None, configs.PLACES, "Where crops 
 MAX_BAD_FRACTION = flags.DEFINE_float("max_bad_fraction", None, "Of the images, so many may be bad. [the recipe's]")
 XLA = flags.DEFINE_bool("xla", None, "Compiles the step; with one device only. [the recipe's]")
 SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Prints the resolved config and ends.")
+MINUTES = flags.DEFINE_float(
+    "minutes",
+    None,
+    "Of --recipe=auto: how long finding the settings and training may take. [45]",
+    lower_bound=0.1,
+)
+DEVICE_MEMORY = flags.DEFINE_float(
+    "device_memory_gib", None, "Of --recipe=auto: memory of one device. [the host's, or 16 of a GPU]", lower_bound=0.1
+)
 RUN_DIR = command.required(
     flags.DEFINE_string(
         "run_dir", None, "Directory of the run, new or to be continued; not needed with --show_config."
@@ -62,12 +58,15 @@ RUN_DIR = command.required(
     unless=SHOW_CONFIG,
 )
 
-flags.adopt_module_key_flags(auto_flags)
 flags.adopt_module_key_flags(strategy_flags)
 
 
-def resolved_config() -> Config:
-    """Returns the recipe with all flags applied, checked."""
+def request() -> Pretraining:
+    """Returns what the flags ask for.
+
+    Raises:
+        InputError: --profile_steps are not two steps.
+    """
     fields = {
         "data.source": DATA.value,
         "data.augment_on": AUGMENT_ON.value,
@@ -78,47 +77,18 @@ def resolved_config() -> Config:
         "run.on_trouble": ON_TROUBLE.value,
         "run.xla": XLA.value,
     }
-    assignments = [f"{field}={value}" for field, value in fields.items() if value is not None]
-    assignments = [*SET.value, *assignments]
-    if RECIPE.value != rules.NAME:
-        auto_flags.check_absent(RECIPE.value)
-        config = configs.override(recipe(RECIPE.value), assignments)
-    elif RUN_DIR.value and (directory := RunDirectory(RUN_DIR.value)).holds_a_run():
-        config = configs.override(directory.read_config(), assignments)
-    else:
-        own = configs.parse(Config, assignments)
-        named = configs.replace(Config(), own)
-        check_first(named)
-        config = auto_flags.derived(open_source(named.data.source), own)
-    return with_absolute_places(configs.validate(config))
-
-
-def check_first(config: Config) -> None:
-    """Looks at everything that can be looked at before the images are: places, names and flags.
-
-    Args:
-        config: Config of the run; of one that is still to be derived from the images, its places.
-
-    Raises:
-        InputError: one of them is wrong.
-    """
-    directory = RunDirectory(RUN_DIR.value) if RUN_DIR.value else None
-    if directory is not None:
-        directory.check_place()
-    if LOG_JSON.value is not None:
-        check_directory(pathlib.Path(LOG_JSON.value).parent)
-    profile_steps()
-    if config.run.init_from and (directory is None or directory.newest_checkpoint() is None):
-        check_network(config.run.init_from)
-    with moves_named(directory, "--data"):
-        check_source(config.data.source)
-    if PROBE_DATA.value is not None:
-        check_source(PROBE_DATA.value)
-        if absolute(PROBE_DATA.value) == absolute(config.data.source):
-            raise InputError(
-                f"--probe_data is what the run is trained on, {PROBE_DATA.value}; give labelled images that it is not "
-                "trained on"
-            )
+    return Pretraining(
+        start=None if RECIPE.value == rules.NAME else recipe(RECIPE.value),
+        assignments=[*SET.value, *(f"{field}={value}" for field, value in fields.items() if value is not None)],
+        run_dir=RUN_DIR.value,
+        minutes=MINUTES.value,
+        device_memory_gib=DEVICE_MEMORY.value,
+        devices=strategy_flags.devices(),
+        probe_data=PROBE_DATA.value,
+        log_json=LOG_JSON.value,
+        profile_steps=profile_steps(),
+        say=lambda text: print(with_flags(text), flush=True),
+    )
 
 
 def profile_steps() -> tuple[int, int] | None:
@@ -135,41 +105,14 @@ def profile_steps() -> tuple[int, int] | None:
     return steps[0], steps[1]
 
 
-def log_options(config: Config, source: Source) -> PretrainingLogOptions:
-    """Returns the optional outputs that the flags name.
-
-    Raises:
-        InputError: the probe's images do not serve.
-    """
-    probe = None
-    if PROBE_DATA.value is not None:
-        probe = OnlineProbe(open_source(PROBE_DATA.value), source, config).of
-    json_file = pathlib.Path(LOG_JSON.value) if LOG_JSON.value else None
-    return PretrainingLogOptions(json_file, profile_steps(), probe)
-
-
 def main() -> None:
     """Runs the command."""
-    config = resolved_config()
+    asked = request()
+    config = asked.config()
     if SHOW_CONFIG.value:
         print(configs.to_text(config))
         return
-    directory, cluster = RunDirectory(RUN_DIR.value), strategy_flags.cluster()
-    with rendezvous(cluster, timeout_seconds=strategy_flags.MEETING_SECONDS.value) as facts:
-        placement = strategy_flags.placement(cluster)
-        directory.check(config)
-        check_first(config)
-        source = open_source(config.data.source)
-        check_fit(config, source, placement.num_replicas)
-        images = identity(source)
-        directory.check(config, images)
-        facts.update(directory.facts(config, images), devices=f"{placement.num_devices}")
-    with lost_workers_named(cluster):
-        if config.run.deterministic:
-            tf.config.experimental.enable_op_determinism()
-        strategy = make_strategy(placement)
-        summarize(source)  # or raises, on every worker
-        outcome = pretrain(config, source, directory, strategy, functools.partial(log_options, config, source))
+    outcome, directory = asked.run(config), RunDirectory(RUN_DIR.value)
     end_unfinished(outcome, directory, config.run.num_steps)
     print(
         f"{directory.path}: {counted(outcome.step, 'step')} done; see it with: tensorboard --logdir "

@@ -3,6 +3,7 @@
 Without --test_data every image of --train_data is a query to the others. Without labels there is the sheet alone.
 """
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -10,17 +11,20 @@ import tensorflow as tf
 from absl import flags, logging
 
 from seer_tf.cli import command, evaluation_flags, feature_flags
-from seer_tf.cli.evaluation_flags import SEED, TEST_DATA, TRAIN_DATA
+from seer_tf.cli.evaluation_flags import TEST_DATA
 from seer_tf.data.images.decode import decode_image, exif_orientation
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.feature_set import FeatureSet
+from seer_tf.evaluation.evaluations.report import Report, described
+from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
 from seer_tf.evaluation.features.labelled import check_alike, matched_labels
+from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.features.rows import Rows
 from seer_tf.evaluation.protocols.knn import nearest
 from seer_tf.evaluation.protocols.retrieval import Retrieval, retrieval
+from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.evaluation.result import mean_interval
 from seer_tf.files.atomic import check_file
 from seer_tf.quantities import counted
@@ -41,18 +45,19 @@ def main() -> None:
     """Runs the command."""
     if SHEET.value is not None:
         check_file(SHEET.value)
-    if TEST_DATA.value is not None:
-        bank, queries = evaluation_flags.train_and_test(_check)
+    request = evaluation_flags.request()
+    if request.test_data is not None:
+        bank, queries = request.train_and_test(_check)
         _check(bank, queries)
     else:
-        (bank,) = evaluation_flags.feature_sets((TRAIN_DATA.value, "images"), check=lambda bank: _check(bank, bank))
+        (bank,) = request.feature_sets(lambda bank: _check(bank, bank))
         queries = bank
     searched = f"{counted(queries.num_images, 'query')} in {counted(bank.num_images, 'image')}"
     summary = f"{searched}, by {bank.origin.model}."
     if _are_labelled(bank, queries):
-        summary += f" Mean average precision {_report(bank, queries):.1f} %."
+        summary += f" Mean average precision {_report(request, bank, queries):.1f} %."
     if SHEET.value is not None:
-        rows = _rows(bank, queries)
+        rows = _rows(request.features, bank, queries)
         write_neighbour_sheet(rows, SHEET.value, title=f"Nearest in {bank.origin.data}", summary=summary)
         logging.info("%s: the sheet is written", SHEET.value)
 
@@ -71,7 +76,7 @@ def _are_labelled(*sets: FeatureSet) -> bool:
     return all(features.class_names is not None for features in sets)
 
 
-def _report(bank: FeatureSet, queries: FeatureSet) -> float:
+def _report(request: EvaluationRequest, bank: FeatureSet, queries: FeatureSet) -> float:
     """Prints the outcome of the first stage with those of all, and returns its mean average precision in percent."""
     class_names, bank_labels, query_labels = matched_labels(bank, queries)
     found = {
@@ -80,22 +85,19 @@ def _report(bank: FeatureSet, queries: FeatureSet) -> float:
     }
     stage = next(iter(found))
     value = float(found[stage].average_precisions.mean())
-    outcome = evaluation_flags.outcome(
+    result = request.result(
         bank,
         queries,
         num_classes=len(class_names),
         evaluation="retrieval",
-        protocol=f"cosine, classes as relevance; {evaluation_flags.described(queries, stage)}",
+        protocol=f"cosine, classes as relevance; {described(queries, stage)}",
         metric="mAP",
         value=value,
-        interval=mean_interval(found[stage].average_precisions, seed=SEED.value),
+        interval=mean_interval(found[stage].average_precisions, seed=request.seed),
         details={at: _numbers(one) for at, one in found.items()} | {"num_queries": len(found[stage].queries)},
     )
-    evaluation_flags.finish(
-        outcome,
-        header=("stage", *_numbers(found[stage])),
-        rows=[(at, *(f"{100 * number:.2f} %" for number in _numbers(one).values())) for at, one in found.items()],
-    )
+    rows = [(at, *(f"{100 * number:.2f} %" for number in _numbers(one).values())) for at, one in found.items()]
+    evaluation_flags.finish(request, Report(result, ("stage", *_numbers(found[stage])), rows))
     return 100 * value
 
 
@@ -104,15 +106,16 @@ def _numbers(found: Retrieval) -> dict[str, float]:
     return {"mAP": float(found.average_precisions.mean()), **recall}
 
 
-def _rows(bank: FeatureSet, queries: FeatureSet) -> list[SheetRow]:
+def _rows(request: FeatureRequest, bank: FeatureSet, queries: FeatureSet) -> list[SheetRow]:
     """Returns the rows of the sheet for queries at even distances, by the features of the first stage."""
     stage = next(iter(bank.rows))
     chosen = np.unique(np.linspace(0, queries.num_images - 1, NUM_QUERIES.value).astype(int))
     own = chosen if queries is bank else None
     nearest_images = _nearest(bank, bank.rows[stage], queries.rows[stage][chosen], own)
     before: list[list[SheetImage]] = [[] for _ in chosen]
-    if feature_flags.has_untrained():
-        bank_rows, query_rows = _untrained_rows(bank, queries, chosen, stage)
+    if request.has_untrained:
+        untrained_extractor = dataclasses.replace(request, untrained=True).extractor()
+        bank_rows, query_rows = _untrained_rows(untrained_extractor, bank, queries, chosen, stage)
         before = _nearest(bank, bank_rows, query_rows, own)
     return [
         SheetRow(_image(queries, int(query)), images, untrained)
@@ -142,10 +145,9 @@ def _nearest(bank: FeatureSet, rows: Rows, queries: Rows, own: np.ndarray | None
 
 
 def _untrained_rows(
-    bank: FeatureSet, queries: FeatureSet, chosen: np.ndarray, stage: str
+    extractor: Extractor, bank: FeatureSet, queries: FeatureSet, chosen: np.ndarray, stage: str
 ) -> tuple[np.ndarray | Rows, np.ndarray | Rows]:
     """Returns the features that the run's untrained network has of the bank and of the chosen queries."""
-    extractor = feature_flags.extractor(untrained=True)
     data = bank.origin.data
     of_bank = extractor.extract(_source(data), data, label="images, untrained network").rows[stage]
     if queries is bank:

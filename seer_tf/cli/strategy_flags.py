@@ -2,8 +2,9 @@
 
 from absl import flags
 
-from seer_tf.distributed.cluster import Cluster, find_cluster
-from seer_tf.distributed.strategy import KINDS, Placement, cluster_for, num_gpus, place
+from seer_tf.distributed.cluster import Cluster
+from seer_tf.distributed.devices import Devices
+from seer_tf.distributed.strategy import KINDS, Placement
 
 STRATEGY = flags.DEFINE_enum("strategy", "auto", KINDS, "Where to compute; auto takes the workers and GPUs there are.")
 NUM_DEVICES = flags.DEFINE_integer(
@@ -14,13 +15,18 @@ WORKER_INDEX = flags.DEFINE_integer("worker_index", None, "Which of --workers th
 MEETING_SECONDS = flags.DEFINE_float("meeting_seconds", 300, "How long workers wait for one another at the start.", 0)
 
 
+def devices() -> Devices:
+    """Returns the devices and hosts that the flags name."""
+    return Devices(STRATEGY.value, NUM_DEVICES.value, WORKERS.value, WORKER_INDEX.value, MEETING_SECONDS.value)
+
+
 def cluster() -> Cluster | None:
     """Returns the workers that the flags or the environment name; None for one process.
 
     Raises:
         InputError: what names them is incomplete, or does not go with --strategy.
     """
-    return cluster_for(STRATEGY.value, find_cluster(WORKERS.value, WORKER_INDEX.value))
+    return devices().cluster()
 
 
 def placement(cluster: Cluster | None) -> Placement:
@@ -29,4 +35,4 @@ def placement(cluster: Cluster | None) -> Placement:
     Raises:
         InputError: a device is not there, or their number does not go with --strategy.
     """
-    return place(STRATEGY.value, NUM_DEVICES.value, cluster, num_gpus=num_gpus())
+    return devices().placement(cluster)

@@ -1,29 +1,10 @@
-"""What the commands that train share: what has moved, and their end when they are stopped."""
+"""What the commands that train share: their end when they are stopped."""
 
-import contextlib
 import sys
-from collections.abc import Iterator
 
 from seer_tf.cli import command
-from seer_tf.errors import InputError
 from seer_tf.training.loop import RunResult
 from seer_tf.training.run_directory import RunDirectory
-
-
-@contextlib.contextmanager
-def moves_named(directory: RunDirectory | None, flag: str) -> Iterator[None]:
-    """Adds to an `InputError` on something that is not there how to say where it lies now, if a run is continued.
-
-    Args:
-        directory: Directory of the run, if it has one.
-        flag: Name of the flag that names the place.
-    """
-    try:
-        yield
-    except InputError as error:
-        if directory is None or not directory.holds_a_run():
-            raise
-        raise InputError(f"{str(error).rstrip('.')}; if it has moved, name its new place by {flag}") from None
 
 
 def end_unfinished(outcome: RunResult, directory: RunDirectory, num_steps: int) -> None:

@@ -81,7 +81,7 @@ def to_text(config: BaseConfig) -> str:
 
 def format_value(value: Any) -> str:
     """Returns the text of a value as `override` reads it."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
 def differences(one: AnyConfig, other: AnyConfig) -> list[str]:

@@ -1,6 +1,7 @@
 """What every evaluation ends in: one number with its interval, and all that it depends on, as JSON and as a row."""
 
 import dataclasses
+import html
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -86,6 +87,14 @@ class EvaluationResult:
     def to_markdown(self) -> str:
         """Returns the row in Markdown."""
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in self.cells())} |"
+
+    def _repr_html_(self) -> str:
+        """Returns the row as a table, for notebooks."""
+        lines = (
+            f"<tr><th>{name}</th><td>{html.escape(cell)}</td></tr>"
+            for name, cell in zip(HEADER, self.cells(), strict=True)
+        )
+        return f"<table>{''.join(lines)}</table>"
 
 
 def bootstrap_interval(statistic: Callable[[np.ndarray], float], num_images: int, *, seed: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The directory of a run: `config.json`, `checkpoints/`, `tensorboard/`, `export/`."""
+"""The directory of a run: `config.json`, `checkpoints/`, `tensorboard/`, `export/`, and `shards/` of arrays."""
 
 import contextlib
 import functools
@@ -68,6 +68,11 @@ class RunDirectory:
     def tensorboard(self) -> pathlib.Path:
         """Returns where TensorBoard's events lie."""
         return self.path / "tensorboard"
+
+    @property
+    def shards(self) -> pathlib.Path:
+        """Returns where images lie that were given in memory."""
+        return self.path / "shards"
 
     @property
     def export(self) -> pathlib.Path:
@@ -188,8 +193,11 @@ class RunDirectory:
             InputError: it is something else that is not empty, or cannot be made or written.
         """
         check_directory(self.path)
-        if not self.holds_a_run() and self.path.exists() and any(self.path.iterdir()):
+        if not self.holds_a_run() and self.path.exists() and any(self._all_but_shards()):
             raise InputError(f"{self.path} is not empty and not the directory of a run; give another `run_dir`")
+
+    def _all_but_shards(self) -> Iterator[pathlib.Path]:
+        return (path for path in self.path.iterdir() if path != self.shards)
 
     @contextlib.contextmanager
     def claimed(self, config: BaseConfig, images: Mapping[str, str] = _NO_IMAGES) -> Iterator[None]:
@@ -218,7 +226,7 @@ class RunDirectory:
                 yield
             except BaseException:
                 files = [self.path / "config.json", self.path / "lock"]
-                if is_new and sorted(self.path.iterdir()) == files:
+                if is_new and sorted(self._all_but_shards()) == files:
                     for file in files:
                         file.unlink()
                 raise
@@ -276,6 +284,23 @@ class RunDirectory:
             **{f"what {field} holds": identity for field, identity in images.items()},
             f"the newest checkpoint in {self.checkpoints}": str(self.newest_checkpoint()),
         }
+
+
+@contextlib.contextmanager
+def moves_named(directory: RunDirectory | None, argument: str) -> Iterator[None]:
+    """Adds to an `InputError` on something that is not there how to say where it lies now, if a run is continued.
+
+    Args:
+        directory: Directory of the run, if it has one.
+        argument: Name of the argument that names the place.
+    """
+    try:
+        yield
+    except InputError as error:
+        if directory is None or not directory.holds_a_run():
+            raise
+        message = f"{str(error).rstrip('.')}; if it has moved, name its new place by `{argument}`"
+        raise InputError(message) from None
 
 
 def check_exists(path: pathlib.Path) -> None:

@@ -13,6 +13,8 @@ GRAMMAR = (
     "folder:DIR, tar:FILE, list:FILE, csv:FILE, shards:DIR, builtin, builtin:test or "
     "tfds:NAME[/CONFIG][:VERSION]@SPLIT; DIR alone is folder:DIR"
 )
+#: What functions take as data: a data spec, or a source that is open already.
+Data = str | Source
 _OF_DIRECTORIES, _OF_FILES = ("folder", "shards"), ("tar", "list", "csv")
 _KIND_OF_FILE = {".tar": "tar", ".gz": "tar", ".tgz": "tar", ".csv": "csv", ".txt": "list"}
 
@@ -40,8 +42,8 @@ _OPENERS: dict[str, Callable[[str], Source]] = {
 }
 
 
-def open_source(spec: str) -> Source:
-    """Opens the source that a data spec names.
+def open_source(spec: Data) -> Source:
+    """Opens the source that a data spec names; a source is returned as it is.
 
     Args:
         spec: `folder:DIR`, `tar:FILE`, `list:FILE` (a path on each line), `csv:FILE` (paths and labels), `shards:DIR`,
@@ -51,13 +53,15 @@ def open_source(spec: str) -> Source:
     Raises:
         InputError: The spec does not follow this grammar, or its images are missing or damaged.
     """
+    if isinstance(spec, Source):
+        return spec
     check_source(spec)
     kind, place = _parsed(spec)
     return _OPENERS[kind](place)
 
 
-def check_source(spec: str) -> None:
-    """Checks that what a data spec names exists, without reading it.
+def check_source(spec: Data) -> None:
+    """Checks that what a data spec names exists, without reading it. A source exists.
 
     Args:
         spec: As for `open_source`.
@@ -65,6 +69,8 @@ def check_source(spec: str) -> None:
     Raises:
         InputError: The spec does not follow the grammar, or nothing or something else lies there.
     """
+    if isinstance(spec, Source):
+        return
     kind, place = _parsed(spec)
     if kind == "tfds":
         _check_tfds(place)
@@ -75,6 +81,11 @@ def check_source(spec: str) -> None:
         raise InputError(f"{spec}: there is no such {wanted}; correct the path.")
     if storage.is_directory(place) != (wanted == "directory"):
         raise InputError(f"{spec}: {place} is a {other}; did you mean {_kind_of(place)}:{place}?")
+
+
+def name_of(data: Data) -> str:
+    """Returns how results call data: by their spec, or by the identity of a source, e.g. `200 images, 3f2a9c…`."""
+    return data if isinstance(data, str) else data.identity(with_classes=True)
 
 
 def absolute(spec: str) -> str:

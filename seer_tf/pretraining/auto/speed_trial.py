@@ -1,12 +1,14 @@
 """How fast a config trains on this machine, tried for a few steps in a process of its own."""
 
 import json
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
 
+import seer_tf
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.errors import InputError
@@ -14,6 +16,7 @@ from seer_tf.training import metrics
 
 _STEPS_PER_LINE = 8
 _LINES = 4  # the first fills the pipeline and is left out
+_PACKAGE = pathlib.Path(seer_tf.__file__).parent.parent  # may be on the path of this process alone
 
 
 def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
@@ -21,7 +24,7 @@ def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
 
     Args:
         config: Config of the run that will be made.
-        strategy: The flag of that run.
+        strategy: Kind of its strategy, one of `distributed.strategy.KINDS`.
         num_devices: Number of devices in this host.
 
     Raises:
@@ -50,7 +53,8 @@ def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
             ),
             *(f"--set={assignment}" for assignment in assignments),
         ]
-        result = subprocess.run(command, capture_output=True, text=True)
+        path = os.pathsep.join([str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
         if result.returncode:
             last = (result.stderr.strip().splitlines() or [f"status {result.returncode}"])[-1]
             raise InputError(f"the speed trial of the derived config failed: {last.removeprefix('error: ')}")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from seer_tf import config as configs
-from seer_tf.cli import speed_trial
+from seer_tf.pretraining.auto import speed_trial
 from seer_tf.pretraining.recipes import recipe
 
 

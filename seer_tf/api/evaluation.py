@@ -1,0 +1,69 @@
+"""Evaluation of features: one call for each protocol."""
+
+import functools
+import os
+
+from seer_tf.api.images import Images, as_data
+from seer_tf.errors import InputError
+from seer_tf.evaluation.evaluations import knn, linear_probe, linear_svm
+from seer_tf.evaluation.features.request import FeatureRequest
+from seer_tf.evaluation.request import EvaluationRequest
+from seer_tf.evaluation.result import EvaluationResult
+
+PROTOCOLS = {"knn": knn.evaluate, "linear_probe": linear_probe.evaluate, "linear_svm": linear_svm.evaluate}
+
+
+def evaluate(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    train: Images,
+    test: Images,
+    protocol: str = "knn",
+    recipe: str | None = None,
+    pixels: str | None = None,
+    stage: str | None = None,
+    size_px: int | None = None,
+    squash: bool = False,
+    seed: int = 0,
+    results: str | os.PathLike[str] | None = None,
+) -> EvaluationResult:
+    """Measures what features are worth: fits on training images and reads the result on test images.
+
+    Args:
+        model: A run, one of its checkpoints, a conversion, a `.keras` file, or what `load` returned; None for stored
+            features or features of pixels.
+        train: Labelled images to fit on: a folder with a sub-folder for each class, another data spec, a pair of uint8
+            `[N, h, w, 3]` and labels `[N]`, a `tf.data.Dataset` of such pairs, or `features:DIR`.
+        test: Labelled images to read the result on.
+        protocol: One of knn, linear_probe and linear_svm.
+        recipe: How the linear probe is fitted; grid if None.
+        pixels: Features of pixels in place of those of a network, e.g. histogram.
+        stage: Stage of the network; the pooled last stage if None.
+        size_px: Side of the network's square in pixels; the model's own if None.
+        squash: Whether whole images are squeezed into the square instead of cropped.
+        seed: Seed of all random draws.
+        results: File that gets the result as a line; `evaluations.jsonl` in the directory of a run if None.
+
+    Returns:
+        The number, its interval, and all that it depends on.
+
+    Raises:
+        InputError: An argument is wrong, or the data do not serve.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError.unknown("protocol", protocol, PROTOCOLS)
+    if recipe is not None and protocol != "linear_probe":
+        raise InputError(f"`recipe={recipe}` goes with `protocol=linear_probe` only; leave it out")
+    features = FeatureRequest(
+        model=None if model is None else os.path.expanduser(os.fspath(model)),
+        pixels=pixels,
+        stages=() if stage is None else (stage,),
+        size_px=size_px,
+        squash=squash,
+    )
+    kept = None if results is None else os.fspath(results)
+    request = EvaluationRequest(features, as_data(train), as_data(test), seed=seed, results=kept)
+    run = PROTOCOLS[protocol] if recipe is None else functools.partial(linear_probe.evaluate, recipe=recipe)
+    report = run(request)
+    request.keep(report.result)
+    return report.result

@@ -1,0 +1,82 @@
+"""What users give as images, as the rest of the package takes it."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seer_tf.data.shards.prepare import write_shards
+from seer_tf.data.shards.writer import ShardOptions
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.memory import MemorySource
+from seer_tf.data.sources.registry import Data, absolute
+from seer_tf.errors import InputError
+from seer_tf.parallel import LocalRunner
+from seer_tf.training.run_directory import RunDirectory
+
+#: A folder or another data spec; a source; uint8 `[N, h, w, 3]`, alone or with labels `[N]`; a dataset of images
+#: uint8 `[h, w, 3]`, or of pairs of an image and its label.
+Images = str | os.PathLike[str] | Source | np.ndarray | tuple[np.ndarray, Any] | tf.data.Dataset
+
+_SHARD_BYTES = 150_000_000
+
+
+def as_data(images: Images) -> Data:
+    """Returns the data spec of images, or a source of images that are in memory.
+
+    Raises:
+        InputError: They are of no kind that is known, or an image has another shape or type.
+    """
+    if isinstance(images, (str, os.PathLike)):
+        return os.path.expanduser(os.fspath(images))
+    if isinstance(images, Source):
+        return images
+    if isinstance(images, tf.data.Dataset):
+        return MemorySource.from_dataset(images)
+    if isinstance(images, tuple) and len(images) == 2:
+        return MemorySource(*images)
+    if isinstance(images, np.ndarray):
+        return MemorySource(images)
+    raise InputError(
+        f"`data` is a {type(images).__name__}; give a folder, a data spec, uint8 [N, h, w, 3] (a pair of these and "
+        "labels where there are classes), or a tf.data.Dataset of images"
+    )
+
+
+@contextlib.contextmanager
+def spec_of_run(images: Images, directory: RunDirectory) -> Iterator[str]:
+    """Gives the data spec of the images of a run; images in memory are written as shards into its directory.
+
+    If the run does not begin, these shards are removed.
+
+    Args:
+        images: Images.
+        directory: Run directory.
+
+    Raises:
+        InputError: As `as_data`, or the directory cannot be a run's, or holds a run on other images in memory.
+    """
+    data = as_data(images)
+    if isinstance(data, str):
+        yield data
+        return
+    directory.check_place()
+    spec, was_there, was_written = f"shards:{directory.shards}", directory.path.exists(), directory.shards.exists()
+    try:
+        write_shards(data, str(directory.shards), ShardOptions(), run=LocalRunner(1), shard_bytes=_SHARD_BYTES)
+        yield spec
+    except BaseException:
+        if not was_written and not _is_source_of(directory, spec):
+            shutil.rmtree(directory.shards, ignore_errors=True)
+        if not was_there:
+            with contextlib.suppress(OSError):
+                directory.path.rmdir()  # if there is nothing else in it
+        raise
+
+
+def _is_source_of(directory: RunDirectory, spec: str) -> bool:
+    return directory.holds_a_run() and directory.read_config().data.source == absolute(spec)

@@ -1,0 +1,209 @@
+"""Pretraining from images to a run: the config, the devices, the checks before anything expensive, the steps."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from seer_tf import config as configs
+from seer_tf.api.images import Images, spec_of_run
+from seer_tf.api.model import Run
+from seer_tf.config import Config
+from seer_tf.data.sources.places import with_absolute_places
+from seer_tf.data.sources.registry import Source, absolute, check_source, open_source
+from seer_tf.distributed.devices import Devices
+from seer_tf.distributed.rendezvous import rendezvous
+from seer_tf.distributed.strategy import make_strategy
+from seer_tf.errors import InputError
+from seer_tf.evaluation.protocols.online_probe import OnlineProbe
+from seer_tf.files.atomic import check_directory
+from seer_tf.networks.load import check_network
+from seer_tf.pretraining import recipes, task
+from seer_tf.pretraining.auto import derivation, rules
+from seer_tf.pretraining.auto.dataset_summary import summarize
+from seer_tf.pretraining.auto.derivation import Derivation
+from seer_tf.pretraining.logger import PretrainingLogOptions
+from seer_tf.training.loop import RunResult
+from seer_tf.training.preemption import lost_workers_named
+from seer_tf.training.run_directory import RunDirectory, moves_named
+
+_LEAST_MINUTES = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretraining:
+    """A request to pretrain.
+
+    Attributes:
+        start: Config to start from; None to derive one from the images (recipe auto).
+        assignments: Fields to replace, `section.field=value`.
+        run_dir: Directory of the run; None if only the config is asked for.
+        minutes: How long recipe auto may take; None for 45.
+        device_memory_gib: Memory of one device for recipe auto; None for the host's, or 16 of a GPU.
+        devices: Devices and hosts.
+        probe_data: Data spec of labelled images for k-NN and a linear probe on the way.
+        log_json: File that takes the numbers of the log.
+        profile_steps: First and last step to profile.
+        say: Takes each line of what recipe auto finds.
+    """
+
+    start: Config | None
+    assignments: Sequence[str] = ()
+    run_dir: str | None = None
+    minutes: float | None = None
+    device_memory_gib: float | None = None
+    devices: Devices = Devices()
+    probe_data: str | None = None
+    log_json: str | None = None
+    profile_steps: tuple[int, int] | None = None
+    say: Callable[[str], None] = functools.partial(print, flush=True)
+
+    def config(self) -> Config:
+        """Returns the config of the run, checked.
+
+        Raises:
+            InputError: A field or a place is wrong, or nothing can be derived from the images.
+        """
+        if self.start is not None:
+            self._check_without_auto(self.start)
+            config = configs.override(self.start, self.assignments)
+        elif self.run_dir and (directory := RunDirectory(self.run_dir)).holds_a_run():
+            config = configs.override(directory.read_config(), self.assignments)
+        else:
+            config = self._derived()
+        return with_absolute_places(configs.validate(config))
+
+    def run(self, config: Config) -> RunResult:
+        """Trains from the newest checkpoint, or from the beginning, to the end.
+
+        Args:
+            config: Result of `config()`.
+
+        Raises:
+            InputError: As `pretraining.task.pretrain`, or a place or a device is wrong.
+            LostWorkerError: Another worker no longer answers.
+        """
+        directory, cluster = RunDirectory(self.run_dir or ""), self.devices.cluster()
+        with rendezvous(cluster, timeout_seconds=self.devices.meeting_seconds) as facts:
+            placement = self.devices.placement(cluster)
+            directory.check(config)
+            self._check_first(config)
+            source = open_source(config.data.source)
+            task.check_fit(config, source, placement.num_replicas)
+            images = task.identity(source)
+            directory.check(config, images)
+            facts.update(directory.facts(config, images), devices=f"{placement.num_devices}")
+        with lost_workers_named(cluster):
+            if config.run.deterministic:
+                tf.config.experimental.enable_op_determinism()
+            strategy = make_strategy(placement)
+            summarize(source)  # or raises, on every worker
+            log_options = functools.partial(self._log_options, config, source)
+            return task.pretrain(config, source, directory, strategy, log_options)
+
+    def _check_without_auto(self, start: Config) -> None:
+        for name, value in (("minutes", self.minutes), ("device_memory_gib", self.device_memory_gib)):
+            if value is not None:
+                raise InputError(
+                    f"`{name}` goes with `recipe={rules.NAME}` only; leave it out, and set the length of "
+                    f"{f'`recipe={start.recipe}`' if start.recipe else 'the config'} by `run.num_steps=N`"
+                )
+
+    def _derived(self) -> Config:
+        own = configs.parse(Config, self.assignments)
+        named = configs.replace(Config(), own)
+        self._check_first(named)
+        minutes = derivation.MINUTES if self.minutes is None else self.minutes
+        if not minutes >= _LEAST_MINUTES:
+            raise InputError(f"`minutes={minutes:g}` must be {_LEAST_MINUTES} or more")
+        placement = self.devices.placement(self.devices.cluster())
+        derive = Derivation(placement, self.devices.strategy, minutes, self.device_memory_gib, self.say)
+        return derive.config(open_source(named.data.source), own)
+
+    def _check_first(self, config: Config) -> None:
+        """Looks at everything that can be looked at before the images are: places and names.
+
+        Args:
+            config: Config of the run; of one that is still to be derived from the images, its places.
+
+        Raises:
+            InputError: One of them is wrong.
+        """
+        directory = RunDirectory(self.run_dir) if self.run_dir else None
+        if directory is not None:
+            directory.check_place()
+        if self.log_json is not None:
+            check_directory(pathlib.Path(self.log_json).parent)
+        if config.run.init_from and (directory is None or directory.newest_checkpoint() is None):
+            check_network(config.run.init_from)
+        with moves_named(directory, "data"):
+            check_source(config.data.source)
+        if self.probe_data is not None:
+            check_source(self.probe_data)
+            if absolute(self.probe_data) == absolute(config.data.source):
+                raise InputError(
+                    f"`probe_data` is what the run is trained on, {self.probe_data}; give labelled images that it is "
+                    "not trained on"
+                )
+
+    def _log_options(self, config: Config, source: Source) -> PretrainingLogOptions:
+        """Returns the optional outputs of the log.
+
+        Raises:
+            InputError: The probe's images do not serve.
+        """
+        probe = None if self.probe_data is None else OnlineProbe(open_source(self.probe_data), source, config).of
+        json_file = pathlib.Path(self.log_json) if self.log_json else None
+        return PretrainingLogOptions(json_file, self.profile_steps, probe)
+
+
+def pretrain(
+    data: Images,
+    run_dir: str | os.PathLike[str],
+    *,
+    minutes: float | None = None,
+    recipe: str = rules.NAME,
+    config: Config | None = None,
+    settings: Mapping[str, Any] | None = None,
+    probe_data: str | os.PathLike[str] | None = None,
+    num_devices: int | None = None,
+) -> Run:
+    """Pretrains a backbone on images without labels. The same call again continues a run that was stopped.
+
+    Args:
+        data: Images: a folder, a data spec as for the command, a NumPy array uint8 `[N, h, w, 3]` or a
+            `tf.data.Dataset` of images. Arrays and datasets are written into the run directory as shards.
+        run_dir: Directory of the run, new or to be continued.
+        minutes: How long finding the settings and training may take, with recipe auto; 45 if None.
+        recipe: Name of a recipe; auto derives the config from the images, this machine and the time.
+        config: Config in place of a recipe.
+        settings: Fields of the config to replace, by `section.field`.
+        probe_data: Folder or data spec of labelled images, not trained on, for k-NN and a linear probe on the way.
+        num_devices: Devices of this host; all GPUs if None, else one.
+
+    Returns:
+        The run, also where a signal stopped it early.
+
+    Raises:
+        InputError: An argument is wrong, or the run fails a health check.
+    """
+    if config is not None and recipe != rules.NAME:
+        raise InputError(f"`config` and `recipe={recipe}` are both given; leave out one of them")
+    start = recipes.recipe(recipe) if recipe != rules.NAME else config
+    directory = os.fspath(run_dir)
+    with spec_of_run(data, RunDirectory(directory)) as spec:
+        values = {**(settings or {}), "data.source": spec}
+        request = Pretraining(
+            start=start,
+            assignments=[f"{field}={configs.format_value(value)}" for field, value in values.items()],
+            run_dir=directory,
+            minutes=minutes,
+            devices=Devices(num_devices=num_devices),
+            probe_data=None if probe_data is None else os.fspath(probe_data),
+        )
+        outcome = request.run(request.config())
+    return Run(directory, stopped_by=outcome.stopped_by)

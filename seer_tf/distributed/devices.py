@@ -1,0 +1,42 @@
+"""Devices and hosts, as a user names them by flags or arguments."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from seer_tf.distributed.cluster import Cluster, find_cluster
+from seer_tf.distributed.strategy import Placement, cluster_for, num_gpus, place
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """Devices and hosts, as the user names them.
+
+    Attributes:
+        strategy: One of `distributed.strategy.KINDS`.
+        num_devices: Devices of this host; None for all GPUs, else one.
+        workers: Addresses `host:port` of all workers; empty for those of `TF_CONFIG` or Slurm.
+        worker_index: Number of this process among the workers.
+        meeting_seconds: How long workers wait for one another at the start.
+    """
+
+    strategy: str = "auto"
+    num_devices: int | None = None
+    workers: Sequence[str] = ()
+    worker_index: int | None = None
+    meeting_seconds: float = 300
+
+    def cluster(self) -> Cluster | None:
+        """Returns the workers; None for one process.
+
+        Raises:
+            InputError: What names them is incomplete, or does not go with the strategy.
+        """
+        return cluster_for(self.strategy, find_cluster(self.workers, self.worker_index))
+
+    def placement(self, cluster: Cluster | None) -> Placement:
+        """Returns the devices to compute on.
+
+        Raises:
+            InputError: A device is not there, or their number does not go with the strategy.
+        """
+        return place(self.strategy, self.num_devices, cluster, num_gpus=num_gpus())

@@ -1,0 +1,51 @@
+"""VOC07's linear support vector machines on frozen features, and their mean average precision on a test set."""
+
+from seer_tf.evaluation.evaluations.report import Report, described
+from seer_tf.evaluation.features.labelled import matched_matrices
+from seer_tf.evaluation.protocols.linear_svm import NUM_FOLDS, average_precision, linear_svm, mean_average_precision
+from seer_tf.evaluation.request import EvaluationRequest
+from seer_tf.evaluation.result import bootstrap_interval
+
+
+def evaluate(request: EvaluationRequest) -> Report:
+    """Fits the machines and reads them on the test images.
+
+    Raises:
+        InputError: The data do not serve.
+    """
+    train, test = request.train_and_test(matched_matrices)
+    class_names, train_matrix, test_matrix = matched_matrices(train, test)
+    machines = {stage: linear_svm(rows[:], train_matrix, test.rows[stage][:]) for stage, rows in train.rows.items()}
+    # The test set has no say in which stage is the result.
+    stage = max(machines, key=lambda stage: machines[stage].cross_validated.mean())
+    scores, costs = machines[stage].scores, machines[stage].costs
+    precisions = {
+        name: average_precision(test_matrix[:, number], scores[:, number])
+        for number, name in enumerate(class_names)
+        if test_matrix[:, number].any()
+    }
+    result = request.result(
+        train,
+        test,
+        num_classes=len(class_names),
+        evaluation="linear_svm",
+        protocol=f"VOC07: costs by {NUM_FOLDS}-fold cross-validation; {described(test, stage)}",
+        metric="mAP",
+        value=mean_average_precision(test_matrix, scores),
+        interval=bootstrap_interval(
+            lambda chosen: mean_average_precision(test_matrix[chosen], scores[chosen]),
+            test.num_images,
+            seed=request.seed,
+        ),
+        details={
+            "stage": stage,
+            "average_precision": precisions,
+            "costs": dict(zip(class_names, costs.tolist(), strict=True)),
+            "mAP": {at: mean_average_precision(test_matrix, found.scores) for at, found in machines.items()},
+        },
+    )
+    rows = [
+        (name, f"{costs[class_names.index(name)]:g}", f"{100 * precision:.2f}")
+        for name, precision in precisions.items()
+    ]
+    return Report(result, ("class", "cost", "AP %"), rows)

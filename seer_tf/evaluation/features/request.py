@@ -1,0 +1,137 @@
+"""What a user asks of features: of which model, of which stages, of images prepared how."""
+
+import dataclasses
+from pathlib import Path
+
+import tensorflow as tf
+
+from seer_tf.data.images.transform import Transform
+from seer_tf.distributed.inference import Devices
+from seer_tf.distributed.strategy import make_strategy, num_gpus, place
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.extract import model_digest
+from seer_tf.evaluation.features.feature_set import Extractor
+from seer_tf.evaluation.features.pixels import pixel_features
+from seer_tf.evaluation.features.stages import AVGPOOL, Pooling, poolings, stage_features
+from seer_tf.models import Encoder
+from seer_tf.networks.load import load_network
+from seer_tf.networks.pretrained import load_model
+from seer_tf.training.run_directory import RunDirectory, check_exists
+
+BATCH_SIZE = 128
+_PIXELS_SIZE_PX = 64
+_UNTRAINED = ", untrained"
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureRequest:
+    """Features that a user asks for.
+
+    Attributes:
+        model: A run, one of its checkpoints, a conversion or a `.keras` file; None for features of pixels.
+        untrained: Whether the network has its initial weights.
+        pixels: Name of features of pixels, in place of those of a network.
+        stages: Names of stages; empty for the pooled last stage, or for all stages of stored features.
+        size_px: Side of the network's square; None for the model's own.
+        squash: Whether whole images are squeezed into the square instead of cropped.
+        batch_size: Images at once.
+    """
+
+    model: str | None = None
+    untrained: bool = False
+    pixels: str | None = None
+    stages: tuple[str, ...] = ()
+    size_px: int | None = None
+    squash: bool = False
+    batch_size: int = BATCH_SIZE
+
+    @property
+    def is_given(self) -> bool:
+        """Whether a model or features of pixels are named."""
+        return self.model is not None or self.pixels is not None
+
+    @property
+    def has_untrained(self) -> bool:
+        """Whether the features are those of the trained network of a run, of which there is the untrained one, too."""
+        if self.model is None or self.pixels is not None or self.untrained:
+            return False
+        return run_directory(self.model) is not None
+
+    def extractor(self, num_devices: int | None = None) -> Extractor:
+        """Returns what makes the features.
+
+        Args:
+            num_devices: Number of devices in this host; None for all GPUs, else one.
+
+        Raises:
+            InputError: Neither a model nor features of pixels are named, or what is named cannot be used.
+        """
+        devices = Devices(make_strategy(place("auto", num_devices, None, num_gpus=num_gpus())))
+        if self.pixels is not None:
+            return self._of_pixels(self.pixels, devices)
+        if self.model is None:
+            raise InputError("give either `model` for the features of a network or `pixels` for those of pixels")
+        with devices.scope():
+            encoder, transform, step = self._open(self.model)
+            pooled = poolings(encoder.backbone, self.stages or [AVGPOOL], size_px=transform.size_px)
+            features = stage_features(encoder, pooled)
+        name = f"{self.model}{_UNTRAINED}" if self.untrained else self.model
+        return Extractor(features, pooled, name, model_digest(encoder), transform, self.batch_size, devices, step)
+
+    def run_of(self, model: str) -> Path | None:
+        """Returns the directory of the run that keeps what is found of features; None where there is none.
+
+        Args:
+            model: What features call it: a network of a run, or, for those of pixels beside a run, no network.
+        """
+        beside_pixels = self.model if self.pixels is not None else None
+        return run_directory(model if beside_pixels is None else beside_pixels)
+
+    def _open(self, model: str) -> tuple[Encoder, Transform, int | None]:
+        """Returns the network, what images go through before they reach it, and its step where that is known."""
+        if not self.untrained:
+            network = load_network(model)
+            return network, self._asked(network.transform), network.metadata.get("training_steps")
+        check_exists(Path(model))
+        if run_directory(model) is None:
+            raise InputError(f"`untrained` needs the directory of a run, and {model} is none")
+        config, encoder = load_model(model, untrained=True)
+        return encoder, self._asked(Transform(config.crops.sizes_px[0])), 0
+
+    def _of_pixels(self, name: str, devices: Devices) -> Extractor:
+        size_px = _PIXELS_SIZE_PX
+        if self.model is not None:
+            check_exists(Path(self.model))
+            if self.untrained or run_directory(self.model) is None:
+                raise InputError(
+                    "`pixels` takes the place of the network; beside it `run_dir` may name a run, which keeps the "
+                    "result"
+                )
+            size_px = RunDirectory(self.model).read_config().crops.sizes_px[0]
+        features, transform = pixel_features(name), self._asked(Transform(size_px))
+        dim = features(tf.zeros([1, 8, 8, 3], tf.uint8)).shape[-1]
+        return Extractor(
+            lambda images: {name: features(images)},
+            {name: Pooling(1, 1, dim)},
+            f"pixels, {name}",
+            f"pixels-{name}",
+            transform,
+            self.batch_size,
+            devices,
+        )
+
+    def _asked(self, transform: Transform) -> Transform:
+        """Returns the transform of the model as the request changes it."""
+        if self.size_px is not None:
+            transform = transform.with_size(self.size_px)
+        return dataclasses.replace(transform, squash=self.squash)
+
+
+def run_directory(model: str) -> Path | None:
+    """Returns the directory of the run that features are of; None where they are of no run.
+
+    Args:
+        model: What features call it, theirs being of a trained network or an untrained one.
+    """
+    directory = Path(model.removesuffix(_UNTRAINED))
+    return directory if (directory / "config.json").is_file() else None

@@ -1,0 +1,152 @@
+"""What a user asks of an evaluation: features of training and test data, and where the result is kept."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from seer_tf.data.sources.registry import Data, absolute, check_source, name_of, open_source
+from seer_tf.errors import InputError
+from seer_tf.evaluation.features.feature_set import FeatureSet
+from seer_tf.evaluation.features.fingerprints import check_other_images
+from seer_tf.evaluation.features.labelled import LabelledFeatures, labelled_features
+from seer_tf.evaluation.features.request import FeatureRequest
+from seer_tf.evaluation.features.store import MANIFEST, open_features
+from seer_tf.evaluation.result import EvaluationResult, add_to_file
+from seer_tf.files.atomic import check_file
+
+_STORED = "features:"
+_LABELS = ("training images", "test images")  # of the progress lines
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRequest:
+    """An evaluation on frozen features.
+
+    Attributes:
+        features: The features.
+        train_data: Images to fit on, or stored features, `features:DIR`.
+        test_data: Images or stored features to read the result on; None where the training data serve for both.
+        seed: Seed of all random draws.
+        results: File that gets the result as a line; None for `evaluations.jsonl` of a run, where there is a run.
+    """
+
+    features: FeatureRequest
+    train_data: Data
+    test_data: Data | None
+    seed: int = 0
+    results: str | None = None
+
+    def check_places(self) -> None:
+        """Looks whether the result can be kept, and whether the data are there, before anything is read.
+
+        Raises:
+            InputError: A place cannot be written or is not there, or training and test data are the same.
+        """
+        results = self._results_file(self.features.model)
+        if results is not None:
+            check_file(results)
+        for data in self._data:
+            if not _is_stored(data):
+                check_source(data)
+        places = {absolute(name_of(data)) for data in self._data}
+        if len(places) < len(self._data):
+            raise InputError(
+                f"`train_data` and `test_data` are both {name_of(self._data[0])}, so the number would say nothing "
+                "about new images; give others as one of the two"
+            )
+
+    def feature_sets(self, check: Callable[..., object]) -> list[FeatureSet]:
+        """Returns the features of training and test data, or of the training data alone without test data.
+
+        Args:
+            check: Raises an error if the sets do not go together; called before the network sees an image.
+
+        Raises:
+            InputError: Some are stored and others not, they cannot be opened, or the result could not be kept.
+        """
+        self.check_places()
+        are_stored = {_is_stored(data) for data in self._data}
+        if are_stored == {True, False}:
+            raise InputError("give features:DIR for all of the data or for none of it")
+        if are_stored == {True}:
+            if self.features.is_given:
+                raise InputError("stored features need no model; leave out `model` and `pixels`")
+            return [self._stored(name_of(data)) for data in self._data]
+        extractor = self.features.extractor()
+        sources = {name_of(data): open_source(data) for data in self._data}
+        check(*(extractor.announce(source, name) for name, source in sources.items()))
+        if len(sources) > 1:
+            check_other_images(*sources.values())
+        labels = _LABELS if len(sources) > 1 else ("images",)
+        return [
+            extractor.extract(source, name, label=label)
+            for (name, source), label in zip(sources.items(), labels, strict=True)
+        ]
+
+    def train_and_test(self, check: Callable[[FeatureSet, FeatureSet], object]) -> tuple[FeatureSet, FeatureSet]:
+        """Returns training and test features; arguments and errors as of `feature_sets`."""
+        train, test = self.feature_sets(check)
+        return train, test
+
+    def labelled(self) -> LabelledFeatures:
+        """Returns training and test features with one class of each image; errors as of `feature_sets`."""
+        return labelled_features(*self.train_and_test(labelled_features))
+
+    def result(
+        self,
+        train: FeatureSet,
+        test: FeatureSet,
+        *,
+        num_classes: int,
+        evaluation: str,
+        protocol: str,
+        metric: str,
+        value: float,
+        interval: tuple[float, float],
+        details: Mapping[str, Any],
+    ) -> EvaluationResult:
+        """Returns the result of the evaluation; the other arguments are fields of it."""
+        return EvaluationResult(
+            evaluation=evaluation,
+            protocol=protocol,
+            metric=metric,
+            value=value,
+            interval=interval,
+            model=train.origin.model,
+            train_data=train.origin.data,
+            test_data=test.origin.data,
+            num_train_images=train.num_images,
+            num_test_images=test.num_images,
+            num_classes=num_classes,
+            seed=self.seed,
+            details=details,
+            digest=train.origin.digest,
+            step=train.origin.step,
+        )
+
+    def keep(self, result: EvaluationResult) -> None:
+        """Adds a result to the file that keeps it, if there is one."""
+        results = self._results_file(result.model)
+        if results is not None:
+            add_to_file(result, results)
+
+    @property
+    def _data(self) -> list[Data]:
+        return [data for data in (self.train_data, self.test_data) if data is not None]
+
+    def _results_file(self, model: str | None) -> Path | None:
+        """Returns the file that gets the result of a model; None where it is kept nowhere."""
+        if self.results is not None:
+            return Path(self.results)
+        run = None if model is None else self.features.run_of(model)
+        return None if run is None else run / "evaluations.jsonl"
+
+    def _stored(self, name: str) -> FeatureSet:
+        features = open_features(name.removeprefix(_STORED))
+        return features.of_stages(self.features.stages) if self.features.stages else features
+
+
+def _is_stored(data: Data) -> bool:
+    """Whether data are features: `features:DIR`, or the directory alone."""
+    return isinstance(data, str) and (data.startswith(_STORED) or (Path(data) / MANIFEST).is_file())

@@ -1,0 +1,149 @@
+"""Derives the config of recipe auto from the images, this machine and the time there is; it tries what it must."""
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from seer_tf import config as configs
+from seer_tf.config import Config
+from seer_tf.data.sources.registry import Source
+from seer_tf.distributed.strategy import Placement, choose_devices, num_gpus
+from seer_tf.errors import InputError
+from seer_tf.pretraining.auto import rules
+from seer_tf.pretraining.auto.dataset_summary import summarize
+from seer_tf.pretraining.auto.rules import Choice, Facts
+from seer_tf.pretraining.auto.speed_trial import images_per_second
+from seer_tf.pretraining.auto.view_correlation import view_correlation
+from seer_tf.quantities import counted, percent
+
+MINUTES = 45.0  # unless the user says otherwise
+
+# A first guess, for the choice of the network; the speed trial then measures.
+_FLOPS_OF_A_CORE, _FLOPS_OF_A_GPU = 25e9, 10e12
+_GPU_GIB = 16.0
+_MOST_TRIALS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Derivation:
+    """Finds a config for images, and says each of its values with the reason.
+
+    Attributes:
+        placement: Devices of the run.
+        strategy: Kind of the strategy, as the user named it.
+        minutes: How long finding the settings and training may take.
+        device_memory_gib: Memory of one device; None for that of the host, or 16 of a GPU.
+        say: Takes each line of what is found.
+    """
+
+    placement: Placement
+    strategy: str
+    minutes: float
+    device_memory_gib: float | None
+    say: Callable[[str], None]
+
+    def config(self, source: Source, own: Mapping[str, Any]) -> Config:
+        """Returns the config. What is tried to find the settings counts within the minutes.
+
+        Args:
+            source: Images to train on.
+            own: Values that the user has set, by `section.field`; they hold whatever is derived.
+
+        Raises:
+            InputError: Several workers are named, the images teach nothing, no network fits, or a value is not allowed.
+        """
+        started = time.monotonic()
+        facts = self._facts(source)
+        choices, speed = self._with_network(facts, own, started)
+        choices = self._with_distortion(choices, facts, source)
+        if speed is not None:
+            spent = _minutes_since(started)
+            choices = rules.with_speed(choices, facts, speed, spent_minutes=spent)
+            self._warn_of_few_steps(rules.config_of(choices), speed, spent)
+        for choice in choices:
+            self.say(f"  {choice}")
+        return configs.validate(rules.config_of(choices))
+
+    def _facts(self, source: Source) -> Facts:
+        """Returns what the config is derived from, and says it."""
+        placement = self.placement
+        if placement.cluster is not None:
+            raise InputError(
+                "`recipe=auto` looks at one host; derive a config there with `strategy=auto` `show_config`, and give "
+                "its lines to all workers by `set`"
+            )
+        choose_devices(placement)  # before anything is computed
+        seen, gpus = summarize(source), num_gpus()
+        gib = self.device_memory_gib or (_GPU_GIB if gpus else _host_gib() / placement.num_devices)
+        self.say(
+            f"{counted(seen.num_images, 'image')}, shorter side {seen.shorter_side_px} px; "
+            f"{counted(placement.num_devices, 'device')} of {gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; "
+            f"{counted(self.minutes, 'minute')}"
+        )
+        speed = _FLOPS_OF_A_GPU * placement.num_devices if gpus else _FLOPS_OF_A_CORE * (os.cpu_count() or 1)
+        return Facts(
+            num_images=seen.num_images,
+            shorter_side_px=seen.shorter_side_px,
+            num_devices=placement.num_devices,
+            is_accelerator=bool(gpus),
+            device_bytes=round(gib * 2**30),
+            minutes=self.minutes,
+            flops_per_second=speed,
+        )
+
+    def _with_network(self, facts: Facts, own: Mapping[str, Any], started: float) -> tuple[list[Choice], float | None]:
+        """Returns the choices and the measured speed in images per second; None if the user has set the length."""
+        choices = rules.choose(facts, own)
+        if "run.num_steps" in own:
+            return choices, None
+        for _ in range(_MOST_TRIALS):
+            config = rules.config_of(choices)
+            self.say(f"trying {config.backbone.variant} for some steps, to see how fast it is here …")
+            speed = images_per_second(config, self.strategy, facts.num_devices)
+            choices = rules.with_speed(choices, facts, speed, spent_minutes=_minutes_since(started))
+            if rules.leaves_enough_steps(rules.config_of(choices)):
+                break
+            flops_per_second = rules.speed_of(config, speed)
+            choices = rules.choose(dataclasses.replace(facts, flops_per_second=flops_per_second), own)
+            speed *= rules.speed_of(config, 1.0) / rules.speed_of(
+                rules.config_of(choices), 1.0
+            )  # of the network chosen now
+        return choices, speed
+
+    def _warn_of_few_steps(self, config: Config, speed: float, spent_minutes: float) -> None:
+        """Says how many minutes a run needs if these are too few."""
+        if config.run.num_steps < rules.FEWEST_STEPS:
+            seconds = rules.FEWEST_STEPS * config.data.global_batch_size / speed
+            self.say(
+                f"warning: `minutes={self.minutes:g}` allows {config.run.num_steps:,} steps, and a run needs about "
+                f"{rules.FEWEST_STEPS:,} to learn; give `minutes={math.ceil(spent_minutes + seconds / 60)}` or more"
+            )
+
+    def _with_distortion(self, choices: list[Choice], facts: Facts, source: Source) -> list[Choice]:
+        """Returns the choices with the strongest distortion that leaves crops of an image enough in common."""
+        self.say("looking at what crops of an image have in common …")
+        # What the user has set may make some of them alike.
+        tried = {rules.config_of(each).crops: each for each in rules.distortions(choices, facts)}
+        for crops, distorted in tried.items():
+            share = view_correlation(rules.config_of(distorted), source)
+            self.say(f"  {percent(share)} with crops.brightness={crops.brightness:g} and crops.hue={crops.hue:g}")
+            if share >= rules.LEAST_VIEW_CORRELATION:
+                break
+        else:
+            self.say(
+                "warning: even with the weakest distortion of colours that was tried, crops of an image share "
+                f"{percent(share)} of an untrained network's variance only, so the run may stay at the loss of chance "
+                "(docs/lab/results.md)"
+            )
+        return rules.with_view_correlation(distorted, share)
+
+
+def _minutes_since(started: float) -> float:
+    return (time.monotonic() - started) / 60
+
+
+def _host_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
