@@ -16,6 +16,16 @@ from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 from seer_tf.precision import at_least_float32
 
+#: Options of every Keras optimizer that `apply` heeds before and after the step itself.
+_AROUND_A_STEP = (
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "use_ema",
+    "loss_scale_factor",
+    "gradient_accumulation_steps",
+)
+
 
 class Applied(NamedTuple):
     """What a step with n gradients did, float [n] each.
@@ -55,8 +65,9 @@ class LARS(keras.optimizers.Optimizer):
         variable = variable - learning_rate * velocity
     ```
 
-    In `Model.fit` and through `apply` it sums gradients over the replicas as every Keras optimizer does. A step that
-    has reduced them itself calls `apply_reduced`. Velocities are at least float32.
+    In `Model.fit` and through `apply` it clips, accumulates and averages as every Keras optimizer does, and sums
+    gradients over the replicas. A step that has reduced them itself calls `apply_reduced`. Velocities are at least
+    float32.
     """
 
     def __init__(
@@ -69,6 +80,15 @@ class LARS(keras.optimizers.Optimizer):
         clip: bool = False,
         exclude: Sequence[str] = (),
         name: str = "lars",
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
     ) -> None:
         """Makes the optimizer; its variables come with `build`.
 
@@ -81,8 +101,28 @@ class LARS(keras.optimizers.Optimizer):
             clip: Scale the gradient down only (apex's LARC with clip=True); the released recipes do not.
             exclude: Regular expressions; a variable whose path one of them matches somewhere takes the plain step.
             name: Name of the optimizer.
+            clipnorm: Largest norm of the gradient of each variable. Gradients are clipped before the weight decay is
+                added.
+            clipvalue: Largest absolute value in a gradient.
+            global_clipnorm: Largest norm of all gradients together. At most one of the three is set.
+            use_ema: Keep an exponential moving average of the variables. `Model.fit` gives them its values at its end.
+            ema_momentum: Share of the average that is kept in a step.
+            ema_overwrite_frequency: Steps after which the variables are set to their average; None for never.
+            loss_scale_factor: Factor of the loss, by which the gradients are divided.
+            gradient_accumulation_steps: Calls of `apply` whose mean gradient makes one step; None for one.
         """
-        super().__init__(learning_rate=learning_rate, name=name)
+        super().__init__(
+            learning_rate=learning_rate,
+            name=name,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        )
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.trust_coefficient = trust_coefficient
@@ -133,7 +173,7 @@ class LARS(keras.optimizers.Optimizer):
 
         Works in a replica's step, in a `tf.function`, and eagerly. All replicas must give the same arguments. Nothing
         is under a condition, since `tf.cond` around an update raises under `MirroredStrategy`: what stays is written
-        back.
+        back. The options that change gradients or variables around a step (`_AROUND_A_STEP`) are for `apply`.
 
         Args:
             gradients: One for each variable; where it is None, variable and velocity stay.
@@ -147,8 +187,12 @@ class LARS(keras.optimizers.Optimizer):
             The numbers of this step, of the variables whose gradient is not None.
 
         Raises:
-            InputError: `frozen` or `constraints` names a variable that is not among `variables`.
+            InputError: `frozen` or `constraints` names a variable that is not among `variables`, or an option is set
+                that only `apply` heeds.
         """
+        for option in _AROUND_A_STEP:
+            if getattr(self, option):
+                raise InputError(f"`{option}` has no effect on gradients that are reduced already; leave it out")
         self.build(list(variables))
         frozen, constraints = dict(frozen or {}), dict(constraints or {})
         unknown = {*frozen, *constraints} - {v.path for v in variables}
@@ -171,16 +215,14 @@ class LARS(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        base = super().get_config()
         return {
-            "learning_rate": base["learning_rate"],
+            **super().get_config(),
             "momentum": self.momentum,
             "weight_decay": self.weight_decay,
             "trust_coefficient": self.trust_coefficient,
             "epsilon": self.epsilon,
             "clip": self.clip,
             "exclude": list(self.exclude),
-            "name": self.name,
         }
 
     def _apply_weight_decay(self, variables: Iterable[tf.Variable]) -> None:
