@@ -1,4 +1,4 @@
-"""The exceptions that a person who typed a command is meant to read."""
+"""Exceptions with a message for the person who typed a command."""
 
 import difflib
 import math
@@ -11,8 +11,8 @@ _MOST_CHARACTERS, _LARGEST_WRITTEN = 120, 10**80
 class InputError(ValueError):
     """An input is wrong: a path, a flag, a file, a size.
 
-    Its text is one sentence that names the thing, says what is wrong with it and what to do. Commands print only that
-    sentence and end with exit status 2. A library user gets an ordinary exception.
+    The message is one sentence. It names the thing, and says what is wrong with it and what to do. Commands print only
+    that sentence and end with exit status 2. A library user gets an ordinary exception.
     """
 
     @classmethod
@@ -20,9 +20,9 @@ class InputError(ValueError):
         """Returns the error for a name that is not one of the valid ones.
 
         Args:
-            kind: what is named, e.g. "recipe".
-            name: what was given.
-            valid: the names that exist; the nearest is suggested, all are listed.
+            kind: Kind of the named thing, e.g. "recipe".
+            name: Name that was given.
+            valid: Names that exist. The message suggests the most similar name and lists all.
         """
         names = list(valid)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
@@ -31,15 +31,15 @@ class InputError(ValueError):
 
 
 class LostWorkerError(RuntimeError):
-    """Another worker of the run has died or no longer answers; this one is in order and can be started again.
+    """Another worker of the run has died or no longer answers. This worker is intact and can be started again.
 
-    Its text is one sentence. Commands print it and end with exit status 75, which asks for another try.
+    The message is one sentence. Commands print it and end with exit status 75, which asks for another try.
     """
 
 
 def shorten(value: object) -> str:
     """Returns a value as text for a message, cut in the middle if it is long."""
-    if isinstance(value, int) and abs(value) > _LARGEST_WRITTEN:  # Python itself writes no more than 4,300 digits
+    if isinstance(value, int) and abs(value) > _LARGEST_WRITTEN:  # Python refuses to write more than 4,300 digits
         return f"(a number of about {round(math.log10(abs(value))):,} digits)"
     text = str(value)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:60]} … {text[-20:]}"

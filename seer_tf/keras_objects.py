@@ -22,7 +22,7 @@ _CLASSES = {
 
 
 def register_when_imported() -> None:
-    """Registers the classes as soon as Keras is imported, or now if it has been."""
+    """Registers the classes as soon as Keras is imported, or now if Keras is already imported."""
     wrapt.register_post_import_hook(_register, "keras")
 
 

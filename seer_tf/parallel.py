@@ -19,7 +19,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _AHEAD_PER_THREAD = 4
-#: A process starts for this number of numbers or more, because importing TensorFlow in it takes seconds.
+#: Least count of numbers for each process. Starting a process takes seconds, because it imports TensorFlow.
 _NUMBERS_PER_PROCESS = 4
 
 
@@ -29,28 +29,32 @@ def num_cores() -> int:
 
 
 class Job(Protocol):
-    """Writes one file per number. A job is sent to other processes and machines, so it can be pickled."""
+    """Writes one file per number. A job is sent to other processes and machines, so pickle must support it."""
 
     def path(self, number: int) -> str:
-        """Returns the path of a file."""
+        """Returns the path of the file with this number."""
 
     def __call__(self, number: int, num_threads: int = 1) -> None:
-        """Writes a file with `num_threads` threads; the file gets its name last."""
+        """Writes the file with this number in `num_threads` threads. The file gets its name last."""
 
 
-#: Does a job for each number, on one machine or on many, and yields the numbers as they are done, in any order.
+#: Runs a job for each number, on one or several machines, and yields each number when its file is done, in any order.
 Runner = Callable[[Job, Sequence[int]], Iterable[int]]
 
 
 class LocalRunner:
-    """Does a job on this machine: in several processes for many numbers, in threads for few numbers."""
+    """Runs a job on this machine: in several processes for many numbers, in threads for few numbers."""
 
     def __init__(self, num_workers: int) -> None:
-        """Takes the number of images that are processed at the same time."""
+        """Creates the runner.
+
+        Args:
+            num_workers: Number of images that are processed at the same time.
+        """
         self._num_workers = num_workers
 
     def __call__(self, job: Job, numbers: Sequence[int]) -> Iterator[int]:
-        """Does the job for each number, and yields the number when it is done.
+        """Runs the job for each number, and yields the number when its file is done.
 
         Raises:
             InputError: A worker process was killed.
@@ -73,8 +77,8 @@ class LocalRunner:
                 yield futures[future]
         except concurrent.futures.process.BrokenProcessPool:
             raise InputError(
-                "a worker process was killed, most often for lack of memory; run the same again with fewer "
-                "`jobs`, it continues from there."
+                "a worker process was killed, most often for lack of memory; run the same command again with fewer "
+                "`jobs`, and it continues from there."
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
@@ -82,7 +86,7 @@ class LocalRunner:
 
 @contextlib.contextmanager
 def _signals_of_terminal_blocked() -> Iterator[None]:
-    """Keeps what a terminal sends to all its processes from those started here, which end with their parent."""
+    """Blocks the terminal's signals in the processes that start here. These processes end with their parent."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
@@ -114,7 +118,7 @@ def _do(number: int, num_threads: int) -> None:
 def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], num_threads: int) -> Iterator[_Result]:
     """Yields the results of a function in the order of the items.
 
-    Only a few items are processed ahead, so the memory does not grow with their number.
+    Only a few items are processed ahead, so memory does not grow with the number of items.
 
     Args:
         function: Function of one item, called in several threads.

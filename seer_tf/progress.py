@@ -24,7 +24,7 @@ _is_silent = contextvars.ContextVar("_is_silent", default=False)
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Hides the progress of work that begins in the body, because it is a part of work with its own progress."""
+    """Hides the progress of work that starts in the body, for use inside larger work that shows its own progress."""
     token = _is_silent.set(True)
     try:
         yield
@@ -111,7 +111,7 @@ class Progress:
 
 
 class _Bar(tqdm.tqdm):
-    """A bar with a note. It shows as many of the first parts of the note as fit beside it.
+    """A bar with a note. Only as many leading parts of the note are shown as fit beside the bar.
 
     Attributes:
         note: Parts separated by commas.
@@ -162,7 +162,7 @@ def _terminal(stream: Any) -> Any:
 
 @contextlib.contextmanager
 def _lines_above_bars() -> Iterator[None]:
-    """Moves printed and logged lines above the bars; a line in between would leave a part of a bar behind."""
+    """Moves printed and logged lines above the bars. Otherwise a line would leave a part of a bar behind."""
     bars = _terminal(sys.stderr)
     errors = _LinesAboveBars(bars, bars)
     handlers = [absl.logging.get_absl_handler().python_handler, *logging.getLogger("tensorflow").handlers]

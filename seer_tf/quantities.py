@@ -1,4 +1,4 @@
-"""Numbers with what they are numbers of, as a person would say them."""
+"""Numbers with their nouns and units, written as a person would say them."""
 
 
 def plural(noun: str) -> str:
@@ -15,7 +15,7 @@ def counted(number: float, noun: str) -> str:
 
     Args:
         number: Number of things.
-        noun: Name of one of them.
+        noun: Name of one thing.
     """
     how_many = f"{int(number):,}" if number == int(number) else f"{number:g}"
     return f"{how_many} {noun if number == 1 else plural(noun)}"
@@ -27,7 +27,7 @@ def percent(fraction: float, decimals: int = 1) -> str:
 
 
 def pace(per_second: float) -> str:
-    """Returns how fast things go: `4.6/s`, or `12.5 s each` where it is less than one a second."""
+    """Returns a rate as text: `4.6/s`, or `12.5 s each` below one per second."""
     if not per_second:
         return "?/s"
     return f"{per_second:.1f}/s" if per_second >= 1 else f"{1 / per_second:.1f} s each"

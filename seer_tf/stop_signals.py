@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first is answered at once, a second Ctrl-C or SIGTERM ends the process."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first signal is answered at once; a second Ctrl-C or SIGTERM ends the process."""
 
 import contextlib
 import os
@@ -12,43 +12,43 @@ _STDOUT, _STDERR = 1, 2
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ends what is being done.
+    """A signal interrupts the current work.
 
     Attributes:
         number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
-        """Names the signal."""
+        """Creates the exception for the signal with this number."""
         super().__init__(signal.Signals(number).name)
         self.number = number
 
 
 class StopSignals:
-    """Takes the signals over while a `with` statement runs.
+    """Handles the signals while a `with` statement runs.
 
-    A thread waits for them, so the answer comes at once even while the main thread computes in TensorFlow. The second
-    Ctrl-C or SIGTERM ends the process with exit status 128 plus the number of the signal. SIGHUP never does: shell and
-    kernel both send it when a terminal is closed. A SIGHUP that is ignored, as under `nohup`, stays ignored.
+    A thread waits for signals, so the answer comes at once even while the main thread computes in TensorFlow. The
+    second Ctrl-C or SIGTERM ends the process with exit status 128 plus the number of the signal. SIGHUP never ends the
+    process, because the shell and the kernel both send one when a terminal is closed. A SIGHUP that is ignored, as
+    under `nohup`, stays ignored.
 
     Attributes:
         received: Name of the first signal, or None.
     """
 
     def __init__(self, answer: str, *, raises: bool = False) -> None:
-        """Prepares the answer.
+        """Creates the handler.
 
         Args:
-            answer: What happens after the first signal, for the line that says so.
-            raises: Whether the first signal raises `Interrupted` in the main thread. If not, `received` is all that
-                changes.
+            answer: Text that tells the user what happens after the first signal.
+            raises: Whether the first signal raises `Interrupted` in the main thread. If not, only `received` changes.
         """
         self.received: str | None = None
         self._answer, self._raises, self._has_raised, self._is_asked = answer, raises, False, False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        """Takes the signals over; only the main thread may do so."""
+        """Starts to handle the signals. Only the main thread may do this."""
         self._output = os.dup(_STDERR)  # the answer goes there, even while standard error is redirected
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
@@ -61,7 +61,7 @@ class StopSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Gives the signals back."""
+        """Restores the previous handlers."""
         while self._before:
             signal.signal(*self._before.popitem())
         signal.set_wakeup_fd(self._fd_before)
@@ -71,13 +71,13 @@ class StopSignals:
         os.close(self._output)
 
     def _handle(self, number: int, _: types.FrameType | None) -> None:
-        """Runs in the main thread, as soon as that executes Python."""
+        """Runs in the main thread as soon as the thread executes Python."""
         if self._raises and not self._has_raised:
             self._has_raised = True
             raise Interrupted(number)
 
     def _watch(self, numbers: set[int]) -> None:
-        """Runs in a thread of its own; Python's C handler writes the number of each signal as one byte."""
+        """Runs in a separate thread. Python's C handler writes the number of each signal as one byte."""
         while found := self._reader.recv(64):
             for number in found:
                 if number in numbers:
@@ -96,14 +96,14 @@ class StopSignals:
         self.received = self.received or name
 
     def _say(self, sentence: str) -> None:
-        """Writes a line on standard error, below the bar of progress if there is one."""
+        """Writes a line on standard error, below the progress bar if there is one."""
         start = "\n" if os.isatty(self._output) else ""
         with contextlib.suppress(OSError):
             os.write(self._output, f"{start}{sentence}\n".encode())
 
 
 def _leave_closed_terminal() -> None:
-    """Drops all further output to a terminal that is gone: writing there fails, and the run would not be saved."""
+    """Discards further output to a closed terminal. Writing to it fails, and then the run would not be saved."""
     for output in (_STDOUT, _STDERR):
         try:
             os.write(output, b"")

@@ -91,9 +91,9 @@ def test_override_refuses(assignment: str, expected: str) -> None:
         ("optimizer.momentum=2", "from 0 to 1"),
         ("optimizer.weight_decay=-1", "zero or more"),
         ("data.max_bad_fraction=1", "below 1"),
-        ("crops.sizes_px=16,32", "largest first"),
+        ("crops.sizes_px=16,32", "start with the largest size"),
         ("crops.blur_min_sigma_px=3", "above crops.blur_max_sigma_px"),
-        ("run.reset=head", "run.init_from, which is not set"),
+        ("run.reset=head", "no meaning without run.init_from"),
         ("run.reset=heads", "did you mean 'head'"),
         ("schedule.kind=cosin", "valid ones are swav_cosine"),
         ("schedule.warmup_steps=1001", "the length of the run, run.num_steps=1000"),
@@ -177,9 +177,13 @@ def test_no_text_gives_another_error_than_a_sentence() -> None:
     ("name", "assignments", "expected"),
     [
         ("swav_imagenet_400mf", ["run.num_steps=5000"], "frozen for 5005 .*, and the queue waits for 75075 "),
-        ("debug_tiny", ["swav.queue_length=320"], "of 20 steps the queue waits for 20 "),
+        ("debug_tiny", ["swav.queue_length=320"], "the run has 20 steps, but the queue waits for 20 "),
         ("debug_tiny", ["schedule.head_only_steps=20"], "all but the head is frozen for 20 "),
-        ("debug_tiny", ["head.num_prototypes=65"], "more than 4 for each of 16 images of batch and queue"),
+        (
+            "debug_tiny",
+            ["head.num_prototypes=65"],
+            r"more than 4 prototypes for each image in batch and queue \(16 images\)",
+        ),
     ],
 )
 def test_what_has_no_effect_is_said(name: str, assignments: list[str], expected: str) -> None:
@@ -217,7 +221,7 @@ def test_a_file_of_another_version_is_refused() -> None:
     values = configs.to_json(Config())
     values["head"]["num_clusters"] = 3
     del values["run"]["seed"]
-    with pytest.raises(InputError, match="not of this version .* head.num_clusters, run.seed"):
+    with pytest.raises(InputError, match="from another version .* head.num_clusters, run.seed"):
         configs.from_json(values, Config)
 
 

@@ -1,6 +1,6 @@
-"""What defines a run: frozen dataclasses, each field of which is declared with its range, unit and help.
+"""The config of a run: frozen dataclasses whose fields declare their range, unit and help.
 
-`Config` is the config of a pretraining run; that of a fine-tuning run is in `finetuning/config.py`. Nothing here
+`Config` is the config of a pretraining run. The config of a fine-tuning run is in `finetuning/config.py`. Nothing here
 imports TensorFlow.
 """
 

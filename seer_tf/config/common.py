@@ -1,4 +1,4 @@
-"""What the configs of all kinds of run have in common: crops, and how the training loop runs."""
+"""Config sections that every kind of run shares: the crops and the training loop."""
 
 import dataclasses
 from typing import ClassVar, TypeVar
@@ -13,34 +13,33 @@ REDUCE_PRECISIONS = ("float32", "bfloat16", "float16")
 PARTS_TO_RESET = ("head", "prototypes", "queue", "optimizer", "schedule")
 ON_TROUBLE = ("warn", "stop")
 ACTIVATION_CHECKPOINTING = ("none", "convolution", "block", "stage")
-#: The one help of two fields.
+#: Help text of two fields.
 ACTIVATION_CHECKPOINTING_HELP = (
-    "What the backward pass computes again to save memory: what lies between convolutions, whole blocks, or whole "
-    "stages."
+    "What the backward pass recomputes to save memory: the layers between convolutions, whole blocks, or whole stages."
 )
 _SIGMA_PX = Range(high=1000)
 
 
 @dataclasses.dataclass(frozen=True)
 class CropsConfig:
-    """Multi-crop (SwAV, section 3.4): one value per group of crops of one size, the largest group first."""
+    """Multi-crop (SwAV, section 3.4). A group is all crops of one size, and the largest crops are the first group."""
 
-    num: tuple[int, ...] = field((2, 4), "Crops of each image in each group.", within=ABOVE_ZERO)
-    sizes_px: tuple[int, ...] = field((224, 96), "Side of the crops of each group.", within=ABOVE_ZERO, unit="px")
+    num: tuple[int, ...] = field((2, 4), "Number of crops per image, for each group.", within=ABOVE_ZERO)
+    sizes_px: tuple[int, ...] = field((224, 96), "Side of the crops, for each group.", within=ABOVE_ZERO, unit="px")
     min_area_fractions: tuple[float, ...] = field(
-        (0.14, 0.05), "Smallest part of the image's area that a crop of each group takes.", within=PORTION
+        (0.14, 0.05), "Smallest fraction of the image's area that a crop covers, for each group.", within=PORTION
     )
     max_area_fractions: tuple[float, ...] = field(
-        (1.0, 0.14), "Largest part of the image's area that a crop of each group takes.", within=PORTION
+        (1.0, 0.14), "Largest fraction of the image's area that a crop covers, for each group.", within=PORTION
     )
     interpolation: str = field("bilinear", "Interpolation by which crops are resized.", within=INTERPOLATIONS)
     flip_probability: float = field(0.5, "Probability of a horizontal flip.", within=PROBABILITY)
     color_jitter_probability: float = field(
         0.8, "Probability that brightness, contrast, saturation and hue are changed.", within=PROBABILITY
     )
-    brightness: float = field(0.8, "Largest change of the brightness factor, which is 1 without.", within=FROM_ZERO)
-    contrast: float = field(0.8, "Largest change of the contrast factor, which is 1 without.", within=FROM_ZERO)
-    saturation: float = field(0.8, "Largest change of the saturation factor, which is 1 without.", within=FROM_ZERO)
+    brightness: float = field(0.8, "Largest deviation of the brightness factor from 1.", within=FROM_ZERO)
+    contrast: float = field(0.8, "Largest deviation of the contrast factor from 1.", within=FROM_ZERO)
+    saturation: float = field(0.8, "Largest deviation of the saturation factor from 1.", within=FROM_ZERO)
     hue: float = field(0.2, "Largest shift of the hue.", within=Range(high=0.5), unit="turns")
     grayscale_probability: float = field(0.2, "Probability that a crop becomes grey.", within=PROBABILITY)
     blur_probability: float = field(0.5, "Probability of a Gaussian blur.", within=PROBABILITY)
@@ -48,18 +47,20 @@ class CropsConfig:
     blur_max_sigma_px: float = field(2.0, "Largest standard deviation of the blur.", within=_SIGMA_PX, unit="px")
     mean: tuple[float, ...] = field(
         (0.485, 0.456, 0.406),
-        "Mean of red, green and blue, from 0 to 1, that is subtracted from each pixel.",
+        "Mean of the red, green and blue channel, subtracted from pixel values between 0 and 1.",
         within=Range(low=-float("inf")),
     )
     std: tuple[float, ...] = field(
-        (0.229, 0.224, 0.225), "Standard deviation of red, green and blue that divides each pixel.", within=ABOVE_ZERO
+        (0.229, 0.224, 0.225),
+        "Standard deviation of the red, green and blue channel, by which pixel values are divided.",
+        within=ABOVE_ZERO,
     )
 
     def check(self) -> None:
-        """Raises if fields do not go together.
+        """Raises an error if fields contradict each other.
 
         Raises:
-            InputError: The text names the fields.
+            InputError: Fields contradict each other; the message names them.
         """
         groups = (self.num, self.sizes_px, self.min_area_fractions, self.max_area_fractions)
         if len({len(values) for values in groups}) != 1 or not self.num:
@@ -70,12 +71,12 @@ class CropsConfig:
         for low, high in zip(self.min_area_fractions, self.max_area_fractions, strict=True):
             if low > high:
                 raise InputError(
-                    f"crops.min_area_fractions has {low} above crops.max_area_fractions, {high}, in the same group; a "
-                    "crop takes a part of the image's area from the first to the second"
+                    f"crops.min_area_fractions has {low} and crops.max_area_fractions has {high} for the same group; "
+                    "the smallest fraction must not be above the largest"
                 )
         if list(self.sizes_px) != sorted(self.sizes_px, reverse=True):
             raise InputError(
-                f"crops.sizes_px={self.sizes_px} must have the largest first: those crops assign the codes"
+                f"crops.sizes_px={self.sizes_px} must start with the largest size: the largest crops assign the codes"
             )
         if self.blur_min_sigma_px > self.blur_max_sigma_px:
             raise InputError(
@@ -84,7 +85,7 @@ class CropsConfig:
             )
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != 3:
-                raise InputError(f"crops.{name}={values} must have three values: for red, green and blue")
+                raise InputError(f"crops.{name}={values} must have three values, one each for red, green and blue")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,38 +98,47 @@ class RunConfig:
         "Seed of initial weights, image order and augmentation.",
         within=Range(high=2**32 - 1),  # as Keras takes it
     )
-    precision: str = field("float32", "Precision of activations; with mixed_*, weights are float32.", within=PRECISIONS)
+    precision: str = field("float32", "Precision of activations. With mixed_*, weights are float32.", within=PRECISIONS)
     reduce_precision: str = field(
         "float32", "Precision in which gradients are summed over the replicas.", within=REDUCE_PRECISIONS
     )
     accumulation_steps: int = field(
-        1, "Parts into which each replica splits its images to save memory.", within=ABOVE_ZERO, unit="micro-batches"
+        1,
+        "Number of micro-batches into which each replica splits its images to save memory.",
+        within=ABOVE_ZERO,
+        unit="micro-batches",
     )
     batch_norm_group_replicas: int = field(
-        0, "Replicas that share the statistics of batch normalisation; 0 for all.", within=FROM_ZERO, unit="replicas"
+        0,
+        "Number of replicas that share batch normalisation statistics; 0 for all replicas.",
+        within=FROM_ZERO,
+        unit="replicas",
     )
     xla: bool = field(False, "Compile the step with XLA.")
     init_from: str = field("", "Run, checkpoint or converted model whose weights the run starts from.")
     reset: tuple[str, ...] = field((), "Parts that are not taken from run.init_from.", within=PARTS_TO_RESET)
-    log_every_steps: int = field(50, "Interval of the log.", within=ABOVE_ZERO, unit="steps")
+    log_every_steps: int = field(50, "Interval between log lines.", within=ABOVE_ZERO, unit="steps")
     examine_every_steps: int = field(
-        500, "Interval of the expensive diagnostics: probe, pictures and histograms.", within=ABOVE_ZERO, unit="steps"
+        500,
+        "Interval between the expensive diagnostics: probe, pictures and histograms.",
+        within=ABOVE_ZERO,
+        unit="steps",
     )
-    checkpoint_every_steps: int = field(500, "Interval of checkpoints.", within=ABOVE_ZERO, unit="steps")
-    keep_checkpoints: int = field(2, "Newest checkpoints that are kept.", within=ABOVE_ZERO)
+    checkpoint_every_steps: int = field(500, "Interval between checkpoints.", within=ABOVE_ZERO, unit="steps")
+    keep_checkpoints: int = field(2, "Number of newest checkpoints to keep.", within=ABOVE_ZERO)
     keep_every_steps: int = field(
-        0, "Checkpoints at multiples of this step are kept for good; 0 for none.", within=FROM_ZERO, unit="steps"
+        0, "Checkpoints at multiples of this step are never deleted; 0 for none.", within=FROM_ZERO, unit="steps"
     )
     on_trouble: str = field("warn", "Reaction to a run that learns nothing.", within=ON_TROUBLE)
     steps_per_call: int = field(
         10, "Steps in one call of the compiled training function.", within=ABOVE_ZERO, unit="steps"
     )
-    deterministic: bool = field(False, "Give the same bits in each run on one machine, at lower speed.")
+    deterministic: bool = field(False, "Make runs on one machine repeatable bit for bit, at lower speed.")
 
 
 @dataclasses.dataclass(frozen=True)
 class BaseConfig:
-    """What runs of every kind have: a recipe's name and the section `run`. All other fields are sections, too."""
+    """Config fields of every kind of run: the recipe's name and the section `run`. All other fields are sections."""
 
     #: Kind of run, as `config.json` names it: "pretraining" or "finetuning".
     kind: ClassVar[str] = ""
@@ -139,15 +149,15 @@ class BaseConfig:
     run: RunConfig = RunConfig()
 
     def check(self) -> None:
-        """Raises if a field is not allowed, or fields do not go together.
+        """Raises an error if a value is not allowed or fields contradict each other.
 
         Raises:
-            InputError: The text names the field or fields.
+            InputError: A value is not allowed, or fields contradict each other; the message names the fields.
         """
         check_fields(self)
 
     def warnings(self) -> list[str]:
-        """Returns a sentence for each field that has no effect because of the others, which is no error."""
+        """Returns a sentence for each field that has no effect because of other fields. This is not an error."""
         return []
 
 

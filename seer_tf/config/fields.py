@@ -1,4 +1,4 @@
-"""Fields of a config: default, help, allowed values and unit of each are declared in one place.
+"""Fields of a config. Each field declares its default, help, allowed values and unit in one place.
 
 A config is a frozen dataclass of sections, and a section is a frozen dataclass whose fields `field` declares:
 
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from seer_tf.errors import InputError, shorten
 
-#: Tensors count in 64 bits, and the number of images is a product of two fields.
+#: The product of two fields, such as a number of images, then fits into 64 bits.
 _LARGEST_INTEGER = 2**31 - 1
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "one line of text"}
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`; `low` itself is not one of them if it is `excluded`."""
+    """Numbers from `low` to `high`. With `excluded`, `low` itself is not in the range."""
 
     low: float = 0
     high: float = math.inf
@@ -56,8 +56,8 @@ def field(default: T, help: str, *, within: Range | tuple[str, ...] | None = Non
     Args:
         default: Default value: a bool, int, float or str, or a tuple of them.
         help: What the field means, as a sentence.
-        within: Range of a number, or choices of a text; each element of a tuple must be within it. None allows any
-            value of the type.
+        within: Range of a number, or choices of a text. It applies to each element of a tuple. None allows any value
+            of the type.
         unit: Unit of a number, e.g. "px".
     """
     return dataclasses.field(default=default, metadata={"help": help, "within": within, "unit": unit})
@@ -68,8 +68,8 @@ class Field:
     """One field of a config.
 
     Attributes:
-        section: Name of its section.
-        name: Name in the section.
+        section: Name of the section that the field is in.
+        name: Name of the field in the section.
         type: `int`, `float`, `bool`, `str`, or a tuple type such as `tuple[int, ...]`.
         default: Value in a config that sets nothing.
         help: What the field means.
@@ -87,7 +87,7 @@ class Field:
 
     @property
     def path(self) -> str:
-        """Returns the name by which the command line calls the field: `section.name`."""
+        """Returns the name of the field on the command line: `section.name`."""
         return f"{self.section}.{self.name}"
 
     @property
@@ -105,10 +105,10 @@ class Field:
         return getattr(getattr(config, self.section), self.name)
 
     def parse(self, text: str) -> Any:
-        """Returns the value that a text stands for; the elements of a tuple are separated by commas.
+        """Returns the value that a text stands for. Commas separate the elements of a tuple.
 
         Raises:
-            InputError: The text is not of the field's type.
+            InputError: The text is not a value of the field's type.
         """
         try:
             if self.is_tuple:
@@ -118,10 +118,10 @@ class Field:
             raise self._wrong_type(repr(text)) from None
 
     def check(self, value: Any) -> None:
-        """Raises if a value is not allowed, whatever the other fields are.
+        """Raises an error if a value is not allowed, whatever the values of the other fields.
 
         Raises:
-            InputError: The value has another type, or is outside of the range or choices.
+            InputError: The value has the wrong type, or is outside the range or the choices.
         """
         if isinstance(value, tuple) != self.is_tuple:
             raise self._wrong_type(value)
@@ -175,10 +175,10 @@ def sections(kind: type) -> Mapping[str, Any]:
 
 
 def check_fields(config: Any) -> None:
-    """Raises if a field by itself is wrong, whatever the others are.
+    """Raises an error if the value of a field is not allowed, whatever the values of the other fields.
 
     Raises:
-        InputError: The first such field.
+        InputError: A value is not allowed; the message names the first such field.
     """
     for each in describe(type(config)):
         each.check(each.of(config))
@@ -193,6 +193,6 @@ def _parse(kind: Any, text: str) -> Any:
 def _is_a(kind: Any, value: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
-    if kind is str:  # text files of configs have one line for each field, and paths no null
+    if kind is str:  # a config as text has one line per field, and paths contain no null character
         return isinstance(value, str) and value.splitlines() in ([], [value]) and "\0" not in value
     return isinstance(value, (int, float) if kind is float else kind)

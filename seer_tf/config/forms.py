@@ -11,7 +11,7 @@ from seer_tf.config.common import AnyConfig, BaseConfig
 from seer_tf.config.fields import Field, describe, sections
 from seer_tf.errors import InputError, shorten
 
-#: What a run can be, and how a pretraining run can learn.
+#: Kinds of run, and methods of pretraining.
 KINDS, METHODS = ("pretraining", "finetuning"), ("swav",)
 
 
@@ -23,17 +23,17 @@ def override(config: AnyConfig, assignments: Iterable[str]) -> AnyConfig:
         assignments: Texts `section.field=value`, e.g. `head.num_prototypes=100` or `crops.num=2,4`.
 
     Raises:
-        InputError: The section or field does not exist, or the value is not of its type.
+        InputError: The section or field does not exist, or the value has the wrong type.
     """
     return replace(config, parse(type(config), assignments))
 
 
 def parse(kind: type[BaseConfig], assignments: Iterable[str]) -> dict[str, Any]:
-    """Returns the values of assignments by `section.field`; of several for one field, the last one holds.
+    """Returns the assigned values by `section.field`. The last of several assignments to one field wins.
 
     Raises:
-        InputError: An assignment has another form, its section or field does not exist, or its value is not of the
-            field's type.
+        InputError: An assignment has the wrong form, its section or field does not exist, or its value has the wrong
+            type.
     """
     values = {}
     for assignment in assignments:
@@ -47,7 +47,7 @@ def parse(kind: type[BaseConfig], assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def replace(config: AnyConfig, values: Mapping[str, Any]) -> AnyConfig:
-    """Returns the config with the fields `section.field` replaced by values of their types."""
+    """Returns the config with the values of the fields `section.field` replaced."""
     parts: dict[str, dict[str, Any]] = {}
     for path, value in values.items():
         section, _, name = path.partition(".")
@@ -58,10 +58,10 @@ def replace(config: AnyConfig, values: Mapping[str, Any]) -> AnyConfig:
 
 
 def validate(config: AnyConfig) -> AnyConfig:
-    """Returns the config unchanged if it is allowed, and logs a warning for each field without effect.
+    """Checks a config, logs a warning for each field without effect, and returns the config unchanged.
 
     Raises:
-        InputError: A field is not allowed, or fields do not go together.
+        InputError: A value is not allowed, or fields contradict each other.
     """
     config.check()
     for text in config.warnings():
@@ -105,7 +105,7 @@ def read_kind(values: Mapping[str, Any]) -> str:
     Raises:
         InputError: The kind or method is unknown.
     """
-    # Runs of version 0.1.0 may have neither; they are of two kinds and one method.
+    # Runs of version 0.1.0 may lack both keys. That version had two kinds of run and one method.
     kind = str(values.get("kind", "finetuning" if "classifier" in values else "pretraining"))
     method = str(values.get("method", "swav"))
     for word, name, valid in (("kind of run", kind, KINDS), ("pretraining method", method, METHODS)):
@@ -122,8 +122,8 @@ def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
         kind: Type of the config.
 
     Raises:
-        InputError: The config is for another kind of run, lacks a field or has an unknown one, as in a file of another
-            version, or a value is not allowed.
+        InputError: The config is for another kind of run, a field is missing or unknown (as in a file from another
+            version), or a value is not allowed.
     """
     if (found := read_kind(values)) != kind.kind:
         raise InputError(f"this is a {found} run, and a {kind.kind} run is needed")
@@ -134,7 +134,7 @@ def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
     }
     if differing := saved.keys() ^ {each.path for each in describe(kind)}:
         raise InputError(
-            f"the saved config is not of this version of seer_tf (fields that only one of them has: "
+            f"the saved config is from another version of seer_tf (fields that only one of the two has: "
             f"{shorten(', '.join(sorted(differing)))}); use the version that wrote it"
         )
     config = replace(kind(recipe=str(values.get("recipe", ""))), saved)
@@ -162,4 +162,4 @@ def _find(kind: type[BaseConfig], path: str) -> Field:
 
 @functools.cache
 def _warn(text: str) -> None:
-    logging.warning("%s", text)  # once, however often a config is looked at
+    logging.warning("%s", text)  # only once, however often a config is checked

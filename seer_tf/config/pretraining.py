@@ -1,7 +1,7 @@
 """The config of a pretraining run. Together with the images it determines the run.
 
-Units are part of the names (`_px`, `_steps`, `_fractions`); what counts over all replicas says `global`. Values and
-their sources are in `pretraining/recipes.py`.
+Field names include their units (`_px`, `_steps`, `_fractions`). Names with `global` count over all replicas. The values
+and their sources are in `pretraining/recipes.py`.
 """
 
 import dataclasses
@@ -28,7 +28,9 @@ class DataConfig:
     """Images of the run."""
 
     source: str = field("builtin", "Images to train on, e.g. folder:DIR.")
-    global_batch_size: int = field(256, "Images in a step, over all replicas.", within=ABOVE_ZERO, unit="images")
+    global_batch_size: int = field(
+        256, "Number of images in a step, over all replicas.", within=ABOVE_ZERO, unit="images"
+    )
     max_bad_fraction: float = field(
         0.01, "Largest fraction of unreadable images before training stops, below 1.", within=PROBABILITY
     )
@@ -62,18 +64,21 @@ class SwavConfig:
 
     temperature: float = field(0.1, "Temperature of the softmax that predicts the codes.", within=ABOVE_ZERO)
     epsilon: float = field(0.05, "Weight of the entropy in the Sinkhorn codes.", within=ABOVE_ZERO)
-    sinkhorn_iterations: int = field(3, "Sinkhorn iterations for the codes of a batch.", within=ABOVE_ZERO)
+    sinkhorn_iterations: int = field(3, "Number of Sinkhorn iterations for each batch.", within=ABOVE_ZERO)
     num_assigning_crops: int = field(
-        2, "Crops of each image whose codes the other crops predict: the first ones.", within=ABOVE_ZERO
+        2, "Number of crops per image whose codes the other crops predict; the first crops count.", within=ABOVE_ZERO
     )
     freeze_prototypes_steps: int = field(
-        313, "Steps at the beginning in which the prototypes do not change.", within=FROM_ZERO, unit="steps"
+        313, "Number of first steps in which the prototypes do not change.", within=FROM_ZERO, unit="steps"
     )
     queue_length: int = field(
-        0, "Embeddings of earlier batches that take part in Sinkhorn; 0 for no queue.", within=FROM_ZERO, unit="images"
+        0,
+        "Number of embeddings from earlier batches that take part in Sinkhorn; 0 for no queue.",
+        within=FROM_ZERO,
+        unit="images",
     )
     queue_start_step: int = field(
-        0, "Step from which the queue is used, once it is full.", within=FROM_ZERO, unit="steps"
+        0, "First step that uses the queue, provided that the queue is full.", within=FROM_ZERO, unit="steps"
     )
 
 
@@ -86,14 +91,14 @@ class OptimizerConfig:
     trust_coefficient: float = field(
         0.001, "Ratio of a layer's update to its weights, at learning rate 1.", within=ABOVE_ZERO
     )
-    epsilon: float = field(1e-8, "Added to the gradient's norm against division by zero.", within=FROM_ZERO)
+    epsilon: float = field(1e-8, "Number added to the gradient's norm to avoid division by zero.", within=FROM_ZERO)
 
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleConfig:
     """The learning rate: a linear warm-up, then a curve over the rest of the run.
 
-    Learning rates are for `reference_batch_size` images in a step, and are scaled linearly to the batch of the run.
+    Learning rates are given for `reference_batch_size` images in a step and are scaled linearly to the run's batch.
     """
 
     kind: str = field("swav_cosine", "Curve after the warm-up.", within=SCHEDULES)
@@ -102,17 +107,17 @@ class ScheduleConfig:
     peak_learning_rate: float = field(0.3, "Learning rate at the end of the warm-up.", within=ABOVE_ZERO)
     final_learning_rate: float = field(0.0003, "Learning rate at the end of a cosine.", within=FROM_ZERO)
     reference_batch_size: int = field(
-        256, "Images in a step for which the learning rates are given.", within=ABOVE_ZERO, unit="images"
+        256, "Batch size for which the learning rates are given.", within=ABOVE_ZERO, unit="images"
     )
     halving_window_steps: int = field(
         0,
-        "With constant_then_halve: length of the windows whose losses are compared; the rate is halved if the loss "
-        "does not fall.",
+        "Length of the windows whose losses constant_then_halve compares. If the loss does not fall from one window to "
+        "the next, the learning rate is halved.",
         within=FROM_ZERO,
         unit="steps",
     )
     head_only_steps: int = field(
-        0, "Steps at the beginning in which the backbone does not change.", within=FROM_ZERO, unit="steps"
+        0, "Number of first steps in which the backbone does not change.", within=FROM_ZERO, unit="steps"
     )
 
 
@@ -132,10 +137,10 @@ class Config(BaseConfig):
     schedule: ScheduleConfig = ScheduleConfig()
 
     def check(self) -> None:
-        """Raises if a field is not allowed, or fields do not go together.
+        """Raises an error if a value is not allowed or fields contradict each other.
 
         Raises:
-            InputError: The text names the field or fields.
+            InputError: A value is not allowed, or fields contradict each other; the message names the fields.
         """
         check_fields(self)
         self.crops.check()
@@ -143,8 +148,8 @@ class Config(BaseConfig):
         crops, swav, run = self.crops, self.swav, self.run
         if swav.num_assigning_crops > crops.num[0]:
             raise InputError(
-                f"swav.num_assigning_crops={swav.num_assigning_crops} must be between 1 and crops.num's first, "
-                f"{crops.num[0]}"
+                f"swav.num_assigning_crops={swav.num_assigning_crops} must be between 1 and the first value of "
+                f"crops.num, {crops.num[0]}"
             )
         if sum(crops.num) < 2:
             raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
@@ -155,14 +160,14 @@ class Config(BaseConfig):
             )
         if run.reset and not run.init_from:
             raise InputError(
-                f"run.reset={','.join(run.reset)} is what not to take from run.init_from, which is not set; give "
-                "`run.init_from`, or leave out `run.reset`"
+                f"run.reset={','.join(run.reset)} has no meaning without run.init_from; give `run.init_from`, or leave "
+                "out `run.reset`"
             )
 
     def _check_batch(self) -> None:
         batch, parts, queue = self.data.global_batch_size, self.run.accumulation_steps, self.swav.queue_length
         if self.data.max_bad_fraction == 1:
-            raise InputError("data.max_bad_fraction=1 must be from 0 to below 1")
+            raise InputError("data.max_bad_fraction=1 must be at least 0 and below 1")
         if batch % parts:
             raise InputError(
                 f"data.global_batch_size={batch} must be a multiple of run.accumulation_steps={parts}; change one of "
@@ -174,9 +179,9 @@ class Config(BaseConfig):
             )
 
     def warnings(self) -> list[str]:
-        """Returns a sentence for each field that has no effect because of the others.
+        """Returns a sentence for each field that has no effect because of other fields.
 
-        These are no errors: a few steps of a long recipe are how it is tried.
+        These are not errors: a long recipe is often tried for a few steps.
         """
         run, swav, schedule, batch = self.run, self.swav, self.schedule, self.data.global_batch_size
         queue_start = max(swav.queue_start_step, swav.queue_length // batch) if swav.queue_length else 0
@@ -192,13 +197,14 @@ class Config(BaseConfig):
         texts, rows = [], batch + swav.queue_length
         if parts := [text for text, steps in late.items() if steps >= run.num_steps]:
             texts.append(
-                f"of {counted(run.num_steps, 'step')} {', and '.join(parts)}; unless it is a trial, raise "
-                "run.num_steps or lower those"
+                f"the run has {counted(run.num_steps, 'step')}, but {', and '.join(parts)}; unless this is a trial, "
+                "raise run.num_steps or lower these fields"
             )
         if self.head.num_prototypes > _MOST_PROTOTYPES_PER_ROW * rows:
             texts.append(
-                f"head.num_prototypes={self.head.num_prototypes} is more than {_MOST_PROTOTYPES_PER_ROW} for each of "
-                f"{counted(rows, 'image')} of batch and queue, which cannot use them all alike (SEER has 3.9); lower "
-                "it, or raise data.global_batch_size or swav.queue_length"
+                f"head.num_prototypes={self.head.num_prototypes} is more than {_MOST_PROTOTYPES_PER_ROW} prototypes "
+                f"for each image in batch and queue ({counted(rows, 'image')}), so the images cannot use all "
+                "prototypes equally (SEER has 3.9 for each image); lower head.num_prototypes, or raise "
+                "data.global_batch_size or swav.queue_length"
             )
         return texts
