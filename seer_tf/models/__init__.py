@@ -1,7 +1,8 @@
-"""Networks: backbones, heads, and what stands on them for a task.
+"""Networks: backbones, heads, and networks for a task.
 
-Start here: `backbone("400MF")` is a Keras model of feature maps with fresh weights, `load_backbone("model.keras")` one
-with the weights of a converted checkpoint, and `pooled(backbone)` one of feature vectors.
+Start here. `backbone("400MF")` returns a Keras model that computes feature maps, with fresh weights.
+`load_backbone("model.keras")` returns one with the weights of a converted checkpoint. `pooled(backbone)` returns a
+model that computes feature vectors.
 """
 
 import os
@@ -34,7 +35,7 @@ def backbone(variant: str) -> Backbone:
         variant: Name of a registered backbone, e.g. "32GF".
 
     Raises:
-        InputError: there is no such variant.
+        InputError: The variant does not exist.
     """
     return build_backbone(BackboneConfig(variant=variant))
 
@@ -43,9 +44,9 @@ def load_backbone(file: str | os.PathLike[str]) -> Backbone:
     """Returns the backbone in a `.keras` file, such as the `model.keras` of a converted checkpoint.
 
     Raises:
-        InputError: the file cannot be read, or holds something else.
+        InputError: The file cannot be read, or holds no backbone.
     """
     model = read_keras_file(file)
     if not isinstance(model, Backbone):
-        raise InputError(f"{file}: this is no backbone; give model.keras of a converted checkpoint")
+        raise InputError(f"{file}: this is no backbone; give the model.keras of a converted checkpoint")
     return model

@@ -1,4 +1,4 @@
-"""The contract of a backbone: what the rest of the program knows of any network that it trains.
+"""The contract of a backbone: all that the rest of the program knows about it.
 
 A family of backbones is a subclass of `Backbone`, a `BackboneCost`, and an entry in `backbones/registry.py`.
 """
@@ -13,10 +13,10 @@ from seer_tf.precision import at_least_float32
 
 
 class Backbone(keras.Model):
-    """A network from normalised images [B, h, w, 3] to the map of its last stage [B, h', w', C].
+    """A network from normalised images [B, h, w, 3] to the feature map of its last stage [B, h', w', C].
 
-    A subclass is a functional model. Its `get_config` returns the arguments of its constructor in JSON's types. Its
-    batch normalisation has the layers of `models/layers.py`, so that it can be synchronised.
+    A subclass is a functional model. Its `get_config` returns the arguments of its constructor as JSON types. Its batch
+    normalisation layers come from `models/layers.py`, so that they can be synchronised.
 
     Attributes:
         variant: Name of the network, as in `backbone.variant` of a config.
@@ -41,14 +41,14 @@ class Backbone(keras.Model):
 
 @dataclasses.dataclass(frozen=True)
 class BlockCost:
-    """What the backward pass needs from one block, in elements per image.
+    """Elements per image that the backward pass needs from one block.
 
     Attributes:
         stage: Number of the stage.
         input: Input of the block.
-        inner: Results of the convolutions inside, each of which is normalised.
-        between: What lies between each of these and the next convolution.
-        outer: Results of the last convolution and of the shortcut, which are normalised too.
+        inner: Outputs of the inner convolutions, each of which is normalised.
+        between: Activations between each of these outputs and the next convolution.
+        outer: Outputs of the last convolution and of the shortcut, which are normalised too.
     """
 
     stage: int
@@ -59,32 +59,32 @@ class BlockCost:
 
 
 class BackboneCost(Protocol):
-    """What a backbone costs, known without building it."""
+    """The cost of a backbone, known without building the network."""
 
     @property
     def weight_sizes(self) -> Sequence[int]:
-        """Elements of each trained weight, in the order of the model."""
+        """Number of elements in each trained weight, in the order of the model."""
 
     @property
     def normalized_widths(self) -> Sequence[int]:
-        """Channels of each batch normalisation."""
+        """Number of channels of each batch normalisation."""
 
     @property
     def feature_width(self) -> int:
-        """Channels of the last stage."""
+        """Number of channels of the last stage."""
 
     def multiply_adds(self, size_px: int) -> int:
-        """Returns the multiplications with addition in a forward pass of one square image."""
+        """Returns the number of multiply-adds in a forward pass with one square image."""
 
     def stem_elements(self, size_px: int) -> int:
-        """Returns the elements of the stem's result for one square image."""
+        """Returns the number of elements in the stem's output for one square image."""
 
     def blocks(self, size_px: int) -> Sequence[BlockCost]:
         """Returns the cost of each block for one square image."""
 
 
 def pooled(backbone: Backbone) -> keras.Model:
-    """Returns the model of the features: images to the mean over the last stage's pixels, [B, C], float32 at least."""
+    """Returns a model from images to features: the mean over the last stage's pixels, [B, C], float32 at least."""
     dtype = at_least_float32(backbone.compute_dtype)
     features = keras.layers.GlobalAveragePooling2D(name="pooled", dtype=dtype)(backbone.output)
     return keras.Model(backbone.input, features, name=f"{backbone.name}_pooled")

@@ -1,8 +1,8 @@
-"""Tensors of a file by name: safetensors, and what PyTorch pickles, read without running what a pickle may contain.
+"""Reads named tensors from safetensors and PyTorch files, without running any code in a pickle.
 
-A pickle can call any function. Here `torch.load` builds only tensors, containers and plain numbers (`weights_only`);
-the scalars of NumPy, which VISSL keeps beside the weights, are allowed by name, and everything else is refused by name.
-Files are memory-mapped where their format allows it: what is not asked for is not read.
+A pickle can call any function. Here `torch.load` builds only tensors, containers and plain numbers (`weights_only`).
+NumPy's scalars, which VISSL stores beside the weights, are allowed by name. Everything else is refused by name. Files
+are memory-mapped where their format allows it, so that only the requested tensors are read.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _NUMPY_SCALARS = [
     np.dtype,
     *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
 ]
-# Of what a pickle of weights asks for, as a pattern: only to leave it out of the sentence that names the rest.
+# Names that an ordinary pickle of weights asks for. The error message that names the others leaves these out.
 _HARMLESS = re.compile(
     r"collections\.OrderedDict|torch\.\w+Storage|torch\._utils\._rebuild_(tensor_v2|parameter)|torch\.(Size|device)"
     r"|numpy\.dtype|numpy\._?core\.multiarray\.scalar|_codecs\.encode"
@@ -44,7 +44,7 @@ class StoredTensor:
 
     Attributes:
         shape: Shape of the tensor.
-        read: Returns it, floating-point numbers as float32.
+        read: Function that returns the tensor as float32.
     """
 
     shape: tuple[int, ...]
@@ -52,23 +52,23 @@ class StoredTensor:
 
 
 def read_tensors(path: Path) -> dict[str, StoredTensor]:
-    """Returns the tensors of a file by name; the names of nested dictionaries are joined by dots.
+    """Returns the tensors of a file by name. Dots join the keys of nested dictionaries.
 
-    What the file is follows from its first bytes, not from its name.
+    The first bytes of the file decide on its format, not its name.
 
     Raises:
-        InputError: the file is missing, broken or of another kind, wants to run code, or PyTorch is missing.
+        InputError: The file is missing, broken, in another format or asks to run code, or PyTorch is missing.
     """
     try:
         with open(path, "rb") as file:
             beginning = file.read(9)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give the file of a checkpoint.") from None
+        raise InputError(f"{path}: {error.strerror}; give a checkpoint file.") from None
     if beginning[8:] == b"{":  # the length of a JSON header, then the header
         return _read_safetensors(path)
     if beginning.startswith(_ZIP) or beginning.startswith(pickle.PROTO):
         return _read_pickled(path, is_zip=beginning.startswith(_ZIP))
-    raise InputError(f"{path}: this is a file neither of safetensors nor of PyTorch; give the checkpoint of a RegNetY.")
+    raise InputError(f"{path}: this is neither a safetensors nor a PyTorch file; give the checkpoint of a RegNetY.")
 
 
 def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
@@ -88,9 +88,9 @@ def _get(file: Any, name: str) -> np.ndarray:
 
 def _read_pickled(path: Path, *, is_zip: bool) -> dict[str, StoredTensor]:
     try:
-        import torch  # an extra
+        import torch  # an optional dependency
     except ImportError:
-        raise InputError(f"{path}: this file needs PyTorch to be read; pip install 'seer_tf[torch]'.") from None
+        raise InputError(f"{path}: reading this file needs PyTorch; pip install 'seer_tf[torch]'.") from None
     try:
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_NUMPY_SCALARS):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
@@ -102,7 +102,7 @@ def _read_pickled(path: Path, *, is_zip: bool) -> dict[str, StoredTensor]:
     except pickle.UnpicklingError:
         foreign = sorted(name for name in _named_globals(path, is_zip=is_zip) if not _HARMLESS.fullmatch(name))
         if not foreign:
-            raise _broken(path, "its pickle cannot be followed") from None
+            raise _broken(path, "its pickle cannot be read") from None
         raise InputError(
             f"{path}: refused, because its pickle asks for {', '.join(foreign)}, which weights do not need and which "
             "could run code; take the file from where it was published."
@@ -112,11 +112,11 @@ def _read_pickled(path: Path, *, is_zip: bool) -> dict[str, StoredTensor]:
 
 
 def _array(tensor: Any) -> np.ndarray:
-    return tensor.detach().float().numpy()  # a view of the file where it is float32 already
+    return tensor.detach().float().numpy()  # a view of the file if the tensor is already float32
 
 
 def _leaves(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields what lies in nested dictionaries and sequences, with the keys on the way joined by dots."""
+    """Yields the leaves of nested dictionaries and sequences, each with its keys joined by dots."""
     if isinstance(content, Mapping | list | tuple):
         items = content.items() if isinstance(content, Mapping) else enumerate(content)
         for key, value in items:
@@ -129,7 +129,7 @@ def _named_globals(path: Path, *, is_zip: bool) -> set[str]:
     """Returns the functions and classes that the pickles in a file name, without unpickling them."""
     names: set[str] = set()
     strings: list[str] = []
-    with contextlib.suppress(Exception), open(path, "rb") as file:  # it ends where no pickle follows
+    with contextlib.suppress(Exception), open(path, "rb") as file:  # genops raises where no pickle follows
         stream = io.BytesIO(_member(file, "data.pkl")) if is_zip else file
         while True:
             for opcode, argument, _ in pickletools.genops(stream):
@@ -143,7 +143,7 @@ def _named_globals(path: Path, *, is_zip: bool) -> set[str]:
 
 
 def _member(file: BinaryIO, name: str) -> bytes:
-    """Returns the member of a zip archive whose path ends so."""
+    """Returns the member of a zip archive whose path ends with `name`."""
     with zipfile.ZipFile(file) as archive:
         return next(archive.read(member) for member in archive.namelist() if member.endswith(name))
 

@@ -1,13 +1,14 @@
-"""Convolution of tensors, in groups of channels too.
+"""Convolution, also in groups of channels.
 
-TensorFlow's one operation for groups has no gradient on a CPU without oneDNN, and fails there once TensorFlow fuses it
-with a bias, ReLU or batch normalisation. TensorFlow leaves oneDNN out where the processor has no AVX-512, and where
-TF_ENABLE_ONEDNN_OPTS is 0. One operation for each group works everywhere, and is slower where both work.
+TensorFlow has a single operation for a grouped convolution. On a CPU without oneDNN that operation has no gradient, and
+it fails once TensorFlow fuses it with a bias, ReLU or batch normalisation. TensorFlow does not use oneDNN if the
+processor has no AVX-512, or if TF_ENABLE_ONEDNN_OPTS is 0. One operation per group works everywhere, but is slower
+where both forms work.
 
-A function that is traced for this process takes what this process has. A function that is saved for any machine holds
-both, and `ChoiceAtLoading` takes one of them where the function is loaded.
+A function that is traced for this process uses the form that works in this process. A function that is saved for any
+machine holds both forms, and `ChoiceAtLoading` chooses between them where the function is loaded.
 
-Shapes: B images, h x w pixels, C channels that come in, k side of the kernel.
+Shapes: B images, h x w pixels, C input channels, k x k kernel.
 """
 
 import contextvars
@@ -26,17 +27,17 @@ _Convolve = Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]
 def convolve(
     inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None, *, strides: int = 1, relu: bool = False
 ) -> tf.Tensor:
-    """Convolves, padded alike on all sides.
+    """Convolves with equal padding on all sides.
 
     Args:
-        inputs: [B, h, w, C].
-        kernel: [k, k, C / groups, filters].
-        bias: [filters], or None.
-        strides: stride in both directions.
-        relu: whether ReLU follows.
+        inputs: Tensor [B, h, w, C].
+        kernel: Tensor [k, k, C / groups, filters].
+        bias: Tensor [filters], or None.
+        strides: Stride in both directions.
+        relu: Whether ReLU follows.
 
     Returns:
-        [B, ceil(h / strides), ceil(w / strides), filters].
+        Tensor [B, ceil(h / strides), ceil(w / strides), filters].
     """
     if kernel.shape[2] == inputs.shape[-1]:
         return finished(_at_once(inputs, kernel, strides), bias, relu=relu)
@@ -44,7 +45,7 @@ def convolve(
 
 
 def finished(outputs: tf.Tensor, bias: tf.Tensor | None, *, relu: bool) -> tf.Tensor:
-    """Adds a bias and applies ReLU, where they are wanted."""
+    """Adds the bias if there is one, and applies ReLU if `relu` is set."""
     outputs = outputs if bias is None else tf.nn.bias_add(outputs, bias)
     return tf.nn.relu(outputs) if relu else outputs
 
@@ -58,40 +59,40 @@ def is_on_cpu(inputs: tf.Tensor) -> bool:
 
 
 def has_grouped_gradient(inputs: tf.Tensor) -> bool:
-    """Returns whether the one operation has a gradient where and as `inputs` will be computed by this process."""
+    """Returns whether the single operation has a gradient for the device and dtype of `inputs` in this process."""
     return not is_on_cpu(inputs) or _has_grouped_gradient_on_cpu(inputs.dtype)
 
 
 class ChoiceAtLoading(tf.saved_model.experimental.TrackableResource):
-    """Whether grouped convolutions of a SavedModel are one operation; found out where the SavedModel is loaded.
+    """Decides where a SavedModel is loaded whether its grouped convolutions are single operations.
 
-    It is a boolean that TensorFlow initialises when it loads the SavedModel, in Python or not, by trying the gradient.
-    The SavedModel has to track it.
+    The decision is a boolean. TensorFlow initialises it by trying the gradient when it loads the SavedModel, in Python
+    or elsewhere. The SavedModel must track this object.
     """
 
     def __init__(self) -> None:
-        """Tries the gradient in this process, where the functions may run before they are saved."""
+        """Tries the gradient in this process, because the functions may run here before they are saved."""
         super().__init__()
         self._initialize()
-        self._convolve = tf.function(_by_either, autograph=False)  # once in the file for all layers that are alike
+        self._convolve = tf.function(_by_either, autograph=False)  # stored once in the file for all equal layers
 
     def _create_resource(self) -> tf.Tensor:
-        """Makes the boolean, as `TrackableResource` asks for; it is the same one for all models of a process."""
+        """Makes the boolean, as `TrackableResource` requires. All models in a process share it."""
         return tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=[], shared_name="seer_tf/has_grouped_gradient")
 
     def _initialize(self) -> None:
-        """Fills it, as `TrackableResource` asks for."""
+        """Sets the boolean, as `TrackableResource` requires."""
         tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=_has_grouped_gradient_when_run())
 
     def _read(self) -> tf.Tensor:
-        """Returns whether to take the one operation, bool []; what is not on a CPU does."""
+        """Returns whether to use the single operation, bool []; always true on devices other than CPUs."""
         is_elsewhere = tf.raw_ops.DeviceIndex(device_names=["CPU"]) > 0
         read = functools.partial(tf.raw_ops.ReadVariableOp, resource=self.resource_handle, dtype=tf.bool)
-        # Not `or`, of which XLA would not know the result before it compiles.
+        # Not a logical or: XLA would not know its result at compile time.
         return tf.cond(is_elsewhere, lambda: tf.constant(True), read)
 
     def applied_to(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Returns the function with this choice in all its grouped convolutions."""
+        """Returns the function with this choice applied to all its grouped convolutions."""
 
         def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
             return _with(functools.partial(self._convolve, self._read()), function)(*args, **kwargs)
@@ -100,7 +101,7 @@ class ChoiceAtLoading(tf.saved_model.experimental.TrackableResource):
 
 
 def as_one_operation(function: Callable[P, R]) -> Callable[P, R]:
-    """Returns the function with grouped convolutions as one operation, for files that TensorFlow does not run."""
+    """Returns the function with grouped convolutions as single operations, for files that TensorFlow does not run."""
     return _with(_by_one, function)
 
 
@@ -118,7 +119,8 @@ def _with(in_groups: Callable[..., tf.Tensor], function: Callable[P, R]) -> Call
 def _at_once(inputs: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
     """Convolves with one operation.
 
-    "SAME" is symmetric at stride 1 only; the operation's own explicit padding has no gradient in groups on the CPU.
+    The padding "SAME" is symmetric only at stride 1. The operation's own explicit padding has no gradient for groups on
+    the CPU.
     """
     pad = kernel.shape[0] // 2
     if strides > 1 and pad:
@@ -151,9 +153,9 @@ _in_groups: contextvars.ContextVar[Callable[..., tf.Tensor]] = contextvars.Conte
 def _by_either(
     at_once: tf.Tensor, inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: int, relu: bool
 ) -> tf.Tensor:
-    """Convolves as `at_once`, bool [], says when it runs.
+    """Convolves with one operation or with one per group, as `at_once`, bool [], says at run time.
 
-    The gradient is written out, since that of `tf.cond` keeps tensors in a form that XLA does not compile.
+    The gradient is written by hand, because the gradient of `tf.cond` keeps tensors in a form that XLA cannot compile.
     """
 
     def either(function: Callable[[_Convolve], Any]) -> Any:
@@ -178,10 +180,10 @@ def _by_either(
 
 @functools.cache
 def _has_grouped_gradient_on_cpu(dtype: tf.DType) -> bool:
-    """Tries the gradient once: it depends on the dtype, on oneDNN, and on the build of TensorFlow."""
+    """Tries the gradient once. Whether it exists depends on the dtype, on oneDNN, and on the build of TensorFlow."""
     with tf.init_scope(), tf.device("CPU:0"):
         exists = bool(_has_grouped_gradient_when_run(dtype))
-    how = "one operation" if exists else "split by group, because the one operation has no gradient here"
+    how = "one operation" if exists else "one operation per group, because the single operation has no gradient here"
     logging.info("Grouped convolutions in %s on the CPU: %s.", dtype.name, how)
     return exists
 
@@ -189,7 +191,7 @@ def _has_grouped_gradient_on_cpu(dtype: tf.DType) -> bool:
 def _has_grouped_gradient_when_run(dtype: tf.DType = tf.float32) -> tf.Tensor:
     """Returns whether a grouped convolution has a gradient on the CPU, bool [], as an operation of a graph.
 
-    A graph has no try, but a tf.data pipeline can leave out an element that fails.
+    A graph cannot catch errors, but a tf.data pipeline can skip an element that fails.
     """
 
     def succeeds(_: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""What features come from: a backbone, and the normalisation that its images need."""
+"""An encoder: a backbone, and the normalisation of its images."""
 
 import keras
 import tensorflow as tf
@@ -7,7 +7,7 @@ from seer_tf.precision import at_least_float32
 
 
 class Encoder:
-    """Images to features, in two steps, for whoever has a backbone, a mean and a standard deviation.
+    """Computes features from images in two steps, for any class with a backbone, a mean and a standard deviation.
 
     Attributes:
         backbone: Normalised images [B, h, w, 3] to [B, h', w', C].
@@ -21,7 +21,7 @@ class Encoder:
 
     @property
     def licence(self) -> str:
-        """Of the weights, as the backbone carries it; empty where nothing is known of it."""
+        """Licence of the weights, which the backbone carries; empty if unknown."""
         return getattr(self.backbone, "licence", "")
 
     @licence.setter
@@ -29,7 +29,7 @@ class Encoder:
         self.backbone.licence = licence
 
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
-        """Returns (images / 255 - mean) / std of uint8 [..., 3], float32 at least."""
+        """Returns (images / 255 - mean) / std for uint8 images [..., 3], float32 at least."""
         dtype = at_least_float32(self.backbone.compute_dtype)
         scale = tf.constant([1.0 / (255.0 * std) for std in self.std], dtype)
         offset = tf.constant([mean / std for mean, std in zip(self.mean, self.std, strict=True)], dtype)

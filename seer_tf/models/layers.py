@@ -15,29 +15,30 @@ from seer_tf.models import convolution
 from seer_tf.models.remat import BatchStatistics
 from seer_tf.precision import at_least_float32
 
-# On CPUs, oneDNN's batch norm in bfloat16 is a general one, slower than that in float32 with both casts, unless the
-# width is a multiple of this.
+# On CPUs, oneDNN is fast in bfloat16 only for widths that are multiples of this number. For other widths its bfloat16
+# batch norm is slower than a cast to float32, batch norm in float32 and a cast back.
 _FAST_BFLOAT16_WIDTH = 16
-# Numbers for each filter. Larger ones are where images are small: there a pass over kernels takes as long as one over
-# activations, and for few images far longer.
+# Numbers per filter. Larger kernels occur where feature maps are small. There a pass over the kernels takes as long as
+# a pass over the activations, and far longer for few images.
 _SMALL_KERNEL = 512
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class Conv2D(keras.layers.Layer):
-    """A convolution without bias, of odd kernel size, padded alike on all sides as PyTorch does.
+    """A convolution without bias. Its kernel size is odd, and the padding is equal on all sides, as in PyTorch.
 
-    Initialised as ClassyVision's `init_weights`: normal with variance 2 / (k * k * filters), not divided by groups.
+    The initialisation is that of ClassyVision's `init_weights`: normal with variance 2 / (k * k * filters), without a
+    division by the number of groups.
     """
 
     def __init__(self, filters: int, kernel_size: int, *, strides: int = 1, groups: int = 1, **kwargs: Any) -> None:
         """Makes the layer.
 
         Args:
-            filters: Output channels.
+            filters: Number of output channels.
             kernel_size: Side of the kernel, odd.
             strides: Stride in both directions.
-            groups: Number of groups of channels that do not see each other.
+            groups: Number of channel groups that are convolved separately.
             **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
@@ -59,7 +60,7 @@ class Conv2D(keras.layers.Layer):
     def convolve(
         self, inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None, *, relu: bool = False
     ) -> tf.Tensor:
-        """Does what `call` does, with a kernel made of the layer's own; may add a bias [filters], and apply ReLU."""
+        """Convolves like `call`, with a kernel derived from the layer's. Can add a bias [filters] and apply ReLU."""
         if self.kernel_size == self.strides == self.groups == 1:
             return _pointwise(inputs, kernel, bias, relu=relu)
         return convolution.convolve(inputs, kernel, bias, strides=self.strides, relu=relu)
@@ -79,17 +80,17 @@ def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, *, 
     """Convolves with a 1 x 1 kernel as one matrix product, which is faster on CPUs."""
     channels, filters = kernel.shape[2:]
     outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), tf.reshape(kernel, [channels, filters]))
-    # Before the reshaping, TensorFlow makes it a part of the product.
+    # Before the reshape, because only there TensorFlow fuses bias and ReLU into the product.
     outputs = convolution.finished(outputs, bias, relu=relu)
-    return tf.reshape(outputs, [*keras.ops.shape(inputs)[:-1], filters])  # no operation for what is known
+    return tf.reshape(outputs, [*keras.ops.shape(inputs)[:-1], filters])  # no operation for known sides
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class BatchNormalization(keras.layers.Layer):
     """Batch normalisation over all axes but the last, in float32 at least.
 
-    As PyTorch's: the moving variance is the unbiased one. The fused op of TensorFlow has that rule too, and serves
-    where it can; it has no float64 and cannot be synchronised.
+    As in PyTorch, the moving variance is the unbiased one. TensorFlow's fused op follows the same rule and is used
+    where possible. It does not support float64 and cannot be synchronised.
     """
 
     def __init__(
@@ -104,8 +105,8 @@ class BatchNormalization(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            momentum: Share of the old value that a moving statistic keeps in a step.
-            epsilon: Added to the variance.
+            momentum: Fraction of its old value that a moving statistic keeps in a step.
+            epsilon: Number added to the variance.
             synchronized: Whether statistics are taken over the images of several replicas.
             group_replicas: Number of neighbouring replicas that share statistics if synchronised; 0 for all.
             **kwargs: Further arguments of `keras.layers.Layer`.
@@ -120,7 +121,7 @@ class BatchNormalization(keras.layers.Layer):
         add = functools.partial(self.add_weight, shape=(input_shape[-1],), dtype=self.statistics_dtype, autocast=False)
         self.gamma = add(name="gamma", initializer="ones")
         self.beta = add(name="beta", initializer="zeros")
-        # Without aggregation, which is the default, every replica assigns its own copy.
+        # The default is no aggregation: every replica assigns its own copy.
         add = functools.partial(add, trainable=False)
         self.moving_mean = add(name="moving_mean", initializer="zeros")
         self.moving_variance = add(name="moving_variance", initializer="ones")
@@ -128,15 +129,15 @@ class BatchNormalization(keras.layers.Layer):
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, statistics: BatchStatistics | None = None
     ) -> tf.Tensor:
-        """Normalises [..., C]; in training by the statistics of the batch, which move the moving ones.
+        """Normalises [..., C]. In training it uses the batch's statistics and updates the moving ones.
 
         Args:
-            inputs: [..., C].
-            training: Whether the statistics are those of the batch.
+            inputs: Tensor [..., C].
+            training: Whether to use the statistics of the batch.
             statistics: Batch statistics that a first pass stores and a repeated pass reuses.
 
         Raises:
-            InputError: the replicas do not divide into groups.
+            InputError: The replicas cannot be divided into equal groups.
         """
         training = bool(training) and self.trainable
         fused = self.statistics_dtype == "float32" and not (training and self.synchronized)
@@ -150,7 +151,7 @@ class BatchNormalization(keras.layers.Layer):
         return outputs
 
     def affine(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns scale and shift, [C] each, by which inference normalises."""
+        """Returns the scale and the shift, [C] each, that inference applies."""
         scale = self._scale(self.moving_variance)
         return scale, self.beta - self.moving_mean * scale
 
@@ -181,7 +182,7 @@ class BatchNormalization(keras.layers.Layer):
     def _composed(
         self, inputs: tf.Tensor, training: bool, statistics: BatchStatistics | None
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns outputs, mean [C] and unbiased variance [C]; those two are means over the groups of replicas."""
+        """Returns outputs, and mean [C] and unbiased variance [C] averaged over the groups of replicas."""
         x = tf.cast(inputs, self.statistics_dtype)
         if training:
             means, variances, unbiased = self._moments(*self._sums(x, statistics))
@@ -196,7 +197,7 @@ class BatchNormalization(keras.layers.Layer):
     def _sums(self, x: tf.Tensor, statistics: BatchStatistics | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the shift [C] and, for each group of replicas, the sums [groups, 2C + 1] of x, x^2 and 1.
 
-        Shifted by the moving mean, the sums keep E[x^2] - E[x]^2 from cancelling; one reduction serves all.
+        x is shifted by the moving mean, so that E[x^2] - E[x]^2 does not cancel. One reduction serves all sums.
         """
         known = statistics.of.get(self.path) if statistics else None
         shift = known[0] if known else tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
@@ -242,14 +243,15 @@ def convolved_and_normalized(
     training: bool | None = None,
     statistics: BatchStatistics | None = None,
 ) -> tf.Tensor:
-    """Convolves, then normalises, then applies ReLU where it is wanted.
+    """Convolves, then normalises, then applies ReLU if `relu` is set.
 
-    In inference the normalisation is a factor of a small kernel and a bias, which saves a pass over the activations.
+    In inference the normalisation becomes a factor on the kernel and a bias, if the kernel is small. This saves a pass
+    over the activations.
 
     Args:
         conv: Convolution, without bias.
-        bn: Batch normalisation of its result.
-        inputs: [B, h, w, C].
+        bn: Batch normalisation of the convolution's output.
+        inputs: Tensor [B, h, w, C].
         relu: Whether ReLU follows.
         training: As in `BatchNormalization.call`.
         statistics: As in `BatchNormalization.call`.
@@ -263,17 +265,17 @@ def convolved_and_normalized(
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class SqueezeExcitation(keras.layers.Layer):
-    """Gates each channel by a small network of the pooled channels (Hu et al. 2018).
+    """Gates each channel with a small network on the pooled channels (Hu et al. 2018).
 
-    The two 1 x 1 convolutions of ClassyVision's `SqueezeAndExcitationLayer`, as matrix products. They keep PyTorch's
-    initialisation for the biases, U(±1 / sqrt(fan in)), and the trunk's for the kernels.
+    The two 1 x 1 convolutions of ClassyVision's `SqueezeAndExcitationLayer` are matrix products here. Biases are
+    initialised as in PyTorch, U(±1 / sqrt(fan in)), and kernels as in the rest of the trunk.
     """
 
     def __init__(self, squeeze_width: int, **kwargs: Any) -> None:
         """Makes the layer.
 
         Args:
-            squeeze_width: Channels in the middle.
+            squeeze_width: Number of channels in the middle.
             **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)

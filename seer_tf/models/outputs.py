@@ -1,6 +1,6 @@
-"""What is read off scores and logits: the cluster that an image is in, and its class.
+"""The last layers of a network: clusters from scores, and class probabilities from logits.
 
-Layers, so that they are part of a `.keras` file. Shapes: N images, K prototypes, L classes.
+These are layers so that a `.keras` file contains them. Shapes: N images, K prototypes, L classes.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class NearestPrototype(keras.layers.Layer):
-    """The prototype that an image scores highest on; the first of equals."""
+    """Finds the prototype with the highest score for each image; the first one if several are equal."""
 
     def call(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns `cluster`, int32 [N], and `cluster_score`, float [N], of scores [N, K]."""
-        # Not keras.ops.argmax: that twiddles bits, for which LiteRT has no operation.
+        """Returns `cluster`, int32 [N], and `cluster_score`, float [N], from scores [N, K]."""
+        # Not keras.ops.argmax: it needs bit operations that LiteRT lacks.
         return {
             "cluster": tf.argmax(scores, axis=-1, output_type=tf.int32),
             "cluster_score": tf.reduce_max(scores, axis=-1),
@@ -25,7 +25,7 @@ class NearestPrototype(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class ClassProbabilities(keras.layers.Layer):
-    """A softmax that knows what its classes are called.
+    """A softmax that knows the names of its classes.
 
     Attributes:
         class_names: Names of the classes, in the order of the probabilities.
@@ -42,7 +42,7 @@ class ClassProbabilities(keras.layers.Layer):
         self.class_names = tuple(class_names)
 
     def call(self, logits: tf.Tensor) -> tf.Tensor:
-        """Returns the probabilities [N, L] of logits [N, L]."""
+        """Returns the probabilities [N, L] for logits [N, L]."""
         return tf.nn.softmax(logits)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Activation checkpointing (Chen et al. 2016): the backward pass computes again what the forward pass did not keep.
+"""Activation checkpointing (Chen et al. 2016): the backward pass recomputes what the forward pass did not keep.
 
-`tf.recompute_grad` alone would make a second update of batch norm's moving statistics, and a second reduction over the
-replicas. So the first pass leaves its batch statistics behind, and the second takes them as they are.
+`tf.recompute_grad` alone would update batch norm's moving statistics twice, and reduce over the replicas twice. So the
+first pass stores its batch statistics, and the second pass reuses them unchanged.
 """
 
 import functools
@@ -16,11 +16,11 @@ from seer_tf.errors import InputError
 
 
 class BatchStatistics:
-    """What the batch normalisations of some layers found in a first pass, for a second pass over the same batch.
+    """Batch statistics that batch normalisations compute in a first pass and reuse in a second pass.
 
     Attributes:
-        of: Of for the path of a normalisation, what it found: the shift [C] and the shifted sums [groups, 2C + 1].
-        repeated: Whether the first pass is over. From then on nothing is reduced and no moving statistic moves.
+        of: Statistics by the path of the normalisation: the shift [C] and the shifted sums [groups, 2C + 1].
+        repeated: Whether the first pass is over. From then on nothing is reduced and no moving statistic changes.
     """
 
     def __init__(self) -> None:
@@ -30,10 +30,10 @@ class BatchStatistics:
 
 
 def recomputed(forward: Callable[[tf.Tensor, BatchStatistics], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a function of which only the argument is kept; the backward pass computes again what it needs.
+    """Returns a function that keeps only its argument. The backward pass recomputes everything else.
 
     Args:
-        forward: Gives its second argument to the batch normalisations that it calls.
+        forward: Function that passes its second argument to the batch normalisations that it calls.
     """
     statistics = BatchStatistics()
 
@@ -47,7 +47,7 @@ def recomputed(forward: Callable[[tf.Tensor, BatchStatistics], tf.Tensor]) -> Ca
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class Recomputed(keras.layers.Layer):
-    """Blocks in a row, of which in training only the input is kept; the backward pass computes the rest again."""
+    """Consecutive blocks. Training keeps only the first input, and the backward pass recomputes everything else."""
 
     def __init__(self, blocks: Sequence[keras.layers.Layer], **kwargs: Any) -> None:
         """Makes the layer.
@@ -61,7 +61,7 @@ class Recomputed(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Returns the last block's [B, h, w, C]."""
+        """Returns the output of the last block, [B, h, w, C]."""
         if not training:
             return self._forward(inputs, training=False)
         return recomputed(functools.partial(self._forward, training=True))(inputs)
@@ -84,7 +84,7 @@ class Recomputed(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Recomputed":
-        """Makes the layer of a `get_config`, with fresh weights."""
+        """Makes the layer that `get_config` describes, with fresh weights."""
         blocks = [keras.saving.deserialize_keras_object(block) for block in config["blocks"]]
         return cls(**{**config, "blocks": blocks})
 
@@ -92,19 +92,19 @@ class Recomputed(keras.layers.Layer):
 def checkpointed(
     blocks: Sequence[keras.layers.Layer], kind: str, *, stage_name: str, input_shape: tuple[int | None, ...]
 ) -> Sequence[keras.layers.Layer]:
-    """Returns the layers that a stage is made of.
+    """Returns the layers of a stage.
 
-    The blocks are built here, outside of the layers that hold them, so that the paths of their variables do not depend
+    The blocks are built here, outside the layers that contain them, so that the paths of their variables do not depend
     on `kind`.
 
     Args:
         blocks: Blocks of the stage, not yet built. With the kind "convolution" the blocks recompute by themselves.
-        kind: One of `ACTIVATION_CHECKPOINTING`: what is computed again at once, if anything.
-        stage_name: Prefix of the names of layers that hold blocks.
+        kind: One of `ACTIVATION_CHECKPOINTING`: the unit that is recomputed at once, if any.
+        stage_name: Prefix of the names of layers that contain blocks.
         input_shape: Input shape of the first block.
 
     Raises:
-        InputError: there is no such kind.
+        InputError: The kind does not exist.
     """
     if kind not in ACTIVATION_CHECKPOINTING:
         raise InputError.unknown("activation_checkpointing", kind, ACTIVATION_CHECKPOINTING)

@@ -154,13 +154,13 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(folder: Path, tmp_path: 
     (tmp_path / "needs torch.torch").write_bytes(whole)
     golden = ROOT / "tests" / "golden" / "tiny_regnety_vissl.torch"
     sentences = {
-        tmp_path / "nowhere.torch": "No such file or directory; give the file of a checkpoint",
+        tmp_path / "nowhere.torch": "No such file or directory; give a checkpoint file",
         tmp_path / "truncated.torch": "the file is truncated, broken or no checkpoint",
-        tmp_path / "foreign.torch": "this is a file neither of safetensors nor of PyTorch",
-        tmp_path / "resnet.pth": "there is no RegNetY in it (the first of its tensors: conv1.weight, fc.bias)",
+        tmp_path / "foreign.torch": "this is neither a safetensors nor a PyTorch file",
+        tmp_path / "resnet.pth": "there is no RegNetY in this file (its first tensors: conv1.weight, fc.bias)",
         tmp_path / "evil.bin": "refused, because its pickle asks for posix.system",
         golden: "its shapes fit no RegNetY",
-        tmp_path / "needs torch.torch": "this file needs PyTorch to be read; pip install 'seer_tf[torch]'",
+        tmp_path / "needs torch.torch": "reading this file needs PyTorch; pip install 'seer_tf[torch]'",
     }
     ran = subprocess.run(
         [sys.executable, "-c", _EACH, *map(str, sentences)],

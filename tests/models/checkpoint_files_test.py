@@ -110,7 +110,7 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     for content in (b"", b"<html>not found</html>", b"\xff\xd8\xff\xe0 JPEG"):
         foreign.write_bytes(content)
-        with pytest.raises(InputError, match="foreign: this is a file neither of safetensors nor of PyTorch"):
+        with pytest.raises(InputError, match="foreign: this is neither a safetensors nor a PyTorch file"):
             read_tensors(foreign)
     with zipfile.ZipFile(foreign, "w") as archive:
         archive.writestr("a/text.txt", "hello")
@@ -120,7 +120,7 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "reason"), [("nowhere", "No such file"), (".", "Is a directory")])
 def test_what_is_no_file_is_named(tmp_path: Path, name: str, reason: str) -> None:
-    with pytest.raises(InputError, match=f"{reason}.*; give the file of a checkpoint"):
+    with pytest.raises(InputError, match=f"{reason}.*; give a checkpoint file"):
         read_tensors(tmp_path / name)
 
 
@@ -130,5 +130,5 @@ def test_without_torch_safetensors_are_read_and_the_others_say_what_is_missing(
     safe, zipped = (_write(tmp_path / kind, kind, _TENSORS) for kind in ("safetensors", "zip"))
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it then fails
     assert set(read_tensors(safe)) == set(_TENSORS)
-    with pytest.raises(InputError, match=r"needs PyTorch to be read; pip install 'seer_tf\[torch\]'"):
+    with pytest.raises(InputError, match=r"reading this file needs PyTorch; pip install 'seer_tf\[torch\]'"):
         read_tensors(zipped)

@@ -1,1 +1,1 @@
-"""Backbones, each in a folder of its own."""
+"""Backbones, each family in its own folder."""

@@ -18,9 +18,9 @@ class Family:
 
     Attributes:
         variants: Names that `backbone.variant` may have.
-        build: Takes a variant and, by keyword, `stem_stride`, `synchronized`, `group_replicas`,
-            `activation_checkpointing` and `dtype`; returns the network with fresh weights.
-        cost: Takes a config and returns the cost of the network.
+        build: Function of a variant and of the keywords `stem_stride`, `synchronized`, `group_replicas`,
+            `activation_checkpointing` and `dtype`. It returns the network with fresh weights.
+        cost: Function of a config. It returns the cost of the network.
     """
 
     variants: Collection[str]
@@ -35,11 +35,11 @@ def register(family: Family) -> None:
     """Adds a family, so that configs can name its variants.
 
     Raises:
-        ValueError: A variant has the name of one that is registered.
+        ValueError: A variant's name is already registered.
     """
     taken = {variant for known in _FAMILIES for variant in known.variants} & set(family.variants)
     if taken:
-        raise ValueError(f"there are backbones named {', '.join(sorted(taken))} already")
+        raise ValueError(f"backbones with these names are already registered: {', '.join(sorted(taken))}")
     _FAMILIES.append(family)
 
 
@@ -50,12 +50,12 @@ def build_backbone(
 
     Args:
         config: Backbone configuration.
-        synchronized: Whether batch normalisation takes its statistics over several replicas.
+        synchronized: Whether several replicas share their batch normalisation statistics.
         group_replicas: Number of neighbouring replicas that share statistics; 0 for all.
         dtype: Dtype policy of every layer; None for Keras's global policy.
 
     Raises:
-        InputError: There is no such network.
+        InputError: No family has the variant.
     """
     return _family(config.variant).build(
         config.variant,
@@ -68,13 +68,13 @@ def build_backbone(
 
 
 def backbone_cost(config: BackboneConfig) -> BackboneCost:
-    """Returns what the backbone of a config costs, without building it.
+    """Returns the cost of a config's backbone, without building the network.
 
     Args:
         config: Backbone configuration.
 
     Raises:
-        InputError: There is no such network.
+        InputError: No family has the variant.
     """
     return _family(config.variant).cost(config)
 

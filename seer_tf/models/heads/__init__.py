@@ -1,1 +1,1 @@
-"""Heads that stand on a backbone during pretraining."""
+"""Heads that sit on a backbone during pretraining."""

@@ -1,7 +1,8 @@
-"""The head of SwAV: a projection on the unit sphere, and prototypes that score it.
+"""The head of SwAV: a projection onto the unit sphere, and prototypes that score the embeddings.
 
-After VISSL's `models/heads/swav_prototypes_head.py`; the initialisation is PyTorch's for a linear layer, which that
-code keeps. In one thing we differ: the prototypes are of unit norm from the beginning, not from the first step on.
+The head follows VISSL's `models/heads/swav_prototypes_head.py`. As there, the initialisation is PyTorch's default for a
+linear layer. There is one difference: here the prototypes have unit norm from the beginning, not only from the first
+step on.
 
 Shapes: N rows, C features, D embedding dimensions, K prototypes.
 """
@@ -21,7 +22,7 @@ _LINEAR_INITIALIZER = {"scale": 1.0 / 3.0, "mode": "fan_in", "distribution": "un
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class SwavHead(keras.layers.Layer):
-    """Linear, batch normalisation, ReLU for each hidden layer; a linear layer; unit norm; scores.
+    """Hidden layers (linear, batch normalisation, ReLU), then a linear layer, normalisation to unit norm, and scores.
 
     Attributes:
         prototypes: [K, D], rows of unit norm, float32 at least.
@@ -48,7 +49,7 @@ class SwavHead(keras.layers.Layer):
             batch_norm: Whether hidden layers are normalised.
             synchronized: As in `BatchNormalization`.
             group_replicas: As in `BatchNormalization`.
-            name: Name of the layer, with which the paths of its variables begin.
+            name: Name of the layer. The paths of its variables begin with this name.
             **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(name=name, **kwargs)
@@ -59,7 +60,7 @@ class SwavHead(keras.layers.Layer):
         """Makes the layers and the prototypes."""
         self.scores_dtype = at_least_float32(self.compute_dtype)
         widths = (input_shape[-1], *self.hidden_dims, self.embedding_dim)
-        # Tuples: what a Keras layer keeps in a list is silently left out of a tf.train.Checkpoint.
+        # Tuples, because a tf.train.Checkpoint silently leaves out what a Keras layer keeps in a list.
         self.linears = tuple(
             self._linear(width_in, width_out, f"linear{number}")
             for number, (width_in, width_out) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1)
@@ -97,11 +98,11 @@ class SwavHead(keras.layers.Layer):
         return linear
 
     def call(self, features: tf.Tensor, training: bool | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Projects and scores.
+        """Computes embeddings and scores.
 
         Args:
-            features: [N, C], pooled.
-            training: Whether batch normalisation takes the statistics of these rows.
+            features: Pooled features [N, C].
+            training: Whether batch normalisation uses the statistics of these rows.
 
         Returns:
             Embeddings [N, D] of unit norm and scores [N, K], both float32 at least.
@@ -127,11 +128,11 @@ class SwavHead(keras.layers.Layer):
 
 
 def unit_norm(x: tf.Tensor) -> tf.Tensor:
-    """Divides each row by its norm, at least 1e-12, as PyTorch's `normalize` does."""
+    """Divides each row by its norm, or by 1e-12 if that is larger, as PyTorch's `normalize` does."""
     return tf.math.l2_normalize(x, axis=-1, epsilon=1e-24)
 
 
 def _unit_rows(shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
-    """Draws a linear layer [K, D] as PyTorch does, and normalises its rows."""
+    """Draws the weights of a linear layer [K, D] as PyTorch does, and normalises its rows."""
     limit = shape[-1] ** -0.5
     return unit_norm(keras.initializers.RandomUniform(-limit, limit)(shape, dtype))

@@ -1,4 +1,4 @@
-"""A backbone with a classifier on it: what fine-tuning makes, saved as a `.keras` file that knows its classes."""
+"""A backbone with a classifier: the result of fine-tuning, saved as a `.keras` file with the names of its classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from seer_tf.models.encoder import Encoder
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class ImageClassifier(Encoder, keras.Model):
-    """From uint8 images to logits.
+    """A model from uint8 images to logits.
 
     Attributes:
-        classifier: Pooled features [B, C] to logits [B, L].
+        classifier: Layer or model from pooled features [B, C] to logits [B, L].
         class_names: Names of the classes, in the order of the logits.
-        transform: Arguments of the `Transform` that images go through before classification.
+        transform: Arguments of the `Transform` that prepares images for classification.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class ImageClassifier(Encoder, keras.Model):
         """Joins a backbone and a classifier.
 
         Args:
-            backbone: Normalised images [B, h, w, 3] to [B, h', w', C].
-            classifier: [B, C] to logits [B, L]; a layer or a model.
+            backbone: Model from normalised images [B, h, w, 3] to [B, h', w', C].
+            classifier: Layer or model from [B, C] to logits [B, L].
             mean: Mean of the red, green and blue channel, for images between 0 and 1.
             std: Standard deviation of these channels.
             class_names: Names of the classes, in the order of the logits.
-            transform: Arguments of the `Transform` of images; at least `size_px`.
+            transform: Arguments of the `Transform` for images; at least `size_px`.
             name: Name of the model.
             **kwargs: Further arguments of `keras.Model`.
 
         Raises:
-            InputError: there are not as many names as logits.
+            InputError: The number of names is not the number of logits.
         """
         super().__init__(name=name, **kwargs)
         self.backbone, self.classifier = backbone, classifier
@@ -56,13 +56,13 @@ class ImageClassifier(Encoder, keras.Model):
         num_logits = classifier.compute_output_shape((None, backbone.output_shape[-1]))[-1]
         if num_logits != len(self.class_names):
             raise InputError(
-                f"the classifier has {num_logits} classes and there are {len(self.class_names)} names of classes; "
-                "give one name for each, in the classifier's order"
+                f"the classifier has {num_logits} classes, but there are {len(self.class_names)} class names; "
+                "give one name for each class, in the classifier's order"
             )
         self.built = True
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Returns the logits [B, L] of uint8 images [B, h, w, 3]."""
+        """Returns the logits [B, L] for uint8 images [B, h, w, 3]."""
         return self.classifier(self.features(self.normalize(images), training=training))
 
     def get_config(self) -> dict[str, Any]:
@@ -79,6 +79,6 @@ class ImageClassifier(Encoder, keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "ImageClassifier":
-        """Makes the model of a `get_config`, with fresh weights."""
+        """Makes the model that `get_config` describes, with fresh weights."""
         parts = {part: keras.saving.deserialize_keras_object(config[part]) for part in ("backbone", "classifier")}
         return cls(**{**config, **parts})

@@ -1,11 +1,14 @@
-"""RetinaNet (Lin et al. 2017) on a RegNetY, by KerasHub.
+"""RetinaNet (Lin et al. 2017) on a RegNetY, from KerasHub.
 
-Four things of KerasHub 0.32 are mended here. It gives the prior of the focal loss (that one anchor in a hundred is a
-thing) to the head of the boxes instead of that of the classes, so that a fresh detector sees things everywhere and all
-boxes far off. It draws the kernels of the heads with a deviation of 0.05 instead of the paper's 0.01, which makes the
-first boxes so wild that hundreds of steps are spent on calming them. It leaves a box that no anchor overlaps by half
-without an anchor: of the platelets of BCCD at 256 px every seventh. And its anchors suppose that level P_n has a
-stride of 2^n, so the stem's stride is 2 here, whatever it was.
+This module corrects four things in KerasHub 0.32:
+
+- KerasHub gives the prior of the focal loss (one anchor in a hundred is an object) to the box head instead of the class
+  head. A fresh detector then sees objects everywhere, and all its boxes are far off.
+- KerasHub draws the kernels of the heads with a deviation of 0.05 instead of the paper's 0.01. The first boxes are then
+  so far off that training needs hundreds of steps to correct them.
+- KerasHub assigns no anchor to a box if no anchor overlaps the box by half. In BCCD at 256 px this happens to every
+  seventh platelet.
+- KerasHub's anchors assume that level P_n has a stride of 2^n. So the stem's stride is always 2 here.
 
 Shapes: B images, H x W pixels, S side of the square that the network sees, A anchors, N boxes at most.
 """
@@ -25,8 +28,8 @@ from seer_tf.models.encoder import Encoder
 MAX_DETECTIONS = 100  # as COCO counts
 _LEVELS = (3, 7)
 _PRIOR = 0.01  # section 4.1
-_DEVIATION = 0.01  # section 4.1: of the kernels of a fresh head
-_MIN_CONFIDENCE = 0.05  # section 4.1: what is below is not decoded
+_DEVIATION = 0.01  # section 4.1: standard deviation of the kernels in a fresh head
+_MIN_CONFIDENCE = 0.05  # section 4.1: less confident boxes are not decoded
 _MAX_OVERLAP = 0.5
 _FORMAT = "xyxy"
 _YXYX = [1, 0, 3, 2]  # from xyxy, and back
@@ -36,20 +39,20 @@ def check_size(size_px: int) -> None:
     """Raises an error if a detector cannot see squares of this side.
 
     Raises:
-        InputError: it is no multiple of the stride of the coarsest level, 128.
+        InputError: The side is not a multiple of 128, the stride of the coarsest level.
     """
     stride = 2 ** _LEVELS[1]
     if size_px % stride:
-        raise InputError(f"a detector sees squares of a multiple of {stride} px, not of {size_px} px")
+        raise InputError(f"a detector needs squares with a side that is a multiple of {stride} px, not {size_px} px")
 
 
 class Detector:
     """A network from images to boxes.
 
     Attributes:
-        model: KerasHub's, from normalised squares [B, S, S, 3] to logits and deltas of the anchors.
+        model: KerasHub's model from normalised squares [B, S, S, 3] to the logits and deltas of the anchors.
         class_names: Names of the classes, in the order of the labels.
-        size_px: S, which the longer side of an image becomes.
+        size_px: S, the length to which the longer side of an image is resized.
         licence: Licence of the weights that training started from; empty if unknown.
     """
 
@@ -68,11 +71,12 @@ class Detector:
             encoder: A backbone with at least four stages, and the normalisation of its images.
             class_names: Names of the classes.
             size_px: S, a multiple of 128, which is the stride of the coarsest level.
-            smallest_anchor_px: Side of the smallest anchor on the finest level; the next are 1.26 times as large each.
-            num_head_layers: Convolutions in each head before the last one.
+            smallest_anchor_px: Side of the smallest anchor on the finest level. Each next anchor is 1.26 times as
+                large as the one before.
+            num_head_layers: Number of convolutions in each head before the last one.
 
         Raises:
-            InputError: KerasHub is missing, the backbone has fewer stages, or `size_px` is no such multiple.
+            InputError: KerasHub is missing, the backbone has too few stages, or `size_px` is not a multiple of 128.
         """
         hub = keras_hub()
         check_size(size_px)
@@ -101,17 +105,17 @@ class Detector:
         )
         _start_afresh(self.model.box_head, bias=0.0)
         _start_afresh(self.model.classification_head, bias=-math.log((1.0 - _PRIOR) / _PRIOR))
-        # Every box gets the anchor that overlaps it most, as in torchvision and Detectron.
+        # Every box gets the anchor with the largest overlap, as in torchvision and Detectron.
         self.model.label_encoder.box_matcher.force_match_for_each_col = True
 
     def square(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Makes the longer side of an image S, normalises it, and fills the square up with the mean.
+        """Resizes an image so that its longer side is S, normalises it, and pads it to a square with the mean.
 
         Args:
-            image: Uint8 [H, W, 3].
+            image: Image, uint8 [H, W, 3].
 
         Returns:
-            Float32 [S, S, 3], and by what the image was scaled, float32 [].
+            The square, float32 [S, S, 3], and the factor by which the image was scaled, float32 [].
         """
         sides = tf.cast(tf.shape(image)[:2], tf.float32)
         scale = self.size_px / tf.reduce_max(sides)
@@ -121,21 +125,21 @@ class Detector:
         return tf.ensure_shape(tf.pad(pixels, padding), [self.size_px, self.size_px, 3]), scale
 
     def detect(self, squares: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Finds the things in squares.
+        """Detects objects in squares.
 
         Args:
-            squares: Float32 [B, S, S, 3], as by `square`.
-            scales: Float32 [B], as by `square`.
+            squares: Squares from `square`, float32 [B, S, S, 3].
+            scales: Factors from `square`, float32 [B].
 
         Returns:
             `boxes`, float32 [B, N, 4], left, top, right and bottom in pixels of the images; `confidence`, float32
-            [B, N], falling; `labels`, int32 [B, N], positions in `class_names`; `num_detections`, int32 [B]: what is
-            behind them is -1.
+            [B, N], in falling order; `labels`, int32 [B, N], positions in `class_names`; `num_detections`, int32 [B].
+            Entries after the last detection are -1.
         """
         return self.decode(self.model(squares, training=False), squares, scales)
 
     def decode(self, predicted: Mapping[str, tf.Tensor], squares: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns what `detect` does, of the model's outputs for these squares."""
+        """Returns what `detect` returns, from the model's outputs for these squares."""
         anchors = tf.concat(list(self.model.anchor_generator(squares).values()), axis=0)  # [A, 4]
         boxes = keras.utils.bounding_boxes.decode_deltas_to_boxes(
             anchors=anchors,
@@ -145,7 +149,8 @@ class Detector:
             box_format=_FORMAT,
             image_shape=(self.size_px, self.size_px, 3),
         )  # [B, A, 4]
-        # TensorFlow's, class by class: KerasHub's takes no batch of unknown size, and all classes together.
+        # TensorFlow's suppression treats each class separately. KerasHub's treats all classes together, and does not
+        # take batches of unknown size.
         found = tf.image.combined_non_max_suppression(
             tf.gather(boxes, _YXYX, axis=-1)[:, :, None],
             tf.sigmoid(predicted["cls_logits"]),
@@ -166,14 +171,14 @@ class Detector:
 
 
 def with_stem_stride_2(backbone: Backbone) -> Backbone:
-    """Returns a copy of a backbone, weights and all, whose level P_n has a stride of 2^n, up to P5.
+    """Returns a copy of a backbone and its weights, in which level P_n has a stride of 2^n, up to P5.
 
     Raises:
-        InputError: the backbone has fewer than four stages.
+        InputError: The backbone has fewer than four stages.
     """
     if "P5" not in backbone.pyramid_outputs:
         raise InputError(
-            f"detection and segmentation need four stages, and {backbone.variant} has "
+            f"detection and segmentation need four stages, but {backbone.variant} has "
             f"{len(backbone.pyramid_outputs) - 1}; pretrain another network, e.g. with `backbone.variant=200MF`"
         )
     copy = backbone.remade(stem_stride=2)
@@ -182,15 +187,15 @@ def with_stem_stride_2(backbone: Backbone) -> Backbone:
 
 
 def smallest_anchor_px(boxes: Sequence[np.ndarray], scales: Sequence[float]) -> float:
-    """Returns the side of the smallest anchor for a set of boxes: small enough for all but the smallest few.
+    """Returns the side of the smallest anchor for a set of boxes. It suits all boxes except the smallest few.
 
     Args:
         boxes: Float [n, 4] for each image: left, top, right and bottom in pixels.
         scales: Factor by which each image will be scaled.
 
     Returns:
-        The fifth percentile of the square roots of areas, between 8 px, below which the finest level, of stride 8,
-        cannot tell neighbours apart, and RetinaNet's own 32 px (section 4).
+        The fifth percentile of the square roots of the box areas, limited to 8 to 32 px. Below 8 px the finest level,
+        which has a stride of 8, cannot tell neighbours apart. 32 px is RetinaNet's own value (section 4).
     """
     sides = np.concatenate(
         [scale * np.sqrt(np.prod(part[:, 2:] - part[:, :2], axis=1)) for part, scale in zip(boxes, scales, strict=True)]
@@ -199,13 +204,13 @@ def smallest_anchor_px(boxes: Sequence[np.ndarray], scales: Sequence[float]) -> 
 
 
 def keras_hub() -> Any:
-    """Returns KerasHub.
+    """Imports KerasHub and returns the module.
 
     Raises:
-        InputError: it is not installed.
+        InputError: KerasHub is not installed.
     """
     try:
-        import keras_hub  # only here: an extra, and it takes seconds to import
+        import keras_hub  # only here: it is an optional dependency and takes seconds to import
     except ImportError:
         raise InputError(
             "detection and segmentation need KerasHub, which is not installed: pip install 'seer_tf[hub]'"
@@ -214,7 +219,7 @@ def keras_hub() -> Any:
 
 
 def _start_afresh(head: keras.layers.Layer, *, bias: float) -> None:
-    """Draws the kernels of a head anew, and sets the bias of its last convolution."""
+    """Draws new kernels for a head, and sets the bias of its last convolution."""
     for convolution in (*head.conv_layers, head.prediction_layer):
         convolution.kernel.assign(keras.initializers.RandomNormal(stddev=_DEVIATION)(convolution.kernel.shape))
     head.prediction_layer.bias.assign(tf.fill(head.prediction_layer.bias.shape, bias))

@@ -1,4 +1,4 @@
-"""DeepLabV3+ (Chen et al. 2018) on a RegNetY, by KerasHub: a class for every pixel."""
+"""DeepLabV3+ (Chen et al. 2018) on a RegNetY, from KerasHub: it predicts a class for every pixel."""
 
 import keras
 
@@ -15,18 +15,18 @@ def build_segmenter(encoder: Encoder, num_classes: int, *, size_px: int) -> kera
 
     Args:
         encoder: A backbone with four stages, and the normalisation of its images.
-        num_classes: L, the background among them.
-        size_px: S, side of the images; a multiple of 32.
+        num_classes: L, the number of classes including the background.
+        size_px: S, the side of the images, a multiple of 32.
 
     Returns:
-        From normalised images, float32 [B, S, S, 3] as by `Encoder.normalize`, to logits [B, S, S, L].
+        A model from images normalised by `Encoder.normalize`, float32 [B, S, S, 3], to logits [B, S, S, L].
 
     Raises:
-        InputError: KerasHub is missing, the backbone has fewer stages, or `size_px` is no such multiple.
+        InputError: KerasHub is missing, the backbone has too few stages, or `size_px` is not a multiple of 32.
     """
     hub = keras_hub()
     if size_px % _STRIDE:
-        raise InputError(f"a segmenter sees squares of a multiple of {_STRIDE} px, not of {size_px} px")
+        raise InputError(f"a segmenter needs squares with a side that is a multiple of {_STRIDE} px, not {size_px} px")
     backbone = hub.models.DeepLabV3Backbone(
         image_encoder=with_stem_stride_2(encoder.backbone),
         spatial_pyramid_pooling_key="P5",

@@ -54,5 +54,5 @@ def test_it_can_be_fitted():
 
 def test_names_and_logits_agree_in_number():
     """Or one sentence says so."""
-    with pytest.raises(InputError, match="3 classes and there are 2 names"):
+    with pytest.raises(InputError, match="3 classes, but there are 2 class names"):
         _classifier(("cat", "dog"))

@@ -48,7 +48,7 @@ def test_the_levels_have_the_strides_that_the_anchors_suppose():
 
 def test_three_stages_are_too_few():
     """The levels up to a stride of 32 are wanted."""
-    said = "need four stages, and 190MF has 3"
+    said = "need four stages, but 190MF has 3"
     with pytest.raises(InputError, match=said):
         Detector(_Encoder("190MF"), ("cat",), size_px=_SIZE_PX, smallest_anchor_px=12.0)
     with pytest.raises(InputError, match=said):
@@ -149,7 +149,7 @@ def test_a_missing_extra_is_one_sentence(monkeypatch):
 
 def test_sizes_that_do_not_fit(detector):
     """One sentence each."""
-    with pytest.raises(InputError, match="multiple of 128 px, not of 200 px"):
+    with pytest.raises(InputError, match="multiple of 128 px, not 200 px"):
         Detector(_Encoder(), ("cat",), size_px=200, smallest_anchor_px=12.0)
-    with pytest.raises(InputError, match="multiple of 32 px, not of 200 px"):
+    with pytest.raises(InputError, match="multiple of 32 px, not 200 px"):
         build_segmenter(_Encoder(), 2, size_px=200)

@@ -1,7 +1,7 @@
-"""A released checkpoint as Keras models: every variable is filled from it, and every tensor of it is accounted for.
+"""Converts a released checkpoint to Keras models: every variable is filled, and every tensor is accounted for.
 
-Beside the trunk, a file of SEER's has the head that it was pretrained with (projection and prototypes) or a classifier.
-Those become models of their own, which take the pooled features.
+Besides the trunk, a file from SEER holds the head from pretraining (projection and prototypes) or a classifier. The
+head or the classifier becomes a separate model that takes the pooled features.
 """
 
 import dataclasses
@@ -26,20 +26,20 @@ from seer_tf.progress import Progress
 _NAMES_IN_A_SENTENCE = 8
 
 Filling = list[tuple[keras.Variable, str]]
-"""Variables, each with the name of the tensor that it takes."""
+"""Variables, each with the name of the tensor that fills it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ConvertedNetwork(Encoder):
-    """What a checkpoint holds, in Keras and in float32. [N, C] are pooled features, C being the backbone's width.
+    """The networks in a checkpoint, as Keras models in float32. Pooled features are [N, C] with the backbone's width C.
 
     Attributes:
         source: Name of the file.
-        layout: Whose names the tensors have.
+        layout: Name of the layout that the tensor names follow.
         variant: A name of `regnet_design.VARIANTS`.
         backbone: The trunk.
-        swav_head: [N, C] to "embeddings" [N, D] and "scores" [N, K]; None where the file has none.
-        classifier: [N, C] to logits [N, classes]; None where the file has none.
+        swav_head: Model from [N, C] to "embeddings" [N, D] and "scores" [N, K]; None if the file holds no head.
+        classifier: Model from [N, C] to logits [N, classes]; None if the file holds no classifier.
         matched: Names of the tensors that fill a variable.
         unused: Names of the other tensors.
         mean: Mean of the red, green and blue channel, for images between 0 and 1.
@@ -59,11 +59,11 @@ class ConvertedNetwork(Encoder):
 
     @property
     def release(self) -> published.PublishedModel | None:
-        """The released network of this variant, fine-tuned where there is a classifier; None where there is none."""
+        """The released network of this variant, the fine-tuned one if there is a classifier; None if not released."""
         return published.find(self.variant, fine_tuned=self.classifier is not None)
 
     def metadata(self) -> dict[str, Any]:
-        """Returns what must be known of the weights, in JSON's types."""
+        """Returns the origin and the licence of the weights, as JSON types."""
         return {
             "variant": self.variant,
             "stem_stride": self.backbone.stem_stride,
@@ -73,9 +73,10 @@ class ConvertedNetwork(Encoder):
         }
 
     def save(self, directory: Path) -> None:
-        """Writes the models, the notice of the licence, and metadata.json with the names of all tensors.
+        """Writes the models, the licence notice, and metadata.json with the names of all tensors.
 
-        The backbone is `model.keras`; beside it are `swav_head.keras` and `classifier.keras`, where there are such.
+        The backbone is written to `model.keras`. The head and the classifier, if there are any, are written to
+        `swav_head.keras` and `classifier.keras`.
         """
         for name, model in (("model", self.backbone), ("swav_head", self.swav_head), ("classifier", self.classifier)):
             if model is not None:
@@ -86,10 +87,10 @@ class ConvertedNetwork(Encoder):
 
 
 def convert(path: str | os.PathLike[str]) -> ConvertedNetwork:
-    """Returns the networks in a checkpoint with the names of VISSL, Hugging Face or timm.
+    """Returns the networks in a checkpoint whose tensors are named as in VISSL, Hugging Face or timm.
 
     Raises:
-        InputError: the file cannot be read, holds no RegNetY of a known variant, or lacks a tensor.
+        InputError: The file cannot be read, holds no RegNetY of a known variant, or lacks a tensor.
     """
     stored = open_stored_network(Path(path))
     variant = stored.variant()
@@ -122,7 +123,7 @@ def _layer_filling(layer: keras.layers.Layer, module: str) -> Filling:
 
 
 def swav_head(stored: StoredNetwork, width: int) -> tuple[keras.Model | None, Filling]:
-    """Returns the head with fresh weights, and what fills it."""
+    """Returns the head with fresh weights, and its variables with the names of their tensors."""
     found = stored.head()
     if found is None:
         return None, []
@@ -138,7 +139,7 @@ def swav_head(stored: StoredNetwork, width: int) -> tuple[keras.Model | None, Fi
 
 
 def _classifier(stored: StoredNetwork, width: int) -> tuple[keras.Model | None, Filling]:
-    """Returns the classifier with fresh weights, and what fills it."""
+    """Returns the classifier with fresh weights, and its variables with the names of their tensors."""
     module = stored.classifier()
     if module is None:
         return None, []
@@ -151,18 +152,18 @@ def fill(stored: StoredNetwork, filling: Filling) -> None:
     """Gives each variable the values of its tensor.
 
     Raises:
-        InputError: a tensor is missing or of another shape; no variable has changed then.
+        InputError: A tensor is missing or has the wrong shape. No variable is changed in this case.
     """
     missing = [name for _, name in filling if name not in stored.tensors]
     if missing:
         raise InputError(
             f"{stored.path}: {len(missing)} of {len(filling)} tensors that the network needs are missing: "
-            f"{_enumerated(missing)}; give a whole checkpoint of a RegNetY."
+            f"{_enumerated(missing)}; give a complete checkpoint of a RegNetY."
         )
     wrong = [name for variable, name in filling if not _fits(stored.shape(name), variable)]
     if wrong:
         shapes = [f"{name} is {stored.shape(name)}" for name in wrong]
-        raise InputError(f"{stored.path}: of another shape than in a RegNetY: {_enumerated(shapes)}.")
+        raise InputError(f"{stored.path}: these tensors have another shape than in a RegNetY: {_enumerated(shapes)}.")
     with Progress(len(filling), "tensor", f"reading {stored.path}") as progress:
         for variable, name in filling:
             variable.assign(stored.tensors[name].read().transpose(torch_axes(variable)))
@@ -170,7 +171,7 @@ def fill(stored: StoredNetwork, filling: Filling) -> None:
 
 
 def torch_axes(variable: keras.Variable) -> tuple[int, ...]:
-    """Returns PyTorch's axis for each axis of the variable: kernels are (out, in, h, w) and (out, in) there."""
+    """Returns PyTorch's axis for each axis of the variable. PyTorch's kernels are (out, in, h, w) or (out, in)."""
     if len(variable.shape) == 4:
         return (2, 3, 1, 0)
     return (1, 0) if variable.name == "kernel" else tuple(range(len(variable.shape)))
@@ -187,7 +188,7 @@ def _enumerated(things: list[str]) -> str:
 
 
 def _save(model: keras.Model, path: Path) -> None:
-    """Writes a `.keras` file by way of the disk: Keras itself puts it together in memory, where it finds the room."""
+    """Writes a `.keras` file from parts on disk. Keras itself would assemble the file in memory if it fits."""
     with tempfile.TemporaryDirectory(dir=path.parent) as parts, zipfile.ZipFile(path, "w") as archive:
         model.save(parts, zipped=False)
         for part in ("metadata.json", "config.json", "model.weights.h5"):

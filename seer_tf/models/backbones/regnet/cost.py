@@ -1,4 +1,4 @@
-"""What a RegNetY costs, from its design: weights, arithmetic, and what the backward pass keeps."""
+"""The cost of a RegNetY, computed from its design: weights, arithmetic, and activations for the backward pass."""
 
 import functools
 import math
@@ -12,7 +12,7 @@ _IMAGE_CHANNELS = 3
 
 
 class RegNetCost:
-    """The cost of a RegNetY; implements `BackboneCost`."""
+    """The cost of a RegNetY. It implements `BackboneCost`."""
 
     def __init__(self, config: BackboneConfig) -> None:
         """Looks up the design.
@@ -21,7 +21,7 @@ class RegNetCost:
             config: Backbone configuration.
 
         Raises:
-            InputError: There is no such variant.
+            InputError: The variant does not exist.
         """
         self._design = regnet_design.design(config.variant)
         self._stages = self._design.stages()
@@ -29,12 +29,12 @@ class RegNetCost:
 
     @property
     def feature_width(self) -> int:
-        """Channels of the last stage."""
+        """Number of channels of the last stage."""
         return self._stages[-1].width
 
     @property
     def normalized_widths(self) -> list[int]:
-        """Channels of each batch normalisation: three in each block, one more for the shortcut of each stage."""
+        """Number of channels of each batch normalisation: three per block, and one for each stage's shortcut."""
         widths = [regnet_design.STEM_WIDTH]
         for stage in self._stages:
             widths += [stage.width] * (3 * stage.depth + 1)
@@ -42,7 +42,7 @@ class RegNetCost:
 
     @functools.cached_property
     def weight_sizes(self) -> list[int]:
-        """Elements of each trained weight, in the order of the model."""
+        """Number of elements in each trained weight, in the order of the model."""
         stem = regnet_design.STEM_WIDTH
         sizes = [9 * _IMAGE_CHANNELS * stem, stem, stem]
         width_in = stem
@@ -58,11 +58,11 @@ class RegNetCost:
         return sizes
 
     def multiply_adds(self, size_px: int) -> int:
-        """Returns the multiplications with addition in a forward pass of one square image, convolutions only."""
+        """Returns the number of multiply-adds in a forward pass with one square image, for convolutions only."""
         return regnet_design.multiply_adds(self._design, size_px=size_px, stem_stride=self._stem_stride)
 
     def stem_elements(self, size_px: int) -> int:
-        """Returns the elements of the stem's result for one square image."""
+        """Returns the number of elements in the stem's output for one square image."""
         return regnet_design.STEM_WIDTH * self._stem_side(size_px) ** 2
 
     def blocks(self, size_px: int) -> list[BlockCost]:

@@ -1,8 +1,8 @@
-"""The design space of RegNet: five numbers are the whole of a network.
+"""The design space of RegNet: five numbers define a network.
 
-From (depth, w_0, w_a, w_m, group width) follow the stages (Radosavovic et al. 2020, section 3.3; as in ClassyVision's
-`models/regnet.py`); the squeeze-and-excitation of each block follows from its input width (`models/anynet.py`). Both
-round half to even. `VARIANTS` is the table of the networks that SEER and its relatives use.
+The stages follow from (depth, w_0, w_a, w_m, group width) as in Radosavovic et al. 2020, section 3.3, and in
+ClassyVision's `models/regnet.py`. The squeeze-and-excitation of each block follows from the block's input width
+(`models/anynet.py`). Both computations round half to even. `VARIANTS` lists the networks of SEER and its relatives.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ _IMAGE_CHANNELS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Blocks of one width; the first of them halves the resolution."""
+    """Blocks of one width. The first block halves the resolution."""
 
     width: int
     depth: int
@@ -47,7 +47,7 @@ class RegNetDesign:
     group_width: int
 
     def __post_init__(self) -> None:
-        """Raises InputError where the numbers describe no network."""
+        """Raises an InputError if the numbers describe no network."""
         if self.depth < 1 or self.w_0 < 1 or self.w_0 % _WIDTH_MULTIPLE or self.group_width < 1:
             raise InputError(
                 f"{self} is no RegNet: depth and group_width must be at least 1, and w_0 a positive multiple of 8."
@@ -80,7 +80,7 @@ def squeeze_width(input_width: int) -> int:
 
 VARIANTS: dict[str, RegNetDesign] = {
     "90MF": RegNetDesign(4, 32, 50.0, 2.0, 16),  # ours, for small images: four blocks, widths 32 to 256
-    "190MF": RegNetDesign(4, 32, 70.0, 2.83, 32),  # ours too: three stages, which leave 4 x 4 of a crop of 32 px
+    "190MF": RegNetDesign(4, 32, 70.0, 2.83, 32),  # ours too: its three stages turn a 32 px crop into 4 x 4
     "200MF": RegNetDesign(13, 24, 36.44, 2.49, 8),
     "400MF": RegNetDesign(16, 48, 27.89, 2.09, 8),
     "600MF": RegNetDesign(15, 48, 32.54, 2.32, 16),
@@ -95,7 +95,7 @@ VARIANTS: dict[str, RegNetDesign] = {
     "32GF": RegNetDesign(20, 232, 115.89, 2.53, 232),
     "64GF": RegNetDesign(20, 352, 147.48, 2.40, 328),
     "128GF": RegNetDesign(27, 456, 160.83, 2.52, 264),
-    "256GF": RegNetDesign(27, 640, 230.83, 2.53, 373),  # SEER's, VISSL's regnet256Gf_1; ClassyVision's is another
+    "256GF": RegNetDesign(27, 640, 230.83, 2.53, 373),  # of SEER, VISSL's regnet256Gf_1; ClassyVision's differs
     "10B": RegNetDesign(27, 1744, 620.83, 2.52, 1010),
 }
 
@@ -107,7 +107,7 @@ def design(variant: str) -> RegNetDesign:
         variant: A key of `VARIANTS`, e.g. "400MF".
 
     Raises:
-        InputError: there is no such variant.
+        InputError: The variant does not exist.
     """
     if variant not in VARIANTS:
         raise InputError.unknown("RegNetY variant", variant, VARIANTS)
@@ -132,7 +132,7 @@ def parameter_count(design: RegNetDesign, *, stem_width: int = STEM_WIDTH) -> in
 def multiply_adds(
     design: RegNetDesign, *, size_px: int = 224, stem_width: int = STEM_WIDTH, stem_stride: int = 2
 ) -> int:
-    """Returns the multiplications with addition of one forward pass of a square image, convolutions only.
+    """Returns the number of multiply-adds in a forward pass with one square image, for convolutions only.
 
     Args:
         design: Design of the network.

@@ -1,7 +1,7 @@
 """The names that released checkpoints give to the variables of a RegNetY, in three layouts.
 
-VISSL's is that of the files that Meta published, with the trunk of ClassyVision's `models/anynet.py` in it; Hugging
-Face's is that of transformers' `models/regnet`; timm's that of its `models/backbones/regnet/network.py`.
+The files that Meta published have VISSL's layout, and their trunk is named as in ClassyVision's `models/anynet.py`.
+Hugging Face's layout is that of `models/regnet` in transformers. timm's layout is that of its `models/regnet.py`.
 """
 
 import dataclasses
@@ -20,8 +20,9 @@ LEAVES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-"""Of a variable's name: PyTorch's."""
-# Where the released code shards a network over devices (FSDP, the 10 B one), parts of a stage stand above its blocks.
+"""PyTorch's name for each name of a variable."""
+# If the released code shards a network over devices (FSDP, the 10 B network), names have a level of parts between the
+# stage and its blocks.
 _PART = re.compile(r"\.block\d+-part\d+(?=\.)")
 
 
@@ -30,11 +31,12 @@ class KeyLayout:
     """One way to name the variables.
 
     Attributes:
-        name: Whose names these are.
+        name: Project that uses these names.
         trunk: Prefix of the trunk's names in a file that also has a head.
-        stem: Layer of our stem to its name.
-        block: Number of the stage and of the block in it, both from one, to the name of the block.
-        layers: Layer of our block to its name in the block.
+        stem: Name of each layer of our stem.
+        block: Function from the number of the stage and the number of the block in the stage, both counted from one, to
+            the name of the block.
+        layers: Name, inside the block, of each layer of our block.
         classifier: Name of the linear layer of a classifier, beside the trunk.
     """
 
@@ -46,7 +48,7 @@ class KeyLayout:
     classifier: str
 
     def key(self, path: str) -> str:
-        """Returns the name, in the trunk, of the variable of a `RegNetY` that has this path."""
+        """Returns the name, inside the trunk, of the `RegNetY` variable with this path."""
         match = _PATH.fullmatch(path)
         if match is None:
             raise ValueError(f"{path} is no variable of a RegNetY")
@@ -122,9 +124,9 @@ def without_parts(name: str) -> str:
 
 
 def find_layout(names: Iterable[str]) -> tuple[KeyLayout, str] | None:
-    """Returns the layout of these names and what stands before the trunk's; None where none fits.
+    """Returns the layout of these names and the prefix of the trunk's names; None if no layout fits.
 
-    The stem's convolution decides: each layout names it in a way of its own.
+    The stem's convolution decides, because its name is different in each layout.
     """
     for layout in LAYOUTS:
         stem = layout.key("stem/conv/kernel")

@@ -1,7 +1,7 @@
 """RegNetY, the backbone of SEER, as a functional Keras model.
 
-The network of ClassyVision's `models/anynet.py`: a stem, then stages of residual bottleneck blocks with grouped
-convolutions and squeeze-and-excitation. Every stage halves the resolution in its first block.
+The architecture is that of ClassyVision's `models/anynet.py`: a stem, then stages of residual bottleneck blocks with
+grouped convolutions and squeeze-and-excitation. The first block of every stage halves the resolution.
 """
 
 import dataclasses
@@ -67,8 +67,8 @@ class Stem(keras.layers.Layer):
 class BottleneckBlock(keras.layers.Layer):
     """ReLU(shortcut(x) + f(x)), with f: 1 x 1, grouped 3 x 3, squeeze-and-excitation, 1 x 1.
 
-    The names a, b and c of the convolutions of f are the released code's (`ResBottleneckBlock`). The shortcut is the
-    identity, or a projection where the shape changes.
+    The convolutions in f are called a, b and c, as in the released code (`ResBottleneckBlock`). The shortcut is the
+    identity, or a projection if the shape changes.
     """
 
     def __init__(
@@ -85,12 +85,12 @@ class BottleneckBlock(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            width: Channels of the output and inside.
-            group_width: Channels in a group of the 3 x 3 convolution; divides the width.
+            width: Number of channels, both inside the block and in its output.
+            group_width: Number of channels in a group of the 3 x 3 convolution. It divides the width.
             strides: Stride of the 3 x 3 convolution and of the shortcut.
             synchronized: As in `BatchNormalization`.
             group_replicas: As in `BatchNormalization`.
-            keeps_convolutions_only: Whether the backward pass recomputes what lies between the convolutions.
+            keeps_convolutions_only: Whether the backward pass recomputes the layers between the convolutions.
             **kwargs: Further arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
@@ -113,7 +113,7 @@ class BottleneckBlock(keras.layers.Layer):
         )
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
-        """Builds all layers; input width decides on the squeeze-and-excitation and on the shortcut."""
+        """Builds all layers. The squeeze-and-excitation and the shortcut depend on the input width."""
         squeeze_width = regnet_design.squeeze_width(input_shape[-1])
         self.se = SqueezeExcitation(squeeze_width, name="se", dtype=self.dtype_policy)
         self.shortcut = self.shortcut_bn = None
@@ -146,10 +146,11 @@ class BottleneckBlock(keras.layers.Layer):
         return tf.nn.relu(shortcut + x)
 
     def _after_a(self, x: tf.Tensor, statistics: BatchStatistics) -> tf.Tensor:
-        """Goes from the result of one convolution to that of the next, which nobody needs a second time."""
+        """Computes the output of b from the output of a. The backward pass does not need the output of b again."""
         return self.b(tf.nn.relu(self.a_bn(x, training=True, statistics=statistics)))
 
     def _after_b(self, x: tf.Tensor, statistics: BatchStatistics) -> tf.Tensor:
+        """Computes the output of c from the output of b."""
         return self.c(self.se(tf.nn.relu(self.b_bn(x, training=True, statistics=statistics))))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -164,10 +165,10 @@ class BottleneckBlock(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class RegNetY(Backbone):
-    """The trunk of a RegNetY: normalised images [B, h, w, 3] in, last stage [B, h', w', C] out.
+    """The trunk of a RegNetY, from normalised images [B, h, w, 3] to the last stage [B, h', w', C].
 
     Attributes:
-        pyramid_outputs: The symbolic outputs of the stem ("P1") and of the stages ("P2" and so on).
+        pyramid_outputs: Symbolic outputs of the stem ("P1") and of the stages ("P2" and so on).
         licence: Licence of the weights; empty if unknown.
     """
 
@@ -190,21 +191,22 @@ class RegNetY(Backbone):
 
         Args:
             variant: A name of `regnet_design.VARIANTS`.
-            design: Design to use in place of the variant's.
-            stem_width: Channels after the stem.
-            stem_stride: 2 as released, 1 for small images.
+            design: Design to use instead of the variant's.
+            stem_width: Number of channels after the stem.
+            stem_stride: Stride of the stem: 2 as released, 1 for small images.
             synchronized: As in `BatchNormalization`.
             group_replicas: As in `BatchNormalization`.
-            activation_checkpointing: What the backward pass computes again from what the forward pass has kept: "none",
-                what lies after a "convolution" up to the next one, each "block" from its input, or each "stage" from
-                its own. Blocks and stages are then inside of other layers; the paths of variables stay.
-            licence: Licence of the weights that the network will get; every copy and file carries it.
+            activation_checkpointing: What the backward pass recomputes. With "none" it recomputes nothing, with
+                "convolution" the layers between one convolution and the next, with "block" each block from its input,
+                with "stage" each stage from its input. In the last two cases other layers contain the blocks; the paths
+                of variables stay the same.
+            licence: Licence of the weights that the network will get. Every copy and file carries the licence.
             name: Name of the model.
             dtype: Dtype or dtype policy of every layer; None for Keras's global policy.
             **kwargs: Further arguments of `keras.Model`.
 
         Raises:
-            InputError: there is no such variant or kind of checkpointing, or the stem's stride is neither 1 nor 2.
+            InputError: The variant or the kind of checkpointing does not exist, or the stem's stride is not 1 or 2.
         """
         if stem_stride not in (1, 2):
             raise InputError(f"stem_stride is {stem_stride}; it must be 1 or 2.")
@@ -238,7 +240,7 @@ class RegNetY(Backbone):
         self.activation_checkpointing, self.licence = activation_checkpointing, licence
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor, in JSON's types."""
+        """Returns the arguments of the constructor, as JSON types."""
         names = ("variant", "stem_width", "stem_stride", "synchronized", "group_replicas", "activation_checkpointing")
         return {
             **{name: getattr(self, name) for name in (*names, "licence", "name", "trainable")},
@@ -248,7 +250,7 @@ class RegNetY(Backbone):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "RegNetY":
-        """Makes the network of a `get_config`, with fresh weights."""
+        """Makes the network that `get_config` describes, with fresh weights."""
         config = dict(config)
         if config.get("design"):
             config["design"] = RegNetDesign(**config["design"])

@@ -1,7 +1,7 @@
-"""The SEER networks that Meta released: what each file holds, and under which licence. None of them is hosted here.
+"""The SEER networks that Meta released: what each file holds, and under which licence. No file is hosted here.
 
-Files and head sizes are those of VISSL's `projects/SEER/README.md`, `MODEL_ZOO.md` and
-`configs/config/benchmark/nearest_neighbor/models/seer`; the licence is its `projects/SEER/MODEL_LICENSE.md`.
+Files and head sizes come from VISSL's `projects/SEER/README.md`, `MODEL_ZOO.md` and
+`configs/config/benchmark/nearest_neighbor/models/seer`. The licence is VISSL's `projects/SEER/MODEL_LICENSE.md`.
 """
 
 import dataclasses
@@ -16,21 +16,21 @@ STD = (0.229, 0.224, 0.225)
 LICENCE = "SEER License Agreement"
 LICENCE_URL = "https://github.com/facebookresearch/vissl/blob/main/projects/SEER/MODEL_LICENSE.md"
 ATTRIBUTION = "SEER is licensed under SEER license, Copyright (c) Meta Platforms, Inc. All Rights Reserved."
-"""The line that must go with every copy of the weights, and of what was made from them."""
+"""The line that must accompany every copy of the weights and of anything made from the weights."""
 
 LICENCE_NOTICE = f"""\
 {ATTRIBUTION}
 
-The weights of SEER are Meta's, and so are those that a conversion makes of them. The {LICENCE} allows them
+The weights of SEER belong to Meta, and so do weights converted from them. The {LICENCE} allows their use
 for non-commercial research only. It forbids commercial and production use, military use, law enforcement, migration and
 border control, surveillance, biometric processing, identifying people, and predicting sensitive characteristics of
-people. Who passes the weights on, converted or not, must pass on the text of the licence and the line above. Where a
-model hub shows another licence for the same weights, Meta's is the one that counts.
+people. Anyone who passes the weights on, converted or not, must pass on the text of the licence and the line above. If
+a model hub shows another licence for the same weights, Meta's licence is the one that counts.
 
 This is a summary and not the licence. Read the licence before you use the weights:
 {LICENCE_URL}
 
-A converter cannot know where a file is from: weights that are not SEER's are under a licence of their own.
+A converter cannot know where a file comes from. Weights that are not from SEER have a licence of their own.
 """
 
 
@@ -38,16 +38,16 @@ NOTICE_FILE = "SEER_LICENCE.txt"
 
 
 def licence_fields(licence: str) -> dict[str, str | None]:
-    """Returns what metadata say of a `RegNetY.licence`."""
+    """Returns the metadata entries for a `RegNetY.licence`."""
     if licence != LICENCE:
         return {"licence": licence or None}
     return {"licence": LICENCE, "licence_url": LICENCE_URL, "attribution": ATTRIBUTION}
 
 
 def licence_beside(file: Path) -> str:
-    """Returns the licence in the metadata.json beside a file; empty where there is none.
+    """Returns the licence in the metadata.json beside a file; empty if there is none.
 
-    Backbones that earlier versions converted do not carry it themselves.
+    Backbones that earlier versions converted do not carry the licence themselves.
     """
     try:
         return json.loads(file.with_name("metadata.json").read_text("utf-8")).get("licence") or ""
@@ -56,7 +56,7 @@ def licence_beside(file: Path) -> str:
 
 
 def add_notice(directory: Path, licence: str) -> None:
-    """Writes the notice into a directory with weights of this `RegNetY.licence`, if it is SEER's."""
+    """Writes the notice into a directory of weights if their `RegNetY.licence` is SEER's."""
     if licence == LICENCE:
         (directory / NOTICE_FILE).write_text(LICENCE_NOTICE, "utf-8")
 
@@ -68,12 +68,12 @@ class PublishedModel:
     Attributes:
         variant: A name of `regnet_design.VARIANTS`.
         file_name: Path below `BASE_URL`.
-        num_parameters: Number of trainable parameters in the file: trunk, and head or classifier.
-        head: Projection and prototypes; None in a fine-tuned network.
+        num_parameters: Number of trainable parameters in the file: those of the trunk and the head or classifier.
+        head: Projection and prototypes; None for a fine-tuned network.
         num_classes: Number of classes; None for a pretrained network.
-        input_size_px: Side of the images that it was evaluated on.
-        resize_px: Length to which their shorter side was resized before the centre crop.
-        interpolation: Interpolation of that resize.
+        input_size_px: Side of the images on which the network was evaluated.
+        resize_px: Length to which the shorter side of an image was resized before the centre crop.
+        interpolation: Interpolation of this resize.
         mean: Mean of the red, green and blue channel, for images between 0 and 1.
         std: Standard deviation of these channels.
     """
@@ -93,7 +93,7 @@ class PublishedModel:
 def _pretrained(
     variant: str, file_name: str, num_parameters: int, *, hidden_dim: int, batch_norm: bool
 ) -> PublishedModel:
-    """Returns a network with the large head and 16,000 prototypes (their number is in the files' names)."""
+    """Returns a network with the large head and 16,000 prototypes (the file names state this number)."""
     head = HeadConfig(
         hidden_dims=(hidden_dim, hidden_dim), embedding_dim=256, batch_norm=batch_norm, num_prototypes=16_000
     )
@@ -101,7 +101,7 @@ def _pretrained(
 
 
 def _fine_tuned(variant: str, file_name: str, num_parameters: int) -> PublishedModel:
-    """Returns a network fine-tuned on ImageNet-1k at 384 px, without a border cropped away."""
+    """Returns a network fine-tuned on ImageNet-1k at 384 px, with no margin around the centre crop."""
     return PublishedModel(
         variant,
         file_name,
@@ -164,7 +164,7 @@ PUBLISHED = (
 
 
 def find(variant: str, *, fine_tuned: bool) -> PublishedModel | None:
-    """Returns the released network of this variant, pretrained or fine-tuned; None where there is none."""
+    """Returns the released network of this variant, pretrained or fine-tuned; None if there is none."""
     for model in PUBLISHED:
         if model.variant == variant and (model.num_classes is not None) == fine_tuned:
             return model

@@ -1,4 +1,4 @@
-"""A RegNetY in a file: which variant it is, and which tensors are whose. Names and shapes only; no values are read."""
+"""A RegNetY in a file: its variant, and the tensor for each variable. Only names and shapes are read, no values."""
 
 import dataclasses
 import itertools
@@ -47,11 +47,11 @@ class StoredNetwork:
     tensors: Mapping[str, StoredTensor]
 
     def name(self, path: str) -> str:
-        """Returns the name of the tensor for the variable of a `RegNetY` that has this path."""
+        """Returns the name of the tensor for the `RegNetY` variable with this path."""
         return self.prefix + self.layout.key(path)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Returns the shape of a tensor; () where it is not in the file."""
+        """Returns the shape of a tensor; () if the tensor is not in the file."""
         return self.tensors[name].shape if name in self.tensors else ()
 
     def stages(self) -> tuple[tuple[int, int, int], ...]:
@@ -68,7 +68,7 @@ class StoredNetwork:
         """Returns the variant that has these stages.
 
         Raises:
-            InputError: none has.
+            InputError: No variant has these stages.
         """
         stages = self.stages()
         for name, design in VARIANTS.items():
@@ -81,7 +81,7 @@ class StoredNetwork:
         )
 
     def head(self) -> StoredHead | None:
-        """Returns the SwAV head; None where there is none of that kind.
+        """Returns the SwAV head; None if the file holds none.
 
         VISSL's `heads/swav_prototypes_head.py` numbers linear layers, batch normalisations and ReLUs in one sequence.
         """
@@ -106,13 +106,13 @@ class StoredNetwork:
         )
 
     def classifier(self) -> str | None:
-        """Returns the name of the linear layer that classifies; None where there is none."""
+        """Returns the name of the classifier's linear layer; None if the file holds none."""
         name = self._root + self.layout.classifier
         return name if len(self.shape(f"{name}.weight")) == 2 else None
 
     @property
     def _root(self) -> str:
-        """What stands before the names of both trunk and heads."""
+        """Prefix of the names of both trunk and heads."""
         return self.prefix.removesuffix(self.layout.trunk)
 
 
@@ -120,7 +120,7 @@ def open_stored_network(path: Path) -> StoredNetwork:
     """Opens a checkpoint and finds the RegNet in it.
 
     Raises:
-        InputError: the file cannot be read, or its names are in no layout that is known.
+        InputError: The file cannot be read, or its names follow no known layout.
     """
     tensors = {without_parts(name): tensor for name, tensor in read_checkpoint(path).items()}
     found = find_layout(tensors)
@@ -128,7 +128,7 @@ def open_stored_network(path: Path) -> StoredNetwork:
         names = ", ".join(itertools.islice(tensors, 3)) or "none"
         layouts = ", ".join(layout.name for layout in LAYOUTS)
         raise InputError(
-            f"{path}: there is no RegNetY in it (the first of its tensors: {names}); give a checkpoint with the names "
-            f"of {layouts}."
+            f"{path}: there is no RegNetY in this file (its first tensors: {names}); give a checkpoint with names as "
+            f"in {layouts}."
         )
     return StoredNetwork(path, *found, tensors)
