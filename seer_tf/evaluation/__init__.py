@@ -1,1 +1,1 @@
-"""What features are worth: protocols, results, and the published numbers beside them."""
+"""Evaluation of features: protocols, results, and published numbers to compare with."""

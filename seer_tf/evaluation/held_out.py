@@ -1,21 +1,21 @@
-"""A deterministic slice to keep aside, with its share of every class."""
+"""A deterministic held-out slice that contains the same share of every class."""
 
 import numpy as np
 
 
 def held_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarray:
-    """Chooses images to keep aside.
+    """Chooses images to hold out.
 
-    Every class gives the given fraction of its images, rounded, and keeps at least one; the choice depends on the
-    labels and the seed alone.
+    Every class gives the given fraction of its images, rounded, and keeps at least one image. The choice depends only
+    on the labels and the seed.
 
     Args:
-        labels: Int [N]; all equal where there are no classes.
-        fraction: Fraction in (0, 1).
-        seed: Another seed chooses other images.
+        labels: Int [N]; all equal if there are no classes.
+        fraction: Fraction of images to hold out, in (0, 1).
+        seed: Seed of the choice.
 
     Returns:
-        bool [N], true for the images kept aside.
+        Bool [N], true for held-out images.
     """
     chosen = np.zeros(len(labels), bool)
     generator = np.random.default_rng(seed)

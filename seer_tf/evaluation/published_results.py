@@ -1,7 +1,8 @@
-"""What the paper and the released models reached, to be set beside one's own numbers.
+"""Published results of the paper and the released models, for comparison with one's own numbers.
 
-SEER: arXiv 2103.01988, tables 1 and 3. "VISSL": its model zoo and `projects/SEER/README.md`, which list the weights
-that were released later; those numbers are not the paper's. Nothing here was measured with this package.
+"the paper" is SEER, arXiv 2103.01988, tables 1 and 3. "VISSL" is VISSL's model zoo and its `projects/SEER/README.md`.
+They list the weights that were released later, so their numbers differ from the paper's. Nothing here was measured
+with this package.
 """
 
 import dataclasses
@@ -14,17 +15,17 @@ from seer_tf.evaluation.result import EvaluationResult
 
 @dataclasses.dataclass(frozen=True)
 class PublishedNumber:
-    """A number that others have reached.
+    """A published number.
 
     Attributes:
-        evaluation: As an `Outcome` names it.
+        evaluation: Name of the evaluation, as in `EvaluationResult`.
         data: Name of the data set.
-        metric: What the number is.
-        model: The network.
-        percent: The number.
-        source: Where it stands.
-        labels: Which part of the training labels was learned from.
-        settings: Settings that decide the protocol, as the details of a result name them.
+        metric: Name of the metric.
+        model: Name of the network.
+        percent: Value of the metric, in percent.
+        source: Publication that reports the number.
+        labels: Fraction of the training labels that was used.
+        settings: Settings that decide the protocol, by their names in the details of a result.
     """
 
     evaluation: str
@@ -38,7 +39,7 @@ class PublishedNumber:
 
 
 FINE_TUNING = "fine-tuning"
-"""What an `Outcome` of fine-tuning calls its evaluation."""
+"""Name of the evaluation in an `EvaluationResult` of fine-tuning."""
 
 _IMAGENET, _INAT, _PLACES, _VOC = "ImageNet", "iNaturalist 2018", "Places205", "VOC07"
 _DATA_FLAGS = {  # a part of a path, or the name of a TensorFlow dataset
@@ -96,7 +97,7 @@ PUBLISHED_NUMBERS = (
 
 
 def data_name(flag: str) -> str | None:
-    """Returns which known data set a data flag names; None if unknown."""
+    """Returns the name of the known data set that a data flag refers to; None if it is unknown."""
     for name, pattern in _DATA_FLAGS.items():
         if re.search(pattern, flag, re.IGNORECASE):
             return name
@@ -104,7 +105,7 @@ def data_name(flag: str) -> str | None:
 
 
 def published_beside(outcome: EvaluationResult) -> tuple[PublishedNumber, ...]:
-    """Returns what was published for the same images by the same protocol, learned from the same part of the labels."""
+    """Returns the published numbers with the same evaluation, data set, metric, protocol and fraction of labels."""
     name, labels = data_name(outcome.test_data), _share_of_labels(outcome)
     if name is None or outcome.num_classes != _NUM_CLASSES[name]:
         return ()
@@ -122,6 +123,6 @@ def _setting(outcome: EvaluationResult, path: str) -> Any:
 
 
 def _share_of_labels(outcome: EvaluationResult) -> float | None:
-    """Returns which part of the labels was fitted on; None where it was chosen by a list."""
+    """Returns the fraction of labels that was used for fitting; None if a list chose the images."""
     data = outcome.details.get("config", {}).get("data", {})
     return None if data.get("subset_list") else data.get("fraction", 1.0)

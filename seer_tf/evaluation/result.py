@@ -1,4 +1,4 @@
-"""What every evaluation ends in: one number with its interval, and all that it depends on, as JSON and as a row."""
+"""The result of an evaluation: a number with its interval and the settings it depends on, as JSON or a table row."""
 
 import dataclasses
 import html
@@ -25,19 +25,19 @@ class EvaluationResult:
 
     Attributes:
         evaluation: Name of the evaluation.
-        protocol: What else the number depends on, in words.
-        metric: What the number is.
-        value: A fraction.
-        interval: Where 95 % of the values lie that other test images would have given (bootstrap over the test images;
-            another training set or seed is not part of it).
-        model: What the user called it.
-        train_data: Data flag; None where nothing was fitted.
-        test_data: Data flag.
-        num_train_images: Fitted on.
-        num_test_images: Read on.
+        protocol: Description of the other settings that the number depends on.
+        metric: Name of the metric.
+        value: Value of the metric, a fraction.
+        interval: Interval that holds 95 % of the values that other test images would give. It comes from a bootstrap
+            over the test images, and does not cover other training sets or seeds.
+        model: Name of the model, as the user gave it.
+        train_data: Data flag of the training images; None if nothing was fitted.
+        test_data: Data flag of the test images.
+        num_train_images: Number of images that were fitted on.
+        num_test_images: Number of images that the metric was measured on.
         num_classes: Number of classes to choose between.
         seed: Seed of all random draws.
-        details: Further numbers, in JSON's types.
+        details: Further numbers, as JSON values.
         digest: Digest of the network's weights and normalisation, by `model_digest`; None if unknown.
         step: Step of the run that the network is from; None if unknown.
     """
@@ -60,17 +60,17 @@ class EvaluationResult:
 
     @property
     def network(self) -> str:
-        """Returns what the user called the model, and at which step of its run it was."""
+        """Returns the name of the model, with the step of its run if it is known."""
         return self.model if self.step is None else f"{self.model}, step {self.step}"
 
     def to_json(self) -> str:
-        """Returns one line with a JSON object; the details stand beside the rest."""
+        """Returns one line with a JSON object; the details are at its top level."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         details = values.pop("details")
         return json.dumps({**values, **details})
 
     def cells(self) -> tuple[str, ...]:
-        """Returns a row of a table with the columns of `HEADER`."""
+        """Returns the cells of a table row, with the columns of `HEADER`."""
         low, high = self.interval
         return (
             self.evaluation,
@@ -85,7 +85,7 @@ class EvaluationResult:
         )
 
     def to_markdown(self) -> str:
-        """Returns the row in Markdown."""
+        """Returns the table row in Markdown."""
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in self.cells())} |"
 
     def _repr_html_(self) -> str:
@@ -98,10 +98,10 @@ class EvaluationResult:
 
 
 def bootstrap_interval(statistic: Callable[[np.ndarray], float], num_images: int, *, seed: int) -> tuple[float, float]:
-    """Returns between which values a statistic of the test images lies in 95 % of samples from images such as these.
+    """Returns the bounds of the 95 % bootstrap interval of a statistic over the test images.
 
     Args:
-        statistic: Statistic from numbers of images, int [num_images] with repetitions, to its value.
+        statistic: Function from image numbers, int [num_images] with repetitions, to the value of the statistic.
         num_images: Number of images in the test set.
         seed: Seed of the samples.
     """
@@ -112,10 +112,10 @@ def bootstrap_interval(statistic: Callable[[np.ndarray], float], num_images: int
 
 
 def mean_interval(values: np.ndarray, *, seed: int) -> tuple[float, float]:
-    """Returns the interval of a mean over the test images.
+    """Returns the 95 % bootstrap interval of a mean over the test images.
 
     Args:
-        values: Values of each image, [num_images]; for an accuracy whether it was classified right.
+        values: Value of each image, [num_images]; for an accuracy, whether the image was classified correctly.
         seed: Seed of the samples.
     """
     return bootstrap_interval(lambda chosen: values[chosen].mean(), len(values), seed=seed)
@@ -131,24 +131,28 @@ def add_to_file(outcome: EvaluationResult, path: str | os.PathLike[str]) -> None
 
 
 def read_file(path: str | os.PathLike[str]) -> list[EvaluationResult]:
-    """Reads what `add_to_file` wrote.
+    """Reads the results that `add_to_file` wrote.
 
     Raises:
-        InputError: it cannot be read, or a line of it is no outcome.
+        InputError: The file cannot be read, or one of its lines is not a result.
     """
     try:
         lines = Path(path).read_text("utf-8").splitlines()
         return [_from_json(json.loads(line)) for line in lines if line.strip()]
     except FileNotFoundError:
-        raise InputError(f"{path} is not there; an evaluation writes it, or prints such a line at its end") from None
+        raise InputError(
+            f"{path} does not exist; an evaluation writes such a file, or prints a line for it at its end"
+        ) from None
     except (OSError, json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is no file of evaluations ({error}); give one with a JSON object a line") from None
+        raise InputError(
+            f"{path} is not a file of evaluation results ({error}); give a file with one JSON object per line"
+        ) from None
 
 
 def _from_json(values: Any) -> EvaluationResult:
     if not isinstance(values, dict):
-        raise TypeError(f"{values!r} is no object")
-    optional = ("digest", "step")  # older lines are without them
+        raise TypeError(f"{values!r} is not an object")
+    optional = ("digest", "step")  # older files do not have these fields
     names = [field.name for field in dataclasses.fields(EvaluationResult) if field.name != "details"]
     own = {name: values.pop(name) for name in names if name in values or name not in optional}
     return EvaluationResult(**{**own, "interval": tuple(own["interval"])}, details=values)

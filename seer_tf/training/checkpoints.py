@@ -1,7 +1,8 @@
-"""The checkpoints of a run: written in the background, read back whole or not at all, and models read from them.
+"""The checkpoints of a run: written in the background, and read back completely or not at all.
 
-A checkpoint is a flat map from variable name to tensor in the directory `step-<number>`; `saved_tensors.py` says how it
-lies there. It is given variables, by name: handed Keras objects, TensorFlow silently leaves out layers held in lists.
+A checkpoint is a flat map from variable names to tensors in the directory `step-<number>`; `tensor_store.py` describes
+its files. Variables are passed by name, because TensorFlow's object-based checkpoints silently leave out Keras layers
+that are held in lists.
 """
 
 import concurrent.futures
@@ -23,16 +24,16 @@ from seer_tf.training.state import RunState
 
 
 class OtherNetworkError(InputError):
-    """What is read is whole, but has other names or shapes than what it is read into."""
+    """The checkpoint is undamaged, but its names or shapes differ from those of the variables to restore."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """What the best checkpoint is chosen by.
+    """The number by which the best checkpoint is chosen.
 
     Attributes:
         measure: Name of the number; only checkpoints with the same measure are compared.
-        value: The higher, the better.
+        value: The number; higher is better.
     """
 
     measure: str
@@ -40,62 +41,63 @@ class Quality:
 
 
 class Checkpoints:
-    """The checkpoints of one run: the last few, one every so many steps, and the best."""
+    """The checkpoints of one run: the newest few, those at regular steps, and the best."""
 
     def __init__(self, directory: RunDirectory, state: RunState) -> None:
-        """Names them.
+        """Prepares the background writer.
 
         Args:
             directory: Run directory.
-            state: What is saved and restored.
+            state: State to save and restore.
         """
         self._directory, self._state = directory, state
         self._writer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: concurrent.futures.Future | None = None
 
     def save(self, quality: Quality | None = None) -> None:
-        """Copies the state, and has the copy written under its step while the next steps are made.
+        """Copies the state, and writes the copy in the background while training goes on.
 
-        Of several workers one does this alone: they all hold the same values. Where the one before is still being
-        written, it waits for that: there is one copy at a time.
+        All workers hold the same values, so only one of them saves. There is one copy at a time: if the previous
+        checkpoint is still being written, this call waits for it.
 
         Args:
-            quality: Quality of the features, where it is known.
+            quality: Quality of the features; None if it is unknown.
 
         Raises:
-            InputError: the one before could not be written.
+            InputError: The previous checkpoint could not be written.
         """
         self.wait()
         step, tensors = int(self._state.step.numpy()), tensor_store.host_copies(self._state.named_variables())
         self._writing = self._writer.submit(self._write, step, tensors, quality)
 
     def check(self) -> None:
-        """Raises, without waiting, where a checkpoint could not be written.
+        """Raises an error if a checkpoint could not be written. Does not wait for one that is being written.
 
         Raises:
-            InputError: so it is; those before it are as they were.
+            InputError: The checkpoint could not be written; earlier checkpoints are unchanged.
         """
         if self._writing is not None and self._writing.done():
             self.wait()
 
     def wait(self) -> None:
-        """Waits until all that was saved is on the disk.
+        """Waits until the last saved checkpoint is on the disk.
 
         Raises:
-            InputError: it could not be written; those before it are as they were.
+            InputError: The checkpoint could not be written; earlier checkpoints are unchanged.
         """
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
 
     def restore_latest(self) -> int:
-        """Restores the newest checkpoint that is whole, if there is one, and returns the step that the state is at.
+        """Restores the newest undamaged checkpoint, if there is one, and returns the step of the state.
 
         Raises:
-            InputError: none of them is whole, or the newest whole one does not go with the config.
+            InputError: All checkpoints are damaged, or the newest undamaged one does not fit the config.
         """
         for unfinished in self._directory.checkpoints.glob(f"*{UNFINISHED}"):
-            shutil.rmtree(unfinished, ignore_errors=True)  # of a process that died; several workers may look at it
+            # A process that died left this directory. Several workers may try to remove it at the same time.
+            shutil.rmtree(unfinished, ignore_errors=True)
         newest = restore_newest(self._state.named_variables(), self._directory, all_of_it=True)
         if newest is not None:
             self._state.model.licence = licence(newest)
@@ -111,11 +113,14 @@ class Checkpoints:
         except (tf.errors.OpError, OSError) as error:
             raise InputError(
                 f"no checkpoint can be written to {self._directory.checkpoints} ({_reason(error)}); make room or give "
-                "permission, then the same command continues from the newest one"
+                "permission, then the same command continues from the newest checkpoint"
             ) from None
 
     def _remove_unwanted(self, newest: int) -> None:
-        """Removes what is not kept, and what lies beyond the newest: damaged ones that the run went back behind."""
+        """Removes checkpoints that are not kept, and those with a later step than the newest one.
+
+        Later ones are damaged: the run could not read them and continued from an earlier checkpoint.
+        """
         run, steps = self._state.config.run, self._directory.checkpoint_steps()
         qualities = {step: _quality(self._directory.checkpoint(step)) for step in steps if step <= newest}
         for step in set(steps) - kept(qualities, run.keep_checkpoints, run.keep_every_steps):
@@ -126,13 +131,13 @@ def kept(qualities: Mapping[int, Quality | None], num_last: int, every_steps: in
     """Returns the steps whose checkpoints are kept.
 
     Args:
-        qualities: Qualities by step, of all checkpoints there are.
-        num_last: How many of the newest are kept.
-        every_steps: Every steps of the others, those whose step is a multiple of this; 0 for none.
+        qualities: Quality of each existing checkpoint, by step.
+        num_last: Number of newest checkpoints to keep.
+        every_steps: Older checkpoints are kept if their step is a multiple of this number; 0 for none.
 
     Returns:
-        These, and the step of the best by the newest measure; of two equals the earlier is the best, since what a probe
-        has found goes with all checkpoints until it looks again.
+        The steps to keep, including the best checkpoint by the newest measure. If two are equally good, the earlier
+        one is the best, because checkpoints repeat the result of the last probe until the next probe.
     """
     steps = sorted(qualities)
     chosen = set(steps[-num_last:]) | {step for step in steps if every_steps and step % every_steps == 0}
@@ -146,18 +151,19 @@ def kept(qualities: Mapping[int, Quality | None], num_last: int, every_steps: in
 def restore_newest(
     variables: Mapping[str, tf.Variable], directory: RunDirectory, *, all_of_it: bool
 ) -> pathlib.Path | None:
-    """Does as `restore` with the newest checkpoint that is whole; says which are not.
+    """Restores variables from the newest undamaged checkpoint, and warns about damaged ones.
 
     Args:
         variables: Variables by name.
         directory: Run directory.
-        all_of_it: Whether a checkpoint that holds more than the variables is refused.
+        all_of_it: Whether to refuse a checkpoint that holds more than the variables.
 
     Returns:
-        Where that checkpoint lies; None where there is none.
+        Path of that checkpoint; None without checkpoints.
 
     Raises:
-        InputError: none of them is whole, or the newest that is has other names or shapes than the variables.
+        InputError: All checkpoints are damaged, or the newest undamaged one has other names or shapes than the
+            variables.
     """
     steps = directory.checkpoint_steps()
     for step in reversed(steps):
@@ -166,22 +172,22 @@ def restore_newest(
             _restore(variables, path, all_of_it=all_of_it)
             return path
         except tensor_store.DamagedError as error:
-            logging.warning("the checkpoint %s is damaged (%s); the one before it is used", path, error)
+            logging.warning("the checkpoint %s is damaged (%s); trying the one before it", path, error)
     if steps:
         raise InputError(f"every checkpoint in {directory.checkpoints} is damaged; start again in another `run_dir`")
     return None
 
 
 def restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_it: bool) -> None:
-    """Assigns every variable its tensor of a checkpoint, or none of them one.
+    """Assigns every variable its tensor from a checkpoint; if one does not fit, changes no variable.
 
     Args:
         variables: Variables by name.
         path: Path of the checkpoint.
-        all_of_it: Whether a checkpoint that holds more than the variables is refused.
+        all_of_it: Whether to refuse a checkpoint that holds more than the variables.
 
     Raises:
-        InputError: the checkpoint is damaged, or has other names or shapes than the variables.
+        InputError: The checkpoint is damaged, or has other names or shapes than the variables.
     """
     try:
         _restore(variables, path, all_of_it=all_of_it)
@@ -190,12 +196,12 @@ def restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_
 
 
 def licence(path: pathlib.Path) -> str:
-    """Returns the licence of the weights in a checkpoint; empty where nothing is known of it."""
+    """Returns the licence of the weights in a checkpoint; empty if the licence is unknown."""
     return tensor_store.read_about(path).get("licence", "")
 
 
 def in_float32(config: AnyConfig) -> AnyConfig:
-    """Returns the config of a run whose weights are to be read and not trained."""
+    """Returns a run's config with float32 precision, for reading its weights without training them."""
     return dataclasses.replace(config, run=dataclasses.replace(config.run, precision="float32"))
 
 
@@ -204,11 +210,11 @@ def _restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of
     for name in sorted(variables.keys() ^ shapes.keys()):
         if name in variables or all_of_it:
             where = "lacks" if name in variables else "has"
-            raise OtherNetworkError(f"the checkpoint {path} is of another config than this run: it {where} {name}")
+            raise OtherNetworkError(f"the checkpoint {path} is from a run with another config: it {where} {name}")
     for name, variable in variables.items():
         if shapes[name] != tuple(variable.shape):
             raise OtherNetworkError(
-                f"the checkpoint {path} is of another network: {name} has shape {shapes[name]} there and "
+                f"the checkpoint {path} holds another network: {name} has shape {shapes[name]} there and "
                 f"{tuple(variable.shape)} here"
             )
     for name, tensor in tensor_store.read(path, variables).items():

@@ -1,7 +1,7 @@
-"""Health checks: they recognise a run that does not learn, and say what was seen and what to try.
+"""Health checks: they recognise a run that does not learn, and say what they saw and what to try.
 
-Each check looks at the numbers of the latest intervals of the log. The checks here fit every task. A method adds those
-that know its objective, e.g. `methods/swav/collapse.py`.
+Each check looks at the numbers from the latest intervals of the log. The checks here fit every task. A method adds
+checks that know its objective, e.g. `methods/swav/collapse.py`.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        """Returns it as one sentence."""
+        """Returns the problem as one sentence."""
         return f"{self.condition}: {self.evidence}; {self.remedy}"
 
 
@@ -60,7 +60,7 @@ class HealthMonitor:
     """Applies health checks to the log of one run."""
 
     def __init__(self, config: BaseConfig, checks: "Sequence[HealthCheck]") -> None:
-        """Starts with no intervals; a run that continues is judged by the intervals that follow.
+        """Starts with no intervals. A continued run is judged only by the intervals after its continuation.
 
         Args:
             config: Run configuration.
@@ -71,7 +71,7 @@ class HealthMonitor:
         self._known: set[str] = set()
 
     def check(self, interval: Interval) -> list[Problem]:
-        """Returns the problems that this interval shows and the one before it did not."""
+        """Returns the problems that this interval shows and the interval before it did not show."""
         begin = interval.step - 2 * patience_steps(self._config)
         self._seen = [earlier for earlier in self._seen if earlier.first_step >= begin] + [interval]
         found = [problem for check in self._checks if (problem := check(self._config, self._seen)) is not None]
@@ -83,12 +83,12 @@ class HealthMonitor:
 def not_finite(config: Config, seen: Sequence[Interval]) -> Problem | None:
     """Checks that all numbers of a float32 or bfloat16 run were finite."""
     uses_float16 = config.run.precision == "mixed_float16" or config.run.reduce_precision == "float16"
-    if seen[-1].first_bad is None or uses_float16:  # float16 overflows now and then, until its loss scale fits
+    if seen[-1].first_bad is None or uses_float16:  # float16 overflows now and then until its loss scale fits
         return None
     step, name = seen[-1].first_bad
     return Problem(
         "a number is not finite",
-        f"at step {step} it was first met in {name}, and the update was left out",
+        f"it first appeared in {name} at step {step}, and that update was skipped",
         "lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon",
     )
 
@@ -100,15 +100,15 @@ def overflows(config: Config, seen: Sequence[Interval]) -> Problem | None:
         return None
     return Problem(
         "float16 overflows again and again",
-        f"the loss scale is down to {scale:.3g}, and {counted(round(skipped), 'step')} of the last "
-        f"{seen[-1].step - seen[-1].first_step} left out",
+        f"the loss scale has fallen to {scale:.3g}, and {counted(round(skipped), 'step')} of the last "
+        f"{seen[-1].step - seen[-1].first_step} were skipped",
         "try `run.precision=mixed_bfloat16` (or float32), or lower schedule.peak_learning_rate",
     )
 
 
 def starves(_: Config, seen: Sequence[Interval]) -> Problem | None:
     """Checks that the run does not spend most of its time waiting for images."""
-    last = seen[1:][-_STARVING_INTERVALS:]  # not the first, which fills the pipeline
+    last = seen[1:][-_STARVING_INTERVALS:]  # without the first interval, which fills the pipeline
     shares = [interval.numbers[metrics.WAIT_SHARE] for interval in last]
     seconds = sum(
         interval.numbers[metrics.SECONDS_PER_STEP] * (interval.step - interval.first_step) for interval in last
@@ -116,9 +116,9 @@ def starves(_: Config, seen: Sequence[Interval]) -> Problem | None:
     if len(last) < _STARVING_INTERVALS or seconds < _STARVING_SECONDS or min(shares) < _STARVING_SHARE:
         return None
     return Problem(
-        "the data come too slowly",
-        f"{percent(min(shares), 0)} or more of the last {seconds:.0f} s were spent waiting for images",
-        "make shards (experiments/prepare_shards.py), put them on a faster disk, give more CPU cores, or set "
+        "the images arrive too slowly",
+        f"the run spent {percent(min(shares), 0)} or more of the last {seconds:.0f} s waiting for images",
+        "make shards (experiments/prepare_shards.py), put them on a faster disk, give the run more CPU cores, or set "
         "data.augment_on=accelerator",
     )
 
@@ -129,14 +129,14 @@ def frozen_data(_: Config, seen: Sequence[Interval]) -> Problem | None:
     if num_steps < _FROZEN_STEPS or seen[-1].numbers[metrics.DISTINCT_BATCHES] > 1:
         return None
     return Problem(
-        "the data stand still",
-        f"the crops of the last {num_steps} steps all have the same mean",
+        "the images do not change",
+        f"the crops in the last {num_steps} steps all have the same mean",
         "look at the crops in TensorBoard and at the images that `data.source` names: they may all be one picture",
     )
 
 
 HealthCheck = Callable[[Any, Sequence[Interval]], Problem | None]
-"""Takes the config of a run and its latest intervals; returns the problem they show, or None."""
+"""A function that takes the config and the latest intervals of a run. It returns the problem they show, or None."""
 
 #: Checks that fit every task.
 COMMON_CHECKS: tuple[HealthCheck, ...] = (overflows, frozen_data, starves)

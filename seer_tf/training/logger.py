@@ -44,7 +44,7 @@ class Logger(abc.ABC):
 
     Attributes:
         quality: Quality for the next checkpoint; None if it is unknown.
-        problems: Problems that the last interval shows and the one before it did not.
+        problems: Problems that the last interval shows and the interval before it did not show.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Logger(abc.ABC):
             monitor: Applies the health checks to each interval.
             label: Label of the progress line.
             options: Optional outputs.
-            shares: Names of the task's metrics that are fractions from 0 to 1, which people read in percent.
+            shares: Names of the task's metrics that are fractions from 0 to 1. They are shown in percent.
 
         Raises:
             InputError: The directory cannot be written.
@@ -111,7 +111,7 @@ class Logger(abc.ABC):
 
         Args:
             step: Number of steps at the end of the interval.
-            steps: Float [steps] for each name, as the steps returned them.
+            steps: Float [steps] for each name, the values that the steps returned.
             seconds: Duration of the interval.
         """
 
@@ -119,17 +119,17 @@ class Logger(abc.ABC):
     def _note(self, numbers: Mapping[str, float]) -> str:
         """Returns a short description of an interval for the terminal.
 
-        It has parts between commas, the most important first: a narrow terminal shows those that fit.
+        Commas separate its parts, the most important part first. A narrow terminal shows the parts that fit.
         """
 
     def _speed(self, numbers: Mapping[str, float]) -> str:
-        """Returns the last parts of a description: images per second, and the share of time that waits for data."""
+        """Returns the last parts of a description: images per second, and the share of time spent waiting for data."""
         speed = f"{numbers[run_metrics.IMAGES_PER_SECOND]:.0f} images/s"
         waiting = numbers[run_metrics.WAIT_SHARE]
         return speed if math.isnan(waiting) else f"{speed}, {percent(waiting, 0)} waiting for data"
 
     def _end_interval(self, step: int) -> str:
-        """Measures, writes and checks the interval that ends at `step`; returns a short description."""
+        """Measures, writes and checks the interval that ends at `step`; returns a short description of it."""
         now = time.monotonic()
         steps = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
         numbers = self._measured(step, steps, now - self._since)
@@ -179,6 +179,6 @@ def _create(file: pathlib.Path) -> None:
 
 def _unwritable(file: pathlib.Path, error: OSError) -> InputError:
     return InputError(
-        f"`log_json={file}` cannot be written ({error.strerror}); mend that or name another file, then the same "
+        f"`log_json={file}` cannot be written ({error.strerror}); fix that or name another file, then the same "
         "command continues from the newest checkpoint"
     )

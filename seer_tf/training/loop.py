@@ -24,7 +24,7 @@ from seer_tf.training.step import checked_tensors
 
 State = TypeVar("State", bound=RunState)
 
-_ANSWER = "the run ends after the steps under way and saves what it has made; a second signal ends it without saving"
+_ANSWER = "the run finishes the current steps, saves a checkpoint and ends; a second signal ends it without saving"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RunResult:
     """How a call of `pretrain` ended.
 
     Attributes:
-        step: Number of steps that the run has made in all.
+        step: Total number of steps that the run has made.
         stopped_by: Name of the signal that ended the run early; None if it is complete.
     """
 
@@ -46,13 +46,14 @@ class Task(Generic[State]):
 
     Attributes:
         config: Run configuration.
-        state: Makes what a step changes; called inside the scope of the strategy.
-        initialize: Gives a new state the values that `run.init_from` names.
-        batches: The endless dataset of global batches from a step on, of which each replica gets its slice.
-        step: One step as one replica sees it, from the state and its slice to scalars by name, equal on every replica.
-        log: Log of what the steps return; it is given the first slice of the first batch.
-        remedy: What to change where numbers are not finite.
-        images: Identity of the images (`Source.identity`) by field of the config.
+        state: Creates the state that a step changes; called inside the scope of the strategy.
+        initialize: Gives a new state the values from the place that `run.init_from` names.
+        batches: Returns the endless dataset of global batches from a given step on. Each replica gets its slice of it.
+        step: One step on one replica. It takes the state and the replica's slice, and returns scalars by name, which
+            are equal on every replica.
+        log: Opens the log of the values that the steps return; it receives the first slice of the first batch.
+        remedy: What the user should change if numbers are not finite.
+        images: Identity of the images (`Source.identity`) by config field.
     """
 
     config: BaseConfig
@@ -66,7 +67,7 @@ class Task(Generic[State]):
 
 
 def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Strategy) -> RunResult:
-    """Does a task from the newest checkpoint of a run directory, or from the beginning, to the end.
+    """Runs a task to its end, from the newest checkpoint in the run directory or from the beginning.
 
     Args:
         task: Task to run.
@@ -74,7 +75,7 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
         strategy: Strategy over the devices.
 
     Raises:
-        InputError: the directory belongs to another run or another process writes to it, there is no space, or the run
+        InputError: The directory belongs to another run, another process writes to it, there is no space, or the run
             fails a health check and `run.on_trouble` says to stop.
     """
     config = task.config
@@ -102,7 +103,7 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
 
 
 def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_replicas: int) -> None:
-    """Raises an error if a batch does not go together with images and devices.
+    """Raises an error if the batch size does not fit the number of images or the number of devices.
 
     Args:
         config: Run configuration.
@@ -112,16 +113,16 @@ def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_
         num_replicas: Number of devices over all workers.
 
     Raises:
-        InputError: naming the field to change.
+        InputError: The batch size does not fit. The message names the field to change.
     """
     if batch > num_images:
         raise InputError(
-            f"data.global_batch_size={batch} is more than {data} has, {counted(num_images, 'image')}; "
+            f"data.global_batch_size={batch} is larger than {data}, which has {counted(num_images, 'image')}; "
             f"lower it, e.g. `data.global_batch_size={max(1, num_images // 2)}`"
         )
     if batch % num_replicas:
         raise InputError(
-            f"data.global_batch_size={batch} does not divide by {num_replicas} replicas; "
+            f"data.global_batch_size={batch} cannot be divided by {num_replicas} replicas; "
             f"take e.g. `data.global_batch_size={max(1, batch // num_replicas) * num_replicas}`"
         )
     images, parts = batch // num_replicas, config.run.accumulation_steps
@@ -149,11 +150,12 @@ def _train(
     agreement: Agreement,
     stop: StopSignals,
 ) -> RunResult:
-    """Makes the steps that are left, or those until somebody wants to stop. The chief alone has a log, and saves."""
+    """Makes the remaining steps, until a worker wishes to stop. Only the chief has a log and saves checkpoints."""
     run, step = state.config.run, int(state.step.numpy())
     advance = steps_function(state, strategy, task.step)
     with exhausted_memory_named():
-        advance(batch, batches, tf.constant(0))  # no step, but the graph: the first rate is one of training
+        # Builds the graph without a step, so that the first measured speed is the speed of training.
+        advance(batch, batches, tf.constant(0))
     with log or contextlib.nullcontext():
         stopping = agreement.reached(wish=stop.received is not None)
         while step < run.num_steps and not stopping:
@@ -173,14 +175,14 @@ def _train(
                     log.add(step, metrics)
                 checkpoints.check()
                 if log and log.problems and run.on_trouble == "stop":
-                    raise InputError(f"step {step}: {log.problems[0]}; `run.on_trouble=warn` goes on all the same")
+                    raise InputError(f"step {step}: {log.problems[0]}; to continue anyway, give `run.on_trouble=warn`")
             stopping = agreement.reached(wish=stop.received is not None)
             with agreement.failure_held():
                 if log and (stopping or step % run.checkpoint_every_steps == 0 or step == run.num_steps):
                     checkpoints.save(log.quality)
         with agreement.failure_held():
             checkpoints.wait()
-        agreement.reached(wish=False)  # nobody leaves before the chief has saved
+        agreement.reached(wish=False)  # no worker leaves before the chief has saved
     return _stopped(step, stop) if step < run.num_steps else RunResult(step, stopped_by=None)
 
 
@@ -191,11 +193,12 @@ def _stopped(step: int, stop: StopSignals) -> RunResult:
 def shared_out(
     of_worker: Callable[[int, int], tf.data.Dataset], global_batch_size: int, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-    """Returns the endless dataset of global batches, of which each replica gets its slice, in the order of replicas.
+    """Returns the endless dataset of global batches. Each replica gets its slice, in the order of the replicas.
 
     Args:
-        of_worker: Takes the number of a worker's images and where its slice begins; returns its endless dataset.
-        global_batch_size: Images in a batch of all workers together.
+        of_worker: Takes the number of images per batch on a worker and the first position of its slice. Returns the
+            worker's endless dataset.
+        global_batch_size: Images per batch over all workers.
         strategy: Strategy over the replicas.
     """
 
@@ -205,7 +208,7 @@ def shared_out(
         of_replica = global_batch_size // context.num_replicas_in_sync
         if of_replica < local:
             batches = batches.rebatch(of_replica, drop_remainder=True)  # replicas take one element each, in turn
-        return batches.repeat()  # known to be endless: otherwise hosts would ask one another in each step
+        return batches.repeat()  # marks the dataset as endless; otherwise hosts would ask one another in each step
 
     return strategy.distribute_datasets_from_function(of_pipeline)
 
@@ -215,10 +218,10 @@ def steps_function(
 ) -> tf.types.experimental.PolymorphicFunction:
     """Returns a traced function that makes several steps.
 
-    It takes the batch of the first step, the batches after it and the number of steps, and returns each metric as
-    float32 [steps] and the batch of the step to come.
+    The function takes the batch of the first step, an iterator over the following batches and the number of steps. It
+    returns each metric as float32 [steps], and the batch of the next step.
     """
-    # TensorFlow has no clock where its operations are deterministic; what is waited for is then not known.
+    # TensorFlow's clock does not work with deterministic operations, so the waiting time is then unknown.
     now = (lambda: tf.constant(0.0, tf.float64)) if state.config.run.deterministic else tf.timestamp
 
     step = tf.function(step_of_replica, jit_compile=True) if state.config.run.xla else step_of_replica

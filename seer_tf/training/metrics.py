@@ -1,4 +1,4 @@
-"""Metrics of every run: what the steps return becomes one number per interval of the log."""
+"""Metrics that every run logs: each interval turns the values returned by its steps into one number per metric."""
 
 import math
 import resource
@@ -26,7 +26,7 @@ def interval_metrics(steps: Mapping[str, np.ndarray], seconds: float, global_bat
     """Returns the metrics of an interval, by their names in the log.
 
     Args:
-        steps: Float [steps] for each name, as the steps returned them.
+        steps: Float [steps] for each name, the values that the steps returned.
         seconds: Duration of the interval, logging included.
         global_batch_size: Images per step over all replicas.
 
@@ -52,7 +52,7 @@ def first_bad(steps: Mapping[str, np.ndarray], first_step: int, names: Sequence[
     """Returns the first step with a number that is not finite and the name of the tensor, or None.
 
     Args:
-        steps: Float [steps] for each name, as the steps returned them.
+        steps: Float [steps] for each name, the values that the steps returned.
         first_step: Number of the first of these steps.
         names: Names of the tensors, by index.
     """

@@ -1,4 +1,4 @@
-"""The moving statistics of batch norm. Forward passes change them before it is known whether the step is skipped."""
+"""The moving statistics of batch norm. Forward passes change them before the step knows whether it is skipped."""
 
 from collections.abc import Mapping
 
@@ -39,7 +39,7 @@ class MovingStatistics:
         return [tf.add_n(values) / len(values) for values in zip(*self._moved, strict=True)]
 
     def settle(self, finite: tf.Tensor, frozen: Mapping[str, tf.Tensor]) -> None:
-        """Assigns those means; a variable that must not change gets the value from the start of the step, bit for bit.
+        """Assigns the means. A variable that must not change gets its value from the start of the step, bit for bit.
 
         Args:
             finite: Bool scalar; if false, no variable changes.

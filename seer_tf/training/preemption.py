@@ -1,4 +1,4 @@
-"""What ends a run early: the wish of a worker, memory that is too small, a worker that fails or is lost."""
+"""What ends a run early: a signal to a worker, too little memory, a worker that fails or is lost."""
 
 import contextlib
 import re
@@ -14,13 +14,18 @@ _CLUSTER_BROKEN = ("Collective ops is aborted", "CoordinationService")
 
 
 class Agreement:
-    """What all workers decide together: to stop as soon as one of them wishes it, to fail as soon as one of them has.
+    """A decision that all workers make together: to stop as soon as one wishes to, to fail as soon as one has failed.
 
-    Where one alone raised, the others would wait for it until they take it for lost, and ask to be started again.
+    If one worker raised its error alone, the others would wait for that worker until they take it for lost, and then
+    ask the user to start them again.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy) -> None:
-        """Prepares it; every worker makes its own, and calls `reached` as often as the others."""
+        """Prepares the agreement. Every worker creates one and calls `reached` as often as the other workers do.
+
+        Args:
+            strategy: Strategy over the devices of all workers.
+        """
         self._failure: InputError | None = None
 
         def of_replica(wishes: tf.Tensor) -> tf.Tensor:
@@ -34,32 +39,35 @@ class Agreement:
 
     @contextlib.contextmanager
     def failure_held(self) -> Iterator[None]:
-        """Keeps an `InputError` of what only this worker does back until the next agreement."""
+        """Holds back an `InputError` from work that only this worker does, until the next call of `reached`."""
         try:
             yield
         except InputError as error:
             self._failure = self._failure or error
 
     def reached(self, *, wish: bool) -> bool:
-        """Whether any worker wishes to stop.
+        """Returns whether any worker wishes to stop.
+
+        Args:
+            wish: Whether this worker wishes to stop.
 
         Raises:
-            InputError: a worker has failed: its own error there, and one that says so on the others.
+            InputError: A worker has failed. That worker raises its own error; the others say that another one stopped.
         """
         wishes, failures = self._total(tf.constant([float(wish), float(self._failure is not None)])).numpy()
         if self._failure is not None:
             raise self._failure
         if failures:
-            raise InputError("another worker has stopped; its own last line says what is wrong there")
+            raise InputError("another worker has stopped; the last line of its own output says why")
         return bool(wishes)
 
 
 @contextlib.contextmanager
 def exhausted_memory_named() -> Iterator[None]:
-    """Turns what TensorFlow says of memory that it cannot get into one sentence with the remedies.
+    """Replaces TensorFlow's error about exhausted memory with one sentence that names the remedies.
 
     Raises:
-        InputError: in place of TensorFlow's error.
+        InputError: A device has too little memory.
     """
     try:
         yield
@@ -67,23 +75,24 @@ def exhausted_memory_named() -> Iterator[None]:
         reason = error.message.partition("\n")[0].partition(" [Op:")[0]
         raise InputError(
             f"a device has too little memory ({reason}); raise run.accumulation_steps, set "
-            "backbone.activation_checkpointing=block or lower data.global_batch_size; plan_run.py says what "
+            "backbone.activation_checkpointing=block or lower data.global_batch_size; plan_run.py says how much memory "
             "a config needs"
         ) from None
 
 
 @contextlib.contextmanager
 def lost_workers_named(cluster: Cluster | None) -> Iterator[None]:
-    """Turns what TensorFlow says when the others wait for a worker in vain into one sentence.
+    """Replaces TensorFlow's error about a worker that no longer answers with one sentence.
 
-    The workers send heartbeats to TensorFlow's coordination service, which runs in the chief and tells of one that has
-    sent none for ten seconds; a connection that breaks is noticed at once. Either ends the collectives under way.
+    Workers send heartbeats to TensorFlow's coordination service, which runs in the chief. The service reports a worker
+    that has sent no heartbeat for ten seconds. It notices a broken connection at once. In both cases the collectives
+    under way fail.
 
     Args:
-        cluster: The workers; with None nothing happens.
+        cluster: The workers; None for a run without a cluster, whose errors stay as they are.
 
     Raises:
-        LostWorkerError: in place of TensorFlow's error.
+        LostWorkerError: A worker no longer answers.
     """
     try:
         yield
@@ -91,7 +100,8 @@ def lost_workers_named(cluster: Cluster | None) -> Iterator[None]:
         if cluster is None or not any(mark in str(error) for mark in _CLUSTER_BROKEN):
             raise
         named = {int(number) for number in re.findall(r"/task:(\d+)", str(error))} - {cluster.index}
-        lost = [cluster.name(index) for index in sorted(named or {0} - {cluster.index})]  # unnamed it is the chief
+        # TensorFlow names no worker if the chief is lost.
+        lost = [cluster.name(index) for index in sorted(named or {0} - {cluster.index})]
         raise LostWorkerError(
             f"{' and '.join(lost) or 'another worker'} no longer answers, so {cluster.name(cluster.index)} stops too; "
             "start all workers again, and they continue from the newest checkpoint"

@@ -43,72 +43,75 @@ T = TypeVar("T")
 
 
 class RunDirectory:
-    """Names and guards the places of a run's files.
+    """The directory of one run: paths of its files, and checks that it belongs to the run.
 
     Attributes:
         path: Path of the directory.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Names a directory; it need not exist yet.
+        """Takes the path of a directory, which need not exist yet.
+
+        Args:
+            path: Path on this machine or on a shared file system.
 
         Raises:
-            InputError: it is a URL: only `tf.io.gfile` could open that, and it has no locks.
+            InputError: The path is a URL. Only `tf.io.gfile` could open one, and `tf.io.gfile` has no locks.
         """
         if storage.is_remote(path):
-            raise InputError(f"{os.fspath(path)} is a URL; give a directory of this machine or of a shared file system")
+            raise InputError(f"{os.fspath(path)} is a URL; give a directory on this machine or on a shared file system")
         self.path = pathlib.Path(path)
 
     @property
     def checkpoints(self) -> pathlib.Path:
-        """Returns where checkpoints lie."""
+        """Returns the directory of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def tensorboard(self) -> pathlib.Path:
-        """Returns where TensorBoard's events lie."""
+        """Returns the directory of TensorBoard's events."""
         return self.path / "tensorboard"
 
     @property
     def shards(self) -> pathlib.Path:
-        """Returns where images lie that were given in memory."""
+        """Returns the directory of the images that were given in memory."""
         return self.path / "shards"
 
     @property
     def export(self) -> pathlib.Path:
-        """Returns where the exported model lies."""
+        """Returns the directory of the exported model."""
         return self.path / "export"
 
     def checkpoint(self, step: int) -> pathlib.Path:
-        """Returns where the checkpoint of a step lies."""
+        """Returns the path of the checkpoint at a step."""
         return self.checkpoints / f"{_CHECKPOINT}{step}"
 
     def checkpoint_steps(self) -> list[int]:
-        """Returns the steps of which there are checkpoints, the earliest first."""
+        """Returns the steps that have a checkpoint, the earliest first."""
         names = (path.name.removeprefix(_CHECKPOINT) for path in self.checkpoints.glob(f"{_CHECKPOINT}*"))
         return sorted(int(name) for name in names if name.isdecimal())
 
     def newest_checkpoint(self) -> pathlib.Path | None:
-        """Returns where the checkpoint of the latest step lies, or None where there is none."""
+        """Returns the path of the checkpoint with the latest step; None without checkpoints."""
         steps = self.checkpoint_steps()
         return self.checkpoint(steps[-1]) if steps else None
 
     def holds_a_run(self) -> bool:
-        """Whether a run was started here."""
+        """Returns whether a run was started in this directory."""
         return (self.path / "config.json").exists()
 
     def read_config(self) -> Config:
-        """Returns the config that a run of pretraining was started with; raises as `read_config_of`."""
+        """Returns the config of a pretraining run; raises the errors of `read_config_of`."""
         return self.read_config_of(Config)
 
     def read_config_of(self, kind: type[AnyConfig]) -> AnyConfig:
-        """Returns the config of the run, with the places where it was continued last.
+        """Returns the config of the run. Its paths are those with which the run was last continued.
 
         Args:
             kind: Type of the run's config.
 
         Raises:
-            InputError: The directory is not one of a run, or the run is of another kind.
+            InputError: The directory is not a run directory, or the run is of another kind.
         """
         return self._read(lambda content: configs.from_json(content["config"], kind))
 
@@ -116,12 +119,12 @@ class RunDirectory:
         """Returns what kind of run this is: "pretraining" or "finetuning".
 
         Raises:
-            InputError: The directory is not one of a run, or its kind or method is unknown.
+            InputError: The directory is not a run directory, or the kind or method of the run is unknown.
         """
         return self._read(lambda content: configs.read_kind(content["config"]))
 
     def _read(self, interpret: Callable[[Mapping[str, Any]], T]) -> T:
-        """Returns what a function makes of config.json."""
+        """Returns the result of a function that is given the content of config.json."""
         file = self.path / "config.json"
         try:
             content = json.loads(file.read_text("utf-8"))
@@ -129,12 +132,12 @@ class RunDirectory:
             if _numbers(written_by) > _numbers(seer_tf.__version__):
                 raise InputError(
                     f"the run was made by seer_tf {written_by}, which is newer than this {seer_tf.__version__}: "
-                    "install that one to go on with it"
+                    "install that version to continue the run"
                 )
             return interpret(content)
         except (FileNotFoundError, NotADirectoryError):
             check_exists(self.path)
-            raise InputError(f"{self.path} is not the directory of a run: it has no config.json") from None
+            raise InputError(f"{self.path} is not a run directory: it has no config.json") from None
         except InputError as error:
             raise InputError(f"{file}: {error}") from None
         except OSError as error:
@@ -143,26 +146,26 @@ class RunDirectory:
             raise InputError(f"{file} is damaged; restore it or start a new run in another directory") from None
 
     def check(self, config: BaseConfig, images: Mapping[str, str] | None = None) -> None:
-        """Raises an error if `claim` would, and writes nothing.
+        """Raises the errors that `claim` would raise, and writes nothing.
 
         Args:
             config: Config of the run.
-            images: `Source.identity` of its images by field, e.g. "data.source"; None if they are not opened yet.
-                They may lie elsewhere than when the run was begun, as long as they are the same ones.
+            images: `Source.identity` of the images by field, e.g. "data.source"; None if they are not opened yet.
+                The images may have moved since the run began, if they are still the same images.
 
         Raises:
-            InputError: the directory belongs to another run, or is something else that is not empty.
+            InputError: The directory belongs to another run, or it is not empty and not a run directory.
         """
         if not self.holds_a_run():
             self.check_place()
             return
         begun, known = places.with_absolute_places(self.read_config_of(type(config))), self.images()
         config = places.with_absolute_places(config)
-        may_change = {*_MAY_CHANGE, *places.DATA}  # what the data hold is compared below
+        may_change = {*_MAY_CHANGE, *places.DATA}  # the images themselves are compared below
         if "data.train" in known:
-            may_change.add("data.subset_list")  # it is part of them
+            may_change.add("data.subset_list")  # the identity of the images covers it
         if self.newest_checkpoint() is not None:
-            may_change.add("run.init_from")  # nothing but the network's shape is taken from there any more
+            may_change.add("run.init_from")  # from now on it gives only the shape of the network, no weights
         changed = [text for text in configs.differences(begun, config) if text.partition(":")[0] not in may_change]
         if changed:
             raise self._of_another_run("; ".join(changed))
@@ -172,45 +175,53 @@ class RunDirectory:
     def _check_images(
         self, was: Mapping[str, str], now: Mapping[str, str], known: Mapping[str, str], images: Mapping[str, str]
     ) -> None:
-        """Compares where the images lay and lie, and what is known of them with what they are, all by field."""
+        """Compares the images of the run with those of today.
+
+        Args:
+            was: Path of the images when the run was last continued, by field.
+            now: Path of the images now, by field.
+            known: Identity of the images that the run has noted, by field.
+            images: Identity of the images now, by field.
+        """
         for field, place in now.items():
             has_moved, identity = was[field] != place, images.get(field)
             texts = f"{field}: {was[field]} ({known.get(field)}), {place} ({identity})"
             if has_moved and identity and field not in known:
                 _warn(
-                    f"{self.path} was begun by a version that did not note its images: see yourself whether {place} "
-                    f"has the same as {was[field]}"
+                    f"{self.path} was begun by a version that did not note its images: check yourself that {place} "
+                    f"has the same images as {was[field]}"
                 )
             elif has_moved and (identity is None or identity != known[field]):
                 raise self._of_another_run(texts)
             elif not has_moved and identity != known.get(field, identity):
-                _warn(f"{self.path} goes on with other images than before: {texts}")
+                _warn(f"{self.path} continues with other images than before: {texts}")
 
     def check_place(self) -> None:
-        """Raises an error if no run can be in this directory, whatever its config.
+        """Raises an error if this directory cannot hold a run, whatever its config.
 
         Raises:
-            InputError: it is something else that is not empty, or cannot be made or written.
+            InputError: The directory is not empty and not a run directory, or it cannot be created or written.
         """
         check_directory(self.path)
         if not self.holds_a_run() and self.path.exists() and any(self._all_but_shards()):
-            raise InputError(f"{self.path} is not empty and not the directory of a run; give another `run_dir`")
+            raise InputError(f"{self.path} is not empty and not a run directory; give another `run_dir`")
 
     def _all_but_shards(self) -> Iterator[pathlib.Path]:
         return (path for path in self.path.iterdir() if path != self.shards)
 
     @contextlib.contextmanager
     def claimed(self, config: BaseConfig, images: Mapping[str, str] = _NO_IMAGES) -> Iterator[None]:
-        """Claims the directory, and keeps other processes from doing so until the context ends or this process dies.
+        """Claims the directory, and locks out other processes until the context ends or this process dies.
 
-        Where an error or Ctrl-C ends the context before anything was made, a new directory belongs to nobody again.
+        If an error or Ctrl-C ends the context before the run has written anything, a new directory is released: its
+        config.json is removed.
 
         Args:
             config: As for `check`.
             images: As for `check`.
 
         Raises:
-            InputError: as `claim` does, or another process is writing to the directory.
+            InputError: `claim` raises it, or another process is writing to the directory.
         """
         is_new = not self.holds_a_run()
         self.claim(config, images)
@@ -232,14 +243,15 @@ class RunDirectory:
                 raise
 
     def claim(self, config: BaseConfig, images: Mapping[str, str] = _NO_IMAGES) -> None:
-        """Makes the directory belong to a run of this config: writes config.json, or checks the one that is there.
+        """Makes the directory belong to a run with this config: writes config.json, or checks an existing one.
 
         Args:
             config: As for `check`.
             images: As for `check`.
 
         Raises:
-            InputError: the directory belongs to another run, is something else that is not empty, or cannot be written.
+            InputError: The directory belongs to another run, is not empty and not a run directory, or cannot be
+                written.
         """
         self.check(config, images)
         try:
@@ -251,7 +263,7 @@ class RunDirectory:
             raise InputError(f"{self.path} cannot be written ({error.strerror}); give another `run_dir`") from None
 
     def _note_places(self, config: BaseConfig, images: Mapping[str, str]) -> None:
-        """Writes into config.json where images and networks lie now, so that later commands find them."""
+        """Writes the present paths of images and networks into config.json, so that later commands find them."""
         begun = self.read_config_of(type(config))
         moved = places.moved(begun, places.named(places.with_absolute_places(config)))
         noted = {**self.images(), **images}
@@ -259,7 +271,7 @@ class RunDirectory:
             self._write({**self._read(dict), "config": configs.to_json(moved), "images": noted})
 
     def images(self) -> dict[str, str]:
-        """Returns the identity of the images by field, as far as the run notes it."""
+        """Returns the identity of the images by field; an older run may have noted none."""
         return self._read(lambda content: dict(content.get("images", {})))
 
     def _write(self, content: Mapping[str, Any]) -> None:
@@ -267,12 +279,12 @@ class RunDirectory:
 
     def _of_another_run(self, changed: str) -> InputError:
         return InputError(
-            f"{self.path} holds a run of another config ({changed}): give the same flags to continue it, or another "
-            f"`run_dir`, with `run.init_from={self.path}` to start from its weights"
+            f"{self.path} holds a run with another config ({changed}): give the same flags to continue that run, or "
+            f"give another `run_dir`, with `run.init_from={self.path}` to start from its weights"
         )
 
     def facts(self, config: BaseConfig, images: Mapping[str, str]) -> dict[str, str]:
-        """Returns what must be the same on every worker of a run that continues in this directory.
+        """Returns the facts that must be equal on all workers of a run in this directory.
 
         Args:
             config: As for `check`.
@@ -304,10 +316,10 @@ def moves_named(directory: RunDirectory | None, argument: str) -> Iterator[None]
 
 
 def check_exists(path: pathlib.Path) -> None:
-    """Raises if nothing lies at a path.
+    """Raises an error if a path does not exist.
 
     Raises:
-        InputError: Nothing lies there. The message names the checkpoints of the run where one of them is asked for.
+        InputError: The path does not exist. If it names a checkpoint of a run, the message lists those that exist.
     """
     if path.exists():
         return
@@ -322,7 +334,7 @@ def check_exists(path: pathlib.Path) -> None:
 
 @functools.cache
 def _warn(text: str) -> None:
-    logging.warning("%s", text)  # once, however often a run is looked at
+    logging.warning("%s", text)  # cached, so that each text is shown once
 
 
 def _numbers(version: str) -> list[int]:
@@ -330,7 +342,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def versions() -> dict[str, str]:
-    """Returns what the numbers of a run depend on besides its config; `code` is a hash of this package's files."""
+    """Returns the versions on which a run's numbers depend besides its config; `code` is a hash of this package."""
     return {
         "seer_tf": seer_tf.__version__,
         "tensorflow": tf.__version__,

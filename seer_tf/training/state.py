@@ -15,7 +15,7 @@ class RunState:
     Attributes:
         config: Run configuration.
         model: Model that is trained.
-        loss_scale: Loss scale, dynamic if gradients are float16 in the network or in the reduction, else 1.
+        loss_scale: Loss scale; dynamic if gradients are float16 in the network or in the reduction, otherwise 1.
         skipped: Counters of skipped steps.
         step: Number of consumed batches, an int64 scalar variable. Skipped steps count, so this is the data position.
     """

@@ -28,7 +28,7 @@ class Contribution:
 def reduce_contributions(
     state: RunState, own: Contribution, statistics: MovingStatistics
 ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
-    """Sums loss and gradients over all replicas, and finds the first tensor that is not finite on any of them.
+    """Sums loss and gradients over all replicas, and finds the first tensor that is not finite on any replica.
 
     All replicas must decide alike whether to skip the step, so the decision follows the reduction. The scores and
     moving statistics of each replica are checked too: an infinity inside the network can vanish in a ReLU before it
@@ -69,9 +69,9 @@ def finish_step(
         statistics: Moving statistics of the model.
         updates: Further variables with their new values.
         loss: Mean loss, a scalar.
-        first_bad: As `reduce_contributions` returns it.
+        first_bad: Index of the first tensor that is not finite, from `reduce_contributions`.
         learning_rate: Learning rate of the update, a scalar.
-        frozen: Bool scalar for each path of a variable that may be frozen.
+        frozen: Bool scalars, by path of each variable that may be frozen.
 
     Returns:
         Scalars by name.

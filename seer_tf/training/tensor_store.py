@@ -1,7 +1,7 @@
 """One checkpoint on disk: a directory of named tensors that exists completely or not at all.
 
 `tensors.index` and `tensors.data-00000-of-00001` have TensorFlow's own format, which `tf.train.load_checkpoint` reads.
-That format keeps a CRC-32C of every tensor and checks it on reading. `about.json` describes the tensors.
+This format stores a CRC-32C of every tensor and checks it on reading. `about.json` describes the tensors.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What a run writes for TensorBoard: its config, numbers in groups, pictures and histograms."""
+"""The events that a run writes for TensorBoard: its config, numbers in groups, pictures and histograms."""
 
 import contextlib
 import pathlib
@@ -25,7 +25,7 @@ class Summaries:
         """Opens a new event file in `directory`, and writes the config as text and as hyperparameters.
 
         Raises:
-            InputError: nothing can be written there.
+            InputError: The directory cannot be written.
         """
         self._directory = directory
         with self._surroundings_named():
@@ -54,17 +54,17 @@ class Summaries:
                     tf.summary.scalar(name, value)
 
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray], description: str) -> None:
-        """Writes pictures, uint8 [height, width, 3], by name; `description` says what is on them."""
+        """Writes pictures, uint8 [height, width, 3], by name; `description` says what they show."""
         with self._writing(step):
             for name, picture in pictures.items():
                 tf.summary.image(name, picture[np.newaxis], description=description)
 
     def crops(self, step: int, crops: tuple[tf.Tensor, ...]) -> None:
-        """Writes a picture of crops, as `crop_sheet` makes it."""
-        self.pictures(step, {"training/crops": crop_sheet(crops)}, "Each row: an image's crops as a step sees them.")
+        """Writes the picture that `crop_sheet` makes from crops."""
+        self.pictures(step, {"training/crops": crop_sheet(crops)}, "Each row: the crops of one image in a step.")
 
     def histograms(self, step: int, values: Mapping[str, np.ndarray]) -> None:
-        """Writes how values, float of any shape, are distributed, by name."""
+        """Writes a histogram of values, float of any shape, by name."""
         with self._writing(step):
             for name, value in values.items():
                 tf.summary.histogram(name, value)
@@ -87,7 +87,7 @@ class Summaries:
 
 
 def crop_sheet(crops: tuple[tf.Tensor, ...]) -> np.ndarray:
-    """Returns a picture of crops, uint8 [height, width, 3]: a row per image, its crops side by side, the largest first.
+    """Returns a picture, uint8 [height, width, 3]. Each row has the crops of one image side by side, largest first.
 
     Args:
         crops: One uint8 tensor [B, crops, side, side, 3] for each crop size.
@@ -105,7 +105,7 @@ def _pad(tile: np.ndarray, height: int) -> np.ndarray:
 
 
 def _typed(text: str) -> float | str:
-    """Returns a number where the text is one: TensorBoard can sort and filter by it."""
+    """Returns the number that a text holds, so that TensorBoard can sort and filter by it; else the text."""
     try:
         return float(text)
     except ValueError:

@@ -76,7 +76,7 @@ def test_an_export_says_how_far_its_file_is_and_what_evaluations_found(place):
     readme = (place / "model" / "README.md").read_text("utf-8")
     assert f"| knn | k = 20 | top-1 | 50.00 | 40.00 to 60.00 | {place}/run | folder:A | folder:B |" in readme
     ran = _run("export", model, f"--output={place}/other", f"--metrics={place}/run/config.json")
-    assert ran.returncode == 2 and "is no file of evaluations" in ran.stderr and not (place / "other").exists()
+    assert ran.returncode == 2 and "is not a file of evaluation results" in ran.stderr and not (place / "other").exists()
 
 
 @pytest.mark.slow

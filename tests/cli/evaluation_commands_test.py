@@ -127,7 +127,7 @@ def test_every_protocol_on_stored_features_and_all_on_one_page(root):
         ("browse_clusters", ["--model={root}", "--data=builtin", "--output={root}/file/x"], "file is a file"),
         ("extract_features", ["--model={root}", "--data=builtin", "--output={root}/file/x"], "file is a file"),
         ("report", [], "name the runs"),
-        ("report", ["{root}/train"], "is not there"),
+        ("report", ["{root}/train"], "does not exist"),
         ("robustness", ["--model={root}", "--test_data=folder:{root}/test"], "is no network"),
     ],
 )
@@ -203,7 +203,7 @@ def test_test_images_that_are_trained_on_are_named_before_a_feature_is_made(root
     for command, more in (("knn", []), ("linear_probe", ["--recipe=vissl_imagenet"])):
         ran = _run(command, f"--model={root}/network.keras", *data, *more)
         assert ran.returncode == 2, ran.stderr
-        assert "the test image blue/copy-0.png is blue/0.png of the training data, too" in ran.stderr
+        assert "the test image blue/copy-0.png is also blue/0.png in the training data" in ran.stderr
         assert "images, " not in ran.stderr  # no line of progress of features
 
 

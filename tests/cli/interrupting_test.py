@@ -93,7 +93,7 @@ def test_the_second_ends_a_run_without_saving(
             time.sleep(0.1)
         assert process.wait(5) == 128 + number
         _, errors = process.communicate()
-    assert f"{number.name}: the run ends after the steps under way and saves" in errors
+    assert f"{number.name}: the run finishes the current steps, saves" in errors
     assert errors.endswith(f"{number.name}: ended at once\n")
     assert not RunDirectory(run_dir).checkpoint_steps()
 
@@ -133,7 +133,7 @@ def test_a_demo_that_is_ended_from_outside_saves_its_run_and_goes_on(
         process.terminate()
         output, errors = process.communicate(timeout=_SECONDS)
     assert process.returncode == os.EX_TEMPFAIL, errors
-    assert "SIGTERM: the run ends after" in errors and output.splitlines()[-1].startswith("SIGTERM: s")
+    assert "SIGTERM: the run finishes the current steps" in errors and output.splitlines()[-1].startswith("SIGTERM: s")
     with _start("demo", *arguments) as process:
         output, errors = process.communicate(timeout=_SECONDS)
     assert process.returncode == 0, errors

@@ -89,9 +89,9 @@ def test_the_row_has_a_cell_for_each_column():
 def test_what_is_no_outcome_is_refused(tmp_path, text):
     """A line that another program wrote, or nothing at all."""
     (tmp_path / "lines").write_text(text)
-    with pytest.raises(InputError, match="is no file of evaluations"):
+    with pytest.raises(InputError, match="is not a file of evaluation results"):
         read_file(tmp_path / "lines")
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         read_file(tmp_path / "nowhere")
 
 

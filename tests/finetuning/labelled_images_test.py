@@ -59,7 +59,7 @@ def test_what_is_wrong_is_one_sentence(place: pathlib.Path, fields: dict[str, An
 
 def test_a_test_set_that_shares_files_is_counted(place: pathlib.Path) -> None:
     data = labelled_images(config(place, test=f"folder:{place}/train", fraction=0.5), seed=0)
-    with pytest.raises(InputError, match="6 of the 12 test images are files of the training data too"):
+    with pytest.raises(InputError, match="6 of the 12 test images are also in the training data"):
         data.check_disjoint()
 
 

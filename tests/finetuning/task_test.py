@@ -101,8 +101,8 @@ def test_replicas_share_the_batches_of_one_device(config: FinetuneConfig, source
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("data.global_batch_size=22", "22 is more than builtin has, 20 images"),
-        ("data.global_batch_size=5", "5 does not divide by 2 replicas"),
+        ("data.global_batch_size=22", "22 is larger than builtin, which has 20 images"),
+        ("data.global_batch_size=5", "5 cannot be divided by 2 replicas"),
         ("run.accumulation_steps=2", "does not divide the batch of each replica, 3 images"),
     ],
 )

@@ -119,7 +119,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals) -> None:
         assert process.returncode == -signal.SIGKILL
     else:
         assert process.returncode == os.EX_TEMPFAIL, errors
-        assert f"{number.name}: the run ends after the steps under way and saves what it has made" in errors
+        assert f"{number.name}: the run finishes the current steps, saves a checkpoint and ends" in errors
         assert f"{number.name}: saved at step" in output
 
 

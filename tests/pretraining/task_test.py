@@ -115,7 +115,7 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
 def test_a_log_that_cannot_be_written_is_one_sentence(config: Config, tmp_path: pathlib.Path) -> None:
     for place, reason in ((tmp_path, "Is a directory"), (tmp_path / "file" / "log", "Not a directory|File exists")):
         (tmp_path / "file").touch()
-        with pytest.raises(InputError, match=f"`log_json={place}` cannot be written \\(({reason})\\); mend that"):
+        with pytest.raises(InputError, match=f"`log_json={place}` cannot be written \\(({reason})\\); fix that"):
             source, directory = open_source(config.data.source), RunDirectory(tmp_path / "run")
             pretrain(config, source, directory, log_options=functools.partial(PretrainingLogOptions, json_file=place))
 
@@ -126,7 +126,7 @@ def test_a_run_in_trouble_stops_where_that_is_asked(tmp_path: pathlib.Path) -> N
         Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / f"{index}.png")
     settings = (*_SETTINGS, f"data.source=folder:{tmp_path}", "run.log_every_steps=4", "run.on_trouble=stop")
     config = configs.override(recipe("debug_tiny"), settings)
-    with pytest.raises(InputError, match="step 4: the data stand still: .*look at the crops"):
+    with pytest.raises(InputError, match="step 4: the images do not change: .*look at the crops"):
         pretrain(config, open_source(config.data.source), RunDirectory(tmp_path / "run"))
     assert RunDirectory(tmp_path / "run").checkpoint_steps() == [2]
 
@@ -153,7 +153,7 @@ def test_replicas_share_the_batches_of_one_device(config: Config) -> None:
 
 def test_a_batch_that_does_not_divide_is_refused(config: Config, tmp_path: pathlib.Path) -> None:
     odd = configs.override(config, ["data.global_batch_size=7"])
-    with pytest.raises(InputError, match="7 does not divide by 2 replicas; take e.g. `data.global_batch_size=6`"):
+    with pytest.raises(InputError, match="7 cannot be divided by 2 replicas; take e.g. `data.global_batch_size=6`"):
         pretrain(odd, open_source(config.data.source), RunDirectory(tmp_path / "run"), two_replicas())
     assert not (tmp_path / "run").exists()
 
@@ -188,7 +188,7 @@ def test_an_image_with_broken_pixels_is_one_sentence(images: pathlib.Path, tmp_p
 
 @pytest.mark.parametrize(
     ("setting", "expected"),
-    [("data.global_batch_size=25", "more than .* has, 24"), ("head.num_prototypes=25", "more than .* has, 24")],
+    [("data.global_batch_size=25", "larger than .*, which has 24"), ("head.num_prototypes=25", "more than .* has, 24")],
 )
 def test_too_few_images_are_refused_before_anything_is_written(
     images: pathlib.Path, tmp_path: pathlib.Path, setting: str, expected: str

@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_is_skipped_with_a_word(run: Run, caplog: pytest.Lo
         caplog.clear()
         assert checkpoints.restore_latest() == 3
         assert "step-5 is damaged" in caplog.text
-        assert "the one before it is used" in caplog.text
+        assert "trying the one before it" in caplog.text
     (directory.checkpoint(5) / "tensors.index").unlink()
     assert checkpoints.restore_latest() == 3
     state.step.assign(4)
@@ -132,7 +132,7 @@ def test_a_run_without_checkpoint_is_one_sentence(tmp_path: pathlib.Path) -> Non
     ("setting", "expected"),
     [
         ("head.num_prototypes=9", "another network: .*head/prototypes"),
-        ("swav.queue_length=16", "another config than this run: it lacks queue/"),
+        ("swav.queue_length=16", "from a run with another config: it lacks queue/"),
     ],
 )
 def test_another_config_is_refused(run: Run, setting: str, expected: str) -> None:

@@ -130,7 +130,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path: pathlib.Path) -> Non
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(InputError, match="not empty"):
         RunDirectory(tmp_path).claim(recipe("debug_tiny"))
-    with pytest.raises(InputError, match="not the directory of a run"):
+    with pytest.raises(InputError, match="not a run directory"):
         RunDirectory(tmp_path).read_config()
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -147,7 +147,7 @@ def test_a_run_goes_on_where_its_images_lie_now(tmp_path: pathlib.Path) -> None:
     directory.check(_with_data("folder:/new"))  # they are not opened yet
     with pytest.raises(InputError, match=r"data.source: folder:/old \(200 .*, 3f2a\), folder:/new \(200 .*, 77ab\)"):
         directory.check(_with_data("folder:/new"), {"data.source": "200 images, 77ab"})
-    with pytest.raises(InputError, match="holds a run of another config .*folder:/new .None"):
+    with pytest.raises(InputError, match="holds a run with another config .*folder:/new .None"):
         directory.check(_with_data("folder:/new"), {})
     with pytest.raises(InputError, match="run.seed: 0, 1"):
         directory.check(_with_data("folder:/new", "run.seed=1"), images)
@@ -161,7 +161,7 @@ def test_other_images_in_the_same_place_are_told(tmp_path: pathlib.Path, caplog:
     directory = RunDirectory(tmp_path)
     directory.claim(_with_data("folder:/a"), {"data.source": "200 images, 3f2a"})
     with directory.claimed(_with_data("folder:/a"), {"data.source": "201 images, 77ab"}):
-        assert "goes on with other images than before: data.source: folder:/a (200 images, 3f2a)" in caplog.text
+        assert "continues with other images than before: data.source: folder:/a (200 images, 3f2a)" in caplog.text
     caplog.clear()
     directory.check(_with_data("folder:/a"), {"data.source": "201 images, 77ab"})
     assert not caplog.text
@@ -183,7 +183,7 @@ def test_a_run_of_an_earlier_version_opens(
     directory.check(_with_data(f"folder:{tmp_path / 'photos'}"), images)
     assert not caplog.text
     directory.check(_with_data("folder:/elsewhere"), images)
-    assert "see yourself whether folder:/elsewhere has the same as folder:" in caplog.text
+    assert "check yourself that folder:/elsewhere has the same images as folder:" in caplog.text
     with directory.claimed(_with_data("folder:/elsewhere"), images):
         pass
     with pytest.raises(InputError, match="data.source"):
@@ -203,9 +203,9 @@ def test_a_place_is_looked_at_before_there_is_a_config(tmp_path: pathlib.Path) -
     RunDirectory(tmp_path / "new").check_place()
     assert not any(tmp_path.iterdir())
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="not empty and not the directory of a run"):
+    with pytest.raises(InputError, match="not empty and not a run directory"):
         RunDirectory(tmp_path).check_place()
     with pytest.raises(InputError, match="file is a file"):
         RunDirectory(tmp_path / "file").check_place()
-    with pytest.raises(InputError, match="is not the directory of a run"):
+    with pytest.raises(InputError, match="is not a run directory"):
         RunDirectory(tmp_path / "file").read_config()

@@ -1,4 +1,4 @@
-"""Features of images that are cropped anew in each pass, for linear classifiers trained as VISSL trains them."""
+"""Features of images with new random crops in every epoch, for linear classifiers that are trained as in VISSL."""
 
 from collections.abc import Iterable
 
@@ -16,15 +16,15 @@ from seer_tf.finetuning.config import plain_crops
 def augmented_batches(
     extractor: Extractor, source: Source, labels: np.ndarray, batch_size: int, *, seed: int
 ) -> Batches:
-    """Returns batches of features of random crops, each epoch as many as fit into the number of images.
+    """Returns batches of features from random crops. An epoch has as many full batches as the images fill.
 
-    They come from one stream that goes on, so epochs must be asked for in order.
+    All epochs come from one stream, so they must be asked for in order.
 
     Args:
         extractor: Extractor of the features; its devices compute them.
         source: Source of the images.
         labels: Class of each image, int [num_images].
-        batch_size: Images in a batch, or all there are.
+        batch_size: Images in a batch; if there are fewer images, a batch has all of them.
         seed: Seed of order and crops.
     """
     batch_size = min(batch_size, source.num_images)

@@ -1,4 +1,4 @@
-"""Features once: every image of a data set through one function, in order."""
+"""Extraction of features: runs every image of a data set through a function once, in order."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +15,14 @@ from seer_tf.progress import Progress
 
 # B images, h x w pixels, C feature channels
 ImageFeatures = Callable[[tf.Tensor], tf.Tensor]
-"""From uint8 [B, h, w, 3] to float32 [B, C]."""
+"""A function from images, uint8 [B, h, w, 3], to features, float32 [B, C]."""
 
 
 def image_features(model: Encoder) -> ImageFeatures:
-    """Returns the function from images to the pooled last stage of the backbone, batch norm in inference.
+    """Returns a function from images to the pooled last stage of the backbone, with batch norm in inference mode.
 
-    The projection head and the prototypes serve pretraining and are left out (SwAV, section 4.1 evaluates the trunk).
+    The projection head and the prototypes serve only pretraining, so they are left out. SwAV, section 4.1, evaluates
+    the trunk too.
     """
     return lambda images: model.features(model.normalize(images), training=False)  # [B, C]
 
@@ -32,16 +33,16 @@ def extract(
     """Runs every image of a data set through `features`.
 
     Args:
-        features: Features from uint8 [B, h, w, 3] to float [B, C].
+        features: Function from uint8 [B, h, w, 3] to float [B, C].
         images: Batches of uint8 [b, h, w, 3], each image once.
-        num_images: How many images there are in all, N.
-        label: What the progress line says.
+        num_images: Total number of images, N.
+        label: Text of the progress line.
 
     Returns:
-        float32 [N, C], in the data set's order.
+        Float32 [N, C], in the order of the data set.
 
     Raises:
-        InputError: as `feature_batches`.
+        InputError: `feature_batches` raises it.
     """
     numbers = [f"image {number}" for number in range(num_images)]
     batches = feature_batches(lambda batch: {AVGPOOL: features(batch)}, images, numbers, label=label)
@@ -59,17 +60,17 @@ def feature_batches(
     """Runs every image of a data set through `features`, batch by batch.
 
     Args:
-        features: Features from uint8 [B, h, w, 3] to float [B, D] by stage.
+        features: Function from uint8 [B, h, w, 3] to float [B, D] by stage.
         images: Batches of uint8 [b, h, w, 3], each image once.
-        ids: Names of the images, in the data set's order.
-        devices: Devices that compute; None for one.
-        label: What the progress line says.
+        ids: Names of the images, in the order of the data set.
+        devices: Devices that compute; None for one device.
+        label: Text of the progress line.
 
     Yields:
-        float32 [b, D] by stage, for each batch.
+        Float32 [b, D] by stage, for each batch.
 
     Raises:
-        InputError: an image cannot be read, there are more or fewer images than names, or a feature is not a finite
+        InputError: An image cannot be read, there are more or fewer images than names, or a feature is not a finite
             number.
     """
     compiled = (devices or Devices()).spread(features, images.element_spec)
@@ -83,11 +84,11 @@ def feature_batches(
             num_read += len(batch)
             progress.advance(len(batch))
     if num_read != len(ids) or not num_read:
-        raise InputError(f"the data has {num_read} readable images where {len(ids)} were announced; prepare it again")
+        raise InputError(f"the data has {num_read} readable images instead of the {len(ids)} listed; prepare it again")
 
 
 def model_digest(encoder: Encoder) -> str:
-    """Returns a name for weights and normalisation: equal for equal ones, and another for any others."""
+    """Returns a hash of the weights and the normalisation, which identifies a model."""
     digest = hashlib.blake2b(repr((tuple(encoder.mean), tuple(encoder.std))).encode(), digest_size=8)
     for variable in encoder.backbone.variables:
         digest.update(variable.numpy().tobytes())
@@ -98,6 +99,6 @@ def _check_finite(stage: str, values: np.ndarray, ids: Sequence[str]) -> None:
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if bad.size:
         raise InputError(
-            f"the {stage} features of {ids[bad[0]]} are not finite numbers, so the checkpoint is of no use; evaluate "
-            "an earlier one or a new run"
+            f"the {stage} features of {ids[bad[0]]} are not finite numbers, so the checkpoint is useless; evaluate an "
+            "earlier checkpoint or a new run"
         )

@@ -1,6 +1,6 @@
-"""The features of one set of images, with all that must be known of them; in memory or in files.
+"""The features of one set of images with their origin, ids, fingerprints and classes; in memory or in files.
 
-N images, D numbers of a feature.
+Shapes: N images, D numbers of a feature.
 """
 
 import dataclasses
@@ -21,12 +21,12 @@ from seer_tf.evaluation.features.stages import Pooling, StageFeatures
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Where features come from: two sets can be compared when all but the data is equal.
+    """The origin of features. Two sets can be compared if their origins are equal except for the data.
 
     Attributes:
-        model: What the user called it.
-        digest: Digest of its weights and normalisation.
-        transform: What its images went through.
+        model: Name of the model, as the user gave it.
+        digest: Digest of the model's weights and normalisation.
+        transform: Transform of the images.
         poolings: Poolings by stage.
         data: Data flag of the images.
         step: Step of the run that the model is from; None if unknown.
@@ -45,12 +45,12 @@ class FeatureSet:
     """Features of the images of one source.
 
     Attributes:
-        origin: Where they come from.
+        origin: Origin of the features.
         rows: Float16 or float32 [N, D] by stage.
         ids: Names of the images.
         fingerprints: Fingerprints of the files, uint64 [N].
-        class_names: None without classes.
-        classes: Classes of each image, any number of them; all empty without classes.
+        class_names: Names of the classes; None without classes.
+        classes: Classes of each image, any number for each; all empty without classes.
     """
 
     origin: Origin
@@ -67,7 +67,7 @@ class FeatureSet:
 
     @property
     def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 [N]; None unless each image has exactly one."""
+        """Class of each image, int64 [N]; None unless each image has exactly one class."""
         if self.class_names is None or any(len(classes) != 1 for classes in self.classes):
             return None
         return np.array(self.classes, np.int64)[:, 0]
@@ -76,7 +76,7 @@ class FeatureSet:
         """Returns the features of some of the stages.
 
         Raises:
-            InputError: there are none of such a stage.
+            InputError: The set has no features of such a stage.
         """
         for stage in stages:
             if stage not in self.rows:
@@ -91,15 +91,15 @@ class FeatureSet:
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """What makes features of images.
+    """Computes features from images.
 
     Attributes:
-        features: Features from uint8 [B, s, s, 3] to float32 [B, D] by stage.
+        features: Function from uint8 [B, s, s, 3] to float32 [B, D] by stage.
         poolings: Poolings of these stages.
-        model: What the user calls it.
-        digest: Digest of its weights and normalisation.
-        transform: What images go through before.
-        batch_size: Images at once.
+        model: Name of the model, as the user gave it.
+        digest: Digest of the model's weights and normalisation.
+        transform: Transform that prepares the images.
+        batch_size: Number of images in a batch.
         devices: Devices that compute.
         step: Step of the run that the model is from; None if unknown.
     """
@@ -114,23 +114,23 @@ class Extractor:
     step: int | None = None
 
     def origin(self, data: str) -> Origin:
-        """Returns where the features of this data come from."""
+        """Returns the origin of the features of this data."""
         return Origin(self.model, self.digest, self.transform, self.poolings, data, self.step)
 
     def batches(self, source: Source, *, label: str = "features") -> Iterator[dict[str, np.ndarray]]:
-        """Yields float32 [b, D] by stage for each batch of the images of a source, in order.
+        """Yields float32 [b, D] by stage for each batch of a source's images, in order.
 
         Raises:
-            InputError: as `feature_batches`.
+            InputError: `feature_batches` raises it.
         """
         images = images_dataset(source, self.transform, batch_size=self.batch_size)
         return feature_batches(self.features, images, source.ids, devices=self.devices, label=label)
 
     def extract(self, source: Source, data: str, *, label: str = "features") -> FeatureSet:
-        """Returns the features of all images of a source, in memory.
+        """Returns the features of all images in a source, in memory.
 
         Raises:
-            InputError: as `feature_batches`.
+            InputError: `feature_batches` raises it.
         """
         read = FingerprintedSource(source)
         batches = list(self.batches(read, label=label))
@@ -138,11 +138,11 @@ class Extractor:
         return self._feature_set(source, data, rows, read.fingerprints)
 
     def leave(self, source: Source, data: str) -> FeatureSet:
-        """Returns all but the features, for who makes them anew in each epoch; reads every file once."""
+        """Returns metadata only, for features that are recomputed in each epoch. Reads every file once."""
         return self._feature_set(source, data, {}, fingerprints(source))
 
     def announce(self, source: Source, data: str) -> FeatureSet:
-        """Returns what is known before a file is read, without features and fingerprints; for checks of the labels."""
+        """Returns the metadata that is known without reading files, for checks of the labels."""
         return self._feature_set(source, data, {}, np.zeros(0, np.uint64))
 
     def _feature_set(self, source: Source, data: str, rows: Mapping[str, Rows], fingerprints: np.ndarray) -> FeatureSet:

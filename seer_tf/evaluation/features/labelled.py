@@ -1,4 +1,4 @@
-"""What a classifier on frozen features is fitted on and read on: features and labels of a training and a test set."""
+"""Labelled features for classifiers on frozen features: a training set to fit on and a test set to measure on."""
 
 import dataclasses
 import itertools
@@ -15,7 +15,7 @@ _NUM_NAMED = 5
 
 
 class Labelled(Protocol):
-    """Images with classes: a source, or the features of one."""
+    """Images with classes: a source, or the features of its images."""
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -23,7 +23,7 @@ class Labelled(Protocol):
 
     @property
     def labels(self) -> np.ndarray | None:
-        """Class of each image, int64 [N]; None unless each image has exactly one."""
+        """Class of each image, int64 [N]; None unless each image has exactly one class."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,11 +31,11 @@ class LabelledFeatures:
     """Features and labels of two sets of images.
 
     Attributes:
-        train: Train to fit on, N images.
+        train: Features to fit on, from N images.
         train_labels: Int64 [N], positions in `class_names`.
-        test: Test to read the accuracy on, M images.
+        test: Features to measure the accuracy on, from M images.
         test_labels: Int64 [M], positions in `class_names`.
-        class_names: The classes, in the training set's order.
+        class_names: Names of the classes, in the order of the training set.
     """
 
     train: FeatureSet
@@ -46,11 +46,11 @@ class LabelledFeatures:
 
 
 def labelled_features(train: FeatureSet, test: FeatureSet) -> LabelledFeatures:
-    """Puts two sets together, their classes in one numbering, by name.
+    """Combines a training and a test set. Classes are matched by name, so that both sets share one numbering.
 
     Raises:
-        InputError: they are features of two models, one of them has no labels, their classes differ, a class has no
-            training image, or they share images.
+        InputError: The features come from two models, one of the sets has no labels, the classes differ, a class has
+            no training image, or the sets share images.
     """
     class_names, train_labels, test_labels = matched_labels(train, test)
     check_alike(train, test)
@@ -59,10 +59,10 @@ def labelled_features(train: FeatureSet, test: FeatureSet) -> LabelledFeatures:
 
 
 def check_alike(train: FeatureSet, test: FeatureSet) -> None:
-    """Raises an error if two sets do not go together.
+    """Raises an error if two feature sets cannot be used together.
 
     Raises:
-        InputError: they are features of two models or of images prepared in two ways, or they share images.
+        InputError: The features come from two models or from images prepared in two ways, or the sets share images.
     """
     for what, one, other in (
         ("models", train.origin.digest, test.origin.digest),
@@ -71,8 +71,8 @@ def check_alike(train: FeatureSet, test: FeatureSet) -> None:
     ):
         if one != other:
             raise InputError(
-                f"the features of {train.origin.data} and of {test.origin.data} are of two {what}, {one} and {other}; "
-                "extract both alike"
+                f"the features of {train.origin.data} and {test.origin.data} come from two {what}, {one} and {other}; "
+                "extract both in the same way"
             )
     check_disjoint(train.fingerprints, test.fingerprints)
 
@@ -81,44 +81,46 @@ def check_no_class_is_empty(class_names: Sequence[str], num_images: np.ndarray) 
     """Raises an error if a class has no training image.
 
     Args:
-        class_names: Class names of all classes.
+        class_names: Names of all classes.
         num_images: Number of images in each class, int [num_classes].
 
     Raises:
-        InputError: naming such classes.
+        InputError: A class has no image. The message names such classes.
     """
     empty = [name for name, number in zip(class_names, num_images, strict=True) if not number]
     if empty:
-        raise InputError(f"the training data has no image of {named(empty)}; add some, or leave the class out of both")
+        raise InputError(
+            f"the training data has no image of {named(empty)}; add images, or leave the class out of both data sets"
+        )
 
 
 def checked_labels(data: Labelled, name: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """Returns the classes of a set, and the one of each image, int64 [N].
+    """Returns the class names of a data set, and the class of each image, int64 [N].
 
     Args:
-        data: Name of the data set.
-        name: Name of it, in a sentence.
+        data: Images with classes.
+        name: Name of the data set for messages.
 
     Raises:
-        InputError: it has no labels, several of one image, or others than its classes.
+        InputError: The data set has no labels, several labels for one image, or labels beyond its classes.
     """
     if data.class_names is None:
         raise InputError(
-            f"{name} has no labels; give folder:DIR with a sub-folder for each class, each of two images or more"
+            f"{name} has no labels; give folder:DIR with a sub-folder for each class, each with two images or more"
         )
     labels = data.labels
     if labels is None:
-        raise InputError(f"{name} has images with no label or with several; use linear_svm.py for such data")
+        raise InputError(f"{name} has images without a label or with several labels; use linear_svm.py for such data")
     _check_range(labels, data.class_names, name)
     return data.class_names, labels
 
 
 def matched_labels(train: Labelled, test: Labelled) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Returns the classes of the training set, and both sets' labels in their numbering, int64 [N] and [M].
+    """Returns the training set's class names, and the labels of both sets in its numbering, int64 [N] and [M].
 
     Raises:
-        InputError: one of them has no labels, several of one image, or others than its classes; or their classes
-            differ.
+        InputError: One of the sets has no labels, several labels for one image, or labels beyond its classes; or the
+            classes of the sets differ.
     """
     train_names, train_labels = checked_labels(train, "the training data")
     test_names, test_labels = checked_labels(test, "the test data")
@@ -127,11 +129,11 @@ def matched_labels(train: Labelled, test: Labelled) -> tuple[tuple[str, ...], np
 
 
 def matched_matrices(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Returns the classes of the training set, and which of them each image has, bool [N, L] and [M, L].
+    """Returns the training set's class names, and which classes each image has, bool [N, L] and [M, L].
 
     Raises:
-        InputError: the sets do not go together, one of them has no labels or others than its classes, or their classes
-            differ.
+        InputError: The sets cannot be used together, one of them has no labels or labels beyond its classes, or their
+            classes differ.
     """
     check_alike(train, test)
     for data, name in ((train, "the training data"), (test, "the test data")):
@@ -147,10 +149,10 @@ def matched_matrices(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ..
 
 
 def check_same_classes(train_names: Sequence[str], test_names: Sequence[str]) -> None:
-    """Raises an error if training and test data have other classes.
+    """Raises an error if training and test data have different classes.
 
     Raises:
-        InputError: naming those that only one of them has.
+        InputError: The classes differ. The message names those that only one data set has.
     """
     for name, extra in (
         ("training", sorted(set(train_names) - set(test_names))),
@@ -158,17 +160,17 @@ def check_same_classes(train_names: Sequence[str], test_names: Sequence[str]) ->
     ):
         if extra:
             raise InputError(
-                f"only the {name} data has the classes {named(extra)}; give training and test data of the same ones"
+                f"only the {name} data has the classes {named(extra)}; give data sets with the same classes"
             )
 
 
 def named(names: Sequence[str]) -> str:
-    """Returns the first few names for a sentence."""
+    """Returns the first few names and the number of others, for a sentence."""
     return ", ".join(names[:_NUM_NAMED]) + (f" and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else "")
 
 
 def _matrix(classes: Sequence[tuple[int, ...]], numbering: np.ndarray) -> np.ndarray:
-    """Returns which classes each image has, bool [N, L], class c of the data being number `numbering[c]`."""
+    """Returns which classes each image has, bool [N, L]; class c of the data has column `numbering[c]`."""
     matrix = np.zeros([len(classes), len(numbering)], bool)
     for row, of_image in zip(matrix, classes, strict=True):
         row[numbering[list(of_image)]] = True
@@ -178,6 +180,6 @@ def _matrix(classes: Sequence[tuple[int, ...]], numbering: np.ndarray) -> np.nda
 def _check_range(labels: np.ndarray, class_names: Sequence[str], name: str) -> None:
     if labels.size and not 0 <= labels.min() <= labels.max() < len(class_names):
         raise InputError(
-            f"{name} has labels from {labels.min()} to {labels.max()} for {len(class_names)} classes; mend them, or "
-            "the list of classes"
+            f"{name} has labels from {labels.min()} to {labels.max()} for {len(class_names)} classes; correct the "
+            "labels or the list of classes"
         )

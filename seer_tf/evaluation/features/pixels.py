@@ -1,6 +1,6 @@
-"""The plainest features of pixels: what a learned feature must beat before it has learned anything.
+"""Simple pixel features: a baseline that learned features must beat.
 
-Both are functions from uint8 images [B, h, w, 3] to float32 features [B, C], as `features.extract` takes them.
+Both are functions from uint8 images [B, h, w, 3] to float32 features [B, C], which `extract` accepts.
 """
 
 import tensorflow as tf
@@ -26,7 +26,7 @@ def color_histogram(images: tf.Tensor) -> tf.Tensor:
 
 
 def thumbnail(images: tf.Tensor) -> tf.Tensor:
-    """Returns the image at 8 x 8 pixels less its mean, float32 [B, 192]; the mean would drown the cosine."""
+    """Returns the image at 8 x 8 pixels minus its mean, float32 [B, 192]; the mean would dominate the cosine."""
     side = _THUMBNAIL_SIDE_PX
     small = tf.image.resize(images, [side, side], antialias=True)  # [B, 8, 8, 3]
     small = tf.reshape(small, [-1, side * side * 3])  # [B, 192]
@@ -37,10 +37,10 @@ PIXEL_FEATURES: dict[str, ImageFeatures] = {"histogram": color_histogram, "thumb
 
 
 def pixel_features(name: str) -> ImageFeatures:
-    """Returns the pixel features of a name.
+    """Returns the pixel features with a name.
 
     Raises:
-        InputError: there are none of that name.
+        InputError: No pixel features have this name.
     """
     if name not in PIXEL_FEATURES:
         raise InputError.unknown("kind of pixel features", name, PIXEL_FEATURES)

@@ -1,4 +1,4 @@
-"""Features that may lie in files: as much of an array as evaluations need."""
+"""Rows of features in memory or in files: the part of an array's interface that evaluations need."""
 
 from typing import Any, Protocol
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Rows(Protocol):
-    """An array [N, D], of which a few rows at a time are in memory."""
+    """An array [N, D] whose rows may be read from files, a few at a time."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -16,21 +16,26 @@ class Rows(Protocol):
         """Returns N."""
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Returns the rows of a slice, or of numbers int [n], as an array [n, D]."""
+        """Returns the rows at a slice, or at positions int [n], as an array [n, D]."""
 
 
 class SelectedRows:
-    """Some rows of others, in an order of the user; nothing is read until it is asked for."""
+    """A selection of rows in a given order. It reads nothing until rows are asked for."""
 
     def __init__(self, rows: Rows, numbers: np.ndarray) -> None:
-        """`numbers` are those of the rows that are selected, int [n]."""
+        """Selects rows.
+
+        Args:
+            rows: All rows, [N, D].
+            numbers: Positions of the selected rows, int [n].
+        """
         self._rows, self._numbers = rows, numbers
         self.shape = (len(numbers), rows.shape[1])
 
     def __len__(self) -> int:
-        """Returns the number of rows."""
+        """Returns n."""
         return len(self._numbers)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Returns the rows of a slice, or of numbers int [n], as an array [n, D]."""
+        """Returns the rows at a slice, or at positions int [n], as an array [n, D]."""
         return self._rows[self._numbers[rows]]

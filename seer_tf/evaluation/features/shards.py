@@ -1,6 +1,6 @@
-"""Writing features shard by shard, in flat memory; the same call continues where it stopped.
+"""Writes features shard by shard, with constant memory. The same call continues where an earlier one stopped.
 
-Several processes may write one directory, each its own shards. The files are described in `stored_features.py`.
+Several processes may write to one directory, each its own shards. `store.py` describes the files.
 """
 
 import contextlib
@@ -42,21 +42,21 @@ def write_features(
     worker: int = 0,
     num_workers: int = 1,
 ) -> None:
-    """Writes the features of all images of a source; shards that are finished are kept.
+    """Writes the features of all images in a source. Finished shards are kept.
 
     Args:
-        extractor: What makes the features.
+        extractor: Extractor of the features.
         source: Source of the images.
-        directory: Directory to write; new, or one that the same call was writing.
+        directory: Directory to write; either new, or left unfinished by the same call.
         data: Data flag of the source.
         file_format: One of `FORMATS`.
         dtype: One of `DTYPES`.
-        shard_bytes: About how many bytes of features are in a shard, and twice as many in memory.
-        worker: Which of `num_workers` processes this is; it writes every so many-th shard.
-        num_workers: How many processes share the work.
+        shard_bytes: Approximate size of the features in a shard, in bytes. Memory holds twice as many bytes.
+        worker: Index of this process, below `num_workers`. Each process writes every `num_workers`-th shard.
+        num_workers: Number of processes that share the work.
 
     Raises:
-        InputError: the directory holds something else, another process writes there, an image cannot be read, or a
+        InputError: The directory holds something else, another process writes there, an image cannot be read, or a
             feature is not a finite number.
     """
     bytes_per_image = np.dtype(dtype).itemsize * sum(pooling.dim for pooling in extractor.poolings.values())
@@ -86,25 +86,25 @@ def write_features(
 
 
 def check_output(directory: str | os.PathLike[str]) -> None:
-    """Looks whether features can be written to a directory, before there are any; makes nothing.
+    """Raises an error if features cannot be written to a directory. Creates nothing.
 
     Raises:
-        InputError: it holds something else, or cannot be written.
+        InputError: The directory holds something else, or cannot be written.
     """
     directory = Path(directory)
     check_directory(directory)
-    # Looked at first: a worker that starts at the same time may write the manifest between the two looks. What is
-    # hidden is being written by one, or was by one that died.
+    # The order of the two checks matters: a worker that starts at the same time may write the manifest between them.
+    # Hidden files are being written by a worker, or were left by one that died.
     is_foreign = directory.exists() and not all(map(storage.is_hidden, storage.names(directory)))
     if is_foreign and not (directory / MANIFEST).exists():
-        raise InputError(f"{directory} holds something that is no features; give another directory")
+        raise InputError(f"{directory} holds files that are not features; give another directory")
 
 
 def _claim(directory: Path, manifest: Manifest) -> None:
-    """Makes the directory belong to these features, or checks that it does.
+    """Claims a new directory for these features, or checks that an existing one belongs to them.
 
     Raises:
-        InputError: it holds something else.
+        InputError: The directory holds something else.
     """
     check_output(directory)
     if (directory / MANIFEST).exists():
@@ -112,8 +112,8 @@ def _claim(directory: Path, manifest: Manifest) -> None:
         other = [name for name in wanted if found[name] != wanted[name]]
         if other:
             raise InputError(
-                f"{directory} holds other features (another {', '.join(other)}); give the same flags to continue it, "
-                "or another directory"
+                f"{directory} holds other features (another {', '.join(other)}); give the same flags to continue them, "
+                "or give another directory"
             )
     else:
         directory.mkdir(parents=True, exist_ok=True)
@@ -123,13 +123,14 @@ def _claim(directory: Path, manifest: Manifest) -> None:
 def _facts(manifest: Manifest) -> dict[str, Any]:
     values = dataclasses.asdict(manifest)
     facts = {**values.pop("origin"), **values}
-    facts.pop("step")  # the digest tells networks apart, and older manifests are without it
-    return {**facts, "data": absolute(facts["data"]), "model": os.path.abspath(facts["model"])}  # as older ones are not
+    facts.pop("step")  # the digest tells networks apart, and older manifests have no step
+    # Older manifests have relative paths.
+    return {**facts, "data": absolute(facts["data"]), "model": os.path.abspath(facts["model"])}
 
 
 @contextlib.contextmanager
 def _locked(directory: Path, worker: int) -> Iterator[None]:
-    """Keeps other processes from writing the shards of a worker."""
+    """Keeps other processes from writing this worker's shards."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(directory / f".lock-{worker}"))
@@ -141,7 +142,7 @@ def _locked(directory: Path, worker: int) -> Iterator[None]:
 
 
 def _regrouped(batches: Iterator[dict[str, np.ndarray]], sizes: Sequence[int]) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the rows of batches, in order, in groups of other sizes."""
+    """Yields the rows of batches in order, regrouped to the given sizes."""
     rest: dict[str, np.ndarray] = {}
     for size in sizes:
         parts, num_missing = [], size
@@ -151,7 +152,7 @@ def _regrouped(batches: Iterator[dict[str, np.ndarray]], sizes: Sequence[int]) -
             rest = {stage: values[num_missing:] for stage, values in rest.items()}
             num_missing -= len(_any(parts[-1]))
         yield {stage: np.concatenate([part[stage] for part in parts]) for stage in rest}
-    next(batches, None)  # lets it see that it has come to its end
+    next(batches, None)  # lets the iterator finish its checks at the end
 
 
 def _any(features: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""Features of any stage of a network, pooled as VISSL pools them for its linear classifiers: to about 9,000 numbers.
+"""Features from any stage of a network, pooled to about 9,000 numbers as VISSL does for its linear classifiers.
 
-B images, s their side in px, h x w pixels of a map, C channels, D = rows * columns * C numbers of a feature
+Shapes: B images, s side of an image in px, h x w pixels of a map, C channels, D = rows * columns * C numbers of a
+feature.
 """
 
 import dataclasses
@@ -14,13 +15,13 @@ from seer_tf.errors import InputError
 from seer_tf.models import Backbone, Encoder
 
 AVGPOOL = "avgpool"
-"""The mean over the last stage's map: the features of k-NN, retrieval and fine-tuning."""
+"""The mean over the map of the last stage: the features for k-NN, retrieval and fine-tuning."""
 
 StageFeatures = Callable[[tf.Tensor], dict[str, tf.Tensor]]
-"""From uint8 [B, s, s, 3] to float32 [B, D] by name of the stage."""
+"""A function from images, uint8 [B, s, s, 3], to features, float32 [B, D], by name of the stage."""
 
 _ABOUT = 9000
-# Rows and columns by VISSL's `linear_image_classification/imagenet1k/models/regnet*.yaml`, the first of several.
+# Rows and columns from VISSL's `linear_image_classification/imagenet1k/models/regnet*.yaml`; of several, the first.
 _PUBLISHED_CELLS = {
     ("8GF", "res4"): (3, 3),
     ("8GF", "res5"): (6, 1),
@@ -41,7 +42,7 @@ _PUBLISHED_CELLS = {
 
 @dataclasses.dataclass(frozen=True)
 class Pooling:
-    """How a map becomes a feature: the means of a grid of cells, row by row, the channels of a cell together."""
+    """A grid of cells on a map. A feature holds the mean of each cell, row by row; a cell's channels are adjacent."""
 
     rows: int
     columns: int
@@ -54,7 +55,7 @@ class Pooling:
 
 
 def stage_names(backbone: Backbone) -> tuple[str, ...]:
-    """Returns what can be asked for: stages by the paper's names, res2 being the first, and the mean of the last."""
+    """Returns the names that `poolings` accepts: the paper's names of the stages, from res2 on, and `AVGPOOL`."""
     return (*(f"res{output.removeprefix('P')}" for output in backbone.pyramid_outputs if output != "P1"), AVGPOOL)
 
 
@@ -63,11 +64,11 @@ def poolings(backbone: Backbone, stages: Sequence[str], *, size_px: int) -> dict
 
     Args:
         backbone: Backbone of the features.
-        stages: Names of `stage_names(backbone)`.
-        size_px: S.
+        stages: Some of `stage_names(backbone)`.
+        size_px: Side of the images in pixels.
 
     Raises:
-        InputError: the network has no such stage.
+        InputError: The network has no such stage.
     """
     for stage in stages:
         if stage not in stage_names(backbone):
@@ -79,13 +80,13 @@ def poolings(backbone: Backbone, stages: Sequence[str], *, size_px: int) -> dict
 def pooling(variant: str, stage: str, map_shape: tuple[int, int, int]) -> Pooling:
     """Returns how a stage is pooled.
 
-    A released network of SEER has VISSL's grid; another the square one that comes nearest to 9,000 numbers, which is
-    how VISSL pools a ResNet-50. No grid is finer than the map.
+    A released SEER network gets VISSL's grid. Any other network gets the square grid whose features come nearest to
+    9,000 numbers, which is how VISSL pools a ResNet-50. No grid is finer than the map.
 
     Args:
         variant: Variant of the network.
         stage: Name of the stage.
-        map_shape: H, w, C.
+        map_shape: Height, width and channels of the map.
     """
     height, width, channels = map_shape
     side = max(1, round((_ABOUT / channels) ** 0.5))
@@ -94,11 +95,11 @@ def pooling(variant: str, stage: str, map_shape: tuple[int, int, int]) -> Poolin
 
 
 def stage_features(encoder: Encoder, pooled: Mapping[str, Pooling]) -> StageFeatures:
-    """Returns the function from images to the features of several stages, by one pass, batch norm in inference.
+    """Returns a function from images to the features of several stages, in one pass with batch norm in inference mode.
 
     Args:
         encoder: Backbone and normalisation.
-        pooled: What `poolings` says of the stages.
+        pooled: Pooling of each stage, from `poolings`.
     """
     maps = _maps(encoder.backbone)
 
@@ -110,7 +111,7 @@ def stage_features(encoder: Encoder, pooled: Mapping[str, Pooling]) -> StageFeat
 
 
 def _maps(backbone: Backbone) -> keras.Model:
-    """Returns the model of all stages' maps; the mean is of the last one's."""
+    """Returns the model that computes the maps of all stages; `AVGPOOL` names the map of the last stage."""
     outputs = {f"res{name.removeprefix('P')}": output for name, output in backbone.pyramid_outputs.items()}
     return keras.Model(backbone.input, {**outputs, AVGPOOL: backbone.output})
 
@@ -124,7 +125,7 @@ def _pool(maps: tf.Tensor, grid: Pooling) -> tf.Tensor:
 
 
 def _averaging(num_cells: int, size: int) -> np.ndarray:
-    """Returns the matrix [num_cells, size] of PyTorch's adaptive average, float32; Keras's fails for a single cell."""
+    """Returns PyTorch's adaptive average pooling as a matrix, float32 [num_cells, size]; Keras's fails for one cell."""
     matrix = np.zeros([num_cells, size], np.float32)
     for cell in range(num_cells):
         first, end = cell * size // num_cells, -(-(cell + 1) * size // num_cells)

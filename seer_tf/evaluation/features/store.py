@@ -1,12 +1,12 @@
-"""Features in files, a few rows at a time: what `feature_shards.py` writes.
+"""Features in files, read a few rows at a time. `shards.py` writes these files:
 
-    DIR/features.json                    where they come from, and how they are stored; written first
+    DIR/features.json                    origin and storage format of the features; written first
     DIR/res5-00000-of-00012.npy          float16 or float32 [n, D], one file for each stage, or
     DIR/features-00000-of-00012.tfrecord one tf.train.Example for each image: "image/id", "label" (any number) and for
                                          each stage "features/res5", the bytes of its D numbers, lowest byte first
     DIR/images-00000-of-00012.json       ids, classes and fingerprints of the shard's images; written last
 
-A shard is finished when its images are named.
+A shard is finished when its `images` file exists.
 """
 
 import dataclasses
@@ -34,16 +34,16 @@ MANIFEST = "features.json"
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What a directory holds; the same command makes the same.
+    """Description of the features in a directory. The same command creates the same manifest.
 
     Attributes:
-        origin: Where the features come from.
+        origin: Origin of the features.
         format: One of `FORMATS`.
         dtype: One of `DTYPES`.
         num_images: Number of images in all shards.
-        images_per_shard: Images per shard in all shards but the last.
-        class_names: None without classes.
-        digest_of_ids: Digest of ids of the names of all images, in order.
+        images_per_shard: Images per shard; the last shard may have fewer.
+        class_names: Names of the classes; None without classes.
+        digest_of_ids: Digest of the names of all images, in order.
     """
 
     origin: Origin
@@ -65,19 +65,19 @@ class Manifest:
         return range(first, min(first + self.images_per_shard, self.num_images))
 
     def file(self, directory: Path, name: str, shard: int, suffix: str) -> Path:
-        """Returns the path of a file of a shard."""
+        """Returns the path of one of a shard's files."""
         return directory / f"{name}-{shard:05d}-of-{self.num_shards:05d}.{suffix}"
 
     def to_json(self) -> str:
-        """Returns the contents of features.json."""
+        """Returns the content of features.json."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
 def open_features(directory: str | os.PathLike[str]) -> FeatureSet:
-    """Opens what `write_features` wrote; features stay in their files until rows of them are asked for.
+    """Opens the features that `write_features` wrote. Rows are read from the files when they are asked for.
 
     Raises:
-        InputError: there are no features, or not all of them yet.
+        InputError: The directory has no features, or not all of them yet.
     """
     directory = Path(directory)
     manifest = read_manifest(directory)
@@ -85,8 +85,8 @@ def open_features(directory: str | os.PathLike[str]) -> FeatureSet:
     num_missing = sum(not path.exists() for path in paths)
     if num_missing:
         raise InputError(
-            f"{directory}: unfinished, {num_missing} of {counted(len(paths), 'shard')} missing; the command that was "
-            "writing it continues where it stopped"
+            f"{directory}: unfinished, {num_missing} of {counted(len(paths), 'shard')} missing; give the command that "
+            "was writing the features again, and it continues where it stopped"
         )
     images = [json.loads(path.read_text()) for path in paths]
     return FeatureSet(
@@ -119,7 +119,7 @@ class _StoredRows:
         return result
 
     def _of_npy(self, shard: int, positions: np.ndarray) -> np.ndarray:
-        # Mapped for this call alone: pages that stay mapped would count as memory of the process.
+        # The file is mapped only during this call, because mapped pages would count as memory of the process.
         path = self._manifest.file(self._directory, self._stage, shard, "npy")
         try:
             return np.load(path, mmap_mode="r")[positions]
@@ -141,7 +141,7 @@ def _places(path: Path) -> np.ndarray:
 
 
 def little_endian(dtype: str) -> np.dtype:
-    """Returns the dtype with its lowest byte first, as files have it."""
+    """Returns the dtype in the byte order of the files, lowest byte first."""
     return np.dtype(dtype).newbyteorder("<")
 
 
@@ -149,7 +149,7 @@ def read_manifest(directory: Path) -> Manifest:
     """Reads features.json.
 
     Raises:
-        InputError: there is none, or it is damaged.
+        InputError: The file does not exist, or it is damaged.
     """
     try:
         values = json.loads((directory / MANIFEST).read_text())

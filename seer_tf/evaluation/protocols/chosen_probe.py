@@ -1,6 +1,6 @@
-"""A grid of linear classifiers, the best of which on a held-out slice is read on the test set.
+"""A grid of linear classifiers. The best one on a held-out slice is evaluated on the test set.
 
-G settings, M test images.
+Shapes: G settings, M test images.
 """
 
 import dataclasses
@@ -17,17 +17,17 @@ from seer_tf.evaluation.protocols.probe_grid import Batches, ProbeGrid, ProbeRec
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ChosenProbe:
-    """What a grid found.
+    """The probe that was chosen from a grid.
 
     Attributes:
-        recipe: Recipe that trained it.
-        stage: Stage of the classifier that was chosen.
+        recipe: Recipe of the training.
+        stage: Stage of the chosen probe.
         setting: Learning rate and weight decay of the chosen probe.
-        correct: Which test images it classifies right, bool [M].
-        test_top1: Accuracy of one setting at each stage, where nothing was held out and so every stage may be read.
-        held_out_top1: Accuracy on the held-out slice at the end, [G] by stage; empty where nothing was held out.
-        curve: Curve of the classifier that was chosen, accuracy on the held-out slice after each epoch.
-        num_fitted: Training images that it was fitted on.
+        correct: Which test images the chosen probe classifies correctly, bool [M].
+        test_top1: Test accuracy of the only setting, by stage, if nothing was held out; otherwise empty.
+        held_out_top1: Final accuracies on the held-out slice, [G] by stage; empty if nothing was held out.
+        curve: Accuracy of the chosen probe on the held-out slice after each epoch.
+        num_fitted: Number of training images that the probe was fitted on.
     """
 
     recipe: ProbeRecipe
@@ -52,20 +52,21 @@ def chosen_probe(
     seed: int,
     augmented: Callable[[np.ndarray], Batches] | None = None,
 ) -> ChosenProbe:
-    """Trains the grid of a recipe and reads one classifier on the test set.
+    """Trains the grid of a recipe, and evaluates one classifier on the test set.
 
-    Several settings are compared on a held-out slice of the training set, and the test set is looked at once. A recipe
-    of one setting holds nothing out; then each stage is read, and the best one is the result, as in VISSL's model zoo.
+    Several settings are compared on a held-out slice of the training set, and the test set is used once. A recipe with
+    one setting holds nothing out. Then each stage is evaluated on the test set, and the best stage is the result, as in
+    VISSL's model zoo.
 
     Args:
         features: Features of both sets, without augmentation.
         recipe: Recipe of the grid.
         seed: Seed of the initial weights, the order and the slice.
-        augmented: From numbers of training images, int [n], to batches of their features with augmentation; None for
-            the features as they are in every epoch.
+        augmented: Function from numbers of training images, int [n], to batches of their features with augmentation;
+            None for the same features in every epoch.
 
     Raises:
-        InputError: there is one class, or too few images to hold some out.
+        InputError: There is only one class, or there are too few images to hold some out.
     """
     labels, num_classes = features.train_labels, len(features.class_names)
     if num_classes < 2:
@@ -73,8 +74,8 @@ def chosen_probe(
     is_held_out = held_out(labels, recipe.held_out_fraction, seed=seed)
     if recipe.held_out_fraction and not is_held_out.any():
         raise InputError(
-            f"a slice of {recipe.held_out_fraction:g} of the training images is none of any class, and the grid needs "
-            "one to choose on; add images, or take `recipe=optimum`"
+            f"no class has enough training images to hold out a fraction of {recipe.held_out_fraction:g}, and the grid "
+            "needs held-out images to choose on; add images, or take `recipe=optimum`"
         )
     fitted = np.flatnonzero(~is_held_out)
     if augmented is not None:

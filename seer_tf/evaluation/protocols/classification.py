@@ -1,6 +1,6 @@
-"""What a classifier is worth on a labelled test set.
+"""Evaluation of a classifier on a labelled test set.
 
-N images, L classes.
+Shapes: N images, L classes.
 """
 
 import numpy as np
@@ -19,16 +19,16 @@ _LOGITS = "logits"
 def classify(
     classifier: ImageClassifier, source: Source, *, batch_size: int = 128, devices: Devices | None = None
 ) -> np.ndarray:
-    """Returns the logits of all images of a source after the classifier's own transform, float32 [N, L].
+    """Returns the logits of all images in a source, prepared with the classifier's own transform, float32 [N, L].
 
     Args:
-        classifier: Classifier in inference.
+        classifier: Classifier; it runs in inference mode.
         source: Source of the images.
-        batch_size: Images at once.
-        devices: Devices that compute, in whose scope the classifier was made; None for one.
+        batch_size: Number of images in a batch.
+        devices: Devices that compute. The classifier must have been created in their scope. None for one device.
 
     Raises:
-        InputError: an image cannot be read, or a logit is not a finite number.
+        InputError: An image cannot be read, or a logit is not a finite number.
     """
     images = images_dataset(source, Transform(**classifier.transform), batch_size=batch_size)
 
@@ -40,7 +40,7 @@ def classify(
 
 
 def among_first(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Returns whose class is among the k of the largest logits, bool [N].
+    """Returns whether the class of each image is among its k largest logits, bool [N].
 
     Args:
         logits: [N, L].
@@ -48,9 +48,9 @@ def among_first(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
         k: At most L.
 
     Raises:
-        InputError: there are fewer classes.
+        InputError: There are fewer than k classes.
     """
     if not 1 <= k <= logits.shape[1]:
-        raise InputError(f"the class cannot be among the first {k} of {logits.shape[1]}")
+        raise InputError(f"top-{k} accuracy needs at least {k} classes, and there are {logits.shape[1]}")
     own = np.take_along_axis(logits, labels[:, np.newaxis], axis=1)  # [N, 1]
     return np.sum(logits > own, axis=1) < k

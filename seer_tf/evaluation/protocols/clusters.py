@@ -1,6 +1,6 @@
-"""Which cluster each image is in, and what the clusters are like: one pass over the images, in memory that stays flat.
+"""Clusters: assigns each image to a cluster and describes the clusters, in one pass and with constant memory.
 
-Shapes: B images of a batch, N in all, S evaluation size, D embedding dimensions, K prototypes.
+Shapes: B images in a batch, N images in total, S evaluation size, D embedding dimensions, K prototypes.
 """
 
 import collections
@@ -17,7 +17,7 @@ from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.progress import Progress
 
 Assign = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-"""From uint8 [B, S, S, 3] to the best prototype of each image, int32 [B], and its score, float32 [B]."""
+"""A function from uint8 [B, S, S, 3] to the best prototype of each image, int32 [B], and its score, float32 [B]."""
 
 _SCHEMA = pyarrow.schema(
     [("image", pyarrow.string()), ("cluster", pyarrow.int32()), ("cluster_score", pyarrow.float32())]
@@ -26,21 +26,21 @@ _ROWS_PER_GROUP = 16_384
 
 
 class Clusters:
-    """Sizes of the clusters, and the most typical images of each: those that score highest of all that are in it.
+    """Sizes, classes and most typical images of the clusters. A cluster's most typical images have its highest scores.
 
     Attributes:
-        sizes: Int64 [K], images of each.
+        sizes: Number of images in each cluster, int64 [K].
     """
 
     def __init__(
         self, num_clusters: int, num_typical: int, classes_of: Callable[[int], Sequence[int]] = lambda _: ()
     ) -> None:
-        """Makes empty clusters.
+        """Creates empty clusters.
 
         Args:
             num_clusters: K.
-            num_typical: Images to remember of each.
-            classes_of: The classes of the image of a number, for what `classes` returns.
+            num_typical: Number of typical images to remember for each cluster.
+            classes_of: Function from the number of an image to its classes.
         """
         self._classes_of = classes_of
         self._classes: dict[int, collections.Counter[int]] = {}
@@ -49,7 +49,7 @@ class Clusters:
         self._heaps: dict[int, list[tuple[float, int]]] = {}
 
     def add(self, first: int, clusters: np.ndarray, scores: np.ndarray) -> None:
-        """Counts the images `first`, `first` + 1 and so on.
+        """Adds the images number `first`, `first` + 1 and so on.
 
         Args:
             first: Number of the first of these images.
@@ -60,7 +60,7 @@ class Clusters:
         for number, (cluster, score) in enumerate(zip(clusters.tolist(), scores.tolist(), strict=True), start=first):
             self._classes.setdefault(cluster, collections.Counter()).update(self._classes_of(number))
             heap = self._heaps.setdefault(cluster, [])
-            # The least typical is on top; of equals the later one.
+            # The least typical image is on top; if two are equal, the later one.
             if len(heap) < self._num_typical:
                 heapq.heappush(heap, (score, -number))
             else:
@@ -71,12 +71,12 @@ class Clusters:
         return [-number for _, number in sorted(self._heaps.get(cluster, ()), reverse=True)]
 
     def classes(self, cluster: int, num_classes: int) -> list[tuple[int, float]]:
-        """Returns the classes that most images of a cluster are of, with their shares of it; at most `num_classes`."""
+        """Returns the most frequent classes in a cluster with their shares of its images; at most `num_classes`."""
         counts = self._classes.get(cluster, collections.Counter()).most_common(num_classes)
         return [(label, count / int(self.sizes[cluster])) for label, count in counts]
 
     def largest(self, num_clusters: int) -> list[int]:
-        """Returns the clusters that have images, the largest first, at most `num_clusters`."""
+        """Returns at most `num_clusters` clusters that have images, the largest first."""
         order = np.argsort(-self.sizes, kind="stable")[:num_clusters]
         return [int(cluster) for cluster in order if self.sizes[cluster]]
 
@@ -91,22 +91,22 @@ def assign_clusters(
     num_typical: int,
     classes_of: Callable[[int], Sequence[int]] = lambda _: (),
 ) -> Clusters:
-    """Runs all images through a network once, and writes the cluster and score of each as a row of a Parquet file.
+    """Runs all images through a network once, and writes the cluster and score of each image to a Parquet file.
 
     Args:
-        assign: The network.
+        assign: Function that computes clusters and scores from a batch of images.
         images: Batches of uint8 [B, S, S, 3], each image once.
         ids: Names of the images, in the same order, N.
         table: Path of the Parquet file with the columns `image`, `cluster` and `cluster_score`.
         num_clusters: K.
-        num_typical: Images to remember of each cluster.
-        classes_of: The classes of the image of a number.
+        num_typical: Number of typical images to remember for each cluster.
+        classes_of: Function from the number of an image to its classes.
 
     Returns:
         Sizes, classes and most typical images of the clusters.
 
     Raises:
-        InputError: an image cannot be read.
+        InputError: An image cannot be read.
     """
     clusters = Clusters(num_clusters, num_typical, classes_of)
     pending: list[tuple[np.ndarray, np.ndarray]] = []
@@ -138,16 +138,16 @@ def assign_clusters(
 
 
 def neighbours(prototypes: np.ndarray, clusters: Sequence[int], sizes: np.ndarray, num_neighbours: int) -> np.ndarray:
-    """Finds the clusters with images whose prototypes point most nearly the same way.
+    """Finds the neighbours of clusters: other clusters with images whose prototypes have the highest cosine similarity.
 
     Args:
         prototypes: Float [K, D], rows of unit norm.
-        clusters: Whose neighbours are wanted, C of them, all with images.
-        sizes: Int [K], images of each cluster.
-        num_neighbours: How many at most.
+        clusters: The C clusters whose neighbours are wanted; each has images.
+        sizes: Number of images in each cluster, int [K].
+        num_neighbours: Largest number of neighbours.
 
     Returns:
-        int64 [C, n], the nearest first; n is smaller where there are not as many others.
+        Int64 [C, n], the nearest first. n is smaller than `num_neighbours` if there are fewer other clusters.
     """
     similarities = prototypes[list(clusters)] @ prototypes.T  # [C, K]
     similarities[:, sizes == 0] = -np.inf

@@ -1,6 +1,7 @@
-"""Detection by fine-tuning: a detector is fitted on images with boxes, and judged by COCO's mean average precision.
+"""Detection: fine-tunes a detector on images with boxes, and measures COCO's mean average precision.
 
-Shapes: B images, S side of the square that the network sees, M boxes of the image with most, N detections at most.
+Shapes: B images, S side of the square that the network sees, M largest number of boxes in an image, N largest number
+of detections.
 """
 
 import contextlib
@@ -23,12 +24,12 @@ from seer_tf.progress import Progress
 _WARMUP_FRACTION = 0.1
 _WEIGHT_DECAY = 1e-4  # RetinaNet, section 4.1
 _GRADIENT_NORM = 10.0
-_NO_BOX = -1.0  # what KerasHub takes for padding
+_NO_BOX = -1.0  # KerasHub's value for padding
 
 
 @dataclasses.dataclass(frozen=True)
 class Detections:
-    """What was found in an image, the most confident first.
+    """Detections in one image, the most confident first.
 
     Attributes:
         boxes: Float32 [n, 4], left, top, right and bottom in pixels of the image.
@@ -43,12 +44,12 @@ class Detections:
 
 @dataclasses.dataclass(frozen=True)
 class AveragePrecision:
-    """COCO's numbers, fractions.
+    """COCO's average precision, as fractions.
 
     Attributes:
-        map: Mean over classes and over overlaps from 0.5 to 0.95.
+        map: Mean over classes and over overlaps (IoU) from 0.5 to 0.95.
         map50: Mean over classes at an overlap of 0.5.
-        ap50: AP50 of each class by name, at an overlap of 0.5; nan where it has no box.
+        ap50: Average precision at an overlap of 0.5 by class name; nan for a class without boxes.
     """
 
     map: float
@@ -65,34 +66,36 @@ def fit(
     learning_rate: float,
     seed: int = 0,
 ) -> float:
-    """Fits backbone and heads, with AdamW: a linear warm-up, then a cosine to zero.
+    """Fits backbone and heads with AdamW. The learning rate has a linear warm-up, then a cosine decay to zero.
 
     Args:
         detector: Detector with the class names of the images; changed in place.
-        images: Images to fit on, mirrored at random.
-        num_steps: Steps in all.
-        batch_size: Images of a step.
+        images: Images to fit on; they are mirrored at random.
+        num_steps: Number of steps.
+        batch_size: Number of images in a step.
         learning_rate: Learning rate at the end of the warm-up.
         seed: Seed of order and mirroring.
 
     Returns:
-        The mean of the losses of all steps.
+        Mean of the losses over all steps.
 
     Raises:
-        InputError: there are fewer images than a batch, or the loss is not finite.
+        InputError: There are fewer images than a batch needs, or the loss is not finite.
     """
     if len(images.images) < batch_size:
-        raise InputError(f"a batch of {batch_size} is more than the {len(images.images)} training images; lower it")
+        raise InputError(
+            f"`batch_size={batch_size}` is more than the {len(images.images)} training images; lower the batch size"
+        )
     warmup_steps = math.ceil(_WARMUP_FRACTION * num_steps)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, num_steps - warmup_steps), warmup_target=learning_rate, warmup_steps=warmup_steps
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=_WEIGHT_DECAY, global_clipnorm=_GRADIENT_NORM)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    # RetinaNet's loss of boxes bends from square to linear near 0.1 of an anchor, KerasHub's Huber loss at 1, where it
-    # is next to nothing for a box that is a tenth of its anchor off. L1, as torchvision has it, does not bend at all.
+    # RetinaNet's box loss changes from square to linear near 0.1 of an anchor. KerasHub's Huber loss changes at 1, so
+    # it is almost zero for a box that is off by a tenth of its anchor. L1, as in torchvision, is linear everywhere.
     box_loss = keras.losses.MeanAbsoluteError(reduction="sum")
-    # Keras would take XLA, whose gradient of grouped convolutions is slow on CPUs.
+    # By default Keras would use XLA, whose gradient of grouped convolutions is slow on CPUs.
     detector.model.compile(optimizer=optimizer, box_loss=box_loss, jit_compile=False)
     batches = _training_batches(detector, images, batch_size, seed).take(num_steps)
     with Progress(num_steps, "step", "fitting the detector") as progress:
@@ -104,12 +107,12 @@ def fit(
         )
     loss = float(history.history["loss"][-1])
     if not math.isfinite(loss):
-        raise InputError(f"the detector's loss became {loss} with a learning rate of {learning_rate:g}; lower it")
+        raise InputError(f"the detector's loss became {loss} with `learning_rate={learning_rate:g}`; lower that rate")
     return loss
 
 
 def detect(detector: Detector, images: Sequence[BoxedImage], *, batch_size: int) -> list[Detections]:
-    """Returns what the detector finds in each image, in order."""
+    """Returns the detections in each image, in order."""
 
     @tf.function
     def found_in(squares: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -130,17 +133,17 @@ def pycocotools() -> tuple[Any, Any]:
     """Returns the modules `coco` and `cocoeval` of pycocotools.
 
     Raises:
-        InputError: it is not installed.
+        InputError: pycocotools is not installed.
     """
     try:
-        from pycocotools import coco, cocoeval  # only here: an extra
+        from pycocotools import coco, cocoeval  # imported here, because it is an optional dependency
     except ImportError:
         raise InputError("COCO's mAP needs pycocotools, which is not installed: pip install 'seer_tf[hub]'") from None
     return coco, cocoeval
 
 
 def average_precision(images: BoxedImages, detections: Sequence[Detections]) -> AveragePrecision:
-    """Compares detections with boxes, by pycocotools: those to be ignored are crowds to it.
+    """Compares detections with boxes by pycocotools. Boxes to be ignored are passed to it as crowds.
 
     Args:
         images: Images with their boxes.
@@ -150,7 +153,7 @@ def average_precision(images: BoxedImages, detections: Sequence[Detections]) -> 
         InputError: pycocotools is missing.
     """
     coco, cocoeval = pycocotools()
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells all that it does
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints much text
         truth = coco.COCO()
         truth.dataset = _coco_dataset(images)
         truth.createIndex()
@@ -223,8 +226,8 @@ def _squares(
 def _training_batches(detector: Detector, images: BoxedImages, batch_size: int, seed: int) -> tf.data.Dataset:
     """Returns endless batches: squares float32 [B, S, S, 3], boxes [B, M + 1, 4] and labels [B, M + 1], padded by -1.
 
-    The last row is padding in every image: without it KerasHub's matcher, told to match every box, takes a row behind
-    the last.
+    The last row is padding in every image. KerasHub's matcher, when it must match every box, reads one row beyond the
+    boxes; without this padding the row would not exist.
     """
     most = max(len(image.boxes) for image in images.images) + 1
     boxes = np.full([len(images.images), most, 4], _NO_BOX, np.float32)

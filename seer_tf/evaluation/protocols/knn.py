@@ -1,10 +1,10 @@
 """k-nearest-neighbour classification by cosine similarity, in one pass over the bank for all k and many queries.
 
 Wu et al., "Unsupervised feature learning via non-parametric instance discrimination" (2018), section 3.4, as in
-DINO and VISSL: each of the k nearest images of the bank votes for its class with weight exp(similarity / temperature).
+DINO and VISSL: each of the k nearest images in the bank votes for its class with weight exp(similarity / temperature).
 
-Q queries, N images in the bank, D numbers of a feature, k neighbours. The bank may lie in files (`feature_set.Rows`):
-never more than a piece of it is in memory, nor more than a piece of all similarities.
+Shapes: Q queries, N images in the bank, D numbers of a feature, k neighbours. The bank may be in files (`rows.Rows`).
+Only a part of the bank, and only a part of the similarities, is in memory at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from seer_tf.quantities import counted
 NUM_NEIGHBOURS = (10, 20, 100, 200)
 TEMPERATURE = 0.07
 
-_QUERY_BYTES = 2**29  # as float32; each so many of queries are a further pass over the bank
+_QUERY_BYTES = 2**29  # as float32; more queries than fit into these bytes need a further pass over the bank
 _BANK_BYTES = 2**28
 _SIMILARITIES = 2**24
 
@@ -28,23 +28,24 @@ _SIMILARITIES = 2**24
 def nearest(
     bank: Rows, queries: Rows, num_neighbours: int, *, label: str = "nearest neighbours"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the nearest images of the bank by cosine similarity, the nearest first; the earlier of two equals first.
+    """Finds the nearest images in the bank by cosine similarity, nearest first. Equal ones keep the bank's order.
 
     Args:
         bank: Float [N, D], any length.
         queries: Float [Q, D], any length.
         num_neighbours: K, at most N.
-        label: What the progress line says.
+        label: Text of the progress line.
 
     Returns:
         Similarities, float32 [Q, k], and positions in the bank, int32 [Q, k].
 
     Raises:
-        InputError: k is larger than the bank, or bank and queries are not features of one kind.
+        InputError: k is larger than the bank, or the features of bank and queries have different lengths.
     """
     if num_neighbours > len(bank):
         raise InputError(
-            f"{counted(num_neighbours, 'neighbour')} asked of a bank of {counted(len(bank), 'image')}; ask for fewer"
+            f"a bank with {counted(len(bank), 'image')} has no {counted(num_neighbours, 'neighbour')} for a query; ask "
+            "for fewer"
         )
     if bank.shape[1] != queries.shape[1]:
         raise InputError(
@@ -69,28 +70,31 @@ def knn_correct(
     ks: Sequence[int] = NUM_NEIGHBOURS,
     temperature: float = TEMPERATURE,
 ) -> dict[int, np.ndarray]:
-    """Classifies the queries by weighted votes, for every k in one pass.
+    """Classifies the queries by weighted votes, for all k in one pass.
 
     Args:
         bank: Float [N, D].
         bank_labels: Int [N], in [0, num_classes).
         queries: Float [Q, D].
         query_labels: Int [Q].
-        num_classes: How many classes there are.
-        ks: Numbers of neighbours; those larger than the bank are left out of the answer.
-        temperature: Temperature of the votes' weights; infinity lets every neighbour weigh the same.
+        num_classes: Number of classes.
+        ks: Numbers of neighbours; those larger than the bank are left out of the result.
+        temperature: Temperature of the votes' weights; with infinity all neighbours have the same weight.
 
     Returns:
-        Which queries are classified right, bool [Q], for each k that the bank allows.
+        Which queries are classified correctly, bool [Q], for each k up to the size of the bank.
 
     Raises:
-        InputError: the bank is smaller than every k.
+        InputError: The bank is smaller than every k.
     """
     possible = sorted(k for k in set(ks) if k <= len(bank))
     if not possible:
-        raise InputError(f"a vote of {min(ks)} neighbours needs as many training images, not {len(bank)}; add images")
+        raise InputError(
+            f"a vote of {min(ks)} neighbours needs at least as many training images, and there are {len(bank)}; add "
+            "images"
+        )
     similarities, positions = nearest(bank, queries, possible[-1], label="k-NN")
-    # Relative to the nearest one, so that no weight overflows; the vote does not change.
+    # Weights relative to the nearest neighbour do not overflow, and do not change the vote.
     weights = np.exp((similarities - similarities[:, :1]) / temperature)  # [Q, k]
     neighbours = np.asarray(bank_labels)[positions]  # [Q, k]
     votes = np.zeros([len(queries), num_classes])
@@ -113,10 +117,10 @@ def knn_accuracy(
     ks: Sequence[int] = NUM_NEIGHBOURS,
     temperature: float = TEMPERATURE,
 ) -> dict[int, float]:
-    """Returns the share of the queries that `knn_correct` classifies right, for each k that the bank allows.
+    """Returns the share of queries that `knn_correct` classifies correctly, for each k up to the size of the bank.
 
     Raises:
-        InputError: the bank is smaller than every k.
+        InputError: The bank is smaller than every k.
     """
     correct = knn_correct(
         bank, bank_labels, queries, query_labels, num_classes=num_classes, ks=ks, temperature=temperature
@@ -125,12 +129,12 @@ def knn_accuracy(
 
 
 def unit(features: np.ndarray) -> tf.Tensor:
-    """Returns the features at length one, float32 [n, D]."""
+    """Returns the features scaled to unit length, float32 [n, D]."""
     return tf.math.l2_normalize(tf.cast(features, tf.float32), axis=1)
 
 
 def _nearest_of_block(bank: Rows, queries: tf.Tensor, k: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-    """Goes through the bank once, carrying k candidates of each query from piece to piece."""
+    """Goes through the bank once, piece by piece, and keeps the k best candidates of each query."""
     bank_rows = _BANK_BYTES // (4 * bank.shape[1])
     chunks = list(_pieces(len(queries), _SIMILARITIES // min(bank_rows, len(bank))))
     candidates = [
@@ -149,18 +153,18 @@ def _nearest_of_block(bank: Rows, queries: tf.Tensor, k: int, progress: Progress
 def _better(
     best: tf.Tensor, where: tf.Tensor, queries: tf.Tensor, part: tf.Tensor, first: tf.Tensor, k: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the k best of some candidates and of a part of the bank that begins at position `first`."""
+    """Returns the k best among earlier candidates and a part of the bank that begins at position `first`."""
     similarities = tf.matmul(queries, part, transpose_b=True)  # [q, n]
     num_before = tf.shape(best)[1]
-    # Candidates come first: top_k keeps the earlier of two equals, which is the earlier in the bank.
+    # Candidates come first, because top_k prefers the earlier of two equals, and candidates are earlier in the bank.
     chosen = tf.math.top_k(tf.concat([best, similarities], axis=1), tf.minimum(k, num_before + tf.shape(part)[0]))
-    # A column for whom there is no candidate, so that there is something to look up.
+    # The extra column gives new images something to look up; its value is not used.
     known = tf.gather(tf.pad(where, [[0, 0], [0, 1]]), tf.minimum(chosen.indices, num_before), batch_dims=1)
     positions = tf.where(chosen.indices < num_before, known, first + chosen.indices - num_before)
     return chosen.values, positions
 
 
 def _pieces(length: int, size: int) -> Iterator[slice]:
-    """Yields slices that cover `length` rows, `size` of them at a time but at least one."""
+    """Yields slices that cover `length` rows, each with `size` rows but at least one."""
     for start in range(0, length, max(1, size)):
         yield slice(start, min(start + max(1, size), length))

@@ -1,9 +1,9 @@
-"""A linear classifier on frozen features: how much of the classes can be read off them by a plane.
+"""A linear classifier on frozen features.
 
-Multinomial logistic regression on standardised features, fitted to its optimum by scikit-learn's L-BFGS rather than by
-SGD: the problem is convex, so there is one answer, the same on every run and without learning rate, epochs or batch
-size to tune, and at the sizes of a laptop it is found in seconds. VISSL's protocol, and a grid of it, is
-`probe_grid.py`; the numbers of one should not be set beside those of the other.
+The classifier is a multinomial logistic regression on standardised features. scikit-learn's L-BFGS fits it to its
+optimum. The problem is convex, so every run finds the same answer, with no learning rate, epochs or batch size to tune.
+At the sizes of a laptop this takes seconds. VISSL's protocol, which uses SGD, is in `probe_grid.py`. Do not compare the
+numbers of the two protocols.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from seer_tf.progress import Progress
 
 # N images, C feature channels
 WEIGHT_DECAYS = (1e-1, 1e-2, 1e-3, 1e-4)
-"""Per image: the objective is mean cross-entropy + weight_decay / 2 * |weights|^2, on features of unit variance."""
+"""The objective is mean cross-entropy + weight_decay / 2 * |weights|^2, on features with unit variance."""
 
 _HELD_OUT_FRACTION = 0.2
 _MAX_ITERATIONS = 300
@@ -29,12 +29,12 @@ _MAX_ITERATIONS = 300
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LinearProbe:
-    """What the probe found.
+    """Result of a linear probe.
 
     Attributes:
-        correct: Which test images are classified right, bool [M].
-        weight_decay: The one chosen.
-        held_out_top1: Accuracy of every weight decay on the held-out slice of the training set; empty of a single one.
+        correct: Which test images are classified correctly, bool [M].
+        weight_decay: Chosen weight decay.
+        held_out_top1: Accuracy on the held-out slice by weight decay; empty if there was only one weight decay.
     """
 
     correct: np.ndarray
@@ -55,24 +55,24 @@ def linear_probe(
     *,
     weight_decays: Sequence[float] = WEIGHT_DECAYS,
 ) -> LinearProbe:
-    """Fits on the training features and reads the accuracy on the test features.
+    """Fits on the training features and measures the accuracy on the test features.
 
-    The weight decay is the one with the best accuracy on a fifth of the training set (the stronger of two equals),
-    fitted on the other four; with it the whole training set is fitted again. Where there is one to choose from, nothing
-    is held out. The test set is looked at once.
+    Each weight decay is fitted on four fifths of the training set and compared on the last fifth; of two equals, the
+    stronger is chosen. The whole training set is then fitted again with the chosen weight decay. If there is only one
+    weight decay, nothing is held out. The test set is used once.
 
     Args:
         train: Float [N, C].
         train_labels: Int [N].
         test: Float [M, C].
         test_labels: Int [M].
-        weight_decays: The grid.
+        weight_decays: Weight decays to choose from.
 
     Returns:
-        Accuracy, the chosen weight decay and the grid's accuracies.
+        Correctly classified test images, the chosen weight decay and the accuracies on the held-out slice.
 
     Raises:
-        InputError: the training set has fewer than two classes, or hardly any images to choose by.
+        InputError: The training set has fewer than two classes, or too few images to hold one out.
     """
     if len(np.unique(train_labels)) < 2:
         raise InputError("a linear probe needs training images of at least two classes; give a folder per class")
@@ -83,7 +83,7 @@ def linear_probe(
             "a linear probe needs at least three training images in some class to hold one out; add images"
         )
     mean, std = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    # A channel that never varies says nothing; dividing by one leaves it at zero.
+    # A constant channel carries no information; dividing it by one leaves it at zero.
     train, test = (((x - mean) / np.where(std > 0, std, 1.0)).astype(np.float32) for x in (train, test))
     held_out_top1 = {}
     with Progress(len(to_compare) + 1, "fit", "linear probe") as progress:
@@ -100,10 +100,10 @@ def linear_probe(
 def _fit(features: np.ndarray, labels: np.ndarray, weight_decay: float) -> LogisticRegression:
     # scikit-learn's C multiplies the sum of the losses, so C = 1 / (weight decay * N).
     probe = LogisticRegression(C=1.0 / (weight_decay * len(features)), max_iter=_MAX_ITERATIONS)
-    # One thread: these products are small, and BLAS's threads wait for each other by spinning, ten times slower here.
+    # One thread: the products are small, and BLAS's threads, which wait by spinning, make them ten times slower.
     with warnings.catch_warnings(), threadpoolctl.threadpool_limits(1):
-        # A fit that ran out of iterations is one stopped early; the held-out slice judges it like any other.
+        # A fit that ran out of iterations was stopped early; the held-out slice judges it like any other fit.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # Whole numbers as labels are classes, however few images each of them has.
+        # Integer labels are classes, even if each class has only a few images.
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         return probe.fit(features, labels)

@@ -1,10 +1,10 @@
-"""VOC07's protocol: a linear support vector machine for each class, its cost chosen by cross-validation; mean AP.
+"""VOC07's protocol: a linear support vector machine for each class, with a cross-validated cost; mean AP.
 
-As VISSL's `svm_trainer.py` and `voc07/eval_resnet_8gpu_transfer_voc07_svm.yaml`, by the same solver, scikit-learn's
-`LinearSVC`. A class may be in an image beside others. VISSL leaves out of the test the images in which all objects of a
-class are marked as difficult; a source of labels does not know of such marks here.
+It follows VISSL's `svm_trainer.py` and `voc07/eval_resnet_8gpu_transfer_voc07_svm.yaml`, and uses the same solver,
+scikit-learn's `LinearSVC`. An image may have several classes. One difference: VISSL excludes from a class's test the
+images in which all objects of the class are marked as difficult. Sources of labels do not have such marks here.
 
-N training images, M test images, D numbers of a feature, L classes.
+Shapes: N training images, M test images, D numbers of a feature, L classes.
 """
 
 import dataclasses
@@ -33,11 +33,11 @@ _EPSILON = 1e-5  # added to the norm of a feature
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassMachines:
-    """What the machines of all classes found.
+    """Results of the machines of all classes.
 
     Attributes:
         scores: Distances from the planes, float64 [M, L].
-        costs: Costs that were chosen, [L].
+        costs: Chosen costs, [L].
         cross_validated: Mean average precision over the folds at the chosen costs, [L].
     """
 
@@ -58,7 +58,7 @@ def linear_svm(
         costs: Costs to choose from.
 
     Raises:
-        InputError: a class has fewer images, with it or without it, than there are folds.
+        InputError: There are fewer images with a class, or without it, than folds.
     """
     num_with = train_matrix.sum(axis=0)  # [L]
     few = np.flatnonzero(np.minimum(num_with, len(train) - num_with) < NUM_FOLDS)
@@ -70,11 +70,11 @@ def linear_svm(
     train, test = _normalized(train), _normalized(test)
 
     labels = np.where(train_matrix, 1, -1).T  # [L, N]
-    # In processes, not threads: those would share one generator of random numbers inside the solver. The tasks are
+    # Processes, not threads, because threads would share one random number generator inside the solver. The tasks are
     # scikit-learn's own functions, so that the processes need not import TensorFlow.
     parallel = Parallel(n_jobs=min(num_cores(), len(labels)), return_as="generator")
     with Progress(len(labels) * (len(costs) + 1), "fit", "linear SVM") as progress, warnings.catch_warnings():
-        # Costs as high as 1,000 do not come to an end within the protocol's iterations.
+        # With costs as high as 1,000 the solver does not converge within the protocol's number of iterations.
         warnings.simplefilter("ignore", ConvergenceWarning)
 
         def results(tasks: Iterable[tuple]) -> Iterator[Any]:
@@ -98,12 +98,12 @@ def linear_svm(
 
 
 def average_precision(is_relevant: np.ndarray, scores: np.ndarray) -> float:
-    """Returns the area under precision over recall, precision being the best at this recall or a higher one.
+    """Returns the area under the precision-recall curve. At each recall, the best precision at it or beyond counts.
 
-    VISSL's `svm_utils/evaluate.py`, which is the rule of VOC since 2010; that of 2007 itself read eleven points.
+    VISSL's `svm_utils/evaluate.py` computes the same. It is VOC's rule since 2010; the rule of 2007 used eleven points.
 
     Args:
-        is_relevant: Bool [M], true for at least one.
+        is_relevant: Bool [M], true for at least one image.
         scores: [M].
     """
     right = is_relevant[np.argsort(-scores, kind="stable")]
@@ -113,7 +113,7 @@ def average_precision(is_relevant: np.ndarray, scores: np.ndarray) -> float:
 
 
 def mean_average_precision(matrix: np.ndarray, scores: np.ndarray) -> float:
-    """Returns the mean over the classes that are in some image.
+    """Returns the mean of the average precision over the classes that at least one image has.
 
     Args:
         matrix: Bool [M, L].

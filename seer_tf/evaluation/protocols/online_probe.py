@@ -1,7 +1,8 @@
-"""k-NN and a linear probe while pretraining goes on, on labelled images of their own.
+"""k-NN and a linear probe during pretraining, on separate labelled images.
 
-A few images of each class stay in memory; the network is read and never changed. The numbers follow one run, and
-compare runs that are probed alike. They are not those of `experiments/knn.py`, which takes all images and all classes.
+A few images of each class stay in memory. The probe reads the network and never changes it. Its numbers show the
+progress of a run, and compare runs that have the same probe images. They differ from the numbers of
+`experiments/knn.py`, which uses all images and all classes.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ KNN = "probe/knn_top1"
 LINEAR = "probe/linear_top1"
 
 _NUM_IMAGES = 1000
-_IMAGES_PER_CLASS = 10  # with fewer, a thousand images of many classes would leave hardly any to compare with
+_IMAGES_PER_CLASS = 10  # with fewer, a query would have hardly any image of its class to compare with
 _QUERY_FRACTION = 0.3
 _NUM_NEIGHBOURS = 20
 _WEIGHT_DECAY = 1e-2
@@ -36,29 +37,30 @@ _BATCH_SIZE = 64
 
 
 class OnlineProbe:
-    """Classifies some of the labelled images by the features and labels of the others."""
+    """Classifies some labelled images by the features and labels of other labelled images."""
 
     def __init__(self, source: Source, training: Source, config: Config) -> None:
-        """Reads the images: all of them, or about a thousand with every class in its share, but ten where it has them.
+        """Reads all images, or about a thousand of them.
 
-        Of more classes than make a thousand images at ten each, some are drawn, the same ones each time: an answer
-        among a hundred classes follows a run better than one among a thousand of which hardly an image is known. A
-        class of one image is left out, since there is nothing to find it by.
+        In a selection every class keeps its share of the images, but at least ten if it has ten. If ten images per
+        class would make more than a thousand, some classes are drawn, always the same ones: accuracy among a hundred
+        classes shows the progress of a run better than accuracy among a thousand classes with hardly any images. A
+        class with one image is left out, because no other image could identify it.
 
         Args:
             source: Labelled images.
-            training: The images of the run, which must be others.
-            config: Config of the run; the images get the side of its largest crops.
+            training: Images of the run, which must be different images.
+            config: Config of the run. The probe images get the side of its largest crops.
 
         Raises:
-            InputError: the images have no labels, fewer than two classes of two images, cannot be read, or are trained
-                on.
+            InputError: The images have no labels, have fewer than two classes with two images, cannot be read, or are
+                among the training images.
         """
         labels, class_names = source.labels, source.class_names
         if labels is None or class_names is None or (np.unique(labels, return_counts=True)[1] > 1).sum() < 2:
             raise InputError(
-                "the probe data have no labels of two classes of two images or more; give a folder with a sub-folder "
-                "for each class"
+                "the probe data need labels, with two images or more in at least two classes; give a folder with a "
+                "sub-folder for each class"
             )
         numbers = _chosen(labels)
         self._labels, self._num_classes = labels[numbers], len(class_names)
@@ -68,16 +70,17 @@ class OnlineProbe:
         if shared is not None:
             raise InputError(
                 f"the probe data share images with the training data ({shared[0]} is {shared[1]} there); give labelled "
-                "images that are not trained on"
+                "images that are not in the training data"
             )
         transform = Transform(config.crops.sizes_px[0])
         with unreadable_images_named():
             self._images = list(images_dataset(chosen, transform, batch_size=_BATCH_SIZE))
 
     def of(self, model: SwavModel) -> Callable[[], dict[str, float]]:
-        """Returns a function that finds what the features of a model are worth now.
+        """Returns a function that measures the model's current features.
 
-        It returns the shares of the queries that k-NN and the linear probe classify right, by their names in the log.
+        The function returns the shares of queries that k-NN and the linear probe classify correctly, by their names in
+        the log.
         """
         features = tf.function(image_features(model), reduce_retracing=True)
         return lambda: self._accuracies(np.concatenate([features(batch).numpy() for batch in self._images]))
@@ -93,7 +96,7 @@ class OnlineProbe:
 
 
 def _chosen(labels: np.ndarray) -> np.ndarray:
-    """Returns the numbers of the images to keep, ascending, int [n], by the labels [N] alone."""
+    """Returns the numbers of the images to keep, ascending, int [n]; they depend only on the labels [N]."""
     classes, sizes = np.unique(labels, return_counts=True)
     drawn = np.random.default_rng(0).permutation(np.flatnonzero(sizes > 1))
     drawn = np.sort(drawn[np.minimum(sizes[drawn], _IMAGES_PER_CLASS).cumsum() <= _NUM_IMAGES])

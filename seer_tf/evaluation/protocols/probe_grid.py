@@ -1,9 +1,9 @@
 """Many linear classifiers at once: learning rates, weight decays and stages share each batch of features.
 
-Each is VISSL's `eval_mlp` (batch norm, then a linear layer), trained by its protocol (SGD with Nesterov momentum,
-steps). They see the same batches, and none of them knows of the others.
+Each classifier is VISSL's `eval_mlp` (batch norm, then a linear layer), trained by VISSL's protocol (SGD with Nesterov
+momentum and a stepwise learning rate). The classifiers see the same batches and do not affect one another.
 
-B images, G settings, K classes; of a stage P cells, C channels, D = P * C.
+Shapes: B images, G settings, K classes; a stage has P cells, C channels and D = P * C numbers.
 """
 
 import dataclasses
@@ -19,13 +19,13 @@ from seer_tf.evaluation.features.stages import Pooling
 from seer_tf.progress import Progress
 
 _MOMENTUM = 0.9
-_EPSILON, _KEPT = 1e-5, 0.9  # of batch norm: VISSL's BATCHNORM_EPS, and one less its BATCHNORM_MOMENTUM
+_EPSILON, _KEPT = 1e-5, 0.9  # for batch norm: VISSL's BATCHNORM_EPS, and 1 - BATCHNORM_MOMENTUM
 _DROP = 0.1
 _REFERENCE_BATCH_SIZE = 256
 _ROWS_AT_ONCE = 1024
 
 Batches = Callable[[int], Iterable[tuple[Mapping[str, np.ndarray | tf.Tensor], np.ndarray | tf.Tensor]]]
-"""From the number of an epoch to its batches: features [B, D] by stage, and labels int [B]."""
+"""A function from the number of an epoch to its batches: features [B, D] by stage, and labels int [B]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +33,11 @@ class ProbeRecipe:
     """How the classifiers are trained.
 
     Attributes:
-        learning_rates: Learning rates for 256 images in a batch; scaled by the batch there is.
-        weight_decays: Weight decays on the linear layer, not on batch norm.
+        learning_rates: Learning rates for a batch of 256 images; scaled in proportion to the actual batch size.
+        weight_decays: Weight decays for the linear layer; batch norm has none.
         epochs: Passes over the training images.
-        drops_after_epochs: Drops after epochs after so many the learning rate is a tenth of what it was.
-        is_augmented: Whether each pass sees other crops (RandomResizedCrop, flip), which needs the network.
+        drops_after_epochs: Epochs after which the learning rate is divided by 10.
+        is_augmented: Whether each epoch sees new crops (RandomResizedCrop, flip), which requires the network.
         held_out_fraction: Fraction of the training images on which the best setting is chosen; 0 for a single setting.
         batch_size: Images in a step.
     """
@@ -57,7 +57,7 @@ class ProbeRecipe:
 
 
 def _vissl(epochs: int, *drops: int) -> ProbeRecipe:
-    """VISSL's `linear_image_classification/*/eval_resnet_8gpu_transfer_*_linear.yaml`."""
+    """Returns the recipe in VISSL's `linear_image_classification/*/eval_resnet_8gpu_transfer_*_linear.yaml`."""
     return ProbeRecipe((0.01,), (5e-4,), epochs, drops, is_augmented=True, held_out_fraction=0.0)
 
 
@@ -80,12 +80,19 @@ class ProbeGrid:
     """The classifiers of all stages and settings.
 
     Attributes:
-        recipe: They are trained by.
-        curve: Shares of held-out images that were classified right after each epoch, [G] by stage.
+        recipe: Recipe of the training.
+        curve: Shares of held-out images that were classified correctly after each epoch, [G] by stage.
     """
 
     def __init__(self, poolings: Mapping[str, Pooling], num_classes: int, recipe: ProbeRecipe, *, seed: int) -> None:
-        """Makes them, each stage's with the same initial weights for all settings."""
+        """Creates the classifiers. At each stage all settings start from the same weights.
+
+        Args:
+            poolings: Poolings by stage.
+            num_classes: K.
+            recipe: Recipe of the training.
+            seed: Seed of the initial weights.
+        """
         self.recipe = recipe
         self.curve: list[dict[str, np.ndarray]] = []
         self._probes = {
@@ -100,12 +107,12 @@ class ProbeGrid:
         held_out: Mapping[str, Rows],
         held_out_labels: np.ndarray,
     ) -> None:
-        """Trains all of them.
+        """Trains all classifiers.
 
         Args:
-            batches: Batches of `recipe.batch_size` images or, if there are fewer, of all.
+            batches: Batches of `recipe.batch_size` images; if there are fewer images, a batch has all of them.
             num_images: Number of images in an epoch.
-            held_out: Features [N, D] by stage, which draw the curve; without images there is none.
+            held_out: Features for the curve, [N, D] by stage; without images there is no curve.
             held_out_labels: Int [N].
         """
         scale = min(self.recipe.batch_size, num_images) / _REFERENCE_BATCH_SIZE
@@ -121,10 +128,10 @@ class ProbeGrid:
                     self.curve.append({stage: values.mean(axis=1) for stage, values in right.items()})
 
     def correct(self, features: Mapping[str, Rows], labels: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns which images are classified right, bool [G, N] by stage.
+        """Returns which images are classified correctly, bool [G, N] by stage.
 
         Args:
-            features: [N, D] by stage; batch norm takes its moving statistics.
+            features: [N, D] by stage; batch norm uses its moving statistics.
             labels: Int [N].
         """
         right = {}
@@ -137,18 +144,18 @@ class ProbeGrid:
         return right
 
     def best(self) -> tuple[str, int]:
-        """Returns stage and number of the setting with the best held-out share at the end; the first of equals."""
+        """Returns stage and number of the setting with the best final held-out accuracy; if equal, the first."""
         last = self.curve[-1]
         return max(((stage, int(np.argmax(share))) for stage, share in last.items()), key=lambda at: last[at[0]][at[1]])
 
-    @tf.function(reduce_retracing=True, jit_compile=True)  # XLA passes over the weights of all settings less often
+    @tf.function(reduce_retracing=True, jit_compile=True)  # XLA reads and writes the weights less often
     def _step(self, features: dict[str, tf.Tensor], labels: tf.Tensor, factor: tf.Tensor) -> None:
         for stage, probes in self._probes.items():
             probes.step(tf.cast(features[stage], tf.float32), labels, factor)
 
 
 class _StageProbes:
-    """The classifiers of one stage. Trailing axes of every weight are [G, K] or [G, 1], as of the settings [G, 1]."""
+    """The classifiers of one stage. The trailing axes of all weights are [G, K] or [G, 1], to match settings [G, 1]."""
 
     def __init__(self, pooling: Pooling, settings: Sequence[tuple[float, float]], num_classes: int, seed: int) -> None:
         cells, channels, count = pooling.rows * pooling.columns, pooling.channels, len(settings)
@@ -170,13 +177,13 @@ class _StageProbes:
         self._decays = tf.constant([[decay] for _, decay in settings])  # [G, 1]
 
     def step(self, features: tf.Tensor, labels: tf.Tensor, factor: tf.Tensor) -> None:
-        """Makes one update of every classifier, in PyTorch's manner: the velocity knows no learning rate."""
+        """Updates every classifier once. As in PyTorch, the velocity does not contain the learning rate."""
         weights = (*self._decayed, *self._free)
         with tf.GradientTape() as tape:
             logits = self._logits(features, *self._batch_statistics(features))  # [B, G, K]
             targets = tf.repeat(tf.cast(labels, tf.int32)[:, None], logits.shape[1], axis=1)  # [B, G]
             entropies = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [B, G]
-            loss = tf.reduce_sum(tf.reduce_mean(entropies, axis=0))  # the gradients of one do not meet another's
+            loss = tf.reduce_sum(tf.reduce_mean(entropies, axis=0))  # a sum, so the classifiers' gradients stay apart
         for weight, velocity, gradient in zip(weights, self._velocities, tape.gradient(loss, weights), strict=True):
             if any(weight is decayed for decayed in self._decayed):
                 gradient += self._decays * weight
@@ -189,7 +196,7 @@ class _StageProbes:
         return tf.transpose(tf.argmax(self._logits(features, self._mean, self._variance), axis=2))
 
     def _batch_statistics(self, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns mean and variance of the channels, and moves the moving ones; those are unbiased, as PyTorch's."""
+        """Returns the batch's mean and variance. Updates the moving ones; their variance is unbiased, as in PyTorch."""
         values = tf.reshape(features, [-1, len(self._mean)])  # [B P, C]
         mean, variance = tf.nn.moments(values, axes=[0])
         count = tf.cast(tf.shape(values)[0], tf.float32)
@@ -198,7 +205,7 @@ class _StageProbes:
         return mean, variance
 
     def _logits(self, features: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
-        """Returns [B, G, K]. Scale and offset of batch norm go into the linear layer, and one product serves all."""
+        """Returns logits [B, G, K]. Batch norm's scale and offset are folded into the linear layer, for one product."""
         cells, channels, count, num_classes = self._kernel.shape
         values = (tf.reshape(features, [-1, cells, channels]) - mean) * tf.math.rsqrt(variance + _EPSILON)  # [B, P, C]
         kernel = tf.reshape(self._gamma * self._kernel, [cells * channels, count * num_classes])  # [D, G K]
@@ -208,7 +215,7 @@ class _StageProbes:
 
 
 def shuffled_batches(features: Mapping[str, Rows], labels: np.ndarray, batch_size: int, *, seed: int) -> Batches:
-    """Returns the batches of features that do not change from epoch to epoch: each in another order, the rest left out.
+    """Returns batches of fixed features, in a new order each epoch; images that do not fill a batch are left out.
 
     Args:
         features: [N, D] by stage.
@@ -228,10 +235,10 @@ def shuffled_batches(features: Mapping[str, Rows], labels: np.ndarray, batch_siz
 
 
 def probe_recipe(name: str) -> ProbeRecipe:
-    """Returns the recipe of a name.
+    """Returns the recipe with a name.
 
     Raises:
-        InputError: there is none.
+        InputError: No recipe has this name.
     """
     if name not in RECIPES:
         raise InputError.unknown("recipe of a linear probe", name, RECIPES)

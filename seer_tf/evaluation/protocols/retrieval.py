@@ -1,7 +1,7 @@
-"""Retrieval by cosine similarity: are the images that are nearest to a query of its class?
+"""Retrieval by cosine similarity: do the images nearest to a query have its class?
 
-Q queries, N images in the bank, D numbers of a feature. Images at the same distance share a rank, so that no order of
-the bank decides; the average precision is then scikit-learn's `average_precision_score`.
+Shapes: Q queries, N images in the bank, D numbers of a feature. Images at the same distance share a rank, so that the
+order of the bank does not matter. The average precision then equals scikit-learn's `average_precision_score`.
 """
 
 import dataclasses
@@ -17,18 +17,18 @@ from seer_tf.progress import Progress
 
 KS = (1, 5, 10)
 
-_SIMILARITIES = 2**27  # at once, as float32 half a GiB
+_SIMILARITIES = 2**27  # in memory at a time: half a GiB as float32
 _BANK_BYTES = 2**28
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Retrieval:
-    """What was found for the queries that have an image of their class in the bank.
+    """Results for the queries that have an image of their class in the bank.
 
     Attributes:
         queries: Numbers of the queries, int [n].
         average_precisions: Float64 [n].
-        hits: Whether one of the k nearest is of the query's class, bool [n] for each k.
+        hits: Whether one of the k nearest images has the query's class, bool [n] for each k.
     """
 
     queries: np.ndarray
@@ -52,11 +52,12 @@ def retrieval(
         bank_labels: Int [N].
         queries: Float [Q, D].
         query_labels: Int [Q].
-        is_same_set: Whether query i is image i of the bank, which then does not count.
+        is_same_set: Whether query i is image i of the bank. That image then does not count for the query.
         ks: Numbers of nearest images.
 
     Raises:
-        InputError: no query has an image of its class in the bank, or bank and queries are not features of one kind.
+        InputError: No query has an image of its class in the bank, or the features of bank and queries have different
+            lengths.
     """
     precisions, ranks = np.full(len(queries), np.nan), np.full(len(queries), -1)
     with Progress(len(queries), "query", "retrieval") as progress:
@@ -70,12 +71,12 @@ def retrieval(
                 progress.advance()
     found = np.flatnonzero(ranks >= 0)
     if not found.size:
-        raise InputError("no query has another image of its class to be found; give classes of two images or more")
+        raise InputError("no query has another image of its class to find; give classes with two images or more")
     return Retrieval(found, precisions[found], {k: ranks[found] < k for k in ks})
 
 
 def _judged(similarities: np.ndarray, is_relevant: np.ndarray) -> tuple[float, int]:
-    """Returns the average precision, and how many images are nearer than the nearest relevant one."""
+    """Returns the average precision, and the number of images that are nearer than the nearest relevant one."""
     everybody, relevant = np.sort(similarities), np.sort(similarities[is_relevant])
     num_at_least = len(everybody) - np.searchsorted(everybody, relevant, side="left")
     num_relevant_at_least = len(relevant) - np.searchsorted(relevant, relevant, side="left")

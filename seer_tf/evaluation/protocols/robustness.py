@@ -1,8 +1,8 @@
-"""One classifier on test sets whose classes are some of its own, under the same names or under others.
+"""Robustness: one classifier on test sets that have some of its classes, under the same or other names.
 
 As usual with ImageNet-A and ImageNet-R, the classifier chooses among the classes that have an image in the test set.
 
-N images, L classes of the classifier.
+Shapes: N images, L classes of the classifier.
 """
 
 import csv
@@ -15,14 +15,14 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.features.labelled import named
 
 ClassMap = Mapping[str, Sequence[str]]
-"""From the name of a class of a test set to those classes of the classifier that are right for it."""
+"""Classifier classes that are correct for each class of a test set, by name."""
 
 
 def read_class_map(*paths: str | os.PathLike[str]) -> ClassMap:
-    """Reads CSV files: on each line a class of a test set and a class of the classifier; any number for each.
+    """Reads CSV files. Each line has a test class and a classifier class; a class may be on any number of lines.
 
     Raises:
-        InputError: one cannot be read, a line has not two cells, or two files map the same class.
+        InputError: A file cannot be read, a line does not have two cells, or two files map the same class.
     """
     found: dict[str, list[str]] = {}
     for path in paths:
@@ -32,8 +32,8 @@ def read_class_map(*paths: str | os.PathLike[str]) -> ClassMap:
         again = sorted(of_file.keys() & found.keys())
         if again:
             raise InputError(
-                f"{path} maps {named(again)} a second time, and one of the maps would be lost; put what belongs to one "
-                "class into one file, or give the test sets to commands of their own"
+                f"{path} maps {named(again)} a second time; put all lines about a class into one file, or evaluate the "
+                "test sets with separate commands"
             )
         found |= of_file
     return found
@@ -42,16 +42,16 @@ def read_class_map(*paths: str | os.PathLike[str]) -> ClassMap:
 def right_classes(
     classifier_names: Sequence[str], test_names: Sequence[str], labels: np.ndarray, class_map: ClassMap
 ) -> np.ndarray:
-    """Returns which classes of the classifier are right for each class of a test set, bool [test classes, L].
+    """Returns which classifier classes are correct for each class of a test set, bool [test classes, L].
 
     Args:
-        classifier_names: Names of the classes, in the order of the logits.
-        test_names: Test names in the order of the test set's labels.
-        labels: Labels of the test set, int [N]; what classes without an image are called does not matter.
-        class_map: Class map of names that differ; a class that is not in it has its own name.
+        classifier_names: Names of the classifier's classes, in the order of the logits.
+        test_names: Names of the test set's classes, in the order of its labels.
+        labels: Labels of the test set, int [N]. Names of classes without an image are ignored.
+        class_map: Map of class names that differ; a class that is not in it has the same name in the classifier.
 
     Raises:
-        InputError: a class of a test image, or one that the map names for it, is not the classifier's.
+        InputError: The classifier does not know a test image's class, or a class that the map names for it.
     """
     numbers = {name: number for number, name in enumerate(classifier_names)}
     matrix = np.zeros([len(test_names), len(classifier_names)], bool)
@@ -64,19 +64,19 @@ def right_classes(
                 unknown.append(name)
     if unknown:
         raise InputError(
-            f"the classifier has no class {named(unknown)}; map the names by `class_map`, or give a test set of its "
-            "own classes"
+            f"the classifier has no class {named(unknown)}; map the names by `class_map`, or give a test set with the "
+            "classifier's classes"
         )
     return matrix
 
 
 def restricted_correct(logits: np.ndarray, labels: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Returns which images are classified right among the classes that the test set has images of, bool [N].
+    """Returns which images are classified correctly if only classes with images in the test set count, bool [N].
 
     Args:
         logits: [N, L].
         labels: Labels of the test set, int [N].
-        right: What `right_classes` returns.
+        right: Correct classes for each test class, from `right_classes`.
     """
     there = right[np.unique(labels)].any(axis=0)  # [L]
     predictions = np.where(there, logits, -np.inf).argmax(axis=1)
@@ -92,6 +92,6 @@ def _rows(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
     for number, row in enumerate(rows, start=1):
         if len(row) != 2:
             raise InputError(
-                f"{path}: row {number} has {len(row)} cells; write a test class and one of the classifier's"
+                f"{path}: row {number} has {len(row)} cells; write a test class and a classifier class"
             )
     return [(name, of_classifier) for name, of_classifier in rows]

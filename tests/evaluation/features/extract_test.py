@@ -53,7 +53,7 @@ def test_order_and_last_batch():
 def test_another_number_of_images_is_refused():
     """Labels would not belong to them."""
     images = tf.data.Dataset.from_tensor_slices(_images(4)).batch(4)
-    with pytest.raises(InputError, match="4 readable images where 5"):
+    with pytest.raises(InputError, match="4 readable images instead of the 5"):
         extract(lambda x: tf.cast(x[:, 0, 0], tf.float32), images, 5)
 
 

@@ -106,7 +106,7 @@ _SHARED = _features().fingerprints
         ),
         ({"classes": [(0,), (0,), (0,), (0,)]}, {}, "no image of y"),
         ({}, {"classes": [(0,), (0,), (1,), (2,)]}, "labels from 0 to 2 for 2 classes"),
-        ({"classes": [(0,), (0, 1), (1,), (1,)]}, {}, "training data has images with no label or with several"),
+        ({"classes": [(0,), (0, 1), (1,), (1,)]}, {}, "training data has images without a label or with several"),
     ],
 )
 def test_sets_that_do_not_go_together_are_refused(train, test, text):

@@ -141,7 +141,7 @@ def test_other_features_are_not_mixed_in(extractor, write):
     with pytest.raises(InputError, match="another digest_of_ids"):
         write(renamed)
     (directory / "features.json").unlink()
-    with pytest.raises(InputError, match="something that is no features"):
+    with pytest.raises(InputError, match="files that are not features"):
         write(_Images())
 
 

@@ -73,7 +73,7 @@ def test_a_recipe_of_one_setting_holds_nothing_out_and_reads_every_stage(feature
 def test_too_little_to_choose_on_is_refused(features):
     """One image of each class leaves none aside."""
     few = np.concatenate([np.flatnonzero(features.train_labels == label)[:1] for label in range(3)])
-    with pytest.raises(InputError, match="is none of any class"):
+    with pytest.raises(InputError, match="no class has enough training images"):
         chosen_probe(dataclasses.replace(features, train_labels=features.train_labels[few]), _GRID, seed=0)
     with pytest.raises(InputError, match="at least two classes"):
         chosen_probe(dataclasses.replace(features, class_names=("a",)), _GRID, seed=0)

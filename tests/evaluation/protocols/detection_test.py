@@ -163,7 +163,7 @@ def test_a_few_steps_lower_the_loss_and_move_the_backbone(images):
     assert last < first and np.any(kernel.value.numpy() != before)
     found = detect(detector, images.images, batch_size=2)
     assert len(found) == 3 and all(part.boxes.shape == (len(part.labels), 4) for part in found)
-    with pytest.raises(InputError, match="a batch of 4 is more than the 3 training images"):
+    with pytest.raises(InputError, match="`batch_size=4` is more than the 3 training images"):
         fit(detector, images, num_steps=1, batch_size=4, learning_rate=1e-3)
 
 

@@ -162,11 +162,11 @@ def test_numbers_that_are_not_finite_and_overflow_are_told_apart(
     bias.assign(tf.fill(bias.shape, np.inf))
     float32 = dataclasses.replace(_CONFIG, run=dataclasses.replace(_CONFIG.run, reduce_precision="float32"))
     found = lab.problems(images(), [4], float32)
-    assert "at step 0 it was first met in the scores" in found["a number is not finite"]
+    assert "it first appeared in the scores at step 0" in found["a number is not finite"]
     assert lab.problems(images(), [4]) == {}  # the loss scale is still falling
     found = lab.problems(images(), [10, 4])
     assert (
-        "steps of the last 10 left out; try `run.precision=mixed_bfloat16`"
+        "steps of the last 10 were skipped; try `run.precision=mixed_bfloat16`"
         in (found["float16 overflows again and again"])
     )
 
@@ -181,13 +181,13 @@ def test_slow_data_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]
 
     signature = tuple(tf.TensorSpec(group.shape, group.dtype) for group in crops)
     found = lab.problems(iter(tf.data.Dataset.from_generator(slow, output_signature=signature)), [1] * 4)
-    assert "s were spent waiting for images; make shards" in found["the data come too slowly"]
+    assert "s waiting for images; make shards" in found["the images arrive too slowly"]
 
 
 def test_data_that_stand_still_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
     crops = next(images())
     found = lab.problems(batches_of(lambda _: crops), [3, 4])
-    assert "the crops of the last 4 steps all have the same mean" in found["the data stand still"]
+    assert "the crops in the last 4 steps all have the same mean" in found["the images do not change"]
 
 
 @pytest.mark.parametrize("file", _REFERENCE_FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
