@@ -30,7 +30,8 @@ def demo_images(data: str) -> tuple[Source, Source | None]:
 
     Returns:
         Training images, and test images or None. Of images with classes a fifth of each class is held out for the
-        test; with fewer than ten images in some class there is nothing to measure, and they count as unlabelled.
+        test; with one class, or fewer than ten images in some class, there is nothing to measure, and they count as
+        unlabelled.
 
     Raises:
         InputError: as `open_source`.
@@ -39,7 +40,8 @@ def demo_images(data: str) -> tuple[Source, Source | None]:
         return open_source("builtin"), open_source("builtin:test")
     images = open_source(data)
     labels = images.labels
-    if labels is None or np.bincount(labels).min() < _MIN_IMAGES_PER_CLASS:
+    counts = np.zeros(0) if labels is None else np.bincount(labels)
+    if labels is None or len(counts) < 2 or counts.min() < _MIN_IMAGES_PER_CLASS:
         return _Unlabelled(images), None
     test = held_out(labels, _TEST_FRACTION)
     return Selection(images, np.flatnonzero(~test)), Selection(images, np.flatnonzero(test))

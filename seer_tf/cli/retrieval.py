@@ -72,8 +72,12 @@ def _check(bank: FeatureSet, queries: FeatureSet) -> None:
         check_alike(bank, queries)
 
 
-def _are_labelled(*sets: FeatureSet) -> bool:
-    return all(features.class_names is not None for features in sets)
+def _are_labelled(bank: FeatureSet, queries: FeatureSet) -> bool:
+    """Whether there are classes by which something can be found or missed."""
+    if bank.class_names is None or queries.class_names is None or len(bank.class_names) < 2:
+        return False
+    labels = bank.labels if bank is queries else None  # Alone in its class, an image has nothing to find.
+    return labels is None or bool(np.bincount(labels).max() > 1)
 
 
 def _report(request: EvaluationRequest, bank: FeatureSet, queries: FeatureSet) -> float:

@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Iterator
 
 import tensorflow as tf
+from absl import logging
 
 from seer_tf.files import atomic
 
@@ -120,31 +122,37 @@ def is_hidden(name: str) -> bool:
 def walk(directory: str) -> Iterator[str]:
     """Yields the paths of all files below a directory, and of directories that cannot be read; hidden ones are skipped.
 
-    Links are followed, but not in circles. If several names lead to one directory, the first name in sorted order
-    counts.
+    Links are followed, but not in circles, and after all else. If several names lead to one directory, its own name
+    counts, or else the first in sorted order; the log names the others.
 
     Raises:
         OSError: `directory` itself cannot be read.
     """
     errors: list[OSError] = []
-    steps = (
-        tf.io.gfile.walk(directory)
-        if is_remote(directory)
-        else os.walk(directory, onerror=errors.append, followlinks=True)
-    )
-    seen = set()
-    for parent, folders, found in steps:
-        real = os.path.realpath(parent)
-        if real in seen:  # A link to a directory above would lead round for ever.
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(folder for folder in folders if not is_hidden(folder))
-        yield from (os.path.join(parent, name) for name in found if not is_hidden(name))
+    seen: dict[str, str] = {}
+    pending = [directory]
+    while pending:
+        links: list[str] = []
+        for parent, folders, found in itertools.chain.from_iterable(_steps(top, errors) for top in pending):
+            real = os.path.realpath(parent)
+            if real in seen:  # A link to a directory above would lead round for ever.
+                logging.warning("%s leads to %s; its files count once, under the second name", parent, seen[real])
+                folders.clear()
+                continue
+            seen[real] = parent
+            folders[:] = sorted(folder for folder in folders if not is_hidden(folder))
+            links += (path for path in (os.path.join(parent, folder) for folder in folders) if os.path.islink(path))
+            yield from (os.path.join(parent, name) for name in found if not is_hidden(name))
+        pending = sorted(links)
     for error in errors:
         if error.filename == directory:
             raise error
         yield error.filename
+
+
+def _steps(directory: str, errors: list[OSError]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yields each directory with its directories and files, without those behind links; errors are appended."""
+    return tf.io.gfile.walk(directory) if is_remote(directory) else os.walk(directory, onerror=errors.append)
 
 
 def _os_error(error: tf.errors.OpError, path: str | os.PathLike) -> OSError:

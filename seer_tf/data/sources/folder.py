@@ -1,6 +1,5 @@
 """`folder:DIR`: all images below a directory, whatever their names; class folders give labels."""
 
-import collections
 import functools
 import os
 import pathlib
@@ -9,9 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from seer_tf.data.sources import image_files
+from seer_tf.data.sources import image_files, system_folders
 from seer_tf.errors import InputError
 from seer_tf.files import storage
+
+_SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"))
 
 
 class FolderSource(image_files.FilesSource):
@@ -34,9 +35,10 @@ def open_folder(directory: str) -> FolderSource:
     Raises:
         InputError: The directory cannot be read or contains no image.
     """
-    names = list_files(directory)
-    usable, rejected = image_files.find_usable_files(f"folder:{directory}", directory, names)
-    return FolderSource(directory, usable, rejected)
+    spec = f"folder:{directory}"
+    names, skipped = system_folders.separated(spec, list_files(directory))
+    usable, rejected = image_files.find_usable_files(spec, directory, names)
+    return FolderSource(directory, usable, sorted([*rejected, *skipped]))
 
 
 def list_files(directory: str) -> list[str]:
@@ -62,31 +64,39 @@ def list_files(directory: str) -> list[str]:
 def class_folders(spec: str, ids: Sequence[str]) -> tuple[str, ...] | None:
     """Returns the names of the classes that the paths of images imply, or None.
 
-    The top folders are classes if every image is inside one of them and at least two of them hold two images each. If
-    there are several top folders that are not classes, the log says why.
+    The top folders are classes if every image is inside one of them, unless they are named as splits are. The log says
+    why top folders are not classes.
 
     Args:
         spec: Data spec, for the log.
         ids: Paths of the images.
     """
-    tops: collections.Counter[str] = collections.Counter()
-    outside = None
-    for name in ids:
-        top, *below = pathlib.PurePath(name).parts
-        if below:
-            tops[top] += 1
-        else:
-            outside = outside or name
-    if len(tops) < 2:
-        return None
-    if sum(count > 1 for count in tops.values()) < 2:
-        alone = min(tops, key=lambda top: tops[top])
-        logging.info("%s: no labels, because fewer than two top folders hold two images (%s holds one)", spec, alone)
+    tops = sorted({name.split("/", 1)[0] for name in ids if "/" in name})
+    outside = next((name for name in ids if "/" not in name), None)
+    if not tops:
         return None
     if outside is not None:
         logging.warning("%s: no labels, because %s lies beside the top folders; move it into one", spec, outside)
         return None
-    return tuple(sorted(tops))
+    if _SPLITS.issuperset(top.lower() for top in tops):
+        remedy = f"write {spec}@{tops[0]}" if spec.startswith("folder:") else "unpack it"
+        splits = ", ".join(tops)
+        logging.warning(
+            "%s: no labels, because %s are splits and not classes; %s for one of them", spec, splits, remedy
+        )
+        return None
+    if len(tops) == 1:
+        _hint_at_classes_below(spec, tops[0], ids)
+    return tuple(tops)
+
+
+def _hint_at_classes_below(spec: str, top: str, ids: Sequence[str]) -> None:
+    """Says in the log how to take the folders below the only top folder as classes, if there are any."""
+    below = sorted({name.split("/", 2)[1] for name in ids if name.count("/") > 1})
+    if below:
+        logging.warning(
+            "%s: %s is the only class; name %s/%s for the classes %s", spec, top, spec, top, ", ".join(below)
+        )
 
 
 def folder_labels(ids: Sequence[str], class_names: tuple[str, ...] | None) -> np.ndarray | None:

@@ -63,6 +63,8 @@ def find_usable(
     Raises:
         InputError: None of the files is an image.
     """
+    if not names:
+        raise InputError(f"{spec}: there are only folders of systems and tools in it; give images.")
     reasons = []
     with Progress(len(names), "file", f"looking into {spec}") as progress:
         for reason in parallel.in_order(lambda name: _reject_reason(read, name), names, parallel.num_cores()):

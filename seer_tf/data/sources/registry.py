@@ -4,17 +4,21 @@ import difflib
 import os
 from collections.abc import Callable
 
+from absl import logging
+
 from seer_tf.data.sources import builtin, csv_table, folder, list_file, shards, tar
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
+from seer_tf.quantities import counted
 
 GRAMMAR = (
-    "folder:DIR, tar:FILE, list:FILE, csv:FILE, shards:DIR, builtin, builtin:test or "
+    "folder:DIR[@SPLIT], tar:FILE, list:FILE, csv:FILE, shards:DIR, builtin, builtin:test or "
     "tfds:NAME[/CONFIG][:VERSION]@SPLIT; DIR alone is folder:DIR"
 )
 #: What functions take as data: a data spec, or a source that is open already.
 Data = str | Source
+_NUM_NAMED_CLASSES = 20
 _OF_DIRECTORIES, _OF_FILES = ("folder", "shards"), ("tar", "list", "csv")
 _KIND_OF_FILE = {".tar": "tar", ".gz": "tar", ".tgz": "tar", ".csv": "csv", ".txt": "list"}
 
@@ -46,9 +50,10 @@ def open_source(spec: Data) -> Source:
     """Opens the source that a data spec names; a source is returned as it is.
 
     Args:
-        spec: `folder:DIR`, `tar:FILE`, `list:FILE` (a path on each line), `csv:FILE` (paths and labels), `shards:DIR`,
-            `builtin` (its training images), `builtin:test`, or `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a
-            directory or file alone gets the kind that it looks like.
+        spec: `folder:DIR`, `folder:DIR@SPLIT` (`DIR/SPLIT`), `tar:FILE`, `list:FILE` (a path on each line), `csv:FILE`
+            (paths and labels), `shards:DIR`, `builtin` (its training images), `builtin:test`, or
+            `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a directory or file alone gets the kind that it looks
+            like.
 
     Raises:
         InputError: The spec does not follow this grammar, or its images are missing or damaged.
@@ -57,7 +62,17 @@ def open_source(spec: Data) -> Source:
         return spec
     check_source(spec)
     kind, place = _parsed(spec)
-    return _OPENERS[kind](place)
+    source = _OPENERS[kind](place)
+    _say_classes(spec, source)
+    return source
+
+
+def _say_classes(spec: str, source: Source) -> None:
+    """Names the classes in the log: a folder that is none is seen there."""
+    if source.class_names is not None:
+        names = ", ".join(source.class_names[:_NUM_NAMED_CLASSES])
+        more = ", ..." if len(source.class_names) > _NUM_NAMED_CLASSES else ""
+        logging.info("%s: %s: %s%s", spec, counted(len(source.class_names), "class"), names, more)
 
 
 def check_source(spec: Data) -> None:
@@ -108,12 +123,30 @@ def _parsed(spec: str) -> tuple[str, str]:
     """Returns the kind and the place of a data spec. A path alone gets the kind that it looks like."""
     kind, _, place = ("builtin:train" if spec in ("builtin", "builtin:") else spec).partition(":")
     if kind in _OPENERS and place and (kind != "builtin" or place in builtin.SPLITS):
-        return kind, place
+        return kind, _split_folder(place) if kind == "folder" else place
     if spec and storage.exists(spec):
         return _kind_of(spec), spec
+    if _split_folder(spec) != spec:
+        return "folder", _split_folder(spec)
     near = difflib.get_close_matches(kind, _OPENERS, n=1) if place else []
     hint = f"did you mean {near[0]}:{place}? " if near and near[0] != kind else ""
     raise InputError(f"data {spec!r} is not understood, and there is no such file or directory: {hint}write {GRAMMAR}.")
+
+
+def _split_folder(place: str) -> str:
+    """Returns `DIR/SPLIT` for `DIR@SPLIT`, and any other place unchanged.
+
+    Raises:
+        InputError: There is no such split.
+    """
+    directory, _, split = place.rpartition("@")
+    if not directory or not split or "/" in split or storage.exists(place) or not storage.is_directory(directory):
+        return place
+    path = os.path.join(directory, split)
+    if not storage.is_directory(path):
+        folders = [name for name in storage.names(directory) if storage.is_directory(os.path.join(directory, name))]
+        raise InputError(f"folder:{place}: there is no folder {split} in it; it has {', '.join(folders) or 'none'}.")
+    return path
 
 
 def _kind_of(path: str) -> str:

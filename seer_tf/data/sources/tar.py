@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 
 from seer_tf.data.images.formats import UnusableImageError
-from seer_tf.data.sources import folder, image_files
+from seer_tf.data.sources import folder, image_files, system_folders
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
@@ -79,8 +79,9 @@ def open_tar(path: str) -> TarSource:
         offset, length = places[name]
         return storage.read(path, offset, min(num_bytes, length))
 
+    names, skipped = system_folders.separated(f"tar:{path}", names)
     usable, rejected = image_files.find_usable(f"tar:{path}", names, read)
-    return TarSource(path, places, usable, rejected)
+    return TarSource(path, places, usable, sorted([*rejected, *skipped]))
 
 
 def _members(path: str) -> tuple[list[str], dict[str, tuple[int, int]]]:

@@ -3,7 +3,6 @@
 import concurrent.futures
 import os
 import pathlib
-import re
 import tarfile
 import tempfile
 
@@ -24,7 +23,7 @@ def _save(path, color=(1, 2, 3)):
     "flag", ["", "photos", "folder:", "shards", "tar:", "list:", "csv:", "builtin:other", "s3:bucket", "tfds:"]
 )
 def test_what_is_not_of_the_grammar_is_refused_with_the_grammar(flag):
-    with pytest.raises(InputError, match="write folder:DIR, tar:FILE, list:FILE, csv:FILE, shards:DIR, builtin"):
+    with pytest.raises(InputError, match=r"write folder:DIR\[@SPLIT\], tar:FILE, list:FILE, csv:FILE, shards:DIR"):
         registry.open_source(flag)
 
 
@@ -115,33 +114,87 @@ def test_top_folders_are_classes(tmp_path):
     assert [("cat", "dog")[label] for label in source.labels] == [name.split("/")[0] for name in source.ids]
 
 
-def test_a_class_may_have_one_image_when_two_others_have_two(tmp_path):
-    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "owl/1.png"):
-        _save(tmp_path / name)
-    source = registry.open_source(f"folder:{tmp_path}")
-    assert source.class_names == ("cat", "dog", "owl")
-    assert source.labels is not None and source.labels.tolist() == [0, 0, 1, 1, 2]
-
-
 @pytest.mark.parametrize(
-    ("names", "reason"),
-    [
-        (("cat/1.png", "cat/2.png", "3.png"), None),
-        (("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "3.png"), "3.png lies beside the top folders"),
-        (("cat/1.png", "cat/2.png", "dog/1.png"), r"fewer than two top folders hold two images \(dog holds one\)"),
-        (("a/1.png", "b/1.png"), r"fewer than two top folders hold two images \(a holds one\)"),
-    ],
-    ids=["one folder", "an image outside", "one image in the second", "one image each"],
+    "names", [("cat/1.png", "cat/2.png", "dog/1.png", "owl/1.png"), ("a/1.png", "b/1.png"), ("cat/1.png", "cat/2.png")]
 )
-def test_other_trees_have_no_classes_and_the_log_says_why(tmp_path, names, reason, caplog):
+def test_a_class_may_have_one_image_and_be_the_only_one(tmp_path, names, caplog):
     caplog.set_level("INFO")
     for name in names:
         _save(tmp_path / name)
     source = registry.open_source(f"folder:{tmp_path}")
+    classes = sorted({name.split("/")[0] for name in names})
+    assert source.class_names == tuple(classes) and source.labels is not None
+    assert source.labels.tolist() == [classes.index(name.split("/")[0]) for name in names]
+    assert f"{'1 class' if len(classes) == 1 else f'{len(classes)} classes'}: {', '.join(classes)}" in caplog.text
+
+
+def test_an_image_beside_the_top_folders_leaves_no_classes_and_the_log_says_so(tmp_path, caplog):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "3.png"):
+        _save(tmp_path / name)
+    source = registry.open_source(f"folder:{tmp_path}")
     assert source.class_names is None and source.labels is None
-    said = [message for message in caplog.messages if "no labels" in message]
-    assert len(said) == (reason is not None)
-    assert reason is None or re.search(f"folder:{tmp_path}: no labels, because {reason}", said[0])
+    assert f"folder:{tmp_path}: no labels, because 3.png lies beside the top folders" in caplog.text
+
+
+def test_folders_of_systems_and_tools_are_skipped_at_any_depth_and_said(tmp_path, caplog):
+    for name in (
+        "cat/1.png",
+        "dog/2.png",
+        "@eaDir/3.png",
+        "cat/@eaDir/x/4.png",
+        "$Recycle.Bin/5.png",
+        "dog/Thumbnails/6",
+    ):
+        _save(tmp_path / name)
+    source = registry.open_source(f"folder:{tmp_path}")
+    assert list(source.ids) == ["cat/1.png", "dog/2.png"] and source.class_names == ("cat", "dog")
+    assert dict(source.rejected)["cat/@eaDir/x/4.png"] == "in a folder of a system or tool: cat/@eaDir"
+    assert (
+        len(source.rejected) == 4 and "4 files skipped in 4 folders of systems or tools ($Recycle.Bin, " in caplog.text
+    )
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in ("cat", "@eaDir"):
+            archive.add(tmp_path / name, arcname=name)
+    assert registry.open_source(f"tar:{tmp_path / 'x.tar'}").ids == ["cat/1.png"]
+    assert registry.open_source(f"folder:{tmp_path / '@eaDir'}").ids == ["3.png"]  # named, it is wanted
+    with pytest.raises(InputError, match="only folders of systems and tools in it"):
+        (tmp_path / "nothing").mkdir()
+        (tmp_path / "@eaDir").rename(tmp_path / "nothing" / "@eaDir")
+        registry.open_source(f"folder:{tmp_path / 'nothing'}")
+
+
+def test_splits_are_not_classes_and_can_be_named(tmp_path, caplog):
+    for name in ("train/cat/1.png", "train/dog/2.png", "Val/cat/3.png"):
+        _save(tmp_path / name)
+    source = registry.open_source(f"folder:{tmp_path}")
+    assert source.num_images == 3 and source.class_names is None
+    assert f"Val, train are splits and not classes; write folder:{tmp_path}@Val for one of them" in caplog.text
+    for flag in (f"folder:{tmp_path}@train", f"{tmp_path}@train"):
+        source = registry.open_source(flag)
+        assert list(source.ids) == ["cat/1.png", "dog/2.png"] and source.class_names == ("cat", "dog")
+        assert registry.absolute(flag) == f"folder:{tmp_path / 'train'}"
+    with pytest.raises(InputError, match="there is no folder test in it; it has Val, train"):
+        registry.open_source(f"folder:{tmp_path}@test")
+    _save(tmp_path / "a@b" / "cat" / "1.png")
+    assert list(registry.open_source(f"folder:{tmp_path / 'a@b'}").ids) == ["cat/1.png"]
+
+
+def test_the_only_top_folder_is_a_class_and_those_below_are_named(tmp_path, caplog):
+    for name in ("images/cat/1.png", "images/dog/2.png"):
+        _save(tmp_path / name)
+    assert registry.open_source(f"folder:{tmp_path}").class_names == ("images",)
+    assert f"images is the only class; name folder:{tmp_path}/images for the classes cat, dog" in caplog.text
+
+
+def test_a_class_folder_that_is_a_link_to_another_is_named_and_counts_once(tmp_path, caplog):
+    """Whatever its name: the folder itself counts, not the link that comes before it by name or lies in another."""
+    _save(tmp_path / "cat" / "1.png")
+    _save(tmp_path / "ant" / "2.png")
+    (tmp_path / "aaa").symlink_to(tmp_path / "cat")
+    (tmp_path / "ant" / "same").symlink_to("../cat")
+    assert list(registry.open_source(f"folder:{tmp_path}").ids) == ["ant/2.png", "cat/1.png"]
+    for link in ("aaa", "ant/same"):
+        assert f"{tmp_path}/{link} leads to {tmp_path}/cat; its files count once" in caplog.text
 
 
 @pytest.mark.parametrize(
