@@ -1,4 +1,4 @@
-"""Where a network to export comes from: a run, one of its checkpoints, a conversion, or a `.keras` file."""
+"""Opens a network from a run, a checkpoint of a run, a conversion, or a `.keras` file."""
 
 import dataclasses
 import json
@@ -21,20 +21,20 @@ from seer_tf.networks.pretrained import load_model
 from seer_tf.training.run_directory import RunDirectory, check_exists
 
 CLASSIFIER_FILE = "classifier.keras"
-"""Of an `ImageClassifier`, in the directory of a fine-tuning run; of a classifier alone, in that of a conversion."""
+"""File with an `ImageClassifier` in the directory of a fine-tuning run, or with a classifier alone in a conversion."""
 
-_TRANSFORM = Transform(224)  # where a file does not say
+_TRANSFORM = Transform(224)  # for files that name no transform
 
 
 def load_network(model: str | os.PathLike[str]) -> Network:
-    """Opens a network with all that is on it.
+    """Opens a network with its head or classifier.
 
     Args:
-        model: The directory of a run, one of its checkpoints (`RUN/checkpoints/step-500`), a directory that
+        model: Directory of a run, one of its checkpoints (`RUN/checkpoints/step-500`), a directory that
             `convert_checkpoint.py` wrote, or a `.keras` file with an `ImageClassifier`, a `SwavModel` or a `Backbone`.
 
     Raises:
-        InputError: it is none of these, or cannot be read.
+        InputError: The model is none of these, or cannot be read.
     """
     check_network(model)
     path = Path(model)
@@ -46,18 +46,18 @@ def load_network(model: str | os.PathLike[str]) -> Network:
         return _of_conversion(path)
     run_dir = path.parent.parent
     if RunDirectory(run_dir).kind() == FinetuneConfig.kind:
-        raise InputError(f"{path} is a checkpoint of fine-tuning: give the run {run_dir}, once it is finished")
+        raise InputError(f"{path} is a checkpoint of fine-tuning: give the directory of the finished run, {run_dir}")
     return _of_run(run_dir, path)
 
 
 def check_network(model: str | os.PathLike[str]) -> None:
-    """Looks whether there is a network, without reading it.
+    """Checks that there is a network, without reading it.
 
     Args:
         model: As for `load_network`.
 
     Raises:
-        InputError: there is none.
+        InputError: There is no network.
     """
     path = Path(model)
     check_exists(path)
@@ -95,8 +95,8 @@ def _of_fine_tuning(run_dir: Path) -> Network:
     config = RunDirectory(run_dir).read_config_of(FinetuneConfig)
     if not (run_dir / CLASSIFIER_FILE).is_file():
         raise InputError(
-            f"{run_dir} is a run of fine-tuning without {CLASSIFIER_FILE}: finish the fine-tuning, or give the "
-            f"network that it started from, {config.run.init_from}"
+            f"{run_dir} is a fine-tuning run without {CLASSIFIER_FILE}: finish the run, or give the network from which "
+            f"the run started, {config.run.init_from}"
         )
     network = _of_keras_model(run_dir / CLASSIFIER_FILE)
     account = {"recipe": config.recipe, "training_data": config.data.train, "training_steps": config.run.num_steps}
@@ -123,7 +123,7 @@ def _of_conversion(directory: Path) -> Network:
     backbone = read_keras_file(directory / "model.keras")
     if not isinstance(backbone, Backbone):
         raise InputError(
-            f"{directory / 'model.keras'} holds a {type(backbone).__name__} and no backbone, as an export does; give "
+            f"{directory / 'model.keras'} holds a {type(backbone).__name__} and no backbone, as in an export; give "
             "the network that was exported"
         )
     backbone.licence = backbone.licence or published.licence_beside(directory / "model.keras")
@@ -156,7 +156,7 @@ def _of_keras_model(path: Path) -> Network:
         return Network(model, published.MEAN, published.STD, _TRANSFORM, metadata=backbone_metadata(model))
     if not isinstance(model, (ImageClassifier, SwavModel)):
         raise InputError(
-            f"{path} holds a {type(model).__name__}; give one with an ImageClassifier, SwavModel or a backbone"
+            f"{path} holds a {type(model).__name__}; give a file with an ImageClassifier, a SwavModel or a backbone"
         )
     network = Network(model.backbone, model.mean, model.std, _TRANSFORM, metadata=backbone_metadata(model.backbone))
     if isinstance(model, SwavModel):
@@ -167,6 +167,6 @@ def _of_keras_model(path: Path) -> Network:
 
 
 def backbone_metadata(backbone: Backbone) -> dict[str, Any]:
-    """Returns what a backbone itself says of it, in JSON's types: `variant`, `stem_stride` and `licence`."""
+    """Returns the metadata that a backbone carries, as JSON types: `variant`, `stem_stride` and `licence`."""
     fields = published.licence_fields(backbone.licence)
     return {"variant": backbone.variant, "stem_stride": backbone.stem_stride, **fields}

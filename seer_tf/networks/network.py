@@ -1,4 +1,4 @@
-"""What is exported: a backbone and what stands on it, in float32, as Keras models of named outputs.
+"""A network for export: a backbone with its head or classifier, as float32 Keras models with named outputs.
 
 Shapes: B images, S evaluation size, C feature channels, D embedding dimensions, K prototypes, L classes.
 """
@@ -22,19 +22,19 @@ PARTS = ("backbone", "head", "prototypes", "classifier")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network(Encoder):
-    """A network and what is known of it. What is None or empty is not there.
+    """A network and its metadata. Absent parts are None or empty.
 
     Attributes:
-        backbone: Normalised crops [B, h, w, 3] to [B, h', w', C].
+        backbone: Model from normalised crops [B, h, w, 3] to [B, h', w', C].
         mean: Mean of the red, green and blue channel, for images between 0 and 1.
         std: Standard deviation of these channels.
-        transform: Transform from an image to the crop of side S that it is evaluated on.
-        head: Pooled features [B, C] to embeddings [B, D] and scores.
-        classifier: Pooled features [B, C] to logits [B, L].
+        transform: Transform from an image to the crop of side S for evaluation.
+        head: Layer from pooled features [B, C] to embeddings [B, D] and scores.
+        classifier: Layer or model from pooled features [B, C] to logits [B, L].
         class_names: Names of the classes, in the order of the logits.
-        reads_prototypes: Whether the head's scores are read, or its embeddings alone.
-        metadata: What the card says of it, in JSON's types.
-        data: Data flag of images such as it was trained on; empty where it is not known.
+        reads_prototypes: Whether the outputs use the head's scores, or only its embeddings.
+        metadata: Entries of the model card, as JSON types.
+        data: Data flag of images like the training images; empty if unknown.
     """
 
     backbone: Backbone
@@ -50,35 +50,35 @@ class Network(Encoder):
 
     @property
     def size_px(self) -> int:
-        """S."""
+        """S, the side of the crop for evaluation, in pixels."""
         return self.transform.size_px
 
     @property
     def prototypes(self) -> np.ndarray:
-        """Float32 [K, D], rows of unit norm.
+        """The prototypes, float32 [K, D], rows of unit norm.
 
         Raises:
-            InputError: there are none.
+            InputError: The network has no prototypes.
         """
         if self.head is None:
-            raise InputError(f"this network has no prototypes: it has {self._contents()}; give one with them")
+            raise InputError(f"this network has no prototypes: it has {self._contents()}; give one that has prototypes")
         return self.head.prototypes.value.numpy()
 
     def selected(self, part: str) -> "Network":
-        """Returns the backbone with one thing on it, all in float32 and for one device, whatever it was trained in.
+        """Returns the backbone with one other part, in float32 and for one device, whatever the training precision.
 
         Args:
             part: "backbone" alone, "head" for embeddings, "prototypes" for clusters too, or "classifier".
 
         Raises:
-            InputError: there is no such part, or it is not in this network.
+            InputError: The part does not exist, or this network does not have it.
         """
         check_part(part)
         needed = {"backbone": self.backbone, "classifier": self.classifier}.get(part, self.head)
         if needed is None:
             raise InputError(f"this network has no {part}: it has {self._contents()}; take one of these")
         if part == "classifier" and not self.class_names:
-            raise InputError("the classifier does not say what its classes are called; give their names, `class_names`")
+            raise InputError("the classifier does not name its classes; give the names with `class_names`")
         return dataclasses.replace(
             self,
             backbone=_in_float32(self.backbone, (None, None, None, 3)),
@@ -89,21 +89,21 @@ class Network(Encoder):
         )
 
     def with_class_names(self, file: Path) -> "Network":
-        """Returns the network with names for its classes, one on each line of a text file.
+        """Returns the network with class names from a text file that has one name per line.
 
         Raises:
-            InputError: the file cannot be read, there is no classifier, or it has another number of classes.
+            InputError: The file cannot be read, there is no classifier, or its number of classes is different.
         """
         try:
             names = tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file} cannot be read as names of classes: {error}") from None
+            raise InputError(f"{file} cannot be read as a list of class names: {error}") from None
         if self.classifier is None:
-            raise InputError(f"{file} names classes, and this network has no classifier: it has {self._contents()}")
+            raise InputError(f"{file} names classes, but this network has no classifier: it has {self._contents()}")
         num_classes = self.classifier.compute_output_shape(self._features_shape)[-1]
         if len(names) != num_classes:
             raise InputError(
-                f"{file} names {len(names)} classes, and the classifier has {num_classes}; name all in order"
+                f"{file} names {len(names)} classes, but the classifier has {num_classes}; name all classes in order"
             )
         return dataclasses.replace(self, class_names=names)
 
@@ -119,13 +119,13 @@ class Network(Encoder):
 
     @functools.cached_property
     def on_crops(self) -> keras.Model:
-        """From normalised crops, float32 [B, h, w, 3], to outputs by name."""
+        """Model from normalised crops, float32 [B, h, w, 3], to outputs by name."""
         crops = keras.Input((None, None, 3), name="crops", dtype="float32")
         return keras.Model(crops, self._outputs(self.backbone(crops)), name="on_crops")
 
     @functools.cached_property
     def on_images(self) -> keras.Model:
-        """From crops as they are in a file, uint8 [B, h, w, 3], to outputs by name."""
+        """Model from crops with pixel values as in a file, uint8 [B, h, w, 3], to outputs by name."""
         images = keras.Input((None, None, 3), name="images", dtype="uint8")
         scale = [1.0 / (255.0 * std) for std in self.std]
         offset = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
@@ -146,10 +146,10 @@ class Network(Encoder):
 
 
 def check_part(part: str) -> None:
-    """Raises an error if there is no such part of any network.
+    """Raises an error if no network can have such a part.
 
     Raises:
-        InputError: naming the nearest.
+        InputError: The part does not exist; the message names the most similar one.
     """
     if part not in PARTS:
         raise InputError.unknown("part of a network", part, PARTS)
@@ -168,7 +168,7 @@ def _in_float32(layer: Any, input_shape: tuple[int | None, ...]) -> Any:
 
 
 def _remade(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Returns the layer with fresh weights in float32, and without what only training on many devices needs."""
+    """Returns the layer with fresh float32 weights, and without the settings for training on many devices."""
     config = layer.get_config()
     plain = {"dtype": "float32", "synchronized": False, "activation_checkpointing": "none"}
     return type(layer).from_config({**config, **{name: plain[name] for name in plain.keys() & config.keys()}})

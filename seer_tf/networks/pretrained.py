@@ -1,4 +1,4 @@
-"""The model of a run of pretraining, as one of its checkpoints has it."""
+"""The model of a pretraining run, from one of the run's checkpoints."""
 
 import os
 import pathlib
@@ -19,11 +19,11 @@ def load_model(
 
     Args:
         run_dir: Directory of the run.
-        untrained: Whether to return the initial weights of the run's seed instead of those of a checkpoint.
+        untrained: Whether to return the initial weights from the run's seed instead of a checkpoint's weights.
         checkpoint: Checkpoint of the run, e.g. `RUN/checkpoints/step-500`; None for the newest.
 
     Raises:
-        InputError: the directory is not one of a run, or has no readable checkpoint.
+        InputError: The directory is not a run directory, or has no readable checkpoint.
     """
     directory = RunDirectory(run_dir)
     config = directory.read_config()

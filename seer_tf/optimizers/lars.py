@@ -1,8 +1,9 @@
 """LARS (arXiv 1708.03888) as SEER used it: apex's `LARC` without clipping around PyTorch's SGD.
 
-Neither Keras nor tensorflow-addons has it, and Keras's SGD does not do as the base: it keeps the learning rate inside
-the velocity, and its weight decay outside the gradient. No variable is left out, batch norm and biases included, unless
-`exclude` says so; one whose own or whose gradient's norm is exactly zero takes the plain step without decay.
+Neither Keras nor tensorflow-addons has LARS, and Keras's SGD cannot be its base: it keeps the learning rate inside the
+velocity, and weight decay outside the gradient. LARS applies to all variables, including batch norm and biases, unless
+`exclude` says otherwise. A variable takes the plain step without decay if its norm or its gradient's norm is exactly
+zero.
 """
 
 import re
@@ -16,7 +17,7 @@ from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 from seer_tf.precision import at_least_float32
 
-#: Options of every Keras optimizer that `apply` heeds before and after the step itself.
+#: Options of every Keras optimizer that `apply` uses before and after the step itself.
 _AROUND_A_STEP = (
     "clipnorm",
     "clipvalue",
@@ -28,12 +29,12 @@ _AROUND_A_STEP = (
 
 
 class Applied(NamedTuple):
-    """What a step with n gradients did, float [n] each.
+    """Numbers of a step with n gradients, float [n] each.
 
     Attributes:
         gradient_norms: Norms of the gradients.
         variable_norms: Norms of the variables before the step.
-        trust_ratios: Factor of each gradient; one for the plain step.
+        trust_ratios: Factor on each gradient; one for the plain step.
     """
 
     gradient_norms: tf.Tensor
@@ -42,7 +43,7 @@ class Applied(NamedTuple):
 
 
 class _Update(NamedTuple):
-    """What a variable and its velocity are, and become; the new ones in the velocity's precision."""
+    """Old and new values of a variable and its velocity. The new values have the velocity's precision."""
 
     value: tf.Tensor
     velocity: tf.Tensor
@@ -66,8 +67,8 @@ class LARS(keras.optimizers.Optimizer):
     ```
 
     In `Model.fit` and through `apply` it clips, accumulates and averages as every Keras optimizer does, and sums
-    gradients over the replicas. A step that has reduced them itself calls `apply_reduced`. Velocities are at least
-    float32.
+    gradients over the replicas. A step that has already reduced its gradients calls `apply_reduced`. Velocities are at
+    least float32.
     """
 
     def __init__(
@@ -90,26 +91,27 @@ class LARS(keras.optimizers.Optimizer):
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
     ) -> None:
-        """Makes the optimizer; its variables come with `build`.
+        """Makes the optimizer. `build` makes its variables.
 
         Args:
             learning_rate: Learning rate for the whole batch, or a schedule of the step.
-            momentum: Share of the velocity that is kept in a step.
-            weight_decay: Added to the gradient before it is scaled.
+            momentum: Fraction of the velocity that is kept in a step.
+            weight_decay: Factor on the variable that is added to the gradient before scaling.
             trust_coefficient: Length of a step at learning rate 1, relative to the variable's norm.
-            epsilon: Added to the denominator.
-            clip: Scale the gradient down only (apex's LARC with clip=True); the released recipes do not.
-            exclude: Regular expressions; a variable whose path one of them matches somewhere takes the plain step.
+            epsilon: Number added to the denominator.
+            clip: Whether gradients are only scaled down (apex's LARC with clip=True). The released recipes do not clip.
+            exclude: Regular expressions. A variable takes the plain step if one of them matches anywhere in its path.
             name: Name of the optimizer.
             clipnorm: Largest norm of the gradient of each variable. Gradients are clipped before the weight decay is
                 added.
             clipvalue: Largest absolute value in a gradient.
-            global_clipnorm: Largest norm of all gradients together. At most one of the three is set.
-            use_ema: Keep an exponential moving average of the variables. `Model.fit` gives them its values at its end.
-            ema_momentum: Share of the average that is kept in a step.
+            global_clipnorm: Largest norm of all gradients together. At most one of the three limits is set.
+            use_ema: Whether to keep an exponential moving average of the variables. At its end, `Model.fit` sets the
+                variables to the average.
+            ema_momentum: Fraction of the average that is kept in a step.
             ema_overwrite_frequency: Steps after which the variables are set to their average; None for never.
-            loss_scale_factor: Factor of the loss, by which the gradients are divided.
-            gradient_accumulation_steps: Calls of `apply` whose mean gradient makes one step; None for one.
+            loss_scale_factor: Factor on the loss, by which the gradients are divided.
+            gradient_accumulation_steps: Number of `apply` calls whose mean gradient makes one step; None for one.
         """
         super().__init__(
             learning_rate=learning_rate,
@@ -141,7 +143,7 @@ class LARS(keras.optimizers.Optimizer):
     def add_variable_from_reference(
         self, reference_variable: keras.Variable, name: str | None = None, initializer: Any = "zeros"
     ) -> keras.Variable:
-        """Creates a slot beside a variable, in the precision the arithmetic is done in."""
+        """Creates a slot beside a variable, in the precision of the arithmetic."""
         with self._distribution_strategy.extended.colocate_vars_with(reference_variable.value):
             return self.add_variable(
                 shape=reference_variable.shape,
@@ -151,11 +153,11 @@ class LARS(keras.optimizers.Optimizer):
             )
 
     def velocity(self, variable: keras.Variable) -> keras.Variable:
-        """Returns the velocity that belongs to a variable the optimizer was built with."""
+        """Returns the velocity of a variable with which the optimizer was built."""
         return self._velocities[self._get_variable_index(variable)]
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Updates one variable and its velocity; the base class calls it with the gradient summed over replicas."""
+        """Updates one variable and its velocity. The base class calls this with the gradient summed over replicas."""
         [update], _ = self._updates([(gradient, variable)], learning_rate)
         self.assign(self.velocity(variable), update.new_velocity)
         self.assign(variable, update.new_value)
@@ -169,26 +171,27 @@ class LARS(keras.optimizers.Optimizer):
         frozen: Mapping[str, tf.Tensor] | None = None,
         constraints: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] | None = None,
     ) -> Applied:
-        """Takes one step with gradients that are already reduced over the replicas; reduces nothing.
+        """Takes one step with gradients that are already reduced over the replicas. It reduces nothing.
 
-        Works in a replica's step, in a `tf.function`, and eagerly. All replicas must give the same arguments. Nothing
-        is under a condition, since `tf.cond` around an update raises under `MirroredStrategy`: what stays is written
-        back. The options that change gradients or variables around a step (`_AROUND_A_STEP`) are for `apply`.
+        It works in a replica's step, in a `tf.function`, and eagerly. All replicas must give the same arguments. There
+        is no condition around an update, because `tf.cond` raises an error there under `MirroredStrategy`. Instead, a
+        variable that stays is assigned its old value. The options that change gradients or variables around a step
+        (`_AROUND_A_STEP`) are for `apply`.
 
         Args:
-            gradients: One for each variable; where it is None, variable and velocity stay.
-            variables: Variables that the optimizer was built with; otherwise it is built now.
-            finite: Bool scalar; where false, variables, velocities and the count of iterations stay bit for bit.
-            frozen: Bool scalars by the path of a variable; where true, that variable and its velocity stay.
-            constraints: By the path of a variable, what makes its new value out of the one that the step gives, e.g.
-                the projection on unit norm.
+            gradients: One gradient for each variable. For None, the variable and its velocity stay.
+            variables: Variables with which the optimizer was built. If it is not built yet, it is built now.
+            finite: Bool scalar. If false, variables, velocities and the count of iterations stay, bit for bit.
+            frozen: Bool scalars by the path of a variable. If true, the variable and its velocity stay.
+            constraints: Functions by the path of a variable. Each maps the value after the step to the new value, e.g.
+                by a projection onto unit norm.
 
         Returns:
-            The numbers of this step, of the variables whose gradient is not None.
+            The numbers of this step, for the variables whose gradient is not None.
 
         Raises:
             InputError: `frozen` or `constraints` names a variable that is not among `variables`, or an option is set
-                that only `apply` heeds.
+                that only `apply` uses.
         """
         for option in _AROUND_A_STEP:
             if getattr(self, option):
@@ -226,14 +229,14 @@ class LARS(keras.optimizers.Optimizer):
         }
 
     def _apply_weight_decay(self, variables: Iterable[tf.Variable]) -> None:
-        """Does nothing: the base class would decay a second time, outside the gradient, since `weight_decay` is set."""
+        """Does nothing. Because `weight_decay` is set, the base class would decay again, outside the gradient."""
 
     def _updates(
         self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor
     ) -> tuple[list[_Update], Applied]:
-        """Returns what becomes of each variable, and the numbers of the step; assigns nothing."""
+        """Returns the update of each variable and the numbers of the step. It assigns nothing."""
         gradients = [gradient for gradient, _ in given]
-        # Read once: each use of a variable in a graph is an operation of its own.
+        # Read once, because each use of a variable in a graph is a separate operation.
         values = [tf.convert_to_tensor(variable) for _, variable in given]
         velocities = [tf.convert_to_tensor(self.velocity(variable).value) for _, variable in given]
         excluded = [self._excluded[self._get_variable_index(variable)] for _, variable in given]
@@ -255,8 +258,8 @@ class LARS(keras.optimizers.Optimizer):
     def _scales_and_decays(
         self, gradient_norms: tf.Tensor, value_norms: tf.Tensor, excluded: Sequence[bool], learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what each gradient, and what each value, is multiplied by before they are added, [variables] each."""
-        # As vectors over the variables: a dozen scalar operations for each of hundreds would be most of the graph.
+        """Returns the factors on gradients and on values before they are added, [variables] each."""
+        # Vectors over the variables, because a dozen scalar operations per variable would be most of the graph.
         rates = self.trust_coefficient * value_norms
         rates /= gradient_norms + self.weight_decay * value_norms + self.epsilon
         if self.clip:
@@ -268,5 +271,5 @@ class LARS(keras.optimizers.Optimizer):
 
 def norms(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
     """Returns the Euclidean norm of each of n tensors, [n], at least float32."""
-    # tf.nn.l2_loss is half the sum of squares, in one operation and without a temporary.
+    # tf.nn.l2_loss is half the sum of squares, computed in one operation without a temporary tensor.
     return tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, at_least_float32(tensor.dtype))) for tensor in tensors]))

@@ -1,7 +1,7 @@
-"""Loss scaling: keeps the gradients of float16 within its range (Micikevicius et al., arXiv 1710.03740, section 3.2).
+"""Loss scaling: keeps float16 gradients within float16's range (Micikevicius et al., arXiv 1710.03740, section 3.2).
 
-Keras's `LossScaleOptimizer` decides for each replica before the gradients are reduced, which lets replicas disagree.
-Here the step decides on the reduced gradients, once for all.
+Keras's `LossScaleOptimizer` decides on each replica before the gradients are reduced, so replicas may disagree. Here
+the step decides once for all replicas, from the reduced gradients.
 """
 
 from collections.abc import Sequence
@@ -14,31 +14,31 @@ _START = 2.0**15
 
 
 class LossScale:
-    """A factor of the loss, halved when a step overflows and doubled after many that do not.
+    """A factor on the loss. It is halved if a step overflows, and doubled after many steps without an overflow.
 
     Attributes:
-        dynamic: Whether the factor adapts; otherwise it is one.
-        value: Float32 scalar variable.
-        good_steps: Int64 scalar variable, steps since the factor last changed.
+        dynamic: Whether the factor adapts. Otherwise it is one.
+        value: The factor, a float32 scalar variable.
+        good_steps: Number of steps since the factor last changed, an int64 scalar variable.
     """
 
     def __init__(self, *, dynamic: bool, doubled_after_steps: int = 2000) -> None:
-        """Makes the variables; call it inside the scope of the strategy.
+        """Makes the variables. Call this inside the scope of the strategy.
 
         Args:
-            dynamic: Whether the factor adapts, as float16 needs.
-            doubled_after_steps: Good steps in a row after which the factor is doubled.
+            dynamic: Whether the factor adapts, as is necessary for float16.
+            doubled_after_steps: Number of consecutive good steps after which the factor is doubled.
         """
         self.dynamic, self._doubled_after_steps = dynamic, doubled_after_steps
         self.value = collectives.shared_variable(_START if dynamic else 1.0, tf.float32, "loss_scale")
         self.good_steps = collectives.shared_variable(0, tf.int64, "good_steps")
 
     def scaled(self, loss: tf.Tensor) -> tf.Tensor:
-        """Returns the loss to take gradients of."""
+        """Returns the loss whose gradients are taken."""
         return loss * tf.cast(self.value, loss.dtype) if self.dynamic else loss
 
     def unscaled(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Returns the gradients of the loss itself; the factor is a power of two, so nothing is rounded."""
+        """Returns the gradients of the loss without the factor. It is a power of two, so nothing is rounded."""
         if not self.dynamic:
             return list(gradients)
         return [gradient / tf.cast(self.value, gradient.dtype) for gradient in gradients]
@@ -47,7 +47,7 @@ class LossScale:
         """Returns the variables with their values after a step.
 
         Args:
-            finite: Bool scalar, whether the reduced gradients were finite.
+            finite: Whether the reduced gradients were finite, a bool scalar.
         """
         if not self.dynamic:
             return []

@@ -1,12 +1,13 @@
 """Learning rates over a run: a linear warm-up, then the curve that the config names.
 
-`swav_cosine` is the original SwAV's (main_swav.py): the warm-up reaches the peak, where the cosine begins.
-`vissl_cosine` is the one SEER was trained with (fvcore's composite of a "rescaled" warm-up and a "fixed" cosine): the
+`swav_cosine` is the curve of the original SwAV (main_swav.py). The warm-up reaches the peak, and the cosine begins
+there.
+`vissl_cosine` is the curve of SEER's training (fvcore's composite of a "rescaled" warm-up and a "fixed" cosine). The
 cosine counts from the first step of the run, so the rate drops at the end of the warm-up, from 9.6 to 9.499 for
 RegNetY-256GF.
-`constant` stays at the peak, as the checkpoint's name says of SEER's RegNetY-128GF.
-`constant_then_halve` is the paper's "fixed learning rate" for a stream of unknown length (section 3.2): constant until
-the loss no longer decreases, then divided by two, and so on. The paper does not say how that is found out.
+`constant` stays at the peak. The checkpoint's name says that SEER's RegNetY-128GF was trained in this way.
+`constant_then_halve` is the paper's "fixed learning rate" for a stream of unknown length (section 3.2). The rate is
+constant until the loss no longer decreases, then it is halved, and so on. The paper does not say how this is detected.
 """
 
 import math
@@ -25,12 +26,12 @@ _CURVES = tuple(kind for kind in KINDS if kind != "constant_then_halve")
 
 
 def scaled_learning_rate(learning_rate: float, global_batch_size: int, reference_batch_size: int = 256) -> float:
-    """Returns a learning rate for another size of batch by the linear rule (Goyal et al., arXiv 1706.02677).
+    """Returns the learning rate for another batch size by the linear rule (Goyal et al., arXiv 1706.02677).
 
     Args:
-        learning_rate: Learning rate for `reference_batch_size` images in a step; SwAV and SEER take 0.3 for 256.
-        global_batch_size: Images in a step over all replicas.
-        reference_batch_size: Images in a step that the learning rate is for.
+        learning_rate: Learning rate for `reference_batch_size` images in a step. SwAV and SEER use 0.3 for 256.
+        global_batch_size: Number of images in a step, over all replicas.
+        reference_batch_size: Batch size for which the learning rate is given.
     """
     return learning_rate * global_batch_size / reference_batch_size
 
@@ -39,12 +40,12 @@ def learning_rate_schedule(config: ScheduleConfig, num_steps: int, global_batch_
     """Returns the learning rate as a function of the step.
 
     Args:
-        config: Kind, warm-up and learning rates; these scale with the batch (VISSL's linear rule).
-        num_steps: Length of the run, warm-up included.
-        global_batch_size: Images in a step over all replicas.
+        config: Kind, warm-up and learning rates. The rates scale with the batch size (VISSL's linear rule).
+        num_steps: Length of the run, including the warm-up.
+        global_batch_size: Number of images in a step, over all replicas.
 
     Raises:
-        InputError: the kind is unknown, or the warm-up is longer than the run.
+        InputError: The kind is unknown, or the warm-up is longer than the run.
     """
     rates = [
         scaled_learning_rate(rate, global_batch_size, config.reference_batch_size)
@@ -57,7 +58,7 @@ def learning_rate_schedule(config: ScheduleConfig, num_steps: int, global_batch_
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up, then one of the curves; after the last step it stays as it is."""
+    """Linear warm-up, then one of the curves. After the last step the rate stays the same."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         peak_learning_rate: float,
         final_learning_rate: float,
     ) -> None:
-        """Arguments: see `learning_rate_schedule` and `ScheduleConfig`."""
+        """Makes the schedule. For the arguments see `learning_rate_schedule` and `ScheduleConfig`."""
         super().__init__()
         if kind not in _CURVES:
             raise InputError.unknown("learning-rate schedule", kind, KINDS)
@@ -86,7 +87,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the learning rate of a step, counted from zero, as a float32 scalar."""
-        # In float64: 1 + cos near the end of a run cancels, and the final rate is a thousandth of the peak.
+        # In float64, because 1 + cos cancels near the end of a run, and the final rate is a thousandth of the peak.
         step = tf.cast(step, tf.float64)
         rise = self.peak_learning_rate - self.warmup_start_learning_rate
         warmup = self.warmup_start_learning_rate + rise * step / self._warmup_length()
@@ -94,11 +95,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     @property
     def variables(self) -> dict[str, tf.Variable]:
-        """Returns what a checkpoint must hold of the schedule, by name: nothing, where it is a function of the step."""
+        """Returns the variables that a checkpoint must hold, by name: none for a schedule that only needs the step."""
         return {}
 
     def observed(self, step: tf.Tensor, loss: tf.Tensor) -> list[tuple[tf.Variable, tf.Tensor]]:
-        """Returns the variables with their values after a step that was made.
+        """Returns the variables with their values after a step.
 
         Args:
             step: Number of the step.
@@ -133,9 +134,9 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class ConstantThenHalve(WarmupSchedule):
-    """Linear warm-up, then constant; half of that each time the mean loss of a window is no new minimum.
+    """Linear warm-up, then a constant that is halved each time the mean loss of a window is no new minimum.
 
-    Windows follow one another without gaps from the end of the warm-up. It never falls below the final learning rate.
+    Windows follow one another without gaps after the warm-up. The rate never falls below the final learning rate.
     """
 
     def __init__(
@@ -147,10 +148,10 @@ class ConstantThenHalve(WarmupSchedule):
         peak_learning_rate: float,
         final_learning_rate: float,
     ) -> None:
-        """Makes its variables; call it inside the scope of the strategy.
+        """Makes the variables. Call this inside the scope of the strategy.
 
         Args:
-            window_steps: Steps whose losses are averaged.
+            window_steps: Number of steps whose losses are averaged.
             num_steps: As in `learning_rate_schedule`.
             warmup_steps: Length of the linear warm-up.
             warmup_start_learning_rate: Learning rate of the first step.
@@ -163,7 +164,7 @@ class ConstantThenHalve(WarmupSchedule):
         if window_steps < 1:
             raise InputError(
                 f"schedule.halving_window_steps={window_steps} must be above zero: the learning rate is halved when "
-                "the mean loss of so many steps no longer decreases; take e.g. 2000"
+                "the mean loss over this number of steps no longer decreases; take e.g. 2000"
             )
         self.window_steps = window_steps
         self._factor = collectives.shared_variable(1.0, tf.float64, "factor")
@@ -179,7 +180,7 @@ class ConstantThenHalve(WarmupSchedule):
 
     @property
     def variables(self) -> dict[str, tf.Variable]:
-        """Returns the factor, the lowest mean of a window, and sum and number of the losses in this one."""
+        """Returns the factor, the lowest mean loss of a window, and the sum and count of losses in the current one."""
         return {
             "factor": self._factor,
             "lowest_mean": self._lowest_mean,
@@ -188,7 +189,7 @@ class ConstantThenHalve(WarmupSchedule):
         }
 
     def observed(self, step: tf.Tensor, loss: tf.Tensor) -> list[tuple[tf.Variable, tf.Tensor]]:
-        """Returns the variables with their values after a step that was made.
+        """Returns the variables with their values after a step.
 
         Args:
             step: Number of the step.

@@ -1,7 +1,7 @@
-"""SGD as in PyTorch, with a rate and a decay for each variable, for a step that has reduced its gradients itself.
+"""SGD as in PyTorch, with a rate and a decay for each variable, for a step that has already reduced its gradients.
 
-Keras's own keeps the learning rate inside the velocity, so that a rate that falls has its old effect for a while,
-and it decays outside of the gradient.
+Keras's SGD keeps the learning rate inside the velocity, so that a change of the rate takes full effect only later. It
+also applies weight decay outside the gradient.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class SGD:
     ```
 
     Attributes:
-        iterations: Int64 scalar variable, the number of updates that were made.
-        velocities: One for each variable.
+        iterations: Number of updates, an int64 scalar variable.
+        velocities: One velocity for each variable.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class SGD:
         factors: Sequence[float],
         decays: Sequence[float],
     ) -> None:
-        """Makes the velocities, zeros; call it inside the scope of the strategy.
+        """Makes the velocities as zeros. Call this inside the scope of the strategy.
 
         Args:
             learning_rate: Learning rate as a function of the iterations.
             variables: Trained variables.
-            momentum: Share of the velocity that is kept in a step.
-            nesterov: Whether the step looks ahead.
-            factors: Factor of the learning rate for each variable.
+            momentum: Fraction of the velocity that is kept in a step.
+            nesterov: Whether to use Nesterov momentum.
+            factors: Factor on the learning rate for each variable.
             decays: Weight decay of each variable.
         """
         self._schedule, self._variables = learning_rate, [variable.value for variable in variables]
@@ -58,15 +58,15 @@ class SGD:
 
     @property
     def learning_rate(self) -> tf.Tensor:
-        """Returns the rate of the next update, a float32 scalar."""
+        """Returns the learning rate of the next update, a float32 scalar."""
         return tf.cast(self._schedule(self.iterations), tf.float32)
 
     def apply_reduced(self, gradients: Sequence[tf.Tensor], *, finite: tf.Tensor) -> None:
-        """Takes one step with gradients that are already reduced over the replicas; reduces nothing.
+        """Takes one step with gradients that are already reduced over the replicas. It reduces nothing.
 
         Args:
-            gradients: One for each variable.
-            finite: Bool scalar, the same on all replicas; where false, all stays as it is, bit for bit.
+            gradients: One gradient for each variable.
+            finite: Bool scalar, the same on all replicas. If false, all variables stay, bit for bit.
         """
         rate, updates = self.learning_rate, []
         terms = zip(self._variables, gradients, self.velocities, self._factors, self._decays, strict=True)
@@ -80,11 +80,11 @@ class SGD:
 
 
 def layer_factors(paths: Sequence[str], *, layer_decay: float) -> list[float]:
-    """Returns the factor of the learning rate of each variable of a backbone: 1 in its last layer, and so on downwards.
+    """Returns a learning-rate factor for each variable of a backbone: 1 in the last layer, and less in lower layers.
 
     Args:
         paths: Paths of the variables, from the input to the output. Paths in one layer agree up to the first slash.
-        layer_decay: Factor of a layer, compared with the layer above it.
+        layer_decay: Ratio between the factor of a layer and the factor of the layer above.
     """
     layers = list(dict.fromkeys(path.partition("/")[0] for path in paths))
     return [layer_decay ** (len(layers) - 1 - layers.index(path.partition("/")[0])) for path in paths]

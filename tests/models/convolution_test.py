@@ -40,7 +40,8 @@ def test_one_line_says_how_grouped_convolutions_are_computed(monkeypatch: pytest
     for _ in range(2):
         _num_convolutions("float64")
     assert lines == [
-        "Grouped convolutions in float64 on the CPU: one operation per group, because the single operation has no gradient here."
+        "Grouped convolutions in float64 on the CPU: one operation per group, because the single operation has no "
+        "gradient here."
     ]
 
 

@@ -91,11 +91,11 @@ def test_a_classifier_keeps_its_classes_and_its_transform(classifier_file, run):
     directory.claim(configs.override(finetune_recipe("finetune_small"), assignments))
     with pytest.raises(
         InputError,
-        match="without classifier.keras: finish the fine-tuning, or give .*started from, .*RUN",
+        match="without classifier.keras: finish the run, or give the network from which the run started, .*RUN",
     ):
         load_network(directory.path)
     shutil.copytree(run / "checkpoints", directory.checkpoints)
-    with pytest.raises(InputError, match="is a checkpoint of fine-tuning: give the run"):
+    with pytest.raises(InputError, match="is a checkpoint of fine-tuning: give the directory of the finished run"):
         load_network(directory.checkpoint(3))
     (directory.path / "classifier.keras").write_bytes(classifier_file.read_bytes())
     fine_tuned = load_network(directory.path)
@@ -193,7 +193,7 @@ def test_what_is_no_network(run, tmp_path):
     exported.mkdir()
     (exported / "metadata.json").write_text(json.dumps({"variant": "400MF"}))
     tiny_network().selected("backbone").on_images.save(exported / "model.keras")
-    with pytest.raises(InputError, match="model.keras holds a Functional and no backbone, as an export does"):
+    with pytest.raises(InputError, match="model.keras holds a Functional and no backbone, as in an export"):
         load_network(exported)
     with pytest.raises(InputError, match="cannot be read as a Keras model"):
         load_network(tmp_path)

@@ -94,7 +94,7 @@ def test_a_part_that_is_not_there(network):
         bare.prototypes  # noqa: B018
     with pytest.raises(InputError, match="did you mean 'prototypes'"):
         network.selected("prototype")
-    with pytest.raises(InputError, match="give their names, `class_names`"):
+    with pytest.raises(InputError, match="give the names with `class_names`"):
         dataclasses.replace(network, class_names=()).selected("classifier")
 
 
@@ -104,7 +104,7 @@ def test_names_of_classes_from_a_file(network, tmp_path):
     file.write_text("\n".join(CLASS_NAMES) + "\n\n", "utf-8")
     assert dataclasses.replace(network, class_names=()).with_class_names(file).class_names == CLASS_NAMES
     file.write_text("one\ntwo\n")
-    with pytest.raises(InputError, match="names 2 classes, and the classifier has 3"):
+    with pytest.raises(InputError, match="names 2 classes, but the classifier has 3"):
         network.with_class_names(file)
     with pytest.raises(InputError, match="this network has no classifier"):
         dataclasses.replace(network, classifier=None).with_class_names(file)

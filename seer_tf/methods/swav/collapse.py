@@ -1,7 +1,7 @@
-"""Collapse checks of SwAV: a run whose codes, prototypes or features do not tell images apart.
+"""Collapse checks of SwAV. In a collapsed run, the codes, prototypes or features do not tell images apart.
 
-The thresholds are far from what healthy runs show. A collapse counts only when it lasts, after the warm-up and the
-frozen prototypes, for a tenth of the run and at least 200 steps, since every run starts in a collapsed state.
+The thresholds are far from the numbers of healthy runs. Every run starts in a collapsed state. So a collapse counts
+only if it lasts for a tenth of the run and at least 200 steps, after the warm-up and the frozen prototypes.
 """
 
 import math
@@ -34,7 +34,7 @@ def _explodes(_: Config, seen: Sequence[Interval]) -> Problem | None:
         return None
     return Problem(
         "updates explode",
-        f"a step moves the {part} by {relative:.2g} of its own norm",
+        f"a step changes the {part} by {relative:.2g} of its norm",
         "lower schedule.peak_learning_rate or optimizer.trust_coefficient",
     )
 
@@ -46,7 +46,7 @@ def _vanishes(config: Config, seen: Sequence[Interval]) -> Problem | None:
         return None
     return Problem(
         "updates vanish",
-        f"a step moves the backbone by {relative:.2g} of its own norm, which is lost in rounding",
+        f"a step changes the backbone by {relative:.2g} of its norm, which is lost in rounding",
         "raise schedule.peak_learning_rate, and schedule.final_learning_rate at the end of a run",
     )
 
@@ -89,7 +89,7 @@ def _rank_one(config: Config, seen: Sequence[Interval]) -> Problem | None:
 
 
 def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
-    """Returns the latest intervals that together are as long as the patience; none before that."""
+    """Returns the latest intervals that together last as long as the patience; an empty list if the run is shorter."""
     begun = max(config.schedule.warmup_steps, config.schedule.head_only_steps, config.swav.freeze_prototypes_steps)
     settled = [
         interval
@@ -117,4 +117,4 @@ CHECKS: tuple[HealthCheck, ...] = (
     _rank_one,
     starves,
 )
-"""All checks of a SwAV run, the common ones included. The order is that in which problems are reported."""
+"""All checks of a SwAV run, including the common ones, in the order in which problems are reported."""

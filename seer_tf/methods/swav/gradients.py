@@ -1,6 +1,7 @@
-"""Forward, codes, swapped prediction and gradients of one replica's images, at once or in micro-batches.
+"""Forward pass, codes, swapped prediction and gradients for one replica's images, at once or in micro-batches.
 
-V crops of an image, B images of this replica, S micro-batches, K prototypes, D embedding dimensions, A assigning crops.
+Legend: V crops per image, B images on this replica, S micro-batches, K prototypes, D embedding dimensions, A assigning
+crops.
 """
 
 import dataclasses
@@ -21,11 +22,11 @@ Crops = tuple[tf.Tensor, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Gradients(Contribution):
-    """What one replica contributes to a step of SwAV; its scores are [V, B, K].
+    """The contribution of one replica to a step of SwAV. Its scores are [V, B, K].
 
     Attributes:
-        codes: [A, B, K].
-        embeddings: [A, B, D], of the assigning crops.
+        codes: Codes [A, B, K].
+        embeddings: Embeddings of the assigning crops, [A, B, D].
     """
 
     codes: tf.Tensor
@@ -33,7 +34,7 @@ class Gradients(Contribution):
 
 
 def at_once(state: TrainState, crops: Crops, statistics: MovingStatistics) -> Gradients:
-    """Returns the gradients of all images of this replica together.
+    """Returns the gradients for all images on this replica, computed together.
 
     Args:
         state: State of the run. Only its moving statistics change.
@@ -53,19 +54,20 @@ def at_once(state: TrainState, crops: Crops, statistics: MovingStatistics) -> Gr
 
 
 def in_micro_batches(state: TrainState, crops: Crops, statistics: MovingStatistics) -> Gradients:
-    """Returns the gradients of all images of this replica, with the memory of a part of them.
+    """Returns the gradients for all images on this replica, with the memory that one micro-batch needs.
 
-    The first pass finds the scores of all micro-batches, since a code depends on the whole batch. The second adds up
-    the gradients. Every forward pass begins with the same moving statistics, so that a crop has one score in both.
+    The first pass computes the scores of all micro-batches, because a code depends on the whole batch. The second pass
+    adds up the gradients. Every forward pass begins with the same moving statistics, so that a crop has the same score
+    in both passes.
 
     Args:
-        state: State of the run. It does not change.
+        state: State of the run. The state does not change.
         crops: One uint8 tensor [B, crops, side, side, 3] for each crop size.
-        statistics: Records the moving statistics after each forward pass of the second pass.
+        statistics: Records the moving statistics after each forward pass in the second pass.
     """
     assigning, num_parts = state.config.swav.num_assigning_crops, state.config.run.accumulation_steps
     parts = list(zip(*(_dealt(group, num_parts, axis=0) for group in crops), strict=True))
-    # Assigning crops are of the first size. Without batch norm in the head they do not see the others.
+    # All assigning crops have the first size. Without batch norm in the head, crops of other sizes do not affect them.
     num_sizes = len(crops) if state.config.head.batch_norm else 1
     firsts: list[tuple[tf.Tensor, tf.Tensor]] = []
     for part in parts:
@@ -91,14 +93,14 @@ def in_micro_batches(state: TrainState, crops: Crops, statistics: MovingStatisti
 
 
 def _forward(state: TrainState, crops: Crops) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns embeddings [V, B, D] and scores [V, B, K] of the crops that are given."""
+    """Returns embeddings [V, B, D] and scores [V, B, K] of these crops."""
     num_crops = sum(group.shape[1] for group in crops)
     embeddings, scores = state.model(crops, training=True)  # [V * B, D], [V * B, K]
     return unflatten(embeddings, num_crops), unflatten(scores, num_crops)
 
 
 def _codes(state: TrainState, scores: tf.Tensor) -> tf.Tensor:
-    """Returns the codes [A, B, K] of scores [A, B, K], with the queue's help where it is in use."""
+    """Returns the codes [A, B, K] for scores [A, B, K], together with the queue's scores if the queue is in use."""
     counted, num_images = None, scores.shape[1]
     if state.queue is not None:
         earlier = state.queue.scores(state.model.head.prototypes)  # [A, Q / R, K]
@@ -111,15 +113,15 @@ def _codes(state: TrainState, scores: tf.Tensor) -> tf.Tensor:
 
 
 def _share_of_loss(state: TrainState, scores: tf.Tensor, codes: tf.Tensor, num_parts: int) -> tf.Tensor:
-    """Returns what these images contribute to the mean over all parts of all replicas."""
+    """Returns the contribution of these images to the mean loss over all parts on all replicas."""
     loss = swapped_prediction(scores, codes, temperature=state.config.swav.temperature)
     return loss / (num_parts * collectives.num_replicas())
 
 
 def _dealt(rows: tf.Tensor, num_parts: int, axis: int) -> list[tf.Tensor]:
-    """Shares an axis of images out, one to each part in turn.
+    """Deals out the images along an axis, one to each part in turn.
 
-    So a part has the same images on any number of replicas, and batch norm the same statistics.
+    So a part has the same images for any number of replicas, and batch norm has the same statistics.
     """
     shape = list(rows.shape)
     dealt = tf.reshape(rows, [*shape[:axis], shape[axis] // num_parts, num_parts, *shape[axis + 1 :]])
@@ -127,12 +129,12 @@ def _dealt(rows: tf.Tensor, num_parts: int, axis: int) -> list[tf.Tensor]:
 
 
 def _collected(parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Returns [V, B, ...] with the images of all parts [V, B / S, ...] in their order."""
+    """Joins all parts [V, B / S, ...] to [V, B, ...], with the images in their original order."""
     num_crops, num_images, *rest = parts[0].shape
     return tf.reshape(tf.stack(parts, axis=2), [num_crops, num_images * len(parts), *rest])
 
 
 def _after(results: Sequence[tf.Tensor], crops: Crops) -> Crops:
-    """Returns the crops, which are not there before the results are: or else all parts would lie in memory together."""
+    """Returns the crops, but only after the results exist. Otherwise all parts would be in memory together."""
     with tf.control_dependencies(tf.nest.flatten(results)):
         return tuple(tf.identity(group) for group in crops)

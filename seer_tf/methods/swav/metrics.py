@@ -1,6 +1,6 @@
-"""Is it learning? The numbers of a step, and of the interval between two lines of the log, in named groups.
+"""Numbers that show whether a run learns, for a step and for the interval between two lines of the log.
 
-Legend: V crops of an image, A of which assign codes, B images of this replica, K prototypes, n trained variables.
+Legend: V crops per image, A of which assign codes, B images on this replica, K prototypes, n trained variables.
 """
 
 import math
@@ -31,9 +31,9 @@ SHARES = frozenset({PREDICTION_ENTROPY, LARGEST_SHARE, ENTROPY_OF_CODES, AGREEME
 
 
 def of_step(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor]:
-    """Returns what one step tells of the prototypes and the data.
+    """Returns the numbers of one step about the prototypes and the data.
 
-    It looks at what the step has computed anyway. One SUM over the replicas serves all of it.
+    They follow from tensors that the step computes anyway. One SUM over the replicas serves all numbers.
 
     Args:
         config: Run configuration.
@@ -41,7 +41,7 @@ def of_step(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor
         crops: One uint8 tensor [B, crops, side, side, 3] for each crop size.
 
     Returns:
-        Float32 scalars by the names that they have in the log, equal on every replica.
+        Float32 scalars by their names in the log, equal on every replica.
     """
     num_prototypes = own.codes.shape[-1]
     ln_k = max(math.log(num_prototypes), np.finfo(np.float32).tiny)
@@ -65,12 +65,12 @@ def of_step(config: Config, own: Gradients, crops: Crops) -> dict[str, tf.Tensor
 
 
 def of_update(state: TrainState, learning_rate: tf.Tensor, applied: Applied) -> dict[str, tf.Tensor]:
-    """Returns what the update tells that was just made, float32 scalars by the names that they have in the log.
+    """Returns the numbers of the latest update, float32 scalars by their names in the log.
 
     Args:
         state: State of the run after the update.
-        learning_rate: Learning rate of that update.
-        applied: What LARS returned for that update.
+        learning_rate: Learning rate of the update.
+        applied: Result of LARS for the update.
     """
     velocities = [state.optimizer.velocity(variable).value for variable in state.model.trainable_variables]
     updates = learning_rate * _of_parts(state, norms(velocities))  # [4]
@@ -86,11 +86,11 @@ def of_update(state: TrainState, learning_rate: tf.Tensor, applied: Applied) -> 
 
 
 def of_interval(steps: Mapping[str, np.ndarray], seconds: float, config: Config) -> dict[str, float]:
-    """Returns the numbers of an interval of pretraining: those of any interval, and the loss beside ln K.
+    """Returns the numbers of an interval of pretraining: those of any interval, and the ratio of the loss to ln K.
 
     Args:
-        steps: Float [steps] each, what the steps returned, by name.
-        seconds: Duration of the interval, logging included.
+        steps: Numbers that the steps returned, float [steps] each, by name.
+        seconds: Duration of the interval, including logging.
         config: Run configuration.
     """
     numbers, ln_k = (
@@ -101,7 +101,7 @@ def of_interval(steps: Mapping[str, np.ndarray], seconds: float, config: Config)
 
 
 def _of_parts(state: TrainState, of_each: tf.Tensor) -> tf.Tensor:
-    """Returns the norm of all trained variables and of those of each part, float32 [4], from that of each, [n]."""
+    """Combines the norms of single variables, [n], to the norm of all variables and of each part, float32 [4]."""
     head, prototypes = state.model.head.trainable_variables, state.model.head.prototypes
     in_head = [any(variable is other for other in head) for variable in state.model.trainable_variables]
     is_prototypes = [variable is prototypes for variable in state.model.trainable_variables]

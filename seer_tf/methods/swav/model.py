@@ -1,9 +1,9 @@
-"""Backbone and head as one model over the crops of a batch.
+"""Backbone and head as one model for the crops of a batch.
 
-As VISSL's `models/base_ssl_model.py` in its multi-crop mode: one pass of the backbone for each size of crop, then one
-pass of the head over all rows, so that the head's batch normalisation sees all crops.
+The model follows the multi-crop mode of VISSL's `models/base_ssl_model.py`. The backbone makes one pass for each crop
+size. Then the head makes one pass over all rows, so that its batch normalisation sees all crops.
 
-Shapes: B images, V crops of an image in all, n of one size, s x s pixels, D embedding dimensions, K prototypes.
+Shapes: B images, V crops per image in all, n crops of one size, s x s pixels, D embedding dimensions, K prototypes.
 """
 
 from collections.abc import Sequence
@@ -19,33 +19,33 @@ from seer_tf.models.heads.swav_head import SwavHead
 
 
 def flatten_crops(crops: tf.Tensor) -> tf.Tensor:
-    """Makes one row of every crop, crop-major: row = crop * B + image.
+    """Makes every crop one row, crop-major: row = crop * B + image.
 
     Args:
-        crops: [B, n, s, s, 3].
+        crops: Crops [B, n, s, s, 3].
 
     Returns:
-        [n * B, s, s, 3].
+        Crops [n * B, s, s, 3].
     """
     return tf.concat(tf.unstack(crops, axis=1), axis=0)
 
 
 def unflatten(rows: tf.Tensor, num_crops: int) -> tf.Tensor:
-    """Gives crop-major rows their two axes back.
+    """Splits crop-major rows into an axis of crops and an axis of images.
 
     Args:
-        rows: [V * B, ...].
+        rows: Rows [V * B, ...].
         num_crops: V.
 
     Returns:
-        [V, B, ...].
+        Tensor [V, B, ...].
     """
     return tf.reshape(rows, [num_crops, -1, *rows.shape[1:]])
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class SwavModel(Encoder, keras.Model):
-    """From uint8 crops to embeddings and prototype scores."""
+    """A model from uint8 crops to embeddings and prototype scores."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class SwavModel(Encoder, keras.Model):
         """Joins a backbone and a head.
 
         Args:
-            backbone: [B, s, s, 3] to [B, h, w, C].
-            head: [N, C] to embeddings and scores.
+            backbone: Model from normalised images [B, s, s, 3] to [B, h, w, C].
+            head: Layer from pooled features [N, C] to embeddings and scores.
             mean: Mean of the red, green and blue channel, for images between 0 and 1.
             std: Standard deviation of these channels.
             name: Name of the model.
@@ -78,8 +78,8 @@ class SwavModel(Encoder, keras.Model):
         """Embeds and scores all crops.
 
         Args:
-            crops: Crops for each size uint8 [B, n, s, s, 3], the assigning crops first.
-            training: Whether batch normalisation takes the statistics of these crops.
+            crops: One uint8 tensor [B, n, s, s, 3] for each crop size, the assigning crops first.
+            training: Whether batch normalisation uses the statistics of these crops.
 
         Returns:
             Embeddings [V * B, D] of unit norm and scores [V * B, K], crop-major, both float32 at least.
@@ -99,7 +99,7 @@ class SwavModel(Encoder, keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "SwavModel":
-        """Makes the model of a `get_config`, with fresh weights."""
+        """Makes the model that `get_config` describes, with fresh weights."""
         parts = {part: keras.saving.deserialize_keras_object(config[part]) for part in ("backbone", "head")}
         return cls(**{**config, **parts})
 
@@ -109,10 +109,10 @@ def build_swav_model(config: Config, *, synchronized: bool = False) -> SwavModel
 
     Args:
         config: Run configuration.
-        synchronized: Whether batch normalisation is over several replicas, in the groups of the config.
+        synchronized: Whether several replicas share their batch normalisation statistics, in the config's groups.
 
     Raises:
-        InputError: the config names no network.
+        InputError: The config names no existing network.
     """
     layer_kwargs: dict[str, Any] = {
         "synchronized": synchronized,

@@ -1,4 +1,4 @@
-"""Everything that a training step changes: model, optimizer, loss scale, queue and counters, by stable names."""
+"""Everything that a training step changes, by stable names: model, optimizer, loss scale, queue and counters."""
 
 import keras
 import tensorflow as tf
@@ -12,13 +12,13 @@ from seer_tf.training.state import RunState, in_replicated_scope
 
 
 class TrainState(RunState):
-    """The variables of a run of pretraining, built from its config and seed.
+    """The variables of a pretraining run, built from its config and seed.
 
     Attributes:
         config: Run configuration.
         model: Backbone, head and prototypes.
         schedule: Schedule of the learning rate.
-        optimizer: LARS; its `iterations` counts the updates that were made and drives the schedule.
+        optimizer: LARS. Its `iterations` counts the updates and drives the schedule.
         queue: Queue for small batches; None if the config has none.
     """
 
@@ -26,11 +26,11 @@ class TrainState(RunState):
     model: SwavModel
 
     def __init__(self, config: Config, model: SwavModel | None = None) -> None:
-        """Builds model and optimizer; call it inside the scope of the strategy that will run the step.
+        """Builds model and optimizer. Call this inside the scope of the strategy that will run the step.
 
         Args:
             config: Run configuration.
-            model: Model to train in place of a new one from the config and its seed.
+            model: Model to train; None for a new one from the config and its seed.
         """
         self.config = config
         synchronized = in_replicated_scope()
@@ -47,7 +47,7 @@ class TrainState(RunState):
         self.queue = _queue(config, self.model) if config.swav.queue_length else None
 
     def named_variables(self) -> dict[str, tf.Variable]:
-        """Returns every variable under the name that it has in a checkpoint."""
+        """Returns every variable by its name in a checkpoint."""
         named = super().named_variables()
         for variable in self.model.trainable_variables:
             named[f"lars/velocity/{variable.path}"] = self.optimizer.velocity(variable).value
@@ -69,11 +69,11 @@ def _queue(config: Config, model: SwavModel) -> Queue:
 
 
 def initial_model(config: Config, *, synchronized: bool = False) -> SwavModel:
-    """Returns the model of a config with the initial weights that its seed determines.
+    """Returns the model of a config with initial weights from the config's seed.
 
     Args:
         config: Run configuration.
-        synchronized: Whether batch norm takes its statistics over all replicas.
+        synchronized: Whether all replicas share their batch norm statistics.
     """
     keras.utils.set_random_seed(config.run.seed)
     return build_swav_model(config, synchronized=synchronized)

@@ -1,6 +1,6 @@
-"""One step of SwAV as one replica sees it, in the order of the released code (main_swav.py, standard_train_step.py).
+"""One step of SwAV from the view of one replica, in the released code's order (main_swav.py, standard_train_step.py).
 
-K prototypes, B images of this replica.
+Legend: B images on this replica.
 """
 
 import tensorflow as tf
@@ -16,15 +16,16 @@ from seer_tf.training.step import finish_step, reduce_contributions
 
 @tf.autograph.experimental.do_not_convert  # nothing here branches on a tensor, and converting doubles the tracing
 def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
-    """Makes one update of the state, or none where a number is not finite.
+    """Makes one update of the state, or none if a number is not finite.
 
     Args:
-        state: State of the run. Its variables change; in a skipped step only the loss scale and the counters do.
+        state: State of the run. Its variables change. In a skipped step only the loss scale and the counters change.
         batch: One uint8 tensor [B, crops, side, side, 3] for each crop size, or `Crops` that are not yet distorted.
 
     Returns:
-        Scalars by name, equal on every replica: those of `measurements`, and others. `first_bad` is the index in
-        `checked_tensors(state)` of the first tensor that is not finite, -1 where all are.
+        Scalars by name, equal on every replica: those of `finish_step`, `metrics.of_step` and `metrics.of_update`.
+        `first_bad` is the index in `checked_tensors(state)` of the first tensor that is not finite, or -1 if all
+        tensors are finite.
     """
     config, optimizer = state.config, state.optimizer
     crops = distorted(batch, config.crops)
@@ -57,9 +58,9 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, tf.Tensor]:
 
 
 def frozen_variables(state: TrainState) -> dict[str, tf.Tensor]:
-    """Returns by path the variables that stay in the first steps, each with a bool scalar: whether it does so now.
+    """Returns, by path, for each variable that is frozen in the first steps a bool scalar: whether it is frozen now.
 
-    They are the prototypes, and the whole backbone with its moving statistics while only the head warms up.
+    These are the prototypes, and the whole backbone with its moving statistics while only the head is trained.
     """
     config, iterations = state.config, state.optimizer.iterations
     frozen = {state.model.head.prototypes.path: iterations < config.swav.freeze_prototypes_steps}

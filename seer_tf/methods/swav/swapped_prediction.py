@@ -1,8 +1,8 @@
 """The loss of SwAV: predict the code of one crop from another crop of the same image (SwAV, section 3.2, equation 2).
 
-Legend: V crops of an image, of which the first A assign codes; B images on this replica; K prototypes.
+Legend: V crops per image, the first A of which assign codes; B images on this replica; K prototypes.
 
-As in the released code (vissl/losses/swav_loss.py), crops of all sizes predict, and none predicts its own code.
+As in the released code (vissl/losses/swav_loss.py), crops of all sizes predict, and no crop predicts its own code.
 """
 
 import tensorflow as tf
@@ -19,25 +19,26 @@ def swapped_prediction(scores: tf.Tensor, codes: tf.Tensor, *, temperature: floa
     for a in the A assigning crops:
         for v in the V crops other than a:
             loss[a, v] = mean over images of -sum(codes[a] * log_softmax(scores[v] / temperature))
-    loss = mean over a of the mean over v
+    loss = mean of loss[a, v] over v and over a
     ```
 
     Args:
-        scores: [V, B, K], of the crops in order, assigning ones first.
-        codes: [A, B, K] with 1 <= A <= V; constants for the gradient.
+        scores: Scores of the crops, [V, B, K], assigning crops first.
+        codes: Codes [A, B, K] with 1 <= A <= V. No gradient flows through the codes.
         temperature: Temperature of the softmax over the prototypes, above zero.
 
     Returns:
         A scalar, at least float32: the mean over the images of this replica only.
 
     Raises:
-        InputError: there is no other crop to predict from, more codes than crops, or no temperature.
+        InputError: There are fewer than two crops, no codes or more codes than crops, or the temperature is not above
+            zero.
     """
     num_crops, num_assigning = scores.shape[0], codes.shape[0]
     if num_crops < 2 or not 1 <= num_assigning <= num_crops:
         raise InputError(
-            f"swapped prediction needs two or more crops, the first of which assign; got {counted(num_crops, 'crop')}, "
-            f"{num_assigning} with codes"
+            f"swapped prediction needs two or more crops, the first of which have codes; got "
+            f"{counted(num_crops, 'crop')}, {num_assigning} with codes"
         )
     if temperature <= 0:
         raise InputError(f"the temperature of swapped prediction must be above zero, but is {temperature}")

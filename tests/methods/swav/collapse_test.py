@@ -146,7 +146,7 @@ def test_updates_that_explode_are_recognised(lab: Lab, images: Callable[[], Iter
         velocity.assign(tf.fill(velocity.shape, 10.0))
     lab.state.optimizer.iterations.assign(2)
     found = lab.problems(images(), [5])
-    assert "a step moves the backbone by" in found["updates explode"]
+    assert "a step changes the backbone by" in found["updates explode"]
 
 
 def test_updates_that_vanish_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
