@@ -1,6 +1,6 @@
-"""Who the workers of a run are, and which of them this process is: by flags, by `TF_CONFIG`, or by Slurm's variables.
+"""The workers of a run and the number of this worker, from flags, from `TF_CONFIG`, or from Slurm's variables.
 
-A worker is one process, usually on a host of its own. The first is the chief: it alone writes the run directory.
+A worker is one process, usually on a separate host. The first worker is the chief: it alone writes the run directory.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ class Cluster:
         index: Number of this process.
 
     Raises:
-        InputError: an address is not of that form or stands there twice, or the number is none of theirs.
+        InputError: An address has the wrong form or appears twice, or no worker has the number.
     """
 
     workers: tuple[str, ...]
@@ -37,16 +37,16 @@ class Cluster:
             if not host or not port.isdigit() or not 0 < int(port) < 65536:
                 raise InputError(f"the worker {address!r} is not of the form host:port, e.g. node1:2222")
             if self.workers.count(address) > 1:
-                raise InputError(f"the worker {address} is named twice; each process needs an address of its own")
+                raise InputError(f"the worker {address} is named twice; give each process a different address")
         if not 0 <= self.index < len(self.workers):
             raise InputError(
-                f"this is worker {self.index}, but there are {len(self.workers)}, counted from 0 to "
+                f"this is worker {self.index}, but the {len(self.workers)} workers are numbered from 0 to "
                 f"{len(self.workers) - 1}"
             )
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes what the run leaves behind."""
+        """Whether this process writes the run directory."""
         return self.index == 0
 
     @property
@@ -55,19 +55,19 @@ class Cluster:
         return int(self.workers[self.index].rpartition(":")[2])
 
     def name(self, index: int) -> str:
-        """Returns what messages call a worker."""
+        """Returns the name of a worker in messages."""
         return f"worker {index} ({self.workers[index]})"
 
 
 def find_cluster(workers: Sequence[str] = (), worker_index: int | None = None) -> Cluster | None:
-    """Returns the cluster that was given or else that the environment names; None where there is none.
+    """Returns the cluster from the arguments, or else from the environment; None if neither names one.
 
     Args:
-        workers: Addresses `host:port` of all workers, if they were given.
-        worker_index: Number of this worker.
+        workers: Addresses `host:port` of all workers, if given.
+        worker_index: Number of this worker, if given.
 
     Raises:
-        InputError: what names the cluster is incomplete or contradicts itself.
+        InputError: The description of the cluster is incomplete or contradicts itself.
     """
     if bool(workers) != (worker_index is not None):
         raise InputError("`workers` and `worker_index` belong together: give both or neither")
@@ -75,7 +75,7 @@ def find_cluster(workers: Sequence[str] = (), worker_index: int | None = None) -
         return Cluster(tuple(workers), worker_index)
     if "TF_CONFIG" in os.environ:
         return _from_tf_config(os.environ["TF_CONFIG"])
-    if "SLURM_STEP_NUM_TASKS" in os.environ:  # set by srun for each of its processes, not by sbatch
+    if "SLURM_STEP_NUM_TASKS" in os.environ:  # srun sets it for each of its processes; sbatch does not
         return _from_slurm(os.environ)
     return None
 
@@ -94,22 +94,22 @@ def _from_tf_config(text: str) -> Cluster | None:
             '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
         ) from None
     if kind not in ("chief", "worker"):
-        raise InputError(f"TF_CONFIG makes this process the {kind!r}, for which there is no work; use chief and worker")
+        raise InputError(f"TF_CONFIG makes this process a {kind!r}, which has no work here; use chief and worker")
     return Cluster((*chief, *others), index + (len(chief) if kind == "worker" else 0))
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:
-    """Returns the tasks of a Slurm step as workers, on ports that follow from the number of the job.
+    """Returns the tasks of a Slurm step as workers, on ports that depend on the job's number.
 
-    TensorFlow's resolver reads Slurm's list of hosts. It sorts the hosts by their names and then takes this process's
-    rank, which counts them in Slurm's order, as its number among them; so the number is taken from the host here.
+    TensorFlow's resolver reads Slurm's list of hosts and sorts the hosts by name. Then it uses this process's rank,
+    which follows Slurm's order, as the number among the sorted hosts. So the number is derived from the host here.
     """
     try:
         num_tasks = int(environment["SLURM_STEP_NUM_TASKS"])
         first_port = _SLURM_PORTS[int(environment["SLURM_JOB_ID"]) % len(_SLURM_PORTS)]
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=first_port,
-            gpus_per_node=num_tasks,  # of this and the next only the quotient matters: Slurm itself hands out GPUs
+            gpus_per_node=num_tasks,  # only the ratio to the next argument matters: Slurm assigns GPUs
             gpus_per_task=1,
             auto_set_gpu=False,
         )
@@ -120,6 +120,6 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"Slurm's variables do not name the workers ({error}); name them by `workers=host:port,…` and "
+            f"Slurm's variables do not name the workers ({error}); name the workers with `workers=host:port,…` and "
             "`worker_index=N`"
         ) from None

@@ -1,7 +1,7 @@
-"""Whether the workers of a cluster reach one another and how fast they are, found out within a stated time.
+"""Checks, within a stated time, whether the workers of a cluster reach one another and how fast they are.
 
-A collective that waits for a worker in vain cannot be ended from within, so it runs in a process of its own, which an
-alarm ends. Around it the workers speak by plain TCP (`rendezvous.py`).
+A collective that waits in vain for a worker cannot be stopped from inside. So it runs in a separate process, which an
+alarm ends. Before and after it the workers communicate over plain TCP (`rendezvous.py`).
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from seer_tf.distributed.strategy import Placement, make_strategy
 from seer_tf.errors import InputError
 
 SMALL_BYTES = 1024
-SLOW_FACTOR = 2.0  # a worker that takes so many times the median is called slow
+SLOW_FACTOR = 2.0  # a worker that takes more than this multiple of the median is slow
 _LINK_BYTES = 32_000_000
 _MATRIX_SIDE = 1024
 _REPETITIONS = 5
@@ -34,13 +34,13 @@ _REPETITIONS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Timings:
-    """What one worker measured, in seconds.
+    """Times that one worker measured, in seconds.
 
     Attributes:
-        link: Link to send 32 MB to the next worker, all of them sending at once; infinite if that failed.
-        compute: Compute for a product of two float32 matrices [1024, 1024], on the slowest device.
-        small: Small for an all-reduce of 1 KB.
-        gradient: Gradient for an all-reduce of the size of a gradient.
+        link: Time to send 32 MB to the next worker while all workers send; infinite if sending failed.
+        compute: Time for a product of two float32 matrices [1024, 1024], on the slowest device.
+        small: Time for an all-reduce of 1 KB.
+        gradient: Time for an all-reduce as large as the gradients.
     """
 
     link: float
@@ -50,15 +50,15 @@ class Timings:
 
 
 def check_cluster(placement: Placement, *, gradient_bytes: int, timeout_seconds: float) -> list[Timings]:
-    """Returns the timings of all workers; each of them calls this, after a rendezvous.
+    """Returns the timings of all workers. Each worker calls this function after a rendezvous.
 
     Args:
         placement: Devices and workers.
         gradient_bytes: Size of the large all-reduce.
-        timeout_seconds: Timeout for connecting to each other, for sending, and for the collectives: each of the three.
+        timeout_seconds: Timeout of each of the three parts: connecting, sending, and the collectives.
 
     Raises:
-        InputError: a worker cannot be reached from another, or does not come back from a collective; on every worker.
+        InputError: A worker cannot reach another worker, or a collective does not return. Every worker raises it.
     """
     cluster = placement.cluster
     assert cluster is not None
@@ -69,18 +69,18 @@ def check_cluster(placement: Placement, *, gradient_bytes: int, timeout_seconds:
     failed = [cluster.name(index) for index, answer in enumerate(answers) if answer is None]
     if failed:
         raise InputError(
-            f"an all-reduce failed or did not come back within {timeout_seconds:g} s on {' and '.join(failed)}, though "
-            "every worker can be connected to; look at what they print"
+            f"an all-reduce failed or did not return within {timeout_seconds:g} s on {' and '.join(failed)}, although "
+            "all workers can connect to each other; look at the output of these workers"
         )
     return [Timings(**answer) for answer in answers]
 
 
 def slow_workers(cluster: Cluster, timings: Sequence[Timings]) -> list[str]:
-    """Returns a few words on each worker that takes more than twice as long as the median, or whose link failed."""
+    """Returns a phrase for each worker that takes more than twice as long as the median, or whose link failed."""
     texts = []
     for measured, what in (("compute", "computing"), ("link", "sending to the next worker")):
         seconds = [getattr(each, measured) for each in timings]
-        worked = [each for each in seconds if each < math.inf]  # or many that failed would be the median
+        worked = [each for each in seconds if each < math.inf]  # otherwise the median may be a failure
         median = statistics.median_low(worked or [math.inf])
         for index, each in enumerate(seconds):
             if each == math.inf:
@@ -94,7 +94,7 @@ def slow_workers(cluster: Cluster, timings: Sequence[Timings]) -> list[str]:
 
 def _check_reachable(cluster: Cluster, timeout_seconds: float) -> None:
     def look() -> list[int]:
-        return unreachable(cluster, timeout_seconds=timeout_seconds / 2)  # the chief waits for the answers
+        return unreachable(cluster, timeout_seconds=timeout_seconds / 2)  # the rest of the time is for the answers
 
     for index, lost in enumerate(exchange(cluster, look, timeout_seconds=timeout_seconds)):
         if lost:
@@ -103,7 +103,7 @@ def _check_reachable(cluster: Cluster, timeout_seconds: float) -> None:
 
 
 def _seconds_to_next(cluster: Cluster, timeout_seconds: float) -> float:
-    """Returns the time to send 32 MB to the next worker while the one before sends to this one, or infinity."""
+    """Returns the time to send 32 MB to the next worker while the previous worker sends to this one, or infinity."""
     following = (cluster.index + 1) % len(cluster.workers)
     host = cluster.workers[following].rpartition(":")[0]
     with socket.create_server(("", 0)) as listener:
@@ -114,7 +114,7 @@ def _seconds_to_next(cluster: Cluster, timeout_seconds: float) -> float:
         seconds, started = math.inf, time.monotonic()
         with contextlib.suppress(OSError), socket.create_connection((host, ports[following]), timeout_seconds) as link:
             link.sendall(bytes(_LINK_BYTES))
-            if link.recv(1):  # it has all arrived
+            if link.recv(1):  # all bytes have arrived
                 seconds = time.monotonic() - started
         receiver.join()
     return seconds
@@ -130,7 +130,7 @@ def _receive(listener: socket.socket, timeout_seconds: float) -> None:
 
 
 def _in_limited_time(placement: Placement, gradient_bytes: int, timeout_seconds: float) -> dict[str, float] | None:
-    """Returns what a process of its own measures; None if it fails or takes too long."""
+    """Returns the times that a separate process measures; None if the process fails or takes too long."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_measure, args=(placement, gradient_bytes, timeout_seconds, sender))
@@ -150,7 +150,7 @@ def _measure(
     timeout_seconds: float,
     sender: multiprocessing.connection.Connection,
 ) -> None:
-    signal.setitimer(signal.ITIMER_REAL, timeout_seconds)  # ends the process, whatever it waits for
+    signal.setitimer(signal.ITIMER_REAL, timeout_seconds)  # ends the process even while it waits
     strategy = make_strategy(placement)
 
     @tf.function
@@ -173,7 +173,7 @@ def _compute(device: str) -> tf.Tensor:
 
 
 def _seconds(work: Callable[[], tf.Tensor]) -> float:
-    """Returns the shortest of some times, after one that does not count; its result is fetched, so that it is done."""
+    """Returns the shortest of several times, without the first. The result is fetched to make sure it is computed."""
     times = []
     for _ in range(_REPETITIONS + 1):
         started = time.monotonic()

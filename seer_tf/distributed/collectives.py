@@ -1,7 +1,6 @@
-"""Where a run computes: one device, several, or several hosts, and the reductions over them.
+"""Reductions over the replicas of a run, on one device, several devices, or several hosts.
 
-Outside a replica context (one device, eager code, tests) a reduction is the identity, so that the same mathematics runs
-everywhere.
+Outside a replica context (one device, eager code, tests) a reduction is the identity, so the same code runs everywhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ import tensorflow as tf
 
 from seer_tf.errors import InputError
 
-#: Bytes of gradients that are reduced together: enough that latency does not count, and little beside the gradients.
+#: Bytes of gradients that are reduced together: enough to hide latency, and few compared with all gradients.
 BUCKET_BYTES = 128 * 2**20
 
 
@@ -27,17 +26,17 @@ def replica_id() -> tf.Tensor:
 
 
 def all_reduce(x: tf.Tensor) -> tf.Tensor:
-    """Returns the sum of `x` over the replicas, of the same shape and dtype; `x` itself where there is only one.
+    """Returns the sum of `x` over the replicas, with the same shape and dtype; `x` itself for a single replica.
 
-    Its gradient is the sum of the gradients over the replicas.
+    The gradient of this sum is the sum of the gradients over the replicas.
     """
     return x if num_replicas() == 1 else _sum(x)
 
 
 @tf.custom_gradient
 def _sum(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    # TensorFlow's own reduction has this gradient too. But to find out what it depends on it walks back through the
-    # graphs of all other replicas, and doubles to triples the time that tracing takes; it stops at a stopped gradient.
+    # TensorFlow's own reduction has this gradient too. But TensorFlow then searches the graphs of all other replicas
+    # for dependencies, which makes tracing two to three times slower. The search stops at a stopped gradient.
     def total(value: tf.Tensor) -> tf.Tensor:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(value))
 
@@ -45,59 +44,59 @@ def _sum(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
 
 
 def num_groups(replicas: int, *, group_replicas: int) -> int:
-    """Returns into how many groups the replicas divide, at least one.
+    """Returns the number of groups of replicas, at least one.
 
     Args:
         replicas: Number of replicas.
-        group_replicas: Replicas in a group; 0, or more than there are, for one group of all.
+        group_replicas: Number of replicas in a group. With 0, or a number that is too large, all are in one group.
 
     Raises:
-        InputError: the replicas do not divide by it.
+        InputError: The size of a group does not divide the number of replicas.
     """
     if not 0 < group_replicas < replicas:
         return 1
     if replicas % group_replicas:
         raise InputError(
             f"run.batch_norm_group_replicas={group_replicas} does not divide the {replicas} replicas; give a divisor "
-            "of their number, or 0 for all of them together"
+            f"of {replicas}, or 0 for one group of all replicas"
         )
     return replicas // group_replicas
 
 
 def group_id(*, group_replicas: int) -> tf.Tensor:
-    """Returns the number of this replica's group, an int32 scalar; replicas with neighbouring numbers are a group.
+    """Returns the number of this replica's group, an int32 scalar. Replicas with neighbouring numbers form a group.
 
     Args:
         group_replicas: As in `num_groups`.
 
     Raises:
-        InputError: the replicas do not divide by it.
+        InputError: The size of a group does not divide the number of replicas.
     """
     replicas = num_replicas()
     return replica_id() // (replicas // num_groups(replicas, group_replicas=group_replicas))
 
 
 def all_reduce_in_groups(x: tf.Tensor, *, group_replicas: int) -> tf.Tensor:
-    """Returns the sums of `x` over each group of replicas, [groups, ...], by one reduction over all replicas.
+    """Returns the sums of `x` over each group of replicas, [groups, ...], with one reduction over all replicas.
 
-    Each replica adds `x` into its group's row of a tensor that is zero elsewhere.
+    Each replica puts `x` into its group's row of a tensor that is zero elsewhere.
 
     Args:
         x: Tensor of any shape.
         group_replicas: As in `num_groups`.
 
     Raises:
-        InputError: the replicas do not divide by it.
+        InputError: The size of a group does not divide the number of replicas.
     """
     return all_reduce(_in_own_row(x, group_replicas))
 
 
 def all_reduce_in_groups_again(x: tf.Tensor, sums: tf.Tensor, *, group_replicas: int) -> tf.Tensor:
-    """Returns what `all_reduce_in_groups` has given before, with its gradient, and reduces nothing but gradients.
+    """Returns an earlier result of `all_reduce_in_groups`, with its gradient. Only gradients are reduced.
 
     Args:
-        x: The same tensor.
-        sums: Sums that it returned, [groups, ...].
+        x: Tensor that was given to `all_reduce_in_groups`.
+        sums: Sums that `all_reduce_in_groups` returned, [groups, ...].
         group_replicas: As in `num_groups`.
     """
     rows = _in_own_row(x, group_replicas)
@@ -110,14 +109,17 @@ def all_reduce_in_groups_again(x: tf.Tensor, sums: tf.Tensor, *, group_replicas:
 
 
 def _in_own_row(x: tf.Tensor, group_replicas: int) -> tf.Tensor:
-    """Returns [groups, ...], zero but in the row of this replica's group. Not by a product: zero times inf is NaN."""
+    """Returns [groups, ...] that is zero except in the row of this replica's group.
+
+    A product with a mask would not do, because zero times infinity is NaN.
+    """
     groups = tf.range(num_groups(num_replicas(), group_replicas=group_replicas))
     own = groups == group_id(group_replicas=group_replicas)
     return tf.where(tf.reshape(own, [-1] + [1] * x.shape.rank), x[tf.newaxis], tf.zeros([], x.dtype))
 
 
 def all_gather(x: tf.Tensor, *, axis: int) -> tf.Tensor:
-    """Returns the replicas' tensors joined along an axis in the order of the replicas; `x` itself for a single one.
+    """Joins the replicas' tensors along an axis in the order of the replicas; returns `x` for a single replica.
 
     Args:
         x: Tensor with the same shape on all replicas.
@@ -130,10 +132,10 @@ def all_gather(x: tf.Tensor, *, axis: int) -> tf.Tensor:
 
 
 def all_reduce_together(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Returns the sums of several tensors over the replicas, by one reduction of all of them joined.
+    """Returns the sums of several tensors over the replicas, with one reduction of the joined tensors.
 
     Args:
-        tensors: Tensors of any shapes and one dtype. Joining them costs a copy and saves all latencies but one.
+        tensors: Tensors of any shapes and one dtype. Joining costs a copy, but only one reduction has to wait.
     """
     if num_replicas() == 1:
         return list(tensors)
@@ -145,14 +147,14 @@ def all_reduce_together(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 def all_reduce_in_buckets(
     tensors: Sequence[tf.Tensor], *, wire_dtype: tf.DType | None = None, bucket_bytes: int = BUCKET_BYTES
 ) -> list[tf.Tensor]:
-    """Returns the sums of many tensors over the replicas, by one reduction for each of a few large buckets.
+    """Returns the sums of many tensors over the replicas, with one reduction for each of a few large buckets.
 
-    The last tensors go first: they are the gradients that a backward pass has first, and can travel during the rest.
+    The last tensors go first. A backward pass computes these gradients first, so they can travel during the rest of it.
 
     Args:
         tensors: Tensors of any shapes and one dtype.
-        wire_dtype: Dtype in which they travel and are added, e.g. float16 for half the bytes; None for their own. The
-            sums come back in their own dtype. A single replica's tensors are not rounded.
+        wire_dtype: Dtype in which tensors travel and are added, e.g. float16 for half the bytes; None for the tensors'
+            dtype. The sums are returned in the tensors' dtype. The tensors of a single replica are not rounded.
         bucket_bytes: Size of a bucket on the wire.
     """
     if num_replicas() == 1:
@@ -167,10 +169,10 @@ def all_reduce_in_buckets(
 
 
 def buckets(sizes_bytes: Sequence[int], bucket_bytes: int = BUCKET_BYTES) -> list[list[int]]:
-    """Returns which tensors are reduced together: lists of their indices, the last tensor first.
+    """Returns a list of tensor indices for each bucket that is reduced together, the last tensor first.
 
     Args:
-        sizes_bytes: Sizes of the tensors. A tensor larger than a bucket gets a bucket of its own.
+        sizes_bytes: Sizes of the tensors. A tensor larger than a bucket is in a bucket alone.
         bucket_bytes: Size of a bucket.
     """
     shared: list[list[int]] = []
@@ -185,7 +187,7 @@ def buckets(sizes_bytes: Sequence[int], bucket_bytes: int = BUCKET_BYTES) -> lis
 
 
 def shared_variable(value: tf.Tensor | float, dtype: tf.DType, name: str) -> tf.Variable:
-    """Returns a variable that is not trained and has one value on all replicas, for `assign`.
+    """Returns an untrained variable with the same value on all replicas, for `assign`.
 
     Args:
         value: Initial value.
@@ -199,7 +201,8 @@ def shared_variable(value: tf.Tensor | float, dtype: tf.DType, name: str) -> tf.
 def assign(updates: Sequence[tuple[tf.Variable, tf.Tensor]]) -> None:
     """Assigns values, equal on every replica, to variables that all replicas share.
 
-    One visit to the cross-replica context serves all of them, since each makes the replicas wait for one another.
+    All assignments share one visit to the cross-replica context, because in each visit the replicas wait for each
+    other.
     """
     strategy = tf.distribute.get_strategy()
     tf.__internal__.distribute.interim.maybe_merge_call(_assign_on_every_replica, strategy, list(updates))

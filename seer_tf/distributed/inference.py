@@ -1,4 +1,4 @@
-"""One function of images on several devices, each of which computes a slice of every batch."""
+"""Runs a function of images on several devices. Each device computes a slice of every batch."""
 
 import contextlib
 import functools
@@ -9,25 +9,25 @@ import tensorflow as tf
 
 
 class Devices:
-    """The devices of a strategy; without one, the device that TensorFlow chooses.
+    """The devices of a strategy, or the device that TensorFlow chooses if there is no strategy.
 
-    What the function uses must have been made in `scope()`.
+    Models and variables that the function uses must be made in `scope()`.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
-        """Takes a strategy over the devices of this host."""
+        """Creates the object for a strategy over the devices of this host."""
         self._strategy = strategy or tf.distribute.get_strategy()
 
     def scope(self) -> contextlib.AbstractContextManager:
-        """Returns the context in which a model is made that lies on all of the devices."""
+        """Returns the context in which to make a model, so that the model is on all devices."""
         return self._strategy.scope()
 
     def spread(self, function: Callable[[tf.Tensor], Any], images: tf.TensorSpec) -> Callable[[tf.Tensor], Any]:
         """Returns the function, compiled, for batches of any size.
 
         Args:
-            function: Function from images [B, ...] to tensors [B, ...] in any structure. Each row depends on its own
-                image only.
+            function: Function from images [B, ...] to tensors [B, ...] in any structure. Each row of a result depends
+                only on the image in that row.
             images: Shape and dtype of the images; the batch size is free.
         """
         num_devices = self._strategy.num_replicas_in_sync
@@ -40,7 +40,7 @@ class Devices:
 
         def of_all(batch: tf.Tensor) -> Any:
             num_images = len(batch)
-            # Convolutions of no image at all fail, so what is missing for equal slices is filled up and left out again.
+            # Convolutions fail for an empty slice. So the batch is padded to equal slices, and the padding is removed.
             filling = tf.repeat(batch[-1:], -num_images % num_devices, axis=0)
             slices = tf.split(tf.concat([batch, filling], axis=0), num_devices)
             values = self._strategy.experimental_distribute_values_from_function(

@@ -1,8 +1,8 @@
-"""The workers of a run meet before TensorFlow starts, so that what is wrong with one is said by all.
+"""The workers of a run meet before TensorFlow starts, so that all of them report a problem with any of them.
 
-TensorFlow waits without end for a worker that does not come, and trains with workers of different recipes. So each
-worker first connects to the port of the chief and sends a line of JSON; the chief, when it has one from each, sends all
-of them back, or what is wrong. After that the ports are free for TensorFlow.
+TensorFlow waits forever for a missing worker, and it trains even if workers have different recipes. So each worker
+first connects to the chief's port and sends a line of JSON. When the chief has a line from each worker, it sends all
+lines back, or a sentence about what is wrong. After that the ports are free for TensorFlow.
 """
 
 import contextlib
@@ -18,24 +18,24 @@ from seer_tf.distributed.cluster import Cluster
 from seer_tf.errors import InputError
 
 _GREETING = "this is the chief of a run of seer_tf\n"
-_SECONDS_FOR_A_LINE = 5.0  # of somebody who is there; the limit on waiting for the workers is the caller's
+_SECONDS_FOR_A_LINE = 5.0  # for a worker that is connected; the caller limits the wait for workers
 _SECONDS_BETWEEN_TRIES = 0.2
 _MAX_DIFFERENCES = 3
 
 
 @contextlib.contextmanager
 def rendezvous(cluster: Cluster | None, *, timeout_seconds: float) -> Iterator[dict[str, str]]:
-    """Lets the workers compare what they found out about themselves in the body of a `with` statement.
+    """Lets the workers compare the facts that they collect in the body of a `with` statement.
 
-    The body fills the dictionary that it is given with what must be the same everywhere. An `InputError` in the body
-    of one worker is raised by all, with its name.
+    The body receives a dictionary and puts everything into it that must be the same on all workers. If the body of one
+    worker raises an `InputError`, all workers raise it with the name of that worker.
 
     Args:
-        cluster: Workers; with None or a single worker nothing happens.
-        timeout_seconds: Timeout for how long the chief waits for the others, and they for it.
+        cluster: Workers. With None or a single worker nothing happens.
+        timeout_seconds: Time that the chief waits for the other workers, and that they wait for the chief.
 
     Raises:
-        InputError: a worker did not come, is wrong in itself, or differs from the chief; on every worker.
+        InputError: A worker did not come, raised an error, or differs from the chief. Every worker raises it.
     """
     facts: dict[str, str] = {}
     if cluster is None or len(cluster.workers) == 1:
@@ -51,24 +51,24 @@ def rendezvous(cluster: Cluster | None, *, timeout_seconds: float) -> Iterator[d
 
 
 def exchange(cluster: Cluster, message: Any, *, trouble: str | None = None, timeout_seconds: float) -> list[Any]:
-    """Returns the messages of all workers, in the order of their numbers, on each of them.
+    """Returns the messages of all workers to each worker, in the order of the workers' numbers.
 
     Args:
-        cluster: Workers; each of them must call this function.
-        message: Message of this worker, in JSON's types, or a function that returns it once the port is open.
-        trouble: What is wrong with this worker; all workers raise it.
-        timeout_seconds: For how long the chief waits for the others, and they for it to be there. It answers within
-            its own time, so that this returns or raises within twice that long.
+        cluster: Workers. Each worker must call this function.
+        message: Message of this worker as JSON types, or a function that returns the message once the port is open.
+        trouble: Sentence about what is wrong with this worker. All workers raise it.
+        timeout_seconds: Time that the chief waits for the other workers, and that they wait for the chief to appear.
+            The chief answers within its own time, so this function returns or raises within twice the time.
 
     Raises:
-        InputError: a worker did not come or has trouble, or its port is in use; on every worker.
+        InputError: A worker did not come or has trouble, or its port is in use. Every worker raises it.
     """
     with contextlib.ExitStack() as stack:
         try:
             listener = stack.enter_context(socket.create_server(("", cluster.port), backlog=1024))
         except OSError as error:
             reason = os.strerror(error.errno or 0)
-            trouble = f"port {cluster.port} cannot be used ({reason}); end what uses it, or take another port"
+            trouble = f"port {cluster.port} cannot be used ({reason}); free the port, or take another one"
             if cluster.is_chief:
                 raise InputError(trouble) from None
         content = message() if callable(message) else message
@@ -83,7 +83,7 @@ def exchange(cluster: Cluster, message: Any, *, trouble: str | None = None, time
 
 
 def unreachable(cluster: Cluster, *, timeout_seconds: float) -> list[int]:
-    """Returns the numbers of the workers that this one cannot connect to, while all of them `exchange` this."""
+    """Returns the numbers of the workers to which this worker cannot connect, while all workers are in `exchange`."""
 
     def is_there(address: str) -> bool:
         host, _, port = address.rpartition(":")
@@ -99,14 +99,14 @@ def unreachable(cluster: Cluster, *, timeout_seconds: float) -> list[int]:
 
 
 def _collect(cluster: Cluster, listener: socket.socket, own: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-    """Takes a line from each worker, as the chief, and answers all of them."""
+    """Receives a line from each worker, as the chief, and answers all workers."""
     deadline = time.monotonic() + timeout_seconds
     lines = {0: own}
     with contextlib.ExitStack() as stack:
         connections = []
         while len(lines) < len(cluster.workers) and (left := deadline - time.monotonic()) > 0:
             listener.settimeout(left)
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # whoever it was did not mean us
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # a foreign client
                 connection = stack.enter_context(listener.accept()[0])
                 connection.settimeout(_SECONDS_FOR_A_LINE)
                 connection.sendall(_GREETING.encode())
@@ -121,11 +121,11 @@ def _collect(cluster: Cluster, listener: socket.socket, own: dict[str, Any], tim
 
 
 def _answer(cluster: Cluster, lines: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    """Returns the messages, or in one sentence what is wrong."""
+    """Returns the messages, or one sentence about what is wrong."""
     for index, line in sorted(lines.items()):
         if line["workers"] != list(cluster.workers):
             theirs, ours = ",".join(line["workers"]), ",".join(cluster.workers)
-            return {"error": f"worker {index} was told that the workers are {theirs}, worker 0 that they are {ours}"}
+            return {"error": f"worker {index} was started with the workers {theirs}, but worker 0 with {ours}"}
         if line["trouble"] is not None:
             return {"error": f"{cluster.name(index)}: {line['trouble']}"}
     missing = [cluster.name(index) for index in range(len(cluster.workers)) if index not in lines]
@@ -135,14 +135,14 @@ def _answer(cluster: Cluster, lines: Mapping[int, dict[str, Any]]) -> dict[str, 
 
 
 def _report(cluster: Cluster, line: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-    """Sends this worker's line to the chief and returns its answer; tries until the chief is there."""
+    """Sends this worker's line to the chief and returns the chief's answer. It tries until the chief is there."""
     deadline = time.monotonic() + timeout_seconds
     host, _, port = cluster.workers[0].rpartition(":")
     reason = "no answer"
     while (left := deadline - time.monotonic()) > 0:
         try:
             with socket.create_connection((host, int(port)), timeout=left) as connection:
-                reason = "what listens there does not answer as a worker"
+                reason = "the program that listens there does not answer as a worker"
                 connection.settimeout(min(left, _SECONDS_FOR_A_LINE))
                 answers = connection.makefile()
                 if answers.readline() == _GREETING:
@@ -164,7 +164,7 @@ def _check_equal(cluster: Cluster, all_facts: Sequence[Mapping[str, str]]) -> No
     chief = all_facts[0]
     for index, facts in enumerate(all_facts):
         texts = [
-            f"{name} is {facts.get(name)} there and {chief.get(name)} on {cluster.name(0)}"
+            f"{name} is {facts.get(name)} there, but {chief.get(name)} on {cluster.name(0)}"
             for name in dict.fromkeys((*chief, *facts))
             if facts.get(name) != chief.get(name)
         ]

@@ -1,4 +1,4 @@
-"""Which strategy of TensorFlow a run uses: one device, several of one host, or several hosts."""
+"""Chooses the TensorFlow strategy of a run: one device, several devices of one host, or several hosts."""
 
 import dataclasses
 
@@ -12,12 +12,12 @@ KINDS = ("auto", "one_device", "mirrored", "multi_worker")
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """Where a run computes, known before TensorFlow starts a device.
+    """The devices and workers of a run, known before TensorFlow starts a device.
 
     Attributes:
-        kind: `one_device`, `mirrored` or `multi_worker`.
-        num_devices: How many devices of this host take part: GPUs, or without one, parts of the CPU.
-        cluster: The workers; None unless the kind is `multi_worker`.
+        kind: Kind of strategy: `one_device`, `mirrored` or `multi_worker`.
+        num_devices: Number of devices of this host that take part: GPUs, or parts of the CPU if there is no GPU.
+        cluster: Workers; None unless the kind is `multi_worker`.
     """
 
     kind: str
@@ -26,19 +26,19 @@ class Placement:
 
     @property
     def num_replicas(self) -> int:
-        """Returns the number of devices of all hosts, each of which has as many as this one."""
+        """Returns the number of devices on all hosts. Each host has as many devices as this host."""
         return self.num_devices * (len(self.cluster.workers) if self.cluster else 1)
 
 
 def cluster_for(kind: str, cluster: Cluster | None) -> Cluster | None:
-    """Returns the workers that a kind of strategy uses: those that are named, where there are several of them.
+    """Returns the workers that a kind of strategy uses; None if it needs only this process.
 
     Args:
         kind: One of `KINDS`.
-        cluster: Workers that are named.
+        cluster: Workers that the user or the environment names.
 
     Raises:
-        InputError: the kind is for one process and there are several, or it is for several and none is named.
+        InputError: The kind is for one process but several workers are named, or it is for several but none is named.
     """
     if kind == "multi_worker":
         if cluster is None:
@@ -55,19 +55,19 @@ def cluster_for(kind: str, cluster: Cluster | None) -> Cluster | None:
 
 
 def place(kind: str, num_devices: int | None, cluster: Cluster | None, *, num_gpus: int) -> Placement:
-    """Returns where a run computes.
+    """Returns the placement of a run.
 
     Args:
-        kind: One of `KINDS`; `auto` takes the workers if there are any, else all GPUs, else the CPU.
-        num_devices: How many devices of this host; None for all GPUs, or one CPU.
+        kind: One of `KINDS`. `auto` takes the workers if there are any, else all GPUs, else the CPU.
+        num_devices: Number of devices of this host; None for all GPUs, or for one CPU.
         cluster: Result of `cluster_for`.
-        num_gpus: How many GPUs this host has.
+        num_gpus: Number of GPUs of this host.
 
     Raises:
-        InputError: a device is not there, or the kind does not go with the number of devices.
+        InputError: A device does not exist, or the kind does not fit the number of devices.
     """
     if num_devices is not None and 0 < num_gpus < num_devices:
-        raise InputError(f"`num_devices={num_devices}`, but this host has {num_gpus} GPUs; lower it, or mend the host")
+        raise InputError(f"`num_devices={num_devices}`, but this host has {num_gpus} GPUs; lower it or repair the host")
     num_devices = num_devices or (1 if kind == "one_device" else max(1, num_gpus))
     if kind == "auto":
         kind = "multi_worker" if cluster else "mirrored" if num_devices > 1 else "one_device"
@@ -86,7 +86,7 @@ def num_gpus() -> int:
 
 
 def choose_devices(placement: Placement) -> None:
-    """Tells TensorFlow which devices of this host to take; nothing may have been computed before."""
+    """Tells TensorFlow which devices of this host to use. TensorFlow must not have computed anything before."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         tf.config.set_visible_devices(gpus[: placement.num_devices], "GPU")
@@ -99,8 +99,9 @@ def choose_devices(placement: Placement) -> None:
 def make_strategy(placement: Placement) -> tf.distribute.Strategy:
     """Starts the devices of a placement and returns the strategy over them.
 
-    Nothing may have been computed before, or with one worker only after `choose_devices` with the same placement. With
-    several workers it waits for all of them, which should have met before (`rendezvous.py`).
+    TensorFlow must not have computed anything before. With one worker it may have computed after `choose_devices` with
+    the same placement. With several workers this function waits for all of them, and they should have met before
+    (`rendezvous.py`).
     """
     choose_devices(placement)
     gpus = tf.config.list_physical_devices("GPU")
@@ -121,6 +122,6 @@ def make_strategy(placement: Placement) -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes what the run leaves behind; true of the only one."""
+    """Returns whether this process writes the run directory. It is true for a single process."""
     resolver = strategy.cluster_resolver
     return resolver is None or resolver.task_id == 0

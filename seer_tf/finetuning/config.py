@@ -1,6 +1,7 @@
-"""The config of a fine-tuning run; its section `crops` is that of pretraining, and so is `run` but for its length.
+"""The config of a fine-tuning run.
 
-Values and their sources are in `recipes.py`.
+The section `crops` is the same as in pretraining. The section `run` differs only in the length of the run. The values
+and their sources are in `recipes.py`.
 """
 
 import dataclasses
@@ -16,13 +17,15 @@ SCHEDULES = ("steps", "cosine")
 
 @dataclasses.dataclass(frozen=True)
 class LabelledDataConfig:
-    """Labelled images: to train on, and to measure the accuracy on."""
+    """Labelled images for training and for measuring the accuracy."""
 
-    train: str = field("builtin", "Labelled images to train on, e.g. folder:DIR.")
-    test: str = field("builtin:test", "Labelled images to measure the accuracy on.")
+    train: str = field("builtin", "Labelled images for training, e.g. folder:DIR.")
+    test: str = field("builtin:test", "Labelled images for measuring the accuracy.")
     fraction: float = field(1.0, "Fraction of each class's images to train on.", within=PORTION)
-    subset_list: str = field("", "File with the names of the images to train on, one a line.")
-    global_batch_size: int = field(256, "Images in a step, over all replicas.", within=ABOVE_ZERO, unit="images")
+    subset_list: str = field("", "File with the names of the images to train on, one name per line.")
+    global_batch_size: int = field(
+        256, "Number of images in a step, over all replicas.", within=ABOVE_ZERO, unit="images"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ class TransformConfig:
     size_px: int = field(224, "Side of the central square.", within=ABOVE_ZERO, unit="px")
     resize_px: int = field(
         256,
-        "Shorter side after resizing; 0 for size_px * 256 / 224, where images of size_px stay as they are.",
+        "Shorter side after resizing. 0 stands for size_px * 256 / 224, but images of size_px are not resized.",
         within=FROM_ZERO,
         unit="px",
     )
@@ -41,23 +44,23 @@ class TransformConfig:
 
 @dataclasses.dataclass(frozen=True)
 class MixingConfig:
-    """Augmentation of images and targets beside the crops; a value of 0 switches each of them off.
+    """Augmentation of images and targets in addition to the crops. A value of 0 switches each kind off.
 
-    With both mixup and CutMix, each batch gets one of them by chance.
+    If both mixup and CutMix are on, each batch gets one of them at random.
     """
 
-    label_smoothing: float = field(0.0, "Part of each target that is spread over all classes.", within=PROBABILITY)
+    label_smoothing: float = field(0.0, "Fraction of each target that is spread over all classes.", within=PROBABILITY)
     mixup_alpha: float = field(0.0, "Parameter of mixup's beta distribution.", within=PROBABILITY)
     cutmix_alpha: float = field(0.0, "Parameter of CutMix's beta distribution.", within=PROBABILITY)
-    rand_augment_operations: int = field(0, "RandAugment operations on each image.", within=Range(high=11))
-    rand_augment_strength: float = field(0.1, "Strength of these operations.", within=PROBABILITY)
+    rand_augment_operations: int = field(0, "Number of RandAugment operations on each image.", within=Range(high=11))
+    rand_augment_strength: float = field(0.1, "Strength of the RandAugment operations.", within=PROBABILITY)
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierConfig:
-    """The network that `run.init_from` names, and the layers on its backbone."""
+    """The layers on the backbone of the network that `run.init_from` names."""
 
-    untrained: bool = field(False, "Take the architecture with fresh weights.")
+    untrained: bool = field(False, "Take only the architecture of run.init_from, with fresh weights.")
     keep_first_head_layer: bool = field(
         False, "Keep the first layer of the projection head below the classifier, with a new batch normalisation."
     )
@@ -66,16 +69,16 @@ class ClassifierConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SgdConfig:
-    """The optimizer: SGD as in PyTorch. Weight decay leaves batch normalisation out.
+    """The optimizer: SGD as in PyTorch. Weight decay does not apply to batch normalisation.
 
-    A layer is the stem or a block. The uppermost layer has the learning rate of the schedule.
+    A layer is the stem or a block. The uppermost layer has the schedule's learning rate.
     """
 
     momentum: float = field(0.9, "Momentum.", within=PROBABILITY)
     nesterov: bool = field(True, "Nesterov momentum.")
     weight_decay: float = field(0.0, "Weight decay.", within=FROM_ZERO)
     layer_decay: float = field(
-        1.0, "Learning rate of each layer as a part of that of the layer above it.", within=PROBABILITY
+        1.0, "Ratio of the learning rate of each layer to that of the layer above.", within=PROBABILITY
     )
     classifier_rate_factor: float = field(
         1.0, "Factor on the learning rate of the layers on the backbone.", within=FROM_ZERO
@@ -86,14 +89,16 @@ class SgdConfig:
 class EpochScheduleConfig:
     """The learning rate over the epochs of a run.
 
-    Learning rates are for `reference_batch_size` images in a step, and are scaled linearly to the batch of the run.
+    Learning rates are given for `reference_batch_size` images in a step and are scaled linearly to the run's batch.
     """
 
     kind: str = field(
-        "steps", "Falling by step_factor at each of step_epochs, or along a cosine to the final rate.", within=SCHEDULES
+        "steps",
+        "steps multiplies the rate by step_factor at each of step_epochs; cosine ends at the final rate.",
+        within=SCHEDULES,
     )
     num_epochs: float = field(
-        35.0, "Length of the run where run.num_steps is 0.", within=Range(high=1_000_000, excluded=True), unit="epochs"
+        35.0, "Length of the run if run.num_steps is 0.", within=Range(high=1_000_000, excluded=True), unit="epochs"
     )
     peak_learning_rate: float = field(0.0125, "Learning rate at the beginning.", within=ABOVE_ZERO)
     step_epochs: tuple[float, ...] = field(
@@ -102,12 +107,12 @@ class EpochScheduleConfig:
     step_factor: float = field(0.1, "Factor on the learning rate at each of step_epochs.", within=FROM_ZERO)
     final_learning_rate: float = field(0.0, "Learning rate at the end of a cosine.", within=FROM_ZERO)
     reference_batch_size: int = field(
-        256, "Images in a step for which the learning rates are given.", within=ABOVE_ZERO, unit="images"
+        256, "Batch size for which the learning rates are given.", within=ABOVE_ZERO, unit="images"
     )
 
 
 def plain_crops(size_px: int) -> CropsConfig:
-    """Returns the crops of usual supervised training: RandomResizedCrop of 8 to 100 % of the area, and a flip."""
+    """Returns the usual crops of supervised training: RandomResizedCrop with 8 to 100 % of the area, and a flip."""
     return CropsConfig(
         num=(1,),
         sizes_px=(size_px,),
@@ -120,7 +125,7 @@ def plain_crops(size_px: int) -> CropsConfig:
 
 
 def distorted_crops(size_px: int) -> CropsConfig:
-    """Returns the crops of `plain_crops` with SwAV's changes of colour and blur."""
+    """Returns the crops of `plain_crops` with SwAV's colour changes and blur."""
     plain, swav = plain_crops(size_px), CropsConfig()
     return dataclasses.replace(
         plain,
@@ -135,7 +140,7 @@ class FinetuneRunConfig(RunConfig):
     """Length, seed, precision, starting point, and how often something is written."""
 
     num_steps: int = field(
-        0, "Length of the run; 0 derives it from schedule.num_epochs and the images.", within=FROM_ZERO, unit="steps"
+        0, "Length of the run; 0 takes it from schedule.num_epochs and the images.", within=FROM_ZERO, unit="steps"
     )
 
 
@@ -155,17 +160,17 @@ class FinetuneConfig(BaseConfig):
     schedule: EpochScheduleConfig = EpochScheduleConfig()
 
     def check(self) -> None:
-        """Raises if a field is not allowed, or fields do not go together.
+        """Raises an error if a value is not allowed or fields contradict each other.
 
         Raises:
-            InputError: The text names the field or fields.
+            InputError: A value is not allowed, or fields contradict each other; the message names the fields.
         """
         check_fields(self)
         if self.crops.num != (1,):
-            raise InputError(f"crops.num={self.crops.num}: fine-tuning takes one crop of an image; leave it at 1")
+            raise InputError(f"crops.num={self.crops.num}: fine-tuning uses one crop per image; leave it at 1")
         self.crops.check()
         if self.run.reset:
-            raise InputError("run.reset is for pretraining; fine-tuning takes the whole network that is given")
+            raise InputError("run.reset is for pretraining; leave it out, since fine-tuning takes the whole network")
         epochs = self.schedule.step_epochs
         if self.schedule.kind == "steps" and not (epochs and list(epochs) == sorted(epochs)):
             raise InputError(f"schedule.step_epochs={epochs} must be epochs in rising order, e.g. 30")
@@ -178,7 +183,7 @@ class FinetuneConfig(BaseConfig):
 
 
 def with_length(config: FinetuneConfig, num_images: int) -> FinetuneConfig:
-    """Returns the config with the number of steps that its epochs have over so many images, if it has none yet.
+    """Returns the config with the number of steps that its epochs need for `num_images`, if it has no number yet.
 
     Raises:
         InputError: The run would be too long.

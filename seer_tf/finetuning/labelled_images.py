@@ -1,6 +1,6 @@
-"""What a network is fine-tuned on and read on: labelled images of a training and a test set.
+"""The labelled images of the training set and the test set of a fine-tuning run.
 
-N training images, M test images.
+Legend: M test images.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ class LabelledImages:
     """Two sets of images with the same classes.
 
     Attributes:
-        train: Train to learn from, the chosen part; its labels are positions in `class_names`.
-        test: Test to read the accuracy on.
-        test_labels: Int64 [M], positions in `class_names`.
-        class_names: Class names in the training set's order.
+        train: Chosen part of the training set. Its labels are positions in `class_names`.
+        test: Test set for the accuracy.
+        test_labels: Labels of the test set, int64 [M], positions in `class_names`.
+        class_names: Names of the classes, in the training set's order.
     """
 
     train: Source
@@ -32,28 +32,28 @@ class LabelledImages:
     class_names: tuple[str, ...]
 
     def identity(self) -> dict[str, str]:
-        """Returns `Source.identity` of both sets, by field of the config."""
+        """Returns `Source.identity` of both sets, by config field."""
         return {f"data.{name}": getattr(self, name).identity(with_classes=True) for name in ("train", "test")}
 
     def check_disjoint(self) -> None:
-        """Reads every file once, and raises where the two sets have files in common.
+        """Reads every file once, and raises an error if the two sets have files in common.
 
         Raises:
-            InputError: saying how many.
+            InputError: The sets have files in common; the message gives their number.
         """
         check_disjoint(fingerprints(self.train), fingerprints(self.test))
 
 
 def labelled_images(data: LabelledDataConfig, *, seed: int) -> LabelledImages:
-    """Opens both sets and chooses the part of the training set that is learned from.
+    """Opens both sets and chooses the part of the training set to train on.
 
     Args:
-        data: Which.
+        data: Labelled data configuration.
         seed: Seed of the choice.
 
     Raises:
-        InputError: they have no labels or labels out of range, their classes differ, a class has no image to learn
-            from, or the part is larger than the data.
+        InputError: A set has no labels or labels out of range, the classes of the sets differ, a class has no training
+            image, or the part is larger than the training set.
     """
     train, test = open_source(data.train), open_source(data.test)
     class_names, labels, test_labels = matched_labels(train, test)

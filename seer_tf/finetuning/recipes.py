@@ -1,4 +1,4 @@
-"""Named runs of fine-tuning: where their numbers come from, and what of them is not known."""
+"""Named fine-tuning runs. Each docstring says where the numbers come from, and which numbers are not known."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from seer_tf.finetuning.config import (
 def finetune_imagenet_224() -> FinetuneConfig:
     """The paper's fine-tuning on ImageNet: 35 epochs of SGD, batch 256, rate 0.0125 and then 0.00125, decay 1e-4.
 
-    These are the paper's. That the rate falls after 30 epochs, the momentum of 0.9 and SwAV's colours and blur are
-    less certain; Nesterov is VISSL's. The paper's resolution is not known, 224 or more. Expect 83.8 % of RegNetY-128GF
-    and 84.2 % of 256GF (the paper, table 1). Not run here.
+    These numbers are from the paper. Three settings are less certain: the fall of the rate after 30 epochs, the
+    momentum of 0.9, and SwAV's colours and blur. Nesterov momentum is from VISSL. The paper's resolution is not known;
+    it is 224 or more. The paper reports 83.8 % for RegNetY-128GF and 84.2 % for 256GF (table 1). Not run here.
     """
     return FinetuneConfig(
         data=LabelledDataConfig(train="folder:TRAIN", test="folder:TEST"),
@@ -34,8 +34,8 @@ def finetune_imagenet_224() -> FinetuneConfig:
 def finetune_imagenet_384() -> FinetuneConfig:
     """The same at 384 px, bicubic in training and test (VISSL's `tricks_384_swav.yaml`, which SEER's README names).
 
-    Expect 83.4 % of RegNetY-32GF, 84.0 % of 64GF, 84.5 % of 128GF, 85.2 % of 256GF (SEER's README); those were trained
-    for 39 or 79 epochs, as the names of their checkpoints say, by a schedule that is not known. Not run here.
+    SEER's README reports 83.4 % for RegNetY-32GF, 84.0 % for 64GF, 84.5 % for 128GF and 85.2 % for 256GF. The names of
+    these checkpoints say that they were trained for 39 or 79 epochs. Their schedule is not known. Not run here.
     """
     base = finetune_imagenet_224()
     return dataclasses.replace(
@@ -46,52 +46,53 @@ def finetune_imagenet_384() -> FinetuneConfig:
 
 
 def low_shot_imagenet_1() -> FinetuneConfig:
-    """A hundredth of ImageNet's labels: the paper expects 57.5 % of RegNetY-128GF, 60.5 % of 256GF. Not run here.
+    """1 % of ImageNet's labels. The paper reports 57.5 % for RegNetY-128GF and 60.5 % for 256GF. Not run here.
 
-    VISSL's `semi_sup_fulltune.yaml`: 70 epochs, rate 0.05 for 256 images and a tenth of it from epoch 30 on, no decay,
-    random crops and flips; the head's first layer stays, with a new batch norm (its `*_swav_head` models). What the
-    paper's sweep ended at is not published. With `data.subset_list` it is SimCLR's list of files; without, its like.
+    The numbers are from VISSL's `semi_sup_fulltune.yaml`: 70 epochs, rate 0.05 for 256 images and a tenth of it from
+    epoch 30 on, no decay, random crops and flips. The first layer of the head stays, with a new batch norm, as in
+    VISSL's `*_swav_head` models. The values that the paper's sweep chose are not published. `data.subset_list` can name
+    SimCLR's list of files; without it, a similar part is drawn.
     """
     return _low_shot(0.01)
 
 
 def low_shot_imagenet_10() -> FinetuneConfig:
-    """As `low_shot_imagenet_1` with a tenth: the paper expects 76.7 % of RegNetY-128GF, 77.9 % of 256GF."""
+    """As `low_shot_imagenet_1`, with 10 %. The paper reports 76.7 % for RegNetY-128GF and 77.9 % for 256GF."""
     return _low_shot(0.1)
 
 
 def low_shot_places205_1() -> FinetuneConfig:
-    """A hundredth of Places205's labels, by the protocol of `low_shot_imagenet_1`, as in VISSL. Not run here.
+    """1 % of Places205's labels, with the protocol of `low_shot_imagenet_1`, as in VISSL. Not run here.
 
-    The paper shows the accuracies in a figure, about 2.5 % above those of supervised pretraining.
+    The paper shows the accuracies in a figure. They are about 2.5 % above those of supervised pretraining.
     """
     return _low_shot(0.01)
 
 
 def low_shot_places205_5() -> FinetuneConfig:
-    """As `low_shot_places205_1` with a twentieth."""
+    """As `low_shot_places205_1`, with 5 %."""
     return _low_shot(0.05)
 
 
 def low_shot_places205_10() -> FinetuneConfig:
-    """As `low_shot_places205_1` with a tenth."""
+    """As `low_shot_places205_1`, with 10 %."""
     return _low_shot(0.1)
 
 
 def low_shot_places205_20() -> FinetuneConfig:
-    """As `low_shot_places205_1` with a fifth."""
+    """As `low_shot_places205_1`, with 20 %."""
     return _low_shot(0.2)
 
 
 def low_shot_places205_50() -> FinetuneConfig:
-    """As `low_shot_places205_1` with a half."""
+    """As `low_shot_places205_1`, with 50 %."""
     return _low_shot(0.5)
 
 
 def finetune_small() -> FinetuneConfig:
-    """Images of about 32 px and networks of a few hundred thousand weights: minutes on a CPU.
+    """For images of about 32 px and networks with a few hundred thousand weights. It takes minutes on a CPU.
 
-    Its values were tried here on CIFAR-10 and the built-in images (`docs/lab/results.md`).
+    Its values were tried here on CIFAR-10 and on the built-in images (`docs/lab/results.md`).
     """
     crops = dataclasses.replace(plain_crops(32), min_area_fractions=(0.4,))
     return FinetuneConfig(
@@ -127,7 +128,7 @@ def recipe(name: str) -> FinetuneConfig:
     """Returns the config of a recipe, with the recipe's name in it.
 
     Raises:
-        InputError: there is no such recipe; the text lists the valid ones and the nearest.
+        InputError: The recipe does not exist; the message lists the valid names and suggests the most similar one.
     """
     if name not in RECIPES:
         raise InputError.unknown("recipe", name, RECIPES)

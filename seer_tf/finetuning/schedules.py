@@ -1,4 +1,4 @@
-"""Learning rates over the epochs of supervised training, by Keras's own schedules."""
+"""Learning rates over the epochs of supervised training, with Keras's own schedules."""
 
 import keras
 
@@ -12,16 +12,16 @@ def epoch_schedule(
     """Returns the learning rate as a function of the step, counted from zero.
 
     Args:
-        config: Kind and rates; these scale with the batch (VISSL's linear rule).
+        config: Kind and rates. The rates scale with the batch size (VISSL's linear rule).
         num_steps: Number of steps in all epochs together.
-        global_batch_size: Images in a step over all replicas.
+        global_batch_size: Number of images in a step, over all replicas.
     """
     peak, final = (
         scaled_learning_rate(rate, global_batch_size, config.reference_batch_size)
         for rate in (config.peak_learning_rate, config.final_learning_rate)
     )
     if config.kind == SCHEDULES[0]:
-        # Keras counts a boundary to what is before it.
+        # In Keras a boundary step still belongs to the part before it.
         ends = [round(epoch * num_steps / config.num_epochs) - 1 for epoch in config.step_epochs]
         rates = [peak * config.step_factor**number for number in range(len(ends) + 1)]
         return keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)

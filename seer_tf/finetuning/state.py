@@ -1,4 +1,4 @@
-"""Everything that a step of fine-tuning changes: classifier, optimizer, loss scale and counters, by stable names."""
+"""Everything that a fine-tuning step changes, by stable names: classifier, optimizer, loss scale and counters."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ _BATCH_NORM = ("gamma", "beta")
 
 
 class ClassifierState(RunState):
-    """The variables of a run of fine-tuning.
+    """The variables of a fine-tuning run.
 
     Attributes:
         config: Run configuration.
         model: Backbone and classifier.
-        optimizer: SGD; its `iterations` counts the updates that were made and drives the schedule.
+        optimizer: SGD. Its `iterations` counts the updates and drives the schedule.
         mixing: Mixing of images and targets.
     """
 
@@ -35,11 +35,11 @@ class ClassifierState(RunState):
     model: ImageClassifier
 
     def __init__(self, config: FinetuneConfig, model: ImageClassifier) -> None:
-        """Makes the optimizer; call it inside the scope of the strategy that will run the step.
+        """Makes the optimizer. Call this inside the scope of the strategy that will run the step.
 
         Args:
             config: Run configuration.
-            model: Model to train, made in that scope.
+            model: Model to train, made in the same scope.
         """
         self.config = config
         self.mixing = Mixing(config.mixing.mixup_alpha, config.mixing.cutmix_alpha)
@@ -58,7 +58,7 @@ class ClassifierState(RunState):
         )
 
     def named_variables(self) -> dict[str, tf.Variable]:
-        """Returns every variable under the name that it has in a checkpoint."""
+        """Returns every variable by its name in a checkpoint."""
         named = super().named_variables() | {"sgd/iterations": self.optimizer.iterations}
         for weight, velocity in zip(self.model.trainable_variables, self.optimizer.velocities, strict=True):
             named[f"sgd/velocity/{weight.path}"] = velocity
@@ -73,17 +73,17 @@ def build_classifier(
     *,
     synchronized: bool = False,
 ) -> ImageClassifier:
-    """Returns what a run of fine-tuning begins with: a pretrained backbone with a fresh classifier on it.
+    """Returns the initial model of a fine-tuning run: a pretrained backbone with a fresh classifier.
 
     Args:
         config: Run configuration.
-        backbone: Backbone that was pretrained, in any precision.
-        head: Head that stood on it, or None.
+        backbone: Pretrained backbone, in any precision.
+        head: Projection head from pretraining, or None.
         class_names: Names of the classes, in the order of the labels.
-        synchronized: Whether batch norm takes its statistics over several replicas, in the groups of the config.
+        synchronized: Whether several replicas share their batch norm statistics, in the config's groups.
 
     Raises:
-        InputError: the head's first layer is to be kept, and there is none.
+        InputError: The config keeps the head's first layer, but there is no head with a hidden layer.
     """
     keras.utils.set_random_seed(config.run.seed)
     how: dict[str, Any] = {
@@ -98,7 +98,7 @@ def build_classifier(
     if config.classifier.keep_first_head_layer:
         layers = [_first_layer(config, head), BatchNormalization(name="head_bn1", **how), keras.layers.ReLU()]
     policy = at_least_float32(config.run.precision)
-    # A normal of 0.01 and no bias: the usual start of a classifier on features that exist already.
+    # Normal with a deviation of 0.01, and zero bias: the usual start of a classifier on pretrained features.
     small = keras.initializers.RandomNormal(stddev=0.01)
     logits = keras.layers.Dense(len(class_names), kernel_initializer=small, name="logits", dtype=policy)
     classifier = keras.Sequential([*layers, logits], name="classifier")
@@ -113,7 +113,7 @@ def build_classifier(
 
 
 def _first_layer(config: FinetuneConfig, head: SwavHead | None) -> keras.layers.Dense:
-    """Returns a fresh layer like the first of a head."""
+    """Returns a fresh layer like the first layer of the head."""
     if head is None or not head.hidden_dims:
         raise InputError(
             f"classifier.keep_first_head_layer: {config.run.init_from} has no projection head with a hidden layer; "
@@ -123,7 +123,7 @@ def _first_layer(config: FinetuneConfig, head: SwavHead | None) -> keras.layers.
 
 
 def _copy(variables: Sequence[keras.Variable], into: Sequence[keras.Variable]) -> None:
-    """Gives the variables of a backbone the values of another's, whose order may differ by its checkpointing."""
+    """Copies values between the variables of two backbones. Their order may depend on activation checkpointing."""
     values = {variable.path: variable for variable in variables}
     for variable in into:
         variable.assign(values[variable.path])

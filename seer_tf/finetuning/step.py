@@ -1,6 +1,6 @@
-"""One step of fine-tuning as one replica sees it: cross-entropy, gradients, SGD.
+"""One step of fine-tuning from the view of one replica: cross-entropy, gradients, SGD.
 
-B images of this replica, L classes, S micro-batches.
+Legend: B images on this replica, L classes, S micro-batches.
 """
 
 import tensorflow as tf
@@ -17,14 +17,14 @@ ACCURACY = "accuracy/of_training_batches"
 
 @tf.autograph.experimental.do_not_convert  # nothing here branches on a tensor
 def classifier_step(state: ClassifierState, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Makes one update of the state, or none where a number is not finite.
+    """Makes one update of the state, or none if a number is not finite.
 
     Args:
-        state: State of the run. Its variables change; in a skipped step only the loss scale and the counters do.
-        batch: Uint8 [B, side, side, 3] and labels, int64 [B].
+        state: State of the run. Its variables change. In a skipped step only the loss scale and the counters change.
+        batch: Images, uint8 [B, side, side, 3], and labels, int64 [B].
 
     Returns:
-        Scalars by name, equal on every replica. `first_bad` is as that of `train_step`.
+        Scalars by name, equal on every replica. `first_bad` is the same as in SwAV's `train_step`.
     """
     images, labels = batch
     statistics, optimizer, learning_rate = MovingStatistics(state.model), state.optimizer, state.optimizer.learning_rate
@@ -47,17 +47,17 @@ def cross_entropy(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Returns the mean over the images of -sum(targets * log softmax(logits)), a scalar.
 
     Args:
-        logits: [B, L].
-        targets: [B, L], each row of sum one.
+        logits: Logits [B, L].
+        targets: Targets [B, L]. Each row sums to one.
     """
     return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
 
 
 def smoothed(labels: tf.Tensor, num_classes: int, smoothing: float, dtype: tf.DType = tf.float32) -> tf.Tensor:
-    """Returns targets [B, L]: 1 - smoothing for the class, and smoothing shared out evenly among all (Szegedy et al.).
+    """Returns targets [B, L]: 1 - smoothing for the class, plus smoothing / L for every class (Szegedy et al.).
 
     Args:
-        labels: Int64 [B].
+        labels: Labels, int64 [B].
         num_classes: L.
         smoothing: Smoothing from 0 to 1.
         dtype: Dtype of the result.
@@ -66,9 +66,9 @@ def smoothed(labels: tf.Tensor, num_classes: int, smoothing: float, dtype: tf.DT
 
 
 def _images_and_targets(state: ClassifierState, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns images [B, side, side, 3] and targets [B, L], mixed where the config says so.
+    """Returns images [B, side, side, 3] and targets [B, L], mixed if the config says so.
 
-    Images are mixed within a replica, by a seed of (run, step, replica).
+    Images are mixed within a replica, with a seed from run, step and replica.
     """
     mixing, run = state.config.mixing, state.config.run
     dtype = at_least_float32(run.precision)
@@ -81,14 +81,14 @@ def _images_and_targets(state: ClassifierState, images: tf.Tensor, labels: tf.Te
 def _contribution(
     state: ClassifierState, images: tf.Tensor, targets: tf.Tensor, statistics: MovingStatistics
 ) -> Contribution:
-    """Returns this replica's part of loss and gradients, from all images at once or from one micro-batch after another.
+    """Returns this replica's part of loss and gradients, from all images at once or one micro-batch after another.
 
-    Micro-batches take the images in turn, and each begins with the same moving statistics.
+    Images are dealt out to the micro-batches in turn. Each micro-batch begins with the same moving statistics.
     """
     num_parts, weights = state.config.run.accumulation_steps, state.model.trainable_variables
     loss, sums, logits = tf.zeros([], targets.dtype), list[tf.Tensor](), []
     for part in range(num_parts):
-        with tf.control_dependencies(sums), tf.GradientTape() as tape:  # or all parts would lie in memory together
+        with tf.control_dependencies(sums), tf.GradientTape() as tape:  # otherwise all parts are in memory together
             scores = state.model(tf.identity(images[part::num_parts]), training=True)  # [B / S, L]
             share = cross_entropy(scores, targets[part::num_parts]) / (num_parts * collectives.num_replicas())
             scaled = state.loss_scale.scaled(share)

@@ -1,4 +1,4 @@
-"""Fine-tuning as a task of the loop: labelled images in, a classifier out."""
+"""Fine-tuning as a task of the training loop: from labelled images to a classifier."""
 
 from collections.abc import Mapping, Sequence
 
@@ -37,21 +37,21 @@ def fine_tune(
 ) -> RunResult:
     """Fine-tunes from the newest checkpoint of a run directory, or from the beginning, to the end.
 
-    With several workers each of them calls this. The directory is one that all of them see, and the chief alone writes.
+    With several workers, each worker calls this function. All workers must see the directory; only the chief writes.
 
     Args:
-        config: Config of the run, with its number of steps.
-        source: The images to learn from, with one class each.
+        config: Run configuration, with its number of steps.
+        source: Training images, with one class each.
         class_names: Names of the classes, in the order of the labels.
-        backbone: Backbone that was pretrained.
-        head: Head that stood on it, or None.
+        backbone: Pretrained backbone.
+        head: Projection head from pretraining, or None.
         directory: Run directory.
         strategy: Strategy over the devices; None for one device.
         log_options: Optional outputs of the log; None for none.
         images: `Source.identity` of all images that the config names, by field; None for those of `source` alone.
 
     Raises:
-        InputError: as `run`; or the data does not go with the config.
+        InputError: `run` raises it, or the data does not fit the config.
     """
     strategy = strategy or tf.distribute.get_strategy()
     check_fit(config, source, strategy.num_replicas_in_sync)
@@ -63,7 +63,7 @@ def fine_tune(
     task: Task[ClassifierState] = Task(
         config,
         state=state,
-        initialize=lambda _: None,  # the state is made of the network
+        initialize=lambda _: None,  # the state already has the network's weights
         batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
         step=classifier_step,
         log=lambda state, batch: FinetuningLogger(state, directory, batch[0], log_options or LogOptions()),
@@ -80,17 +80,17 @@ def trained_classifier(
     head: SwavHead | None,
     directory: RunDirectory,
 ) -> ImageClassifier:
-    """Returns the classifier of the newest checkpoint of a run, in float32 for one device.
+    """Returns the classifier from the newest checkpoint of a run, in float32 for one device.
 
     Args:
         config: Run configuration.
         class_names: Names of the classes, in the order of the labels.
-        backbone: As in `fine_tune`; of the network's shape alone.
-        head: Likewise.
+        backbone: As in `fine_tune`; only its architecture matters.
+        head: As in `fine_tune`; only its architecture matters.
         directory: Run directory.
 
     Raises:
-        InputError: there is no readable checkpoint.
+        InputError: There is no readable checkpoint.
     """
     model = build_classifier(in_float32(config), backbone, head, class_names)
     if not restore_newest(model_variables(model), directory, all_of_it=False):
@@ -99,33 +99,33 @@ def trained_classifier(
 
 
 def check_fit(config: FinetuneConfig, source: Source, num_replicas: int) -> None:
-    """Raises an error if config, images and devices do not go together.
+    """Raises an error if config, images and devices do not fit together.
 
     Args:
         config: Run configuration.
-        source: The images to learn from.
+        source: Training images.
         num_replicas: Number of devices over all workers.
 
     Raises:
-        InputError: naming the field to change.
+        InputError: They do not fit together; the message names the field to change.
     """
     part = "" if config.data.fraction == 1 and not config.data.subset_list else "the chosen part of "
     data = part + config.data.train
     check_batch(config, config.data.global_batch_size, source.num_images, data, num_replicas)
     mixing = config.mixing
     if config.run.xla and (mixing.mixup_alpha or mixing.cutmix_alpha):
-        raise InputError("run.xla does not go with MixUp or CutMix, whose draws XLA cannot compile; leave one out")
+        raise InputError("run.xla does not work with MixUp or CutMix, whose draws XLA cannot compile; leave out one")
 
 
 def batches_from(
     first_step: int, config: FinetuneConfig, source: Source, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-    """Returns the endless dataset of global batches of crops and labels, of which each replica gets its slice.
+    """Returns an endless dataset of batches of crops and labels. Each replica gets its slice of a global batch.
 
     Args:
         first_step: Step whose batch comes first.
         config: Run configuration.
-        source: Source of the images.
+        source: Training images.
         strategy: Strategy over the replicas.
     """
     batch, mixing = config.data.global_batch_size, config.mixing
@@ -151,7 +151,7 @@ def batches_from(
 
 
 class FinetuningLogger(Logger):
-    """Shows the progress of fine-tuning and writes what is measured."""
+    """Shows the progress of fine-tuning and writes the measured numbers."""
 
     _state: ClassifierState
 
@@ -161,11 +161,11 @@ class FinetuningLogger(Logger):
         Args:
             state: State of the run.
             directory: Run directory.
-            images: The first batch, uint8 [B, side, side, 3].
+            images: Images of the first batch, uint8 [B, side, side, 3].
             options: Optional outputs.
 
         Raises:
-            InputError: nothing can be written to the directory.
+            InputError: The directory is not writable.
         """
         super().__init__(
             state,
@@ -178,7 +178,7 @@ class FinetuningLogger(Logger):
         self._summaries.crops(self._step, (images[:, tf.newaxis],))
 
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
-        """Returns what the steps say; now and then the norms of all weights are shown, too."""
+        """Returns the numbers of an interval, and writes the norms of all weights if diagnostics are due."""
         if self._diagnostics_are_due(step):
             norms = [float(tf.norm(tf.cast(weight, tf.float32))) for weight in self._state.model.trainable_variables]
             self._summaries.histograms(step, {"values/weight_norms": np.array(norms)})

@@ -78,7 +78,7 @@ def test_a_list_of_hosts_that_cannot_be_read_is_one_sentence(monkeypatch: pytest
     [
         (["a:1", "b:2"], None, "belong together"),
         ([], 1, "belong together"),
-        (["a:1", "b:2"], 2, "this is worker 2, but there are 2"),
+        (["a:1", "b:2"], 2, "this is worker 2, but the 2 workers are numbered from 0 to 1"),
         (["a:1", "b"], 0, "'b' is not of the form host:port"),
         (["a:1", "b:99999"], 0, "not of the form host:port"),
         (["a:1", "a:1"], 0, "named twice"),
@@ -95,7 +95,7 @@ def test_wrong_flags_are_one_sentence(workers: list[str], index: int | None, sen
         ("{", "cannot be read"),
         ('{"cluster": {"worker": ["a:1"]}}', "cannot be read"),
         ('{"cluster": ["a:1"], "task": {"type": "worker", "index": 0}}', "cannot be read"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "the 'ps', for which"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "a 'ps', which has no work here"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 4}}', "this is worker 4"),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_port_in_use_is_said_by_all() -> None:
     workers = clusters(3)
     with socket.create_server(("", workers[1].port)):
         said = together(lambda cluster: exchange(cluster, None, timeout_seconds=20), workers)
-    sentence = f"port {workers[1].port} cannot be used (Address already in use); end what uses it, or take another port"
+    sentence = f"port {workers[1].port} cannot be used (Address already in use); free the port, or take another one"
     assert said[1] == sentence
     assert said[0] == said[2] == f"{workers[0].name(1)}: {sentence}"
 
@@ -89,7 +89,9 @@ def test_a_chiefs_port_in_use_is_said_by_all(greeting: bytes) -> None:
         threading.Thread(target=_greet, args=(other, greeting), daemon=True).start()
         said = together(lambda cluster: exchange(cluster, None, timeout_seconds=1), workers)
     assert said[0].startswith(f"port {workers[0].port} cannot be used")
-    assert said[1].startswith(f"{workers[0].name(0)} cannot be reached within 1 s (what listens there does not answer")
+    assert said[1].startswith(
+        f"{workers[0].name(0)} cannot be reached within 1 s (the program that listens there does not answer"
+    )
 
 
 def _greet(server: socket.socket, greeting: bytes) -> None:
@@ -118,7 +120,7 @@ def test_different_lists_of_workers_are_named() -> None:
     shorter = Cluster(workers[1].workers[:2], 1)
     said = together(lambda cluster: exchange(cluster, None, timeout_seconds=1), [workers[0], shorter])
     assert said[0] == said[1]
-    assert "worker 1 was told that the workers are" in said[0]
+    assert "worker 1 was started with the workers" in said[0]
 
 
 def test_equal_workers_go_on() -> None:
@@ -140,7 +142,7 @@ def test_the_field_that_differs_is_named_by_all() -> None:
 
     said = together(call, workers)
     assert said == [said[0]] * 3
-    assert said[0].startswith(f"{workers[0].name(2)} differs: seed is 1 there and 0 on {workers[0].name(0)}; start")
+    assert said[0].startswith(f"{workers[0].name(2)} differs: seed is 1 there, but 0 on {workers[0].name(0)}; start")
 
 
 @pytest.mark.parametrize("index", [0, 1])

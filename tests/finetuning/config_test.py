@@ -33,7 +33,7 @@ def test_the_papers_numbers() -> None:
 @pytest.mark.parametrize(
     ("assignment", "sentence"),
     [
-        ("crops.num=2", "one crop of an image"),
+        ("crops.num=2", "one crop per image"),
         ("run.reset=head", "run.reset is for pretraining"),
         ("schedule.kind=step", "did you mean 'steps'"),
         ("schedule.step_epochs=30,20", "in rising order"),

@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_refused(config: FinetuneConfig, source: Source, se
 
 
 def test_draws_that_xla_cannot_compile_are_refused(config: FinetuneConfig, source: Source) -> None:
-    with pytest.raises(InputError, match="run.xla does not go with MixUp or CutMix"):
+    with pytest.raises(InputError, match="run.xla does not work with MixUp or CutMix"):
         check_fit(configs.override(config, ["run.xla=true"]), source, 1)
 
 
