@@ -10,8 +10,8 @@ from seer_tf.finetuning.config import FinetuneConfig
 
 _HEAD = """# Config fields
 
-`--set section.field=value` sets a field of a run; `--show_config` prints all of them. Several values are separated by
-commas. This page is made from the code by `python -m seer_tf.cli.config_page > docs/reference/config.md`.
+`--set section.field=value` sets a field of a run. `--show_config` prints all fields. Commas separate several values.
+The code makes this page: `python -m seer_tf.cli.config_page > docs/reference/config.md`.
 """
 _TITLES: dict[type[BaseConfig], str] = {Config: "Pretraining", FinetuneConfig: "Fine-tuning"}
 

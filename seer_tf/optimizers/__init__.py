@@ -1,1 +1,1 @@
-"""LARS and the learning-rate schedules of SwAV and SEER."""
+"""LARS, SGD for fine-tuning, learning-rate schedules, and the loss scale."""
