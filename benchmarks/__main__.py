@@ -1,9 +1,9 @@
-"""What must be fast, beside its peers and the machine's own limit: `python -m benchmarks [NAME ...]`.
+"""Benchmarks beside peers and the machine's own limit: `python -m benchmarks [NAME ...]`.
 
-NAME is one of backbone, train_step, input_pipeline, sinkhorn, scaling, checkpoint, evaluation, exported; without one,
-all of them run. Tables go to standard output as they come. The file of --output has every single time, machine and
-versions; it is replaced whole after each table, so that an interrupted run keeps what it has. What grows is drawn in a
-picture beside it. With --quick everything runs in minutes at sizes whose numbers mean nothing.
+NAME is one of backbone, train_step, input_pipeline, sinkhorn, scaling, checkpoint, evaluation, exported. Without a name
+all benchmarks run. Each table is printed when it is complete. The file of --output has every single time, the machine
+and the versions. It is replaced after each table, so that an interrupted run keeps its results. A picture beside the
+file shows how time and memory grow. With --quick everything runs in minutes, at sizes whose numbers mean nothing.
 """
 
 import os
@@ -29,16 +29,16 @@ from seer_tf.files.atomic import write_atomically
 NAMES = ("backbone", "train_step", "input_pipeline", "sinkhorn", "scaling", "checkpoint", "evaluation", "exported")
 _QUIET_CORES = 0.2
 
-ROUNDS = flags.DEFINE_integer("rounds", 9, "How often each contestant is timed.", 1)
-ONLY = flags.DEFINE_string("only", "", "Regular expression that the title of what is measured must match somewhere.")
+ROUNDS = flags.DEFINE_integer("rounds", 9, "Number of times that each contestant is timed.", 1)
+ONLY = flags.DEFINE_string("only", "", "Regular expression that must match somewhere in the title of a case.")
 OUTPUT = flags.DEFINE_string("output", "benchmarks.json", "JSON file to write; the picture, a .png, goes beside it.")
-QUICK = flags.DEFINE_bool("quick", False, "Sizes that only show that everything runs; PyTorch is not compiled.")
+QUICK = flags.DEFINE_bool("quick", False, "Use tiny sizes, to show that everything runs; PyTorch is not compiled.")
 PHOTOS = flags.DEFINE_string("photos", None, "Directory of photographs for input_pipeline. [scikit-learn's]")
-MAX_IMAGES = flags.DEFINE_integer("max_images", Settings.max_images, "Small records that scaling goes up to.", 1000)
+MAX_IMAGES = flags.DEFINE_integer("max_images", Settings.max_images, "Largest number of records in scaling.", 1000)
 
 
 def main(argv: list[str]) -> None:
-    """Runs benchmarks; what the user got wrong ends in one sentence and exit status 2."""
+    """Runs benchmarks; a wrong input ends in one sentence and exit status 2."""
     try:
         settings = Settings(QUICK.value, PHOTOS.value, MAX_IMAGES.value)
         run(argv[1:] or NAMES, settings, ROUNDS.value, ONLY.value, pathlib.Path(OUTPUT.value))
@@ -52,12 +52,12 @@ def run(names: Sequence[str], settings: Settings, rounds: int, only: str, output
     Args:
         names: Names of benchmarks, in this order.
         settings: Settings for all of them.
-        rounds: How often each contestant is timed.
-        only: Regular expression for the titles.
+        rounds: Number of times that each contestant is timed.
+        only: Regular expression for the titles of cases.
         output: Path of the JSON file.
 
     Raises:
-        InputError: there is no benchmark of a name, or nothing has a title like that.
+        InputError: A benchmark does not exist, or no title matches.
     """
     for name in names:
         if name not in NAMES:
@@ -73,7 +73,7 @@ def run(names: Sequence[str], settings: Settings, rounds: int, only: str, output
             if before["busy_cores"] > _QUIET_CORES:
                 print(
                     f"Other processes keep {before['busy_cores']} cores busy. Do not rely on the next table: threads "
-                    "that wait by spinning, as PyTorch's do, suffer most from it.\n"
+                    "that wait by spinning, such as PyTorch's, suffer most from busy cores.\n"
                 )
             result = case.run(case.title, rounds)
             print(result.table(), flush=True)
@@ -83,7 +83,7 @@ def run(names: Sequence[str], settings: Settings, rounds: int, only: str, output
                 growths.append(result)
                 write_atomically(output.with_suffix(".png"), picture(growths))
     if not results:
-        raise InputError(f"nothing in {', '.join(names)} has a title that --only={only} matches; leave it out for all")
+        raise InputError(f"--only={only} matches no title in {', '.join(names)}; leave the flag out to run all cases")
 
 
 def _said(error: InputError) -> int:

@@ -1,1 +1,1 @@
-"""How things are measured: in turns, in processes of their own, beside the limits of the machine."""
+"""The harness: measures contestants in turn, in separate processes, beside the limits of the machine."""

@@ -1,8 +1,8 @@
-"""Contestants timed in turn in one run, and what may be said of them on a machine that has other work to do.
+"""Contestants timed in turn in one run, with verdicts that hold on a machine with other work.
 
-What is compared is paired: the ratio is taken in each round, between calls that follow each other, and the median of
-these ratios comes with an interval that holds the true median in nine cases of ten or more, whatever the noise is
-like. Where that interval leaves open who is faster, the verdict says so, and where fewer than five rounds give none.
+Comparisons are paired. Each round gives a ratio between calls that follow each other. The median of these ratios comes
+with an interval that holds the true median in nine of ten cases or more, for any kind of noise. If the interval leaves
+open which contestant is faster, the verdict says so. Fewer than five rounds give no verdict.
 """
 
 import collections
@@ -17,21 +17,21 @@ from typing import Any, Protocol, Self
 from benchmarks.harness.floors import Limits, Work
 
 _CONFIDENCE = 0.9
-_FEWEST_ROUNDS = 5  # of fewer even the range of all ratios holds the median less often than that
-_SETTLED_SECONDS = 0.05  # by then, threads have given up waiting for more of their last work
-_ALIKE = 1.1  # an interval narrower than this around one is a tie, not noise
+_FEWEST_ROUNDS = 5  # with fewer, even the range of all ratios holds the median less often than `_CONFIDENCE`
+_SETTLED_SECONDS = 0.05  # after this time the threads of the last contestant have stopped spinning
+_ALIKE = 1.1  # an interval around one that is narrower than this factor is a tie
 
 Contestant = Callable[[], object]
 
 
 class Result(Protocol):
-    """What a case finds."""
+    """The result of a case."""
 
     def table(self) -> str:
-        """Returns it in Markdown."""
+        """Returns the result as a Markdown table."""
 
     def as_json(self) -> dict[str, Any]:
-        """Returns all of it in JSON's types."""
+        """Returns the whole result as JSON values."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +39,9 @@ class Case:
     """One thing that a benchmark measures.
 
     Attributes:
-        title: What it is; it also chooses the case on the command line.
-        run: Makes everything that is needed, measures in so many rounds, and returns what it found.
+        title: Title of the case, by which --only chooses it.
+        run: Function that takes the title and the number of rounds, prepares everything, measures, and returns the
+            result.
     """
 
     title: str
@@ -49,12 +50,12 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Ratio:
-    """A ratio of two times, found round by round.
+    """A ratio of two times, measured round by round.
 
     Attributes:
-        median: Median of the rounds.
+        median: Median over the rounds.
         low: Lower end of the interval for the median.
-        high: Upper end of it.
+        high: Upper end of the interval for the median.
         num_rounds: Number of rounds.
     """
 
@@ -65,14 +66,14 @@ class Ratio:
 
     @classmethod
     def of(cls, above: Sequence[float], below: Sequence[float]) -> Self:
-        """Returns the ratio of two series of times, of the same rounds."""
+        """Returns the ratio of two series of times from the same rounds."""
         ratios = sorted(a / b for a, b in zip(above, below, strict=True))
         cut = _outliers(len(ratios))
         return cls(statistics.median(ratios), ratios[cut], ratios[-1 - cut], len(ratios))
 
     @property
     def verdict(self) -> str:
-        """What whose time is above is, beside whose time is below."""
+        """Returns how the contestant in the numerator compares with the one in the denominator."""
         if self.num_rounds < _FEWEST_ROUNDS:
             return "too few rounds to tell"
         if self.low > 1:
@@ -84,14 +85,14 @@ class Ratio:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What was measured of some contestants that do the same work.
+    """Measured times of contestants that do the same work.
 
     Attributes:
-        title: What the work is.
-        seconds: Seconds of each call by contestant, ours first: [rounds] each.
-        floor_seconds: What the machine's own limit would have taken in each round: [rounds]; empty where unknown.
-        num_images: Number of images in one call; 0 where a call is not one of images.
-        facts: Numbers that belong to it, by name.
+        title: Description of the work.
+        seconds: Seconds of each call by contestant, ours first, [rounds] each.
+        floor_seconds: Seconds for the work at the machine's limit in each round, [rounds]; empty if unknown.
+        num_images: Number of images in one call; 0 if a call does not process images.
+        facts: Further numbers by name.
     """
 
     title: str
@@ -102,21 +103,21 @@ class Comparison:
 
     @property
     def ours(self) -> str:
-        """The contestant that all others are compared with."""
+        """Returns the contestant with which all others are compared."""
         return next(iter(self.seconds))
 
     def ratios(self) -> dict[str, Ratio]:
-        """Returns for each peer its time over ours: above one, ours is faster."""
+        """Returns each contestant's time divided by ours; above one means that ours is faster."""
         return {name: Ratio.of(times, self.seconds[self.ours]) for name, times in self.seconds.items()}
 
     def ratios_to_floor(self) -> dict[str, Ratio]:
-        """Returns for each contestant its time over that of the machine's limit; empty where that is unknown."""
+        """Returns each contestant's time divided by the time at the machine's limit; empty if that is unknown."""
         if not self.floor_seconds:
             return {}
         return {name: Ratio.of(times, self.floor_seconds) for name, times in self.seconds.items()}
 
     def table(self) -> str:
-        """Returns title, a Markdown table and a line of facts; ratios are of times to ours or to the floor."""
+        """Returns title, a Markdown table and a line of facts; ratios are times relative to ours or to the floor."""
         lines = [
             f"### {self.title}",
             "",
@@ -139,7 +140,7 @@ class Comparison:
         return "\n".join([*lines, *(["", facts] if facts else []), ""])
 
     def as_json(self) -> dict[str, Any]:
-        """Returns all of it in JSON's types, every single time included."""
+        """Returns the whole comparison as JSON values, including every single time."""
         return {
             "title": self.title,
             "seconds": {name: list(times) for name, times in self.seconds.items()},
@@ -161,19 +162,19 @@ def compare(
     num_images: int = 0,
     prepare: Mapping[str, Contestant] | None = None,
 ) -> Comparison:
-    """Times contestants in turn. Who begins a round changes, so that nobody always comes after the same.
+    """Times contestants in turn. The first contestant changes from round to round.
 
     Args:
-        title: What the work is.
+        title: Description of the work.
         contestants: Functions by name, ours first; each call must have finished its work when it returns.
-        rounds: How often each is timed.
-        work: What there is to do at least, for the floor; the machine's rates are measured in every round.
-        num_images: Number of images in one call; 0 where a call is not one of images.
-        prepare: What is done before each call of a contestant and is not timed, by name; for others it is calls.
+        rounds: Number of times that each contestant is timed.
+        work: Least work of a call, for the floor; the machine's rates are measured in every round.
+        num_images: Number of images in one call; 0 if a call does not process images.
+        prepare: Functions by contestant that run before each timed call; for other contestants, untimed calls do.
     """
 
     def settle(name: str) -> None:
-        """Calls before it counts: the threads of who came before still wait by spinning, and the caches are theirs."""
+        """Makes untimed calls: threads of the previous contestant still spin, and the caches hold its data."""
         until = time.perf_counter() + _SETTLED_SECONDS
         contestants[name]()
         while time.perf_counter() < until:
@@ -205,8 +206,8 @@ def compare(
 def _outliers(rounds: int) -> int:
     """Returns how many of the sorted ratios may be cut off at both ends.
 
-    The median lies outside of the k-th smallest and the k-th largest of n with a probability of twice that of fewer
-    than k heads in n throws of a coin.
+    The median lies outside the k-th smallest and k-th largest of n ratios with a probability that is twice the
+    probability of fewer than k heads in n throws of a coin.
     """
     cut, outside = 0, 2 * 0.5**rounds
     while cut + 1 < rounds / 2:

@@ -1,7 +1,7 @@
-"""The machine's own limit: how long a given work would take at the best rates that this machine shows.
+"""The machine's own limit: the time that given work would take at the best rates of this machine.
 
-Arithmetic goes at the rate of a large convolution that oneDNN does in one call, bytes at that of a copy far larger than
-the caches. Both are measured beside what they are the floor of, since other processes slow them down alike.
+Arithmetic has the rate of a large convolution, which oneDNN does in one call. Bytes have the rate of a copy far larger
+than the caches. Both rates are measured together with the contestants, because other processes slow all of them down.
 """
 
 import dataclasses
@@ -13,16 +13,16 @@ import tensorflow as tf
 
 _IMAGES, _SIDE, _CHANNELS, _KERNEL = 8, 28, 256, 3
 _COPIED_BYTES = 2**27
-_CALLS = 2  # of which the faster counts: a rate that was seen was possible
+_CALLS = 2  # the faster call counts, because a measured rate was possible
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What has to be done at least.
+    """The least work of a call.
 
     Attributes:
-        flops: Floating-point operations, one multiply-add being two.
-        num_bytes: Read from memory and written to it.
+        flops: Floating-point operations; a multiply-add counts as two.
+        num_bytes: Bytes read from memory and written to memory.
     """
 
     flops: float = 0.0
@@ -30,10 +30,10 @@ class Work:
 
 
 class Limits:
-    """The rates of this machine, measured whenever they are asked for."""
+    """The rates of this machine, measured at each call."""
 
     def __init__(self) -> None:
-        """Makes the operands and warms up."""
+        """Creates the operands and warms up."""
         images = tf.random.stateless_normal([_IMAGES, _SIDE, _SIDE, _CHANNELS], seed=[0, 0])
         kernel = tf.random.stateless_normal([_KERNEL, _KERNEL, _CHANNELS, _CHANNELS], seed=[0, 1])
 
@@ -47,15 +47,15 @@ class Limits:
         self._convolve()
 
     def flops_per_second(self) -> float:
-        """Returns the rate of a large convolution, now."""
+        """Returns the current rate of a large convolution."""
         return 2 * _IMAGES * _SIDE**2 * (_KERNEL * _CHANNELS) ** 2 / _fastest(self._convolve)
 
     def bytes_per_second(self) -> float:
-        """Returns the rate of a large copy, now; each byte is read and written."""
+        """Returns the current rate of a large copy, in which each byte is read and written."""
         return 2 * _COPIED_BYTES / _fastest(lambda: np.copyto(self._target, self._source))
 
     def seconds(self, work: Work) -> float:
-        """Returns what the work would take, now: arithmetic or bytes, whichever is longer, the other beside it."""
+        """Returns the time for the work at current rates: the longer of arithmetic and bytes, which run in parallel."""
         arithmetic = work.flops / self.flops_per_second() if work.flops else 0.0
         return max(arithmetic, work.num_bytes / self.bytes_per_second() if work.num_bytes else 0.0)
 

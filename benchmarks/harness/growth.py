@@ -1,7 +1,7 @@
-"""How quantities grow with a size: the exponent of the power law that fits best, a table and a picture.
+"""Growth of quantities with a size: the exponent of the best power law, a table and a picture.
 
-The exponent is the slope of the line through log(quantity) over log(size) by least squares. A quantity with a constant
-part bends upwards in that picture, so the slope between the two largest sizes stands beside it.
+The exponent is the slope of a least-squares line through log(quantity) over log(size). If a quantity has a constant
+part, its curve bends upwards, so the table also has the slope between the two largest sizes.
 """
 
 import dataclasses
@@ -22,13 +22,13 @@ _DPI = 110
 
 @dataclasses.dataclass(frozen=True)
 class Growth:
-    """What was measured at some sizes.
+    """Quantities measured at several sizes.
 
     Attributes:
-        title: What grows with what.
-        size: What the sizes are, with their unit.
-        sizes: Rising.
-        values: Values of each quantity, which is named with its unit: [sizes][rounds].
+        title: Description of the measurement.
+        size: Name of the size, with its unit.
+        sizes: Sizes in rising order.
+        values: Values by name of the quantity with its unit, [sizes][rounds].
     """
 
     title: str
@@ -37,7 +37,7 @@ class Growth:
     values: Mapping[str, Sequence[Sequence[float]]]
 
     def medians(self, quantity: str) -> list[float]:
-        """Returns the median of the rounds at each size."""
+        """Returns the median over the rounds at each size."""
         return [statistics.median(rounds) for rounds in self.values[quantity]]
 
     def exponent(self, quantity: str) -> float:
@@ -59,7 +59,7 @@ class Growth:
         return "\n".join([*lines, ""])
 
     def as_json(self) -> dict[str, Any]:
-        """Returns all of it in JSON's types."""
+        """Returns all measurements as JSON values."""
         return {
             "title": self.title,
             "size": self.size,
@@ -71,7 +71,7 @@ class Growth:
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """Returns p of the values' best c * size ** p; NaN where fewer than two of them are above nothing."""
+    """Returns p of the best fit c * size ** p to the values; NaN if fewer than two values are above zero."""
     points = np.array([(size, value) for size, value in zip(sizes, values, strict=True) if value > 0])
     if len(points) < 2:
         return math.nan
@@ -85,11 +85,11 @@ def measure(
     """Measures quantities at each size, going through all sizes in each round.
 
     Args:
-        title: What grows with what.
-        size: What the sizes are, with their unit.
-        sizes: Rising.
-        measure_at: Returns the quantities at a size, by name with unit.
-        rounds: How often.
+        title: Description of the measurement.
+        size: Name of the size, with its unit.
+        sizes: Sizes in rising order.
+        measure_at: Function that returns the quantities at a size, by name with unit.
+        rounds: Number of rounds.
     """
     found = [[measure_at(each) for each in sizes] for _ in range(rounds)]
     names = list(found[0][0])
@@ -98,7 +98,7 @@ def measure(
 
 
 def picture(growths: Sequence[Growth]) -> bytes:
-    """Draws a panel for each quantity, both axes logarithmic, a line over the range of the rounds; returns a PNG."""
+    """Returns a PNG with a panel for each quantity: logarithmic axes, medians, and the range of the rounds as lines."""
     panels = [(growth, quantity) for growth in growths for quantity in growth.values]
     num_columns = min(len(panels), _COLUMNS)
     num_rows = -(-len(panels) // num_columns)
@@ -118,7 +118,7 @@ def _draw(axes: Axes, growth: Growth, quantity: str) -> None:
     axes.plot(growth.sizes, growth.medians(quantity), "o-", markersize=4, linewidth=1.2)
     axes.set(xscale="log", yscale="log", xlabel=growth.size, ylabel=quantity)
     axes.set_title(f"{growth.title}\nexponent {growth.exponent(quantity):.2f}", fontsize=9, loc="left")
-    # A decade at least, so that what does not grow looks like it.
+    # The axis covers at least a decade, so that a constant quantity looks constant.
     widen = max(1.0, math.sqrt(10 * min(lowest) / max(highest))) if min(lowest) > 0 else 1.0
     if widen > 1:
         axes.set_ylim(min(lowest) / widen, max(highest) * widen)
@@ -133,5 +133,5 @@ def _short(value: float) -> str:
 
 
 def _or_none(value: float) -> float | None:
-    """JSON has no NaN."""
+    """Returns None for NaN, which JSON does not have."""
     return None if math.isnan(value) else value

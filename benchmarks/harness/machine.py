@@ -1,4 +1,4 @@
-"""What a measurement depends on beside the code: the machine, its load, and the versions of what is compared."""
+"""The conditions of a measurement besides the code: the machine, its load, and the versions of packages."""
 
 import importlib.metadata
 import os
@@ -11,11 +11,11 @@ _LOOK_SECONDS = 0.5
 
 
 def machine() -> dict[str, Any]:
-    """Returns processor, cores, memory, load and versions, in JSON's types.
+    """Returns processor, cores, memory, load and versions, as JSON values.
 
-    `load` is the mean number of processes that wanted a core in the last minute: one of ours with two threads makes it
-    two. `busy_cores` is what other processes keep busy now, while this one waits. `bfloat16_instructions` says whether
-    the processor multiplies bfloat16 itself.
+    `load` is the mean number of threads that wanted a core in the last minute, including our own. `busy_cores` is the
+    number of cores that other processes keep busy now, while this process waits. `bfloat16_instructions` says whether
+    the processor has instructions that multiply bfloat16.
     """
     flags = _line_of("/proc/cpuinfo", "flags").split()
     return {
@@ -34,20 +34,20 @@ def machine() -> dict[str, Any]:
 def peak_mib() -> float:
     """Returns the peak of this process's resident memory in MiB.
 
-    Unlike that of `getrusage`, it does not begin with the peak of the process that started this one.
+    The peak from `getrusage`, in contrast, includes the peak of the parent process.
     """
     return int(_line_of("/proc/self/status", "VmHWM").split()[0]) / 1024
 
 
 def _busy_cores() -> float:
-    """Returns how many cores are busy while this process waits; 0 where Linux does not say."""
+    """Returns the number of cores that are busy while this process waits; 0 if /proc does not exist."""
     before = _cpu_seconds()
     time.sleep(_LOOK_SECONDS)
     return max(0.0, (_cpu_seconds() - before) / _LOOK_SECONDS)
 
 
 def _cpu_seconds() -> float:
-    """Returns for how long all cores together worked since the machine started: user, nice, system, irq, softirq."""
+    """Returns the work of all cores since the machine started, in seconds: user, nice, system, irq, softirq."""
     try:
         with open("/proc/stat") as file:
             user, nice, system, _, _, irq, softirq = map(int, file.readline().split()[1:8])
@@ -57,7 +57,7 @@ def _cpu_seconds() -> float:
 
 
 def _line_of(path: str, key: str) -> str:
-    """Returns what stands behind the first `key:` of a file of Linux's, or nothing."""
+    """Returns the text after the first `key:` in a file below /proc; empty text if there is none."""
     try:
         with open(path) as file:
             return next((line.partition(":")[2].strip() for line in file if line.startswith(key)), "")

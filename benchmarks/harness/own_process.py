@@ -1,6 +1,7 @@
-"""Work in a process of its own, so that its memory can be told from that of everything else: seconds and peak.
+"""Measures time and memory of work in a separate process, so that no other work adds to its memory.
 
-A program of `benchmarks/` calls `report` and prints what it found as a line of JSON; `measured` runs it and reads that.
+A program in `benchmarks/` calls `report`, which prints the measurements as a line of JSON. `measured` runs the program
+and reads this line.
 """
 
 import dataclasses
@@ -15,13 +16,13 @@ from benchmarks.harness.machine import peak_mib
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What a process of its own found.
+    """Measurements from a separate process.
 
     Attributes:
-        built_mib: The most memory that was resident before the first call.
-        peak_mib: The most that the process ever held.
-        first_seconds: First of the first call, which traces or compiles.
-        seconds: Seconds of each call after it.
+        built_mib: Peak resident memory before the first call, in MiB.
+        peak_mib: Peak resident memory of the whole process, in MiB.
+        first_seconds: Seconds of the first call, which traces or compiles.
+        seconds: Seconds of each later call.
     """
 
     built_mib: float
@@ -31,15 +32,15 @@ class Measured:
 
     @property
     def needed_mib(self) -> float:
-        """What the calls needed beside what was there before them."""
+        """Returns the memory that the calls needed in addition to the memory before them, in MiB."""
         return self.peak_mib - self.built_mib
 
 
 def report(call: Callable[[], object], num_calls: int) -> None:
-    """Makes a call, then as many as are timed, and prints what was measured; everything is built before it.
+    """Makes one call and then `num_calls` further calls, and prints the measurements.
 
     Args:
-        call: The work; it must be finished when it returns.
+        call: The work, for which everything is built; each call must have finished its work when it returns.
         num_calls: Number of calls after the first.
     """
     built_mib = peak_mib()
@@ -48,10 +49,10 @@ def report(call: Callable[[], object], num_calls: int) -> None:
 
 
 def measured(program: str, *arguments: object) -> Measured:
-    """Returns what `python -m benchmarks.suite.PROGRAM ARGUMENTS...` reports.
+    """Returns the measurements that `python -m benchmarks.suite.PROGRAM ARGUMENTS...` reports.
 
     Raises:
-        RuntimeError: the process failed.
+        RuntimeError: The process failed.
     """
     command = [sys.executable, "-m", f"benchmarks.suite.{program}", *map(str, arguments)]
     child = subprocess.run(command, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What the command line says of what is measured, beside names and rounds."""
+"""Settings from the command line that hold for all benchmarks."""
 
 import dataclasses
 
@@ -10,10 +10,10 @@ class Settings:
     """Choices that hold for all benchmarks.
 
     Attributes:
-        quick: Whether everything is so small that it takes seconds and its numbers mean nothing; PyTorch is not
-            compiled then.
-        photos: Directory of photographs; None for those of scikit-learn.
-        max_images: The largest number of small records that are prepared and read.
+        quick: Whether sizes are so small that everything takes seconds and the numbers mean nothing. PyTorch is then
+            not compiled.
+        photos: Directory of photographs; None for scikit-learn's photographs.
+        max_images: Largest number of small records that are prepared and read.
     """
 
     quick: bool = False
@@ -22,5 +22,5 @@ class Settings:
 
     @property
     def torch_kinds(self) -> dict[str, bool]:
-        """PyTorch's contestants by the name that they have in the tables: whether `torch.compile` helps them."""
+        """Returns PyTorch's contestants by their names in the tables, and whether each uses `torch.compile`."""
         return {EAGER: False} if self.quick else {EAGER: False, COMPILED: True}

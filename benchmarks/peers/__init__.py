@@ -1,1 +1,1 @@
-"""What seer_tf is measured against: PyTorch, Pillow and stock Keras."""
+"""Peers that seer_tf is measured against: PyTorch, Pillow and stock Keras."""

@@ -1,4 +1,4 @@
-"""The peer of our crops: SwAV's transforms in Pillow and NumPy, as torchvision composes them; imports no TensorFlow."""
+"""The peer for our crops: SwAV's transforms in Pillow and NumPy, composed as in torchvision; imports no TensorFlow."""
 
 import io
 import math
@@ -10,7 +10,7 @@ _GROUPS = ((2, 224, 0.14, 1.0), (4, 96, 0.05, 0.14))
 
 
 def multicrop(task: tuple[bytes, int]) -> list[np.ndarray]:
-    """Returns the crops of an encoded image by a seed: uint8 [2, 224, 224, 3] and [4, 96, 96, 3]."""
+    """Returns the crops for an encoded image and a seed: uint8 [2, 224, 224, 3] and [4, 96, 96, 3]."""
     encoded, seed = task
     rng = np.random.default_rng(seed)
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded))).convert("RGB")

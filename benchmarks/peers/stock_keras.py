@@ -1,4 +1,4 @@
-"""The peer of our backbone: the same RegNetY built from Keras's own layers, as its documentation would have it."""
+"""The peer for our backbone: the same RegNetY built from Keras's own layers, as in Keras's documentation."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _STEM_WIDTH = 32
 
 
 def stock_regnety(stages: Sequence[Stage], *, stem_stride: int = 2) -> keras.Model:
-    """Returns a backbone [B, H, W, 3] -> [B, h, w, C] of `Conv2D`, with groups, and `BatchNormalization`."""
+    """Returns a backbone [B, H, W, 3] -> [B, h, w, C] from `Conv2D` layers, with groups, and `BatchNormalization`."""
     inputs = keras.Input((None, None, 3))
     x = _convolution(inputs, _STEM_WIDTH, 3, stem_stride)
     for stage in stages:

@@ -1,4 +1,4 @@
-"""The peer of our backbone: the RegNetY of transformers in PyTorch, as its documentation has it."""
+"""The peer for our backbone: the RegNetY from transformers in PyTorch, as in its documentation."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from seer_tf.models.backbones.regnet import design
 
 
 def torch_regnet(variant: str, *, stem_stride: int = 2) -> torch.nn.Module:
-    """Returns a RegNetY with fresh weights, channels last: float32 [B, 3, H, W] to a `pooler_output` [B, C, 1, 1].
+    """Returns a RegNetY with fresh weights, channels last, from float32 [B, 3, H, W] to a `pooler_output` [B, C, 1, 1].
 
     Args:
-        variant: A name of `regnet_design.VARIANTS`.
+        variant: Name of a variant in `regnet.design`.
         stem_stride: 2 as released, 1 for small images.
     """
     stages = design.design(variant).stages()
@@ -24,18 +24,18 @@ def torch_regnet(variant: str, *, stem_stride: int = 2) -> torch.nn.Module:
         layer_type="y",
     )
     network = transformers.RegNetModel(config)
-    network.embedder.embedder.convolution.stride = (stem_stride, stem_stride)  # no argument of the library's
+    network.embedder.embedder.convolution.stride = (stem_stride, stem_stride)  # the library has no argument for it
     return network.to(memory_format=torch.channels_last)
 
 
 def forward(network: torch.nn.Module, images: torch.Tensor, dtype: torch.dtype, *, compiled: bool) -> Callable:
-    """Returns a function that computes the features of the images, and nothing for a gradient.
+    """Returns a function that computes the features of the images in inference mode, without gradients.
 
     Args:
-        network: Network of `torch_regnet`.
+        network: Network from `torch_regnet`.
         images: Float32 [B, 3, H, W], channels last.
-        dtype: Dtype of the arithmetic; autocast takes care of bfloat16.
-        compiled: Whether `torch.compile` has made it faster.
+        dtype: Type of the arithmetic; bfloat16 uses autocast.
+        compiled: Whether to use `torch.compile`.
     """
     features = _features(network.eval(), dtype, compiled=compiled)
 
@@ -49,7 +49,7 @@ def forward(network: torch.nn.Module, images: torch.Tensor, dtype: torch.dtype, 
 def forward_and_backward(
     network: torch.nn.Module, images: torch.Tensor, dtype: torch.dtype, *, compiled: bool
 ) -> Callable:
-    """Returns a function that leaves the gradients of the mean square of the features; arguments as `forward`'s."""
+    """Returns a function that computes the gradients of the features' mean square; has the arguments of `forward`."""
     features = _features(network.train(), dtype, compiled=compiled)
 
     def call() -> None:

@@ -1,6 +1,6 @@
-"""Our peer: SwAV (arXiv 2006.09882, algorithm 1) with LARS in plain PyTorch, as one would write it there.
+"""The peer for our SwAV: SwAV (arXiv 2006.09882, algorithm 1) with LARS in plain, idiomatic PyTorch.
 
-V crops of an image, B images, K prototypes, D embedding dimensions, A assigning crops.
+Shapes: V crops of an image, B images, K prototypes, D embedding dimensions, A assigning crops.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ class TorchSwav(torch.nn.Module):
     """Backbone, projection and prototypes over the crops of a batch."""
 
     def __init__(self, config: Config) -> None:
-        """Makes it with fresh weights, channels last; in float64 where the config's precision is that, else float32."""
+        """Creates the model with fresh weights, channels last; in float64 if the config says so, otherwise float32."""
         super().__init__()
         self.backbone = torch_regnet(config.backbone.variant, stem_stride=config.backbone.stem_stride)
         widths = (design.design(config.backbone.variant).stages()[-1].width, *config.head.hidden_dims)
@@ -33,7 +33,7 @@ class TorchSwav(torch.nn.Module):
         self.to(torch.float64 if config.run.precision == "float64" else torch.float32)
 
     def forward(self, crops: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Scores [V * B, K], crop-major, of uint8 [B, n, s, s, 3] for each size."""
+        """Returns scores [V * B, K], crop-major, of crops, uint8 [B, n, s, s, 3] for each size."""
         features = []
         for group in crops:
             images = group.transpose(0, 1).flatten(0, 1).permute(0, 3, 1, 2)  # channels last already
@@ -45,7 +45,7 @@ class TorchSwav(torch.nn.Module):
 
 @torch.no_grad()
 def sinkhorn(scores: torch.Tensor, *, epsilon: float, num_iterations: int) -> torch.Tensor:
-    """Codes [..., B, K] of scores [..., B, K] (algorithm 1 of the paper)."""
+    """Returns codes [..., B, K] of scores [..., B, K] (the paper's algorithm 1)."""
     q = torch.exp(scores / epsilon)
     num_images, num_prototypes = q.shape[-2:]
     q /= q.sum((-2, -1), keepdim=True)
@@ -58,7 +58,7 @@ def sinkhorn(scores: torch.Tensor, *, epsilon: float, num_iterations: int) -> to
 
 
 def loss_of(scores: torch.Tensor, swav: SwavConfig) -> torch.Tensor:
-    """Swapped prediction of scores [V, B, K]."""
+    """Returns the loss of swapped prediction for scores [V, B, K]."""
     codes = sinkhorn(
         scores[: swav.num_assigning_crops].detach(), epsilon=swav.epsilon, num_iterations=swav.sinkhorn_iterations
     )
@@ -71,16 +71,16 @@ def loss_of(scores: torch.Tensor, swav: SwavConfig) -> torch.Tensor:
 
 
 class TorchLars:
-    """LARS over all parameters that have a gradient, by PyTorch's operations on lists of tensors."""
+    """LARS for all parameters that have a gradient, by PyTorch's operations on lists of tensors."""
 
     def __init__(self, parameters: Sequence[torch.nn.Parameter], config: OptimizerConfig) -> None:
-        """Makes velocities of zeros."""
+        """Creates velocities of zero."""
         self.config = config
         self.velocities = {parameter: torch.zeros_like(parameter) for parameter in parameters}
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        """Updates parameters and velocities by the gradients; without a gradient both stay."""
+        """Updates parameters and velocities by the gradients; both stay the same without a gradient."""
         moving = [parameter for parameter in self.velocities if parameter.grad is not None]
         gradients = [parameter.grad for parameter in moving]
         velocities = [self.velocities[parameter] for parameter in moving]
@@ -90,7 +90,7 @@ class TorchLars:
         rates = self.config.trust_coefficient * norms
         rates = rates / (gradient_norms + decay * norms + self.config.epsilon)
         rates = torch.where((norms > 0) & (gradient_norms > 0), rates, torch.ones_like(rates))
-        # A gradient of exactly zero would be given decay here and not by apex's LARC; no parameter has one.
+        # A gradient of exactly zero would get weight decay here but not in apex's LARC; no parameter has such one.
         steps = torch._foreach_add(gradients, moving, alpha=decay)
         torch._foreach_mul_(steps, list(rates.unbind()))
         torch._foreach_mul_(velocities, self.config.momentum)
@@ -99,7 +99,7 @@ class TorchLars:
 
 
 def learning_rates(config: Config) -> np.ndarray:
-    """Returns the rate of every step as the released script lists them: a linspace, then a cosine of its own.
+    """Returns the learning rate of every step as in the released script: a linspace, then a separate cosine.
 
     Args:
         config: Config with the schedule `swav_cosine`.
@@ -117,15 +117,15 @@ class TorchTraining:
     """A run of SwAV, in the order of the released script.
 
     Attributes:
-        model: What is trained.
+        model: Model that is trained.
     """
 
     def __init__(self, config: Config, *, compiled: bool) -> None:
-        """Makes a model with fresh weights.
+        """Creates a model with fresh weights.
 
         Args:
             config: Run configuration.
-            compiled: Whether `torch.compile` makes network, codes and loss faster.
+            compiled: Whether to use `torch.compile` for network, codes and loss.
         """
         self.model = TorchSwav(config).train()
         self._optimizer = TorchLars(list(self.model.parameters()), config.optimizer)
@@ -140,9 +140,9 @@ class TorchTraining:
         """Makes a step and returns its loss.
 
         Args:
-            crops: Crops for each size uint8 [B, n, s, s, 3].
+            crops: Crops, uint8 [B, n, s, s, 3] for each size.
             learning_rate: Learning rate of this step.
-            freeze_prototypes: Whether they stay.
+            freeze_prototypes: Whether the prototypes do not change.
         """
         prototypes = self.model.prototypes.weight
         with torch.no_grad():
@@ -157,12 +157,12 @@ class TorchTraining:
 
 
 def torch_step(config: Config, crops: Sequence[torch.Tensor], *, compiled: bool) -> Callable[[], float]:
-    """Returns a function that makes a step with the same crops again and returns its loss.
+    """Returns a function that makes a step, always with the same crops, and returns its loss.
 
     Args:
         config: Config of the step.
-        crops: Crops for each size uint8 [B, n, s, s, 3].
-        compiled: As of `TorchTraining`.
+        crops: Crops, uint8 [B, n, s, s, 3] for each size.
+        compiled: As for `TorchTraining`.
     """
     training = TorchTraining(config, compiled=compiled)
     return lambda: training.step(crops, config.schedule.peak_learning_rate)

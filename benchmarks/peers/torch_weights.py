@@ -1,4 +1,4 @@
-"""The same weights on both sides: from our model to its peer in PyTorch, and back."""
+"""Copies weights from our model to its peer in PyTorch, and back."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from seer_tf.methods.swav.model import SwavModel
 from seer_tf.models.backbones.regnet.convert import torch_axes
 from seer_tf.models.backbones.regnet.key_layouts import HUGGING_FACE, LEAVES
 
-_HIDDEN_LAYER = 3  # modules of one in the peer's projection: linear, batch norm, ReLU
+_HIDDEN_LAYER = 3  # modules of one hidden layer in the peer's projection: linear, batch norm, ReLU
 
 
 def to_torch(model: SwavModel, peer: TorchSwav) -> None:
@@ -26,15 +26,15 @@ def from_torch(peer: TorchSwav, model: SwavModel) -> None:
 
 
 def as_ours(variable: keras.Variable, tensor: torch.Tensor) -> np.ndarray:
-    """Returns what belongs to a parameter of the peer with the axes of our variable."""
+    """Returns a tensor of the peer with the axes of our variable."""
     return tensor.detach().numpy().transpose(torch_axes(variable))
 
 
 def pairs(model: SwavModel, peer: TorchSwav) -> list[tuple[keras.Variable, torch.Tensor]]:
-    """Returns every variable of our model with the peer's parameter or buffer that is the same.
+    """Returns every variable of our model with the corresponding parameter or buffer of the peer.
 
     Raises:
-        KeyError: the two are of different networks.
+        KeyError: The two networks differ.
     """
     tensors = dict(peer.named_parameters()) | dict(peer.named_buffers())
     named = [(variable, f"backbone.{HUGGING_FACE.key(variable.path)}") for variable in model.backbone.variables]

@@ -1,8 +1,8 @@
-"""What micro-batches save and cost: peak memory and time of a step of the demo's network, by `run.accumulation_steps`.
+"""Savings and costs of micro-batches: peak memory and time of the demo's step, by `run.accumulation_steps`.
 
-Each measurement is a fresh process, whose peak of resident memory is compared with that of a process that has the same
-network and makes no step. The settings take turns, so that a noisy machine disturbs all of them alike; the table has
-the medians: `python -m benchmarks.suite.accumulation`.
+Each measurement is a fresh process. Its peak resident memory is compared with that of a process that has the same
+network and makes no step. The settings take turns, so that a noisy machine disturbs all of them alike. The table has
+medians: `python -m benchmarks.suite.accumulation`.
 """
 
 import os
@@ -27,7 +27,7 @@ from seer_tf.pretraining.recipes import recipe
 _IMAGES = 256
 _PARTS = (1, 2, 4, 8)
 _ROUNDS = 3
-_STEPS = 6  # of which the first is not timed
+_STEPS = 6  # the first step is not timed
 _KIB_PER_MIB = 1024
 
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _measured(parts: int, batch_norm: str, *, num_steps: int) -> dict:
-    """Returns the peak of resident memory of a fresh process in MiB, seconds of its steps, and of their tracing."""
+    """Returns a fresh process's peak resident memory in MiB, the seconds of its steps, and the seconds of tracing."""
     command = [sys.executable, "-m", "benchmarks.suite.accumulation", str(parts), batch_norm, str(num_steps)]
     child = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(child.stdout.splitlines()[-1])

@@ -1,7 +1,7 @@
-"""What activation checkpointing saves and costs: peak memory and time of a forward and a backward pass, by batch size.
+"""Savings and costs of activation checkpointing: peak memory and time of a forward and backward pass, by batch size.
 
-Each measurement is a fresh process, whose peak of resident memory is compared with that of a process that has the same
-network and makes no step. The kinds take turns, so that a noisy machine disturbs all of them alike; the table has the
+Each measurement is a fresh process. Its peak resident memory is compared with that of a process that has the same
+network and makes no step. The kinds take turns, so that a noisy machine disturbs all of them alike. The table has
 medians: `python -m benchmarks.suite.activation_checkpointing`.
 """
 
@@ -28,7 +28,7 @@ _SIZE_PX = flags.DEFINE_integer("size_px", 224, "Side of the images.")
 _PRECISION = flags.DEFINE_string("precision", "float32", "Dtype policy of the network.")
 _BATCHES = flags.DEFINE_list("batches", ["2", "4", "8", "16"], "Images in a step.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Processes for each row.")
-_STEPS = flags.DEFINE_integer("steps", 3, "Timed steps of a process, after one that is not timed.")
+_STEPS = flags.DEFINE_integer("steps", 3, "Timed steps of a process, after one untimed step.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -55,7 +55,7 @@ def _lines(batch: int, idle: float, runs: dict[str, list[tuple[float, list[float
 
 
 def _measured(batch: int, kind: str, *, num_steps: int) -> tuple[float, list[float]]:
-    """Returns the peak of resident memory of a fresh process, in MiB, and the seconds of each of its steps."""
+    """Returns a fresh process's peak resident memory in MiB, and the seconds of each of its steps."""
     case = [_VARIANT.value, str(_SIZE_PX.value), _PRECISION.value, str(batch), kind, str(num_steps)]
     child = subprocess.run(
         [sys.executable, "-m", "benchmarks.suite.activation_checkpointing", "--", *case],

@@ -1,8 +1,8 @@
-"""RegNetY forward, and forward and backward, beside PyTorch's: three networks, two sizes of image, two precisions.
+"""RegNetY's forward pass, and forward and backward pass, beside PyTorch: three networks, two sizes, two precisions.
 
-Forward is inference (moving statistics, no gradient); forward and backward is training, up to the gradients of all
-weights. In bfloat16 our own float32 takes part. Bytes are left out of the floor: a network as a whole may keep its
-activations in the caches.
+Forward is inference (moving statistics, no gradient). Forward and backward is training, up to the gradients of all
+weights. The comparison in bfloat16 also has our own float32. The floor does not count bytes, because a network may keep
+its activations in the caches.
 """
 
 import functools
@@ -24,7 +24,7 @@ _PRECISIONS = ("float32", "bfloat16")
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields forward, and forward + backward, of each network, size and precision."""
+    """Yields forward, and forward + backward, for each network, size and precision."""
     kinds = settings.torch_kinds
     for (variant, size_px), num_images in (_QUICK_IMAGES if settings.quick else _IMAGES).items():
         for precision in _PRECISIONS:
@@ -55,7 +55,7 @@ def _forward_and_backward(
         contestants[name] = torch_regnet.forward_and_backward(
             torch_regnet.torch_regnet(variant), _as_torch(images), getattr(torch, precision), compiled=compiled
         )
-    # A backward pass is two convolutions for each of the forward pass.
+    # A backward pass has two convolutions for each convolution in the forward pass.
     work = Work(flops=3 * _forward_flops(variant, num_images, size_px))
     return compare(title, contestants, rounds=rounds, work=work, num_images=num_images)
 
@@ -81,7 +81,7 @@ def _our_gradients(network: RegNetY, images: tf.Tensor) -> Contestant:
             loss = tf.reduce_mean(tf.square(tf.cast(features, tf.float32)))
         return tape.gradient(loss, network.trainable_variables)
 
-    return gradients  # on a CPU it has finished when it returns; `numpy` would copy every gradient
+    return gradients  # on a CPU the function has finished when it returns; `numpy` would copy every gradient
 
 
 def _network(variant: str, precision: str) -> RegNetY:

@@ -1,7 +1,7 @@
-"""Checkpoints: what writing one in the background takes from the steps, and how long writing and reading take.
+"""Checkpoints: how much a checkpoint in the background delays the steps, and the times of writing and reading.
 
-Beside them `torch.save` and `torch.load` of the same tensors. Ours goes down to the disk, with checksums that reading
-checks and a rename at the end, so the peer's file is flushed too. The floor is a copy of the bytes in memory.
+The peers are `torch.save` and `torch.load` of the same tensors. Our checkpoint is flushed to the disk, has checksums
+that reading verifies, and is renamed at the end; so the peer's file is flushed too. The floor is a copy in memory.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ _VARIANTS, _QUICK_VARIANTS = ("400MF", "16GF"), ("90MF",)
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields steps with and without a checkpoint, then writing and reading one of each network."""
+    """Yields steps with and without a checkpoint, then writing and reading a checkpoint of each network."""
     variants = _QUICK_VARIANTS if settings.quick else _VARIANTS
     fields = (*(_QUICK_STEP if settings.quick else _STEP), f"backbone.variant={variants[0]}")
     num_steps = _QUICK_NUM_STEPS if settings.quick else _NUM_STEPS

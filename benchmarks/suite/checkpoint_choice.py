@@ -1,11 +1,11 @@
-"""Which checkpoint, without labels? What the log says of each, and combinations of it, against k-NN with labels.
+"""Choice of a checkpoint without labels: compares numbers in the log, and combinations of them, with labelled k-NN.
 
     python -m benchmarks.suite.checkpoint_choice --train_data=... --test_data=... --output=choice.json RUN [RUN ...]
 
-Each RUN has several checkpoints (`--set=run.keep_every_steps=N`) with a line of the log at each; all are of images of
-one kind, for which the labelled ones serve. A criterion is the better the more it rises with the k-NN of the backbones
-in the checkpoints (Spearman's rank correlation), and the more the checkpoint that it selects gains over the latest.
-`best` is asked for while a run goes on, too: so each beginning of a run counts as a run that ends there.
+Each RUN has several checkpoints (`--set=run.keep_every_steps=N`) with a line of the log at each. All runs must be
+trained on images of the kind of the labelled ones. A criterion is better if it rises with the k-NN of the checkpoints'
+backbones (Spearman's rank correlation), and if the checkpoint that it selects gains more over the latest. The best
+checkpoint is also needed while a run is going on, so each beginning of a run counts as a run that ends there.
 """
 
 import os
@@ -26,7 +26,7 @@ from seer_tf.errors import InputError
 from seer_tf.files.atomic import write_atomically
 from seer_tf.training.run_directory import RunDirectory
 
-RUNS = flags.DEFINE_multi_string("run", [], "Directory of a run with several checkpoints. Repeatable.")
+RUNS = flags.DEFINE_multi_string("run", [], "Run directory with several checkpoints. Repeatable.")
 TRAIN_DATA = flags.DEFINE_string(
     "train_data", None, f"Labelled images, the bank of the k-NN: {GRAMMAR}.", required=True
 )

@@ -1,4 +1,4 @@
-"""How well a number that needs no labels tells which checkpoint is good. Used by `checkpoint_choice.py`."""
+"""Criteria that choose a checkpoint without labels, and their scores. Used by `checkpoint_choice.py`."""
 
 import dataclasses
 import math
@@ -21,7 +21,7 @@ from seer_tf.training.checkpoints import restore
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import model_variables
 
-#: RankMe of the whole bank, beside that of the few images of the log.
+#: RankMe of the whole bank; the log's RankMe covers only a few images.
 BANK_RANK_ME = "bank/rank_me"
 
 _AGREEMENT = "prototypes/agreement_of_views"
@@ -29,14 +29,14 @@ _CODES = "prototypes/entropy_of_codes"
 _IN_USE = "prototypes/share_in_use"
 
 Numbers = Mapping[str, float]
-"""What is known of a checkpoint without labels, by the names of the log."""
+"""Numbers of a checkpoint that need no labels, by their names in the log."""
 
 
 def _learned(numbers: Numbers) -> float:
     return 1 - numbers[RELATIVE_LOSS]
 
 
-#: From what is known to a value that is the higher, the better.
+#: Functions from the numbers of a checkpoint to a value; higher is better.
 CRITERIA: dict[str, Callable[[Numbers], float]] = {
     "RankMe": lambda n: n[RANK_ME],
     "RankMe of the bank": lambda n: n[BANK_RANK_ME],
@@ -62,9 +62,9 @@ class Checkpoint:
     """A checkpoint of a run.
 
     Attributes:
-        step: Step of that checkpoint.
-        top1: Top1 of the k-NN, as a share.
-        numbers: What is known without labels.
+        step: Step of the checkpoint.
+        top1: Accuracy of the k-NN, as a share.
+        numbers: Numbers that need no labels, by name.
     """
 
     step: int
@@ -74,14 +74,14 @@ class Checkpoint:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How good a criterion is.
+    """The score of a criterion.
 
     Attributes:
-        of_runs: Rank correlation with k-NN over the checkpoints of each run; NaN where one of the two never changes.
-        overall: Overall over the checkpoints of all runs.
-        gains: k-NN of the selected checkpoint over that of the latest, at the end of each run, as shares.
-        prefix_gains: The same at every checkpoint but the first of each run, as if it ended there.
-        lost: k-NN of the best checkpoint of each run over that of the selected, as shares.
+        of_runs: Rank correlation with k-NN over the checkpoints of each run; NaN if criterion or k-NN never changes.
+        overall: Rank correlation with k-NN over the checkpoints of all runs.
+        gains: k-NN of the selected checkpoint minus k-NN of the latest, at the end of each run, as shares.
+        prefix_gains: The same gain at every checkpoint except the first of each run, as if the run ended there.
+        lost: k-NN of each run's best checkpoint minus k-NN of the selected one, as shares.
     """
 
     of_runs: list[float]
@@ -92,7 +92,7 @@ class Score:
 
 
 def score(criterion: Callable[[Numbers], float], runs: Sequence[Sequence[Checkpoint]]) -> Score:
-    """Judges a criterion by runs, each with its checkpoints in order."""
+    """Returns the score of a criterion over runs, each with its checkpoints in order."""
     values = [np.array([criterion(checkpoint.numbers) for checkpoint in run]) for run in runs]
     top1 = [np.array([checkpoint.top1 for checkpoint in run]) for run in runs]
     selected = [right[_selected(value)] for value, right in zip(values, top1, strict=True)]
@@ -107,7 +107,7 @@ def score(criterion: Callable[[Numbers], float], runs: Sequence[Sequence[Checkpo
 
 
 def _selected(values: np.ndarray) -> list[int]:
-    """Returns which checkpoint is the best so far at each; of two equals the earlier, as `checkpoints.kept` does."""
+    """Returns the best checkpoint so far at each checkpoint; of two equals the earlier, as in `checkpoints.kept`."""
     return [int(values[: end + 1].argmax()) for end in range(len(values))]
 
 
@@ -118,7 +118,7 @@ def _rank_correlation(values: np.ndarray, top1: np.ndarray) -> float:
 
 
 def table(runs: Mapping[str, Sequence[Checkpoint]]) -> str:
-    """Returns in Markdown the k-NN of every run, and how good every criterion is, the best first."""
+    """Returns in Markdown the k-NN of every run, and the scores of all criteria, the best first."""
     lines = ["| run | checkpoints | first | best, at step | latest |", "|---|---|---|---|---|"]
     for name, run in runs.items():
         best = max(run, key=lambda checkpoint: checkpoint.top1)
@@ -157,16 +157,16 @@ def _percent(share: float) -> str:
 
 
 def measured(run_dir: str, bank: LabelledBank) -> list[Checkpoint]:
-    """Returns the checkpoints of a run with their k-NN and what its log says of them.
+    """Returns the checkpoints of a run with their k-NN and their numbers in the log.
 
     Raises:
-        InputError: it is not a run with three checkpoints or more, or one of them has no line in the log.
+        InputError: The run has fewer than three checkpoints, or one of them has no line in the log.
     """
     directory = RunDirectory(run_dir)
     _, model = load_model(run_dir, untrained=True)
     steps, curves = directory.checkpoint_steps(), read_curves(run_dir)
     if len(steps) < 3:
-        raise InputError(f"{run_dir} has {len(steps)} checkpoints; keep more of them by --set=run.keep_every_steps=N")
+        raise InputError(f"{run_dir} has {len(steps)} checkpoints; keep more by --set=run.keep_every_steps=N")
     features = tf.function(image_features(model), reduce_retracing=True)
     found = []
     with Progress(len(steps), "checkpoint", str(directory.path)) as progress:

@@ -1,6 +1,6 @@
 """The crops of a run in files, so that several contestants train on the same pixels.
 
-`crops-<side>px.npy` is uint8 [steps, B, n, s, s, 3] for the n crops of one size: element t is the batch of step t.
+`crops-<side>px.npy` is uint8 [steps, B, n, s, s, 3] with n crops of one size; element t is the batch of step t.
 """
 
 import contextlib
@@ -21,22 +21,22 @@ from seer_tf.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class CropFiles:
-    """The files of one run; nothing of them is in memory.
+    """The files of one run; their content is not in memory.
 
     Attributes:
-        paths: One for each size of crops, in the config's order.
+        paths: A path for each crop size, in the config's order.
     """
 
     paths: tuple[Path, ...]
 
     @classmethod
     def of(cls, config: Config, source: Source, directory: Path) -> "CropFiles":
-        """Returns the files of a run in a directory, and writes them first where they are not there.
+        """Returns the files of a run in a directory, and writes missing files first.
 
         Args:
-            config: Config of the run, seed and number of steps included.
+            config: Config of the run, including seed and number of steps.
             source: Source of the images.
-            directory: Directory for this config alone.
+            directory: Directory that is used only for this config.
         """
         files = cls(tuple(directory / f"crops-{side}px.npy" for side in config.crops.sizes_px))
         if not all(path.exists() for path in files.paths):
@@ -75,7 +75,7 @@ class CropFiles:
         return [np.load(path, mmap_mode="r") for path in self.paths]
 
     def batches(self) -> tf.data.Dataset:
-        """Returns the batches in order, and over again: a tuple of uint8 [B, n, s, s, 3], one for each size."""
+        """Returns the batches in order, repeated endlessly: tuples with uint8 [B, n, s, s, 3] for each size."""
         return tf.data.Dataset.zip(*self._groups()).repeat().prefetch(tf.data.AUTOTUNE)
 
     def _groups(self) -> Iterator[tf.data.Dataset]:

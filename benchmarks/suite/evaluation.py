@@ -1,7 +1,7 @@
 """The evaluations beside their peers.
 
-Features beside PyTorch with the same network, k-NN beside a NumPy product with `argpartition`, and the linear probe's
-grid of 20 settings beside one of them, with the network and without it.
+The peer for features is PyTorch with the same network, and for k-NN a NumPy product with `argpartition`. The linear
+probe's grid of 20 settings is compared with a single setting, with the network and on stored features.
 """
 
 import dataclasses
@@ -32,16 +32,16 @@ _QUERIES_AT_ONCE = 500
 
 @dataclasses.dataclass(frozen=True)
 class _Sizes:
-    """How much work there is.
+    """Sizes of the work.
 
     Attributes:
         variant: Variant of the network.
-        size_px: Side of the images.
+        size_px: Side of the images in pixels.
         images: Images in a batch.
-        batches: Batches of the probe, with the network and without it.
-        bank: Features among which the nearest are found.
-        queries: Numbers of the queries.
-        dim: Numbers of a feature.
+        batches: Batches for the probe, with the network and on stored features.
+        bank: Number of features in the bank.
+        queries: Number of queries.
+        dim: Length of a feature.
     """
 
     variant: str = "400MF"
@@ -65,7 +65,7 @@ class _Network(Encoder):
 
 
 class _TorchNetwork(torch.nn.Module):
-    """The same of uint8 [B, H, W, 3] in PyTorch."""
+    """The same in PyTorch, on uint8 [B, H, W, 3]."""
 
     def __init__(self, variant: str) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _TorchNetwork(torch.nn.Module):
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields features, k-NN, and the grid of the linear probe with the network and on stored features."""
+    """Yields features, k-NN, and the linear probe's grid with the network and on stored features."""
     sizes = _QUICK if settings.quick else _Sizes()
     title = f"features of {sizes.images} images of {sizes.size_px} px, RegNetY-{sizes.variant}, float32"
     yield Case(title, functools.partial(_features, settings.torch_kinds, sizes))
@@ -140,7 +140,7 @@ def _probe_on_stored_features(sizes: _Sizes, title: str, rounds: int) -> Compari
 
 
 def _probes(title: str, pooled: dict[str, Pooling], batches: Batches, num_images: int, rounds: int) -> Comparison:
-    """Times an epoch of all settings of the grid, and of one alone."""
+    """Times an epoch of the grid's 20 settings, and of one setting alone."""
     grid = dataclasses.replace(RECIPES["grid"], epochs=1)
     one = dataclasses.replace(grid, learning_rates=(0.01,), weight_decays=(5e-4,))
     contestants: dict[str, Contestant] = {}

@@ -1,8 +1,8 @@
-"""An exported network that runs on any CPU, beside one that holds grouped convolutions as one operation alone.
+"""An exported network that runs on any CPU, beside one that has each grouped convolution as one operation.
 
-The latter is what runs where TensorFlow has oneDNN, or on a GPU, and nowhere else; so it takes part only where it can
-(not with `TF_ENABLE_ONEDNN_OPTS=0`). The signatures are those of the SavedModel: inference, and gradients with the
-stored statistics of batch normalisation and with those of the batch.
+The second network runs only with oneDNN or on a GPU. So it takes part only there, and not with
+`TF_ENABLE_ONEDNN_OPTS=0`. The measured signatures of the SavedModel are inference, and gradients with the stored
+statistics of batch normalisation and with the statistics of the batch.
 """
 
 import functools

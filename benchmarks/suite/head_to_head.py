@@ -1,4 +1,4 @@
-"""The same run by seer_tf and by SwAV in PyTorch, in turn in one process: from the same crops and initial weights."""
+"""The same run by seer_tf and by SwAV in PyTorch, in turn in one process, with the same crops and initial weights."""
 
 import time
 from typing import Any, Protocol
@@ -21,20 +21,20 @@ from seer_tf.training.loop import steps_function
 
 
 class Contestant(Protocol):
-    """Who trains on the crops."""
+    """A program that trains on the crops."""
 
     def train(self, num_steps: int) -> list[float]:
         """Makes the next steps and returns their losses."""
 
     def image_features(self) -> ImageFeatures:
-        """Returns the function from images to the features of now."""
+        """Returns a function from images to their features by the current network."""
 
 
 class Ours:
-    """seer_tf, by the function that makes the steps of its own loop."""
+    """seer_tf, with the steps function of its own training loop."""
 
     def __init__(self, config: Config, files: CropFiles) -> None:
-        """Begins a run; the graph is there before the first step."""
+        """Begins a run; the graph is built before the first step."""
         self._state, self._steps_per_call = TrainState(config), config.run.steps_per_call
         self._advance = steps_function(self._state, make_strategy(Placement("one_device", 1, None)), train_step)
         self._batches = iter(files.batches())
@@ -56,10 +56,10 @@ class Ours:
 
 
 class Peer:
-    """SwAV in PyTorch, not compiled: the first compiled step would take minutes of a run of minutes."""
+    """SwAV in PyTorch, not compiled, because compilation would take minutes in a run that takes minutes."""
 
     def __init__(self, config: Config, files: CropFiles) -> None:
-        """Begins a run with the initial weights of ours."""
+        """Begins a run with our initial weights."""
         self._ours: SwavModel = initial_model(config)
         self._training = TorchTraining(config, compiled=False)
         torch_weights.to_torch(self._ours, self._training.model)
@@ -83,12 +83,12 @@ class Peer:
 
 
 def head_to_head(config: Config, files: CropFiles, bank: LabelledBank) -> dict[str, Any]:
-    """Returns what both contestants did.
+    """Returns the results of both contestants.
 
     Args:
         config: Run configuration.
         files: Crops of the images.
-        bank: Classifies.
+        bank: Labelled images, which measure the k-NN accuracy.
 
     Returns:
         For "ours" and "peer" the `losses` of all steps, the `seconds` of training up to the end of each interval of
@@ -113,7 +113,7 @@ def head_to_head(config: Config, files: CropFiles, bank: LabelledBank) -> dict[s
                 found[name]["losses"] += contestants[name].train(count)
                 found[name]["seconds"].append(_seconds(found[name]) + time.perf_counter() - started)
             step += count
-            order.reverse()  # nobody always comes first
+            order.reverse()  # so that the contestants take turns in being first
             losses = ", ".join(f"{name} {found[name]['losses'][-1]:.3f}" for name in contestants)
             progress.advance(count, f"loss of {losses}")
 

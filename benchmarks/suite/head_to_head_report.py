@@ -1,4 +1,4 @@
-"""What `swav_pytorch.py` has found, as tables and as a picture. S seeds, E examinations."""
+"""The results of `swav_pytorch.py` as tables and as a picture. Shapes: S seeds, E examinations."""
 
 import json
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ Results = Sequence[dict[str, Any]]
 
 
 def tables(results: Results, config: Config) -> str:
-    """Returns in Markdown how losses, k-NN by steps and k-NN by minutes compare."""
+    """Returns tables in Markdown that compare losses, k-NN by steps and k-NN by minutes."""
     return "\n".join([*_losses(results, config), "", *_by_step(results), "", *_by_minute(results)])
 
 
 def _losses(results: Results, config: Config) -> list[str]:
-    """Losses of the first steps, and means of fifty beside the band of the peer's seeds."""
+    """Returns a table with the losses of the first steps, and means of fifty beside the band of the peer's seeds."""
     curves = {name: [_curve(found[name]["losses"], config) for found in results] for name in _NAMES}
     lines = [
         "| seed | first loss, seer_tf | PyTorch | difference | largest of the first "
@@ -56,9 +56,9 @@ def _losses(results: Results, config: Config) -> list[str]:
     return [
         *lines,
         "",
-        f"The first losses are {equal} to {_MOST_DIFFERENT:g}. A window is {_WINDOW_STEPS} steps. The band reaches "
-        "from the lowest to the highest seed and that width again on both sides, at least 3 % of the loss; a run is "
-        "inside where nine tenths of its windows are (`reports/reference_band.py`).",
+        f"The first losses are {equal} to {_MOST_DIFFERENT:g}. A window has {_WINDOW_STEPS} steps. The band reaches "
+        "from the lowest to the highest seed, and is widened on both sides by this range, or by at least 3 % of the "
+        "loss. A run is inside if nine tenths of its windows are inside (`reports/reference_band.py`).",
     ]
 
 
@@ -76,7 +76,7 @@ def _inside(verdicts: list[Verdict]) -> str:
 
 
 def _by_step(results: Results) -> list[str]:
-    """k-NN after equal steps."""
+    """Returns a table with the k-NN after equal numbers of steps."""
     steps = [step for step, _, _ in results[0]["ours"]["examinations"]]
     top1 = {name: 100 * _examinations(results, name)[:, :, 2] for name in _NAMES}  # [S, E]
     lines = [
@@ -96,7 +96,7 @@ def _by_step(results: Results) -> list[str]:
 
 
 def _by_minute(results: Results) -> list[str]:
-    """k-NN after equal time of training, by straight lines between the examinations."""
+    """Returns a table with the k-NN after equal times of training, by linear interpolation between examinations."""
     found = {name: _examinations(results, name) for name in _NAMES}  # [S, E, 3]
     shortest = min(examined[:, -1, 1].min() for examined in found.values())
     lines = ["| k-NN % after minutes of training | seer_tf | PyTorch |", "|---|---|---|"]

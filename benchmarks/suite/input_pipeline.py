@@ -1,9 +1,8 @@
 """The input pipeline beside Pillow: 2 x 224 + 4 x 96 crops, from photos as they are and from JPEGs of 500 x 375.
 
-Pillow makes the same crops in as many processes as there are cores, which are there already, and hands them over as
-arrays; ours come from a pipeline that has begun, since a run begins one once. Beside them stands what is left of the
-pipeline when later stages are taken away. What is timed passes the pixel tests of
-`tests/data/augment`.
+Pillow makes the same crops in one process per core and passes them on as arrays; the processes are started before. Our
+crops come from a pipeline that is already running, because a run starts its pipeline once. Further rows show the
+pipeline without its later stages. The timed code passes the pixel tests in `tests/data/augment`.
 """
 
 import functools
@@ -32,17 +31,17 @@ from seer_tf.data.sources.image_files import FilesSource
 from seer_tf.data.sources.replacing import ReplacingSource
 
 _BATCHES, _QUICK_BATCHES = 12, 1
-_BATCHES_BEFORE = 4  # taken before the clock starts: more than the pipeline makes ahead
+_BATCHES_BEFORE = 4  # untimed batches at the start: more than the pipeline prefetches
 _BATCH = 32
 _CROPS = CropsConfig()
 _SMALL_PX = (500, 375)
 _JPEG_QUALITY = 90
-#: What a batch is made to here: all of it, or what is left to the host when the step distorts the crops.
+#: The work of the host: all of it, or only its part if the step distorts the crops.
 _WORK = {"all on the host": True, "host's part with --augment_on=accelerator": False}
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields all of the work, and the host's part of it, for both kinds of images."""
+    """Yields the whole work, and the host's part of it, for both kinds of images."""
     num_batches = _QUICK_BATCHES if settings.quick else _BATCHES
     kinds: dict[str, Callable[[bytes], bytes]] = {"500 x 375": _made_small, "photos as they are": bytes}
     for kind, prepare in kinds.items():
@@ -80,7 +79,7 @@ def _beside_pillow(
 
 
 class _InMemory(Source):
-    """Encoded images, so that no disk is timed."""
+    """Encoded images in memory, so that no disk is timed."""
 
     is_verified = True
 
@@ -126,20 +125,20 @@ def _stage(source: Source, function: Callable[[reading.Files], tf.Tensor]) -> tf
 
 
 class _Stream:
-    """A dataset whose batches are taken in rounds, each from a pipeline that has begun before the clock starts."""
+    """A dataset whose batches are taken in rounds. Each round uses a pipeline that started before the clock."""
 
     def __init__(self, dataset: tf.data.Dataset, num_batches: int) -> None:
         self._dataset, self._num_batches = dataset, num_batches
         self._batches: Iterator[Any] = iter(())
 
     def begin(self) -> None:
-        """Starts anew and takes batches as fast as they come, so that none is made ahead when the clock starts."""
+        """Starts a new pipeline and takes its first batches, so that no prefetched batch is left when timing starts."""
         self._batches = iter(self._dataset)
         for _ in range(_BATCHES_BEFORE):
             next(self._batches)
 
     def take(self) -> None:
-        """Takes a round's batches, and stops the making of more, which would disturb whoever is next."""
+        """Takes a round's batches, and stops the pipeline, which would disturb the next contestant."""
         for _ in range(self._num_batches):
             next(self._batches)
         self._batches = iter(())

@@ -1,6 +1,6 @@
-"""k-NN of a network that is looked at many times: the labelled images are read once and stay in memory.
+"""k-NN accuracy of a network at many times: the labelled images are read once and stay in memory.
 
-N images in the bank, M queries, C feature channels.
+Shapes: N images in the bank, M queries, C feature channels.
 """
 
 import numpy as np
@@ -26,11 +26,11 @@ class LabelledBank:
 
         Args:
             bank: Labelled images.
-            queries: Others, of the same classes.
+            queries: Other labelled images with the same classes.
             size_px: Side of the square that the network sees.
 
         Raises:
-            InputError: labels are missing, the classes differ, or an image cannot be read.
+            InputError: Labels are missing, the classes differ, or an image cannot be read.
         """
         class_names, self._bank_labels, self._query_labels = matched_labels(bank, queries)
         self._num_classes = len(class_names)
@@ -47,7 +47,7 @@ class LabelledBank:
         return bank, queries
 
     def top1(self, bank: np.ndarray, queries: np.ndarray) -> float:
-        """Returns the share of the queries that their twenty nearest classify right.
+        """Returns the share of queries that their twenty nearest images classify correctly.
 
         Args:
             bank: Float [N, C].

@@ -1,7 +1,7 @@
-"""The nearest of a bank of features, in a process of its own.
+"""Nearest-neighbour search in a bank of features, in a separate process.
 
-`python -m benchmarks.suite.nearest_neighbours BANK` prints seconds and memory as a line of JSON. The bank is made piece
-by piece where it would be read from its files, so that memory is that of the search.
+`python -m benchmarks.suite.nearest_neighbours BANK` prints seconds and memory as a line of JSON. The bank is generated
+piece by piece, as if it were read from files, so that only the search needs memory.
 """
 
 import os
@@ -22,10 +22,10 @@ _BLOCK = 1 << 12
 
 
 class Bank:
-    """Features of noise, float32 [N, DIM], that are in memory only while they are looked at."""
+    """Random features, float32 [N, DIM], that are in memory only while they are used."""
 
     def __init__(self, num_images: int) -> None:
-        """Makes one block of rows, which all slices repeat."""
+        """Creates one block of rows, which all slices repeat."""
         self.shape = (num_images, DIM)
         self._block = np.random.default_rng(0).normal(size=[_BLOCK, DIM]).astype(np.float32)
 
@@ -34,7 +34,7 @@ class Bank:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Returns the rows of a slice."""
+        """Returns the rows at a slice."""
         return self._block[np.arange(*rows.indices(len(self))) % _BLOCK]
 
 

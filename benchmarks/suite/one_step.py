@@ -1,6 +1,6 @@
-"""Steps of SwAV in a process of their own: their seconds, and the peak of resident memory.
+"""Steps of SwAV in a separate process: their times and peak resident memory.
 
-`python -m benchmarks.suite.one_step CONTESTANT STEPS [section.field=value ...]` prints them as a line of JSON.
+`python -m benchmarks.suite.one_step CONTESTANT STEPS [section.field=value ...]` prints both as a line of JSON.
 """
 
 import os
@@ -39,7 +39,7 @@ def step_of(contestant: str, config: Config) -> Callable[[], float]:
     """Returns a function that makes one step and returns its loss.
 
     Args:
-        contestant: Ours, or one of PyTorch's (`settings.py`); the libraries of the others are not imported.
+        contestant: Name of ours, or of a PyTorch contestant (`settings.py`). Only its own libraries are imported.
         config: Config of the step.
     """
     if contestant == OURS:
@@ -56,8 +56,8 @@ def tf_step(config: Config, *, model: Any = None, state: Any = None) -> Callable
 
     Args:
         config: Config of the step.
-        model: Another one than the config's.
-        state: One that is there; None makes a new one.
+        model: Model to use in place of the config's; None for the config's.
+        state: Existing state; None for a new one.
     """
     import tensorflow as tf
 

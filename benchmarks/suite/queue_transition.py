@@ -1,7 +1,7 @@
-"""What happens to the loss when the queue of a small batch comes into use: one run with a queue and one without.
+"""The loss at the start of a small batch's queue: compares a run with a queue and a run without.
 
-The built-in images, 16 at a time, 60 prototypes; the queue holds the last 64 images and is used from step 400 on.
-Prints the mean losses before and after, and draws both curves:
+The runs use recipe `demo` with the built-in images in batches of 16. The queue holds the last 64 images and is used
+from step 400 on. The program prints the mean losses before and after the start, and draws both curves:
 `python -m benchmarks.suite.queue_transition PICTURE.png`.
 """
 
@@ -53,7 +53,7 @@ def main(picture: str) -> None:
 
 
 def _curve(queue_length: int) -> list[tuple[int, float]]:
-    """Returns (step, loss / ln K) of a run with a queue of this length."""
+    """Returns pairs of step and loss / ln K from a run with a queue of this length."""
     config = configs.validate(configs.override(recipe("demo"), [*_SETTINGS, f"swav.queue_length={queue_length}"]))
     with tempfile.TemporaryDirectory() as folder:
         directory = RunDirectory(pathlib.Path(folder) / "run")

@@ -1,4 +1,4 @@
-"""How time and memory grow: of a step, of preparing and reading images, and of k-NN; each in fresh processes."""
+"""Growth of time and memory for a step, for preparing and reading images, and for k-NN; each in fresh processes."""
 
 import functools
 import pathlib
@@ -35,7 +35,7 @@ _CALLS, _ROUNDS = 3, 3
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields the growth of a step with each of its sizes, of preparing, of reading, and of k-NN."""
+    """Yields the growth of a step with each of its sizes, of preparing and reading images, and of k-NN."""
     fields = (*_STEP, *_QUICK_STEP) if settings.quick else _STEP
     for field, size, sizes in _STEP_SIZES:
         title = f"a step by {size}"
@@ -54,7 +54,7 @@ def _step(field: str, size: str, sizes: Sequence[int], fields: Sequence[str], ti
 
 
 def _small_records(sizes: Sequence[int], title: str, rounds: int) -> Growth:
-    """Once only: the sizes are further apart than any noise."""
+    """Measures each size once, because the sizes are further apart than any noise."""
     del rounds
 
     def measure_at(num_images: int) -> Mapping[str, float]:

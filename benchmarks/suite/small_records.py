@@ -1,8 +1,7 @@
-"""Preparing and reading many small records, in a process of its own.
+"""Preparing and reading many small records, in a separate process.
 
 `python -m benchmarks.suite.small_records prepare|open|read IMAGES DIRECTORY` prints seconds and memory as a line of
-JSON. The images are JPEGs of noise, 16 px wide, all of them different; making one is a part of the time of preparing
-it.
+JSON. The images are different JPEGs of noise, 16 px wide. The time of preparing includes the time of generating them.
 """
 
 import os
@@ -27,14 +26,14 @@ from seer_tf.data.sources.shards import open_shards
 from seer_tf.parallel import LocalRunner
 
 _SIDE_PX = 16
-_SHARD_BYTES = 150_000_000  # as prepare_shards.py has it
+_SHARD_BYTES = 150_000_000  # the default of prepare_shards.py
 
 
 class Noise(Source):
-    """So many small images, made when they are read."""
+    """Small images of noise, generated when they are read."""
 
     def __init__(self, num_images: int) -> None:
-        """Names them; the names are made when they are asked for, too."""
+        """Creates the source; names of images are also generated when they are asked for."""
         self.ids = _Numbers(num_images)
 
     def read(self, index: int) -> bytes:
@@ -59,18 +58,18 @@ class _Numbers(Sequence[str]):
 
 
 def prepare(num_images: int, directory: str) -> None:
-    """Makes shards of them on all cores."""
+    """Writes the images to shards, on all cores."""
     run = LocalRunner(os.cpu_count() or 1)
     write_shards(Noise(num_images), directory, ShardOptions(), run=run, shard_bytes=_SHARD_BYTES)
 
 
 def open_first(num_images: int, directory: str) -> None:
-    """Opens the shards and reads the last of their images."""
+    """Opens the shards and reads their last image."""
     open_shards(directory).read(num_images - 1)
 
 
 def read(num_images: int, directory: str) -> None:
-    """Opens the shards and reads each image once, but for the last few, in another order."""
+    """Opens the shards and reads each image once in random order, except for the last few."""
     source = open_shards(directory)
     order = np.random.default_rng(0).permutation(num_images)
     chunks = tf.data.Dataset.from_tensor_slices(order).batch(reading.IMAGES_PER_READ, drop_remainder=True)

@@ -1,7 +1,8 @@
-"""The memory of a whole training step: the planner beside the smallest memory in which the step runs.
+"""The memory of a whole training step: the planned memory beside the smallest memory in which the step runs.
 
-TensorFlow's allocator on the CPU takes a limit, like that of an accelerator. Each trial is a fresh process that makes
-three steps or is refused memory; the limit is halved in on to 3 %: `python -m benchmarks.suite.step_memory`.
+TensorFlow's allocator on the CPU accepts a limit, like the limit of an accelerator. Each trial is a fresh process that
+makes three steps or runs out of memory. A binary search finds the smallest limit to within 3 %:
+`python -m benchmarks.suite.step_memory`.
 """
 
 import os
@@ -19,7 +20,7 @@ _LIMIT = "TF_MKL_ALLOC_MAX_BYTES"
 _MIB = 2**20
 _PRECISE = 0.03
 _NO_MEMORY = 3
-_FIRST_GUESSES = (0.7, 1.4)  # of the plan
+_FIRST_GUESSES = (0.7, 1.4)  # relative to the plan
 
 #: Variant, images, sizes of two large and four small crops, further fields.
 CASES: tuple[tuple[str, int, tuple[int, int], tuple[str, ...]], ...] = (
@@ -43,16 +44,16 @@ def main() -> None:
 def planned_and_needed(
     variant: str, images: int, sizes_px: tuple[int, int], assignments: tuple[str, ...] = ()
 ) -> tuple[float, float]:
-    """Returns the planner's memory and the smallest in which three steps run, both in MiB.
+    """Returns the planned memory and the smallest memory in which three steps run, both in MiB.
 
     Args:
         variant: Variant of the network.
         images: Images in a step.
         sizes_px: Sizes of two large and of four small crops.
-        assignments: Further fields, as `config.override` reads them.
+        assignments: Further assignments `section.field=value`.
 
     Raises:
-        RuntimeError: a step failed for another reason than memory.
+        RuntimeError: A step failed for another reason than memory.
     """
     planned = plan(_config(variant, images, sizes_px, assignments), num_devices=1).memory.total / _MIB
     low, high = (planned * guess for guess in _FIRST_GUESSES)
@@ -70,7 +71,7 @@ def planned_and_needed(
 
 
 def _runs_in(limit_mib: float, variant: str, images: int, sizes_px: tuple[int, int], more: tuple[str, ...]) -> bool:
-    """Whether a child makes its steps; without memory it says so or dies, since oneDNN does not always look."""
+    """Returns whether a child process makes its steps. Out of memory it exits or dies: oneDNN does not always check."""
     environment = {**os.environ, _LIMIT: str(int(limit_mib * _MIB)), "TF_CPP_MIN_LOG_LEVEL": "3"}
     case = [variant, str(images), ",".join(map(str, sizes_px)), *more]
     child = subprocess.run(

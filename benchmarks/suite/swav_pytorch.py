@@ -1,17 +1,17 @@
-"""Does it learn as the original does? The same run by seer_tf and by SwAV in PyTorch, from the same crops in files.
+"""Compares learning with the original: the same run by seer_tf and by SwAV in PyTorch, with the same crops in files.
 
     python -m benchmarks.suite.swav_pytorch --data=folder:unlabelled --train_data=folder:train --test_data=folder:test
         --set=run.examine_every_steps=250 --output=DIR
 
-A seed decides on the initial weights, which are ours carried over, and on the crops. Both make `run.log_every_steps`
-steps in turn; every `run.examine_every_steps` the features of both are classified by the same k-NN, in our network,
-into which the peer's weights are read back. DIR/seed-S holds crops and `head_to_head.json`: a seed that is there is
-not run again. At the end come tables and DIR/curves.png of all seeds, and in DIR/reference the peer's losses, for
-`compare_runs`. Algorithm and schedule of the peer are written from the paper and its released script
-(`torch_swav.py`); the network is that of transformers.
+A seed determines the crops and our initial weights, which the peer copies. The two take turns, each with
+`run.log_every_steps` steps. Every `run.examine_every_steps` steps the same k-NN measures the features of both; for this
+the peer's weights are copied into our network. DIR/seed-S holds crops and `head_to_head.json`; a seed that is already
+there is not run again. At the end the program prints tables, and writes DIR/curves.png with all seeds, and the peer's
+losses in DIR/reference for `compare_runs`. The peer's algorithm and schedule follow the paper and its released script
+(`torch_swav.py`); its network comes from transformers.
 
-In float32 the losses part after a few steps, as PyTorch's own do when the last bits of the weights are changed. With
---set=run.precision=float64, in a DIR of its own, they show that both do the same.
+In float32 the two losses diverge after a few steps, as do two PyTorch runs whose weights differ in the last bits. With
+--set=run.precision=float64, in a separate DIR, the losses show that both programs compute the same.
 """
 
 import os
@@ -40,7 +40,7 @@ RECIPE = flags.DEFINE_string("recipe", "cifar10_small", "Config of the run.")
 DATA = flags.DEFINE_string("data", None, f"Images to train on: {GRAMMAR}.", required=True)
 TRAIN_DATA = flags.DEFINE_string("train_data", None, "Labelled images, the bank of the k-NN.", required=True)
 TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to classify.", required=True)
-SET = flags.DEFINE_multi_string("set", [], "Replaces a field of the config: section.field=value.")
+SET = flags.DEFINE_multi_string("set", [], "Set a field of the config: section.field=value.")
 SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of weights and crops.")
 OUTPUT = flags.DEFINE_string("output", None, "Directory for crops, numbers and picture.", required=True)
 

@@ -1,7 +1,7 @@
 """A whole step of SwAV with RegNetY-400MF, from uint8 crops to new weights: time and memory.
 
-Beside it the same step in PyTorch, and our step around the same network of stock Keras layers. Time is taken in turn
-in this process; memory in fresh processes, each with one contestant.
+The peers are the same step in PyTorch, and our step with the same network from stock Keras layers. Times are measured
+in turn in this process, memory in fresh processes with one contestant each.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ _OURS_KEEPING = f"{one_step.OURS}, {_KEEPING}"
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields the time of a step beside PyTorch and beside stock Keras layers, then its memory."""
+    """Yields the time of a step beside PyTorch and beside stock Keras layers, then the memory of the step."""
     images, variant = (_QUICK_IMAGES, _QUICK_VARIANT) if settings.quick else (_IMAGES, _VARIANT)
     network = [f"data.global_batch_size={images}", f"backbone.variant={variant}"]
     steps = {
@@ -86,8 +86,8 @@ class Memory:
     """Memory that steps needed, in fresh processes.
 
     Attributes:
-        title: What the step is.
-        measured: Measured of each process by contestant, ours first.
+        title: Description of the step.
+        measured: Measurements of each process by contestant, ours first.
     """
 
     title: str
@@ -108,7 +108,7 @@ class Memory:
         return "\n".join([*lines, ""])
 
     def as_json(self) -> dict[str, Any]:
-        """Returns all of it in JSON's types."""
+        """Returns all measurements as JSON values."""
         measured = {name: [dataclasses.asdict(each) for each in found] for name, found in self.measured.items()}
         return {"title": self.title, "measured": measured}
 

@@ -1,8 +1,8 @@
-"""What watching a run costs: the numbers of each step, and what is looked at between two lines of the log.
+"""The cost of watching a run: the numbers of each step, and the measurements between two lines of the log.
 
-`python -m benchmarks.suite.watching` makes the steps of recipe demo with and without the numbers, in turn. It times the
-looks at the default config's intervals: every `run.log_every_steps` at the gallery, every `run.examine_every_steps`
-at the probe and the pictures. What checkpoints cost is in `checkpoint.py`.
+`python -m benchmarks.suite.watching` makes steps of recipe demo with and without the numbers, in turn. It also times
+the measurements and relates them to the default intervals: the gallery every `run.log_every_steps`, the probe and the
+pictures every `run.examine_every_steps`. `checkpoint.py` measures the cost of checkpoints.
 """
 
 import os

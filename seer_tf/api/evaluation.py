@@ -27,33 +27,33 @@ def evaluate(
     seed: int = 0,
     results: str | os.PathLike[str] | None = None,
 ) -> EvaluationResult:
-    """Measures what features are worth: fits on training images and reads the result on test images.
+    """Evaluates features: fits on training images and measures the result on test images.
 
     Args:
-        model: A run, one of its checkpoints, a conversion, a `.keras` file, or what `load` returned; None for stored
-            features or features of pixels.
+        model: A run, one of its checkpoints, a conversion, a `.keras` file, or a model from `load`; None for stored
+            features or pixel features.
         train: Labelled images to fit on: a folder with a sub-folder for each class, another data spec, a pair of uint8
             `[N, h, w, 3]` and labels `[N]`, a `tf.data.Dataset` of such pairs, or `features:DIR`.
-        test: Labelled images to read the result on.
+        test: Labelled images to measure the result on.
         protocol: One of knn, linear_probe and linear_svm.
-        recipe: How the linear probe is fitted; grid if None.
-        pixels: Features of pixels in place of those of a network, e.g. histogram.
+        recipe: Protocol of the linear probe's training; grid if None.
+        pixels: Pixel features in place of a network's features, e.g. histogram.
         stage: Stage of the network; the pooled last stage if None.
-        size_px: Side of the network's square in pixels; the model's own if None.
+        size_px: Side of the square that the network sees, in pixels; the model's own if None.
         squash: Whether whole images are squeezed into the square instead of cropped.
         seed: Seed of all random draws.
-        results: File that gets the result as a line; `evaluations.jsonl` in the directory of a run if None.
+        results: File to which the result is added as a line; `evaluations.jsonl` in the run directory if None.
 
     Returns:
-        The number, its interval, and all that it depends on.
+        The number, its interval, and the settings that it depends on.
 
     Raises:
-        InputError: An argument is wrong, or the data do not serve.
+        InputError: An argument is wrong, or the data cannot be used.
     """
     if protocol not in PROTOCOLS:
         raise InputError.unknown("protocol", protocol, PROTOCOLS)
     if recipe is not None and protocol != "linear_probe":
-        raise InputError(f"`recipe={recipe}` goes with `protocol=linear_probe` only; leave it out")
+        raise InputError(f"`recipe={recipe}` works only with `protocol=linear_probe`; leave it out")
     features = FeatureRequest(
         model=None if model is None else os.path.expanduser(os.fspath(model)),
         pixels=pixels,

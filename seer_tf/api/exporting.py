@@ -1,4 +1,4 @@
-"""Export of a network, with the images and the results that its run knows."""
+"""Export of a network, with the images and the results of its run."""
 
 import dataclasses
 import os
@@ -22,10 +22,10 @@ from seer_tf.networks.network import Network, check_part
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """What was written.
+    """A finished export.
 
     Attributes:
-        path: Directory with the files and their card.
+        path: Directory with the files and the model card.
         files: The files, each with the largest difference that was found in a fresh process.
     """
 
@@ -37,7 +37,7 @@ class Export:
         return self.path
 
     def lines(self) -> list[str]:
-        """Returns a sentence on each file."""
+        """Returns a sentence about each file."""
         return [
             f"{file.format}: {Path(self.path, file.file)}, {file.num_bytes / 1e6:.1f} MB, largest difference in a "
             f"fresh process {file.largest_difference:.1e} of the largest value ({file.tolerance:.0e} allowed)"
@@ -65,19 +65,19 @@ def export(
     metrics: Sequence[str | os.PathLike[str]] | None = None,
     licence: str | None = None,
 ) -> Export:
-    """Writes a network for use elsewhere. Each file is loaded again in a fresh process and compared.
+    """Exports a network for use elsewhere, and compares each file's outputs with the network's in a fresh process.
 
     Args:
-        model: A run, one of its checkpoints, a conversion, a `.keras` file, or what `load` returned.
+        model: A run, one of its checkpoints, a conversion, a `.keras` file, or a model from `load`.
         output_dir: Directory to write; must not exist.
         formats: Some of saved_model, keras, litert_float32, litert_float16, litert_dynamic_int8, litert_int8 and onnx.
-        part: What stands on the backbone: backbone (nothing), head, prototypes or classifier.
-        images: Images to compare on and to calibrate int8 with; those that the run was trained on if None, else
-            rendered ones.
-        size_px: Side of the network's square in pixels; the model's own if None.
-        class_names: File with a class on each line; None for those that the classifier knows.
-        metrics: Files of results of evaluations, for the card; `evaluations.jsonl` of the run if None.
-        licence: Licence of the weights, for the card.
+        part: Part of the network to export: backbone, head, prototypes or classifier.
+        images: Images for the comparison and for int8 calibration; if None, the run's training images, or rendered
+            images without a run.
+        size_px: Side of the square that the network sees, in pixels; the model's own if None.
+        class_names: File with one class name per line; the classifier's own if None.
+        metrics: Files with evaluation results for the model card; the run's `evaluations.jsonl` if None.
+        licence: Licence of the weights, for the model card.
 
     Raises:
         InputError: An argument is wrong, or a file differs by more than its format's tolerance. Nothing is written.
@@ -103,7 +103,7 @@ def export(
 def _network(
     model: str, size_px: int | None, class_names: str | os.PathLike[str] | None, licence: str | None
 ) -> Network:
-    """Returns the network with what the other arguments say of it."""
+    """Returns the network with size, licence and class names from the arguments."""
     network = load_network(model)
     if size_px:
         network = dataclasses.replace(network, transform=network.transform.with_size(size_px))
@@ -113,25 +113,25 @@ def _network(
 
 
 def _results_of_run(model: str, network: Network) -> list[EvaluationResult]:
-    """Returns what a run's own file says of this network and not of other steps."""
+    """Returns the results in the run's own file that belong to this network, and not to other steps."""
     of_run = Path(model, "evaluations.jsonl")
     found = read_file(of_run) if of_run.is_file() else []
     return [result for result in found if result.digest in (None, model_digest(network))]
 
 
 def _images(network: Network, model: str, images: Data | None, formats: Sequence[str]) -> Source:
-    """Returns the images that are given, or else those that the network was trained on, or else rendered ones."""
+    """Returns the given images, or else the network's training images, or else rendered images."""
     if images is not None:
         return open_source(images)
     if not network.data:
         calibrated = [name for name in formats if name in FORMATS and FORMATS[name].is_calibrated]
         if calibrated:
             raise InputError(
-                f"{calibrated[0]} is calibrated on images such as the network will see, and {model} does not say on "
-                "which it was trained; name some by `images`"
+                f"{calibrated[0]} must be calibrated on images like those that the network will see, and {model} does "
+                "not name its training images; name such images by `images`"
             )
         return open_source("builtin:test")
     try:
         return open_source(network.data)
     except InputError as error:
-        raise InputError(f"{error}; or name other images to compare on by `images`") from None
+        raise InputError(f"{error}; or name other images for the comparison by `images`") from None

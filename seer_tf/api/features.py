@@ -1,4 +1,4 @@
-"""The features of images, as `load(…).features(…)` returns them."""
+"""The features of images that `load(…).features(…)` returns."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Features:
     Attributes:
         ids: Names of the images.
         values: Features, float32 `[N, C]`.
-        labels: Class of each image, int64 `[N]`; None unless each image has exactly one.
+        labels: Class of each image, int64 `[N]`; None unless each image has exactly one class.
         class_names: Names of the classes; None without classes.
     """
 
@@ -37,7 +37,7 @@ class Features:
         return np.array(self.values, dtype, copy=copy)
 
     def __repr__(self) -> str:
-        """Returns the size in words."""
+        """Returns a description of the size."""
         num_classes = "" if self.class_names is None else f", {len(self.class_names)} classes"
         return f"<Features of {len(self)} images, {self.values.shape[1]} numbers each{num_classes}>"
 

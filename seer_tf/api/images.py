@@ -1,4 +1,4 @@
-"""What users give as images, as the rest of the package takes it."""
+"""Turns the kinds of images that users may give into data specs and sources."""
 
 import contextlib
 import os
@@ -26,10 +26,10 @@ _SHARD_BYTES = 150_000_000
 
 
 def as_data(images: Images) -> Data:
-    """Returns the data spec of images, or a source of images that are in memory.
+    """Returns the data spec of images, or a source for images in memory.
 
     Raises:
-        InputError: They are of no kind that is known, or an image has another shape or type.
+        InputError: The kind of the images is unknown, or an image has another shape or type.
     """
     if isinstance(images, (str, os.PathLike)):
         return os.path.expanduser(os.fspath(images))
@@ -49,7 +49,7 @@ def as_data(images: Images) -> Data:
 
 @contextlib.contextmanager
 def spec_of_run(images: Images, directory: RunDirectory) -> Iterator[str]:
-    """Gives the data spec of the images of a run; images in memory are written as shards into its directory.
+    """Yields the data spec of a run's images. Images in memory are first written to shards in the run directory.
 
     If the run does not begin, these shards are removed.
 
@@ -58,7 +58,7 @@ def spec_of_run(images: Images, directory: RunDirectory) -> Iterator[str]:
         directory: Run directory.
 
     Raises:
-        InputError: As `as_data`, or the directory cannot be a run's, or holds a run on other images in memory.
+        InputError: `as_data` raises it, the directory cannot hold a run, or it holds a run on other images in memory.
     """
     data = as_data(images)
     if isinstance(data, str):
@@ -74,7 +74,7 @@ def spec_of_run(images: Images, directory: RunDirectory) -> Iterator[str]:
             shutil.rmtree(directory.shards, ignore_errors=True)
         if not was_there:
             with contextlib.suppress(OSError):
-                directory.path.rmdir()  # if there is nothing else in it
+                directory.path.rmdir()  # fails if the directory holds anything else
         raise
 
 

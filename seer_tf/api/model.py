@@ -37,14 +37,14 @@ _SHOWN = {
 class Model:
     """A trained network on this machine. Its weights are read when they are first needed.
 
-    Functions that take the path of a model take the model itself, too.
+    Functions that accept the path of a model also accept the model itself.
 
     Attributes:
         path: A run, one of its checkpoints, a conversion, or a `.keras` file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Names the network; use `load`."""
+        """Takes the path of the network; user code calls `load` instead."""
         self.path = os.fspath(path)
         self._extractors: dict[FeatureRequest, Extractor] = {}
 
@@ -54,7 +54,7 @@ class Model:
 
     @functools.cached_property
     def network(self) -> Network:
-        """The network with all that is known of it."""
+        """The network with its metadata."""
         return load_network(self.path)
 
     @property
@@ -71,15 +71,15 @@ class Model:
         squash: bool = False,
         batch_size: int = 128,
     ) -> Features:
-        """Returns the features of images, after the model's own transform, batch normalisation in inference.
+        """Returns the features of images after the model's own transform, with batch norm in inference mode.
 
         Args:
             images: A folder, a data spec, uint8 `[N, h, w, 3]` (or a pair of these and labels), or a
                 `tf.data.Dataset` of images.
-            stage: avgpool for the pooled last stage, or res2, res3 … pooled as VISSL pools them.
-            size_px: Side of the network's square in pixels; the model's own if None.
+            stage: avgpool for the pooled last stage, or res2, res3 … pooled as in VISSL.
+            size_px: Side of the square that the network sees, in pixels; the model's own if None.
             squash: Whether whole images are squeezed into the square instead of cropped.
-            batch_size: Images at once.
+            batch_size: Number of images in a batch.
 
         Raises:
             InputError: The images cannot be read, or the model has no such stage.
@@ -93,11 +93,11 @@ class Model:
         return Features(list(found.ids), found.rows[stage][:], found.labels, found.class_names)
 
     def evaluate(self, *, train: Images, test: Images, **options: Any) -> EvaluationResult:
-        """Measures the features; see `seer_tf.evaluate`."""
+        """Evaluates the features; see `seer_tf.evaluate`."""
         return evaluate(self, train=train, test=test, **options)
 
     def export(self, output_dir: str | os.PathLike[str], **options: Any) -> Export:
-        """Writes the network for use elsewhere; see `seer_tf.export`."""
+        """Exports the network for use elsewhere; see `seer_tf.export`."""
         return export(self, output_dir, **options)
 
     def __repr__(self) -> str:
@@ -105,20 +105,20 @@ class Model:
         return f"<{type(self).__name__} {self.path}>"
 
     def _repr_html_(self) -> str:
-        """Returns what is known of the network as a table."""
+        """Returns the metadata of the network as a table."""
         return tables.facts({"model": self.path, **_texts(self.network.metadata)})
 
 
 class Run(Model):
-    """A run of pretraining, finished or not.
+    """A pretraining run, finished or not.
 
     Attributes:
-        path: Directory of the run.
-        stopped_by: Name of the signal that stopped it early; None if it was not stopped.
+        path: Run directory.
+        stopped_by: Name of the signal that stopped the run early; None if no signal stopped it.
     """
 
     def __init__(self, path: str | os.PathLike[str], stopped_by: str | None = None) -> None:
-        """Names the directory of a run; use `pretrain` or `load`."""
+        """Takes the path of a run directory; user code calls `pretrain` or `load` instead."""
         super().__init__(path)
         self.stopped_by = stopped_by
 
@@ -129,20 +129,20 @@ class Run(Model):
 
     @property
     def steps(self) -> Sequence[int]:
-        """Steps of which there are checkpoints, the earliest first."""
+        """Steps that have a checkpoint, the earliest first."""
         return RunDirectory(self.path).checkpoint_steps()
 
     @property
     def curves(self) -> Curves:
-        """Numbers of the log: by name, the value by step."""
+        """Numbers of the log: values by name and step."""
         return read_events(RunDirectory(self.path).tensorboard)
 
     def __repr__(self) -> str:
-        """Returns the path and how far the run is."""
+        """Returns the path and the progress of the run."""
         return f"<Run {self.path}, {self._progress()}>"
 
     def _repr_html_(self) -> str:
-        """Returns the loss as a curve and the last numbers as a table."""
+        """Returns the curve of the loss, and the last numbers as a table."""
         curves = self.curves
         last = {label: f"{list(curves[name].values())[-1]:.4g}" for name, label in _SHOWN.items() if name in curves}
         numbers = tables.facts({"run": self.path, "progress": self._progress(), **last})
@@ -165,17 +165,17 @@ def load(path: str | os.PathLike[str]) -> Model:
             or a `.keras` file.
 
     Returns:
-        A `Run` if the path is the directory of a run of pretraining, else a `Model`.
+        A `Run` if the path is the directory of a pretraining run, otherwise a `Model`.
 
     Raises:
-        InputError: There is no network, or it cannot be read.
+        InputError: There is no network at the path, or it cannot be read.
     """
     place = os.path.expanduser(os.fspath(path))
     check_network(place)
     directory = RunDirectory(place)
     is_run = directory.holds_a_run() and directory.kind() == Config.kind
     model = Run(place) if is_run else Model(place)
-    model.network  # noqa: B018 - reads the weights, so that what is wrong with them is said here
+    model.network  # noqa: B018 - reads the weights, so that their errors are raised here
     return model
 
 

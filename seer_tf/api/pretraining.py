@@ -40,15 +40,15 @@ class Pretraining:
 
     Attributes:
         start: Config to start from; None to derive one from the images (recipe auto).
-        assignments: Fields to replace, `section.field=value`.
-        run_dir: Directory of the run; None if only the config is asked for.
-        minutes: How long recipe auto may take; None for 45.
-        device_memory_gib: Memory of one device for recipe auto; None for the host's, or 16 of a GPU.
+        assignments: Fields to set, `section.field=value`.
+        run_dir: Run directory; None if only the config is needed.
+        minutes: Time for recipe auto, in minutes; None for 45.
+        device_memory_gib: Memory of one device for recipe auto, in GiB; None for the host's, or 16 for a GPU.
         devices: Devices and hosts.
-        probe_data: Data spec of labelled images for k-NN and a linear probe on the way.
-        log_json: File that takes the numbers of the log.
+        probe_data: Data spec of labelled images for k-NN and a linear probe during the run.
+        log_json: File for the numbers of the log.
         profile_steps: First and last step to profile.
-        say: Takes each line of what recipe auto finds.
+        say: Function that receives each line of recipe auto's report.
     """
 
     start: Config | None
@@ -63,10 +63,10 @@ class Pretraining:
     say: Callable[[str], None] = functools.partial(print, flush=True)
 
     def config(self) -> Config:
-        """Returns the config of the run, checked.
+        """Returns the validated config of the run.
 
         Raises:
-            InputError: A field or a place is wrong, or nothing can be derived from the images.
+            InputError: A field or a path is wrong, or no config can be derived from the images.
         """
         if self.start is not None:
             self._check_without_auto(self.start)
@@ -78,13 +78,13 @@ class Pretraining:
         return with_absolute_places(configs.validate(config))
 
     def run(self, config: Config) -> RunResult:
-        """Trains from the newest checkpoint, or from the beginning, to the end.
+        """Trains to the end, from the newest checkpoint or from the beginning.
 
         Args:
             config: Result of `config()`.
 
         Raises:
-            InputError: As `pretraining.task.pretrain`, or a place or a device is wrong.
+            InputError: `pretraining.task.pretrain` raises it, or a path or a device is wrong.
             LostWorkerError: Another worker no longer answers.
         """
         directory, cluster = RunDirectory(self.run_dir or ""), self.devices.cluster()
@@ -101,7 +101,7 @@ class Pretraining:
             if config.run.deterministic:
                 tf.config.experimental.enable_op_determinism()
             strategy = make_strategy(placement)
-            summarize(source)  # or raises, on every worker
+            summarize(source)  # raises if the images teach nothing, on every worker
             log_options = functools.partial(self._log_options, config, source)
             return task.pretrain(config, source, directory, strategy, log_options)
 
@@ -109,7 +109,7 @@ class Pretraining:
         for name, value in (("minutes", self.minutes), ("device_memory_gib", self.device_memory_gib)):
             if value is not None:
                 raise InputError(
-                    f"`{name}` goes with `recipe={rules.NAME}` only; leave it out, and set the length of "
+                    f"`{name}` works only with `recipe={rules.NAME}`; leave it out, and set the length of "
                     f"{f'`recipe={start.recipe}`' if start.recipe else 'the config'} by `run.num_steps=N`"
                 )
 
@@ -125,13 +125,13 @@ class Pretraining:
         return derive.config(open_source(named.data.source), own)
 
     def _check_first(self, config: Config) -> None:
-        """Looks at everything that can be looked at before the images are: places and names.
+        """Checks paths and names, before any image is read.
 
         Args:
-            config: Config of the run; of one that is still to be derived from the images, its places.
+            config: Config of the run. If the config must still be derived from the images, only its paths are set.
 
         Raises:
-            InputError: One of them is wrong.
+            InputError: A path or a name is wrong.
         """
         directory = RunDirectory(self.run_dir) if self.run_dir else None
         if directory is not None:
@@ -146,15 +146,15 @@ class Pretraining:
             check_source(self.probe_data)
             if absolute(self.probe_data) == absolute(config.data.source):
                 raise InputError(
-                    f"`probe_data` is what the run is trained on, {self.probe_data}; give labelled images that it is "
-                    "not trained on"
+                    f"`probe_data` is the training data, {self.probe_data}; give labelled images that are not in the "
+                    "training data"
                 )
 
     def _log_options(self, config: Config, source: Source) -> PretrainingLogOptions:
         """Returns the optional outputs of the log.
 
         Raises:
-            InputError: The probe's images do not serve.
+            InputError: The probe cannot use its images.
         """
         probe = None if self.probe_data is None else OnlineProbe(open_source(self.probe_data), source, config).of
         json_file = pathlib.Path(self.log_json) if self.log_json else None
@@ -172,27 +172,28 @@ def pretrain(
     probe_data: str | os.PathLike[str] | None = None,
     num_devices: int | None = None,
 ) -> Run:
-    """Pretrains a backbone on images without labels. The same call again continues a run that was stopped.
+    """Pretrains a backbone on images without labels. The same call continues a run that was stopped.
 
     Args:
         data: Images: a folder, a data spec as for the command, a NumPy array uint8 `[N, h, w, 3]` or a
             `tf.data.Dataset` of images. Arrays and datasets are written into the run directory as shards.
-        run_dir: Directory of the run, new or to be continued.
-        minutes: How long finding the settings and training may take, with recipe auto; 45 if None.
+        run_dir: Directory of a new run or one to continue.
+        minutes: Time for finding the settings and training, in minutes, with recipe auto; 45 if None.
         recipe: Name of a recipe; auto derives the config from the images, this machine and the time.
         config: Config in place of a recipe.
-        settings: Fields of the config to replace, by `section.field`.
-        probe_data: Folder or data spec of labelled images, not trained on, for k-NN and a linear probe on the way.
-        num_devices: Devices of this host; all GPUs if None, else one.
+        settings: Fields of the config to set, by `section.field`.
+        probe_data: Folder or data spec of labelled images, outside the training data, for k-NN and a linear probe
+            during the run.
+        num_devices: Number of devices in this host; if None, all GPUs, or one device without GPUs.
 
     Returns:
-        The run, also where a signal stopped it early.
+        The run, also if a signal stopped it early.
 
     Raises:
         InputError: An argument is wrong, or the run fails a health check.
     """
     if config is not None and recipe != rules.NAME:
-        raise InputError(f"`config` and `recipe={recipe}` are both given; leave out one of them")
+        raise InputError(f"`config` and `recipe={recipe}` are both given; leave one of them out")
     start = recipes.recipe(recipe) if recipe != rules.NAME else config
     directory = os.fspath(run_dir)
     with spec_of_run(data, RunDirectory(directory)) as spec:

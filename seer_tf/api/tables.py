@@ -3,12 +3,12 @@
 import html
 from collections.abc import Mapping, Sequence
 
-# The colours of charts, which a page of ours defines and a notebook does not. They are readable on light and on dark.
+# Colours of charts, which our pages define but notebooks do not. They are readable on light and dark backgrounds.
 _STYLE = "--text: #7d848c; --faint: #9aa0a6; --accent: #2f8f6f; max-width: 760px"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns a `<table>` of plain text."""
+    """Returns a `<table>` of plain texts."""
     lines = [_row("th", header), *(_row("td", row) for row in rows)]
     return f"<table>{''.join(lines)}</table>"
 
@@ -20,7 +20,7 @@ def facts(values: Mapping[str, str]) -> str:
 
 
 def figure(svg: str) -> str:
-    """Returns a chart of `reports.charts` in colours of its own."""
+    """Returns a chart from `reports.charts` with defined colours."""
     return f'<div style="{_STYLE}">{svg}</div>'
 
 

@@ -1,6 +1,6 @@
 """The commands: absl flags, and the calls into the library that they stand for.
 
-Each command imports this first, so TensorFlow is quiet in it however it is imported.
+Python imports this module before any command, so that TensorFlow is always quiet.
 """
 
 from seer_tf.cli import quiet_start

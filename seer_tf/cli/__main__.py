@@ -2,7 +2,7 @@
 
 from seer_tf.cli import entry
 
-__spec__ = None  # without it, processes that a command starts import this file as well, and are quiet
+__spec__ = None  # without this, processes that a command starts would import this file too
 
 if __name__ == "__main__":
     entry.main()

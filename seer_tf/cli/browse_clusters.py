@@ -1,4 +1,4 @@
-"""Writes the cluster and score of every image as a Parquet table, and a page of the clusters to browse."""
+"""Writes the cluster and score of every image to a Parquet table, and a page for browsing the clusters."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,17 +21,19 @@ from seer_tf.quantities import counted
 from seer_tf.reports.cluster_page import ClusterPictures, TypicalImage, write_cluster_page
 
 MODEL = command.required(
-    flags.DEFINE_string("model", None, "A run, one of its checkpoints, or what convert_checkpoint.py wrote.")
+    flags.DEFINE_string("model", None, "A run, one of its checkpoints, or a directory from convert_checkpoint.py.")
 )
-DATA = command.required(flags.DEFINE_string("data", None, "Images to put into clusters, e.g. folder:DIR."))
+DATA = command.required(flags.DEFINE_string("data", None, "Images to assign to clusters, e.g. folder:DIR."))
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
-NUM_CLUSTERS = flags.DEFINE_integer("num_clusters", 200, "Clusters on the page, the largest.", lower_bound=1)
-NUM_TYPICAL = flags.DEFINE_integer("num_typical", 8, "Images shown of each.", lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Number of images in a batch.", lower_bound=1)
+NUM_CLUSTERS = flags.DEFINE_integer(
+    "num_clusters", 200, "Number of clusters on the page, the largest ones.", lower_bound=1
+)
+NUM_TYPICAL = flags.DEFINE_integer("num_typical", 8, "Number of images shown for each cluster.", lower_bound=1)
 
 _NUM_NEIGHBOURS = 6
 _NUM_CLASSES = 3
-_SHOWN = Transform(128)  # the network's own square may be too small to look at
+_SHOWN = Transform(128)  # the network's own square may be too small for people
 
 
 def main() -> None:
@@ -68,7 +70,7 @@ def _assign(network: Network) -> Assign:
 
 
 def _pictures(source: Source, clusters: Clusters, prototypes: np.ndarray) -> Iterator[ClusterPictures]:
-    """Yields the largest clusters with the central squares of their images."""
+    """Yields the largest clusters with their most typical images, cropped to central squares."""
     largest = clusters.largest(NUM_CLUSTERS.value)
     near = neighbours(prototypes, largest, clusters.sizes, _NUM_NEIGHBOURS)
     names = source.class_names or ()

@@ -1,7 +1,7 @@
-"""Finds out whether the workers of a run reach one another, and how fast; start it on every host.
+"""Checks whether the workers of a run reach one another, and how fast; start this command on every host.
 
-It names the worker that does not come, cannot be reached, hangs or is slow. Each of its five parts ends within twice
---meeting_seconds: who is there, who reaches whom, how fast the links are, the all-reduces, comparing what was measured.
+The command names a worker that does not come, cannot be reached, hangs or is slow. Each of its five parts ends within
+twice --meeting_seconds: the rendezvous, the connections, the speed of the links, the all-reduces, the comparison.
 """
 
 from absl import flags
@@ -26,8 +26,7 @@ def main() -> None:
     cluster, seconds = strategy_flags.cluster(), strategy_flags.MEETING_SECONDS.value
     if cluster is None:
         raise InputError(
-            "there are not several workers to check: set TF_CONFIG, start under srun, or give --workers and "
-            "--worker_index"
+            "no workers are named: set TF_CONFIG, start the command under srun, or give --workers and --worker_index"
         )
     with rendezvous(cluster, timeout_seconds=seconds) as facts:
         placement = strategy_flags.placement(cluster)

@@ -1,4 +1,4 @@
-"""What every command does around its own work: it reads the flags, starts, and says in one sentence what is wrong."""
+"""The frame of every command: it reads the flags, runs the command, and reports an error in one sentence."""
 
 import contextlib
 import difflib
@@ -21,11 +21,11 @@ from seer_tf.cli.messages import FlagsInMessages, with_flags
 from seer_tf.errors import InputError, LostWorkerError
 from seer_tf.stop_signals import Interrupted, StopSignals
 
-TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75 of what is not finished, and goes on when it is started again
-_INFO, _WARNING = 20, 30  # of the standard library's levels: TensorFlow's own remarks at _INFO are for its developers
+TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75: the command is not finished, and the same command continues
+_INFO, _WARNING = 20, 30  # levels of the standard library; TensorFlow's remarks at _INFO are for its developers
 _SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _HELP = ("--help", "-help", "-h", "-?")
-_NEAR = 0.5  # two names that differ more than so are not meant for one another
+_NEAR = 0.5  # names with a lower similarity are not suggested
 _ANSWER = "the command ends; a second signal ends it at once"
 
 _T = TypeVar("_T")
@@ -39,7 +39,7 @@ def required(
 
     Args:
         flag: Flag without a default.
-        unless: Switch that makes the flag unnecessary; whoever reads the flag must then expect None.
+        unless: Switch that makes the flag unnecessary; the flag's value may then be None.
 
     Returns:
         The flag, whose value is not None.
@@ -49,15 +49,15 @@ def required(
 
 
 def optional(flag: flags.FlagHolder) -> None:
-    """Takes back that a flag must be given, for a command that does without; its value may then be None."""
+    """Makes a required flag optional for a command that does not need it; the flag's value may then be None."""
     del _required[flag.name]
 
 
 @contextlib.contextmanager
 def signals_answered() -> Iterator[None]:
-    """Ends the process at the first Ctrl-C, SIGTERM or SIGHUP: it says so at once, and what is open is closed.
+    """Ends the process at the first Ctrl-C, SIGTERM or SIGHUP, with a message at once and after closing open files.
 
-    The exit status is 130, 143 or 129. A run that trains answers these signals in its own way.
+    The exit status is 130, 143 or 129. Training runs answer these signals in their own way.
     """
     try:
         with StopSignals(_ANSWER, raises=True):
@@ -67,16 +67,17 @@ def signals_answered() -> Iterator[None]:
 
 
 def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> None:
-    """Reads the flags and calls `main`; `--help` describes the flags instead.
+    """Reads the flags and calls `main`; with `--help` it prints a description of the flags instead.
 
-    A `~/` at the beginning of a path is the home directory: shells do not expand it after `=` and `:`.
+    A `~/` at the beginning of a path is replaced by the home directory, because shells do not expand it after `=` and
+    `:`.
 
     An `InputError` or a wrong flag becomes one line on standard error and exit status 2, a `LostWorkerError` one line
-    and `TRY_AGAIN`. Anything else keeps its traceback: it is our fault and not the user's.
+    and `TRY_AGAIN`. All other errors keep their traceback, because they are faults of the program.
 
     Args:
         main: Function of the module that defines the flags.
-        words: Flag that takes what is given without a flag, one word, or any number where it is repeatable.
+        words: Flag that receives words given without a flag: one word, or any number if the flag is repeatable.
     """
     _set_up_logs()
     try:
@@ -90,7 +91,7 @@ def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> N
         _stop(str(error), status=2)
     except LostWorkerError as error:
         _say(str(error))
-        os._exit(TRY_AGAIN)  # the ordinary end of a process waits up to a minute for what TensorFlow has under way
+        os._exit(TRY_AGAIN)  # an ordinary exit would wait up to a minute for TensorFlow's pending operations
     except OSError as error:
         if error.errno not in _SURROUNDINGS:
             raise
@@ -101,7 +102,7 @@ def _read_flags(module: ModuleType, words: flags.FlagHolder | None) -> None:
     """Parses the command line.
 
     Raises:
-        InputError: A flag is unknown, has a wrong value or none, or is missing; or a word stands without a flag.
+        InputError: A flag is unknown, is missing, or has a wrong value or none; or a word is given without a flag.
     """
     own = {flag.name: flag for flag in flags.FLAGS.get_key_flags_for_module(module)}
     given = _parsed(own)
@@ -115,11 +116,11 @@ def _read_flags(module: ModuleType, words: flags.FlagHolder | None) -> None:
         raise InputError(f"--{missing[0].name} is missing: {missing[0].help.rstrip('.')}")
     if missing:
         *most, last = (f"--{flag.name}" for flag in missing)
-        raise InputError(f"{', '.join(most)} and {last} are missing; --help says what they are")
+        raise InputError(f"{', '.join(most)} and {last} are missing; --help describes them")
 
 
 def _parsed(own: Iterable[str]) -> list[str]:
-    """Gives flags their values, and returns the words that stand without a flag.
+    """Parses the flags, and returns the words that are given without a flag.
 
     Args:
         own: Names of the flags of this command.
@@ -149,16 +150,16 @@ def _is_missing(name: str) -> bool:
 def _take_words(
     given: Sequence[str], words: flags.FlagHolder | None, missing: Sequence[flags.Flag], command: str
 ) -> None:
-    """Gives words to the flag that takes them.
+    """Assigns words to the flag that receives words given without a flag.
 
     Args:
         given: Words without a flag.
-        words: The flag that takes them, if any.
-        missing: Flags that must still be given.
+        words: The flag that receives them; None if the command has none.
+        missing: Required flags that have not been given.
         command: Name of the command.
 
     Raises:
-        InputError: There is a word too many; the text says which flags to use.
+        InputError: There is a word too many. The message says which flags to use.
     """
     flag = None if words is None else flags.FLAGS[words.name]
     for number, word in enumerate(given):
@@ -170,7 +171,7 @@ def _take_words(
 
 
 def _with_flags(given: Sequence[str], missing: Sequence[flags.Flag]) -> str:
-    """Returns the words with flags before them, or the flags that are needed if it is not clear which word is which."""
+    """Returns the words with flags before them. If it is unclear which word is which, returns the missing flags."""
     if len(given) == len(missing) and not any(isinstance(flag, flags.EnumFlag) for flag in missing):
         written = [
             f"--{flag.name}={shlex.quote(_as_data(word) if 'folder:' in flag.help else word)}"
@@ -178,7 +179,7 @@ def _with_flags(given: Sequence[str], missing: Sequence[flags.Flag]) -> str:
         ]
         return f"write {' '.join(written)}"
     needs = f"give {' and '.join(f'--{flag.name}=…' for flag in missing)}, " if missing else ""
-    return f"{given[0]!r} stands without one; {needs}see --help"
+    return f"{given[0]!r} is given without a flag; {needs}see --help"
 
 
 def _as_data(word: str) -> str:
@@ -192,7 +193,7 @@ def _unknown(name: str, valid: Sequence[str]) -> InputError:
 
 
 def _illegal(error: flags.IllegalFlagValueError) -> InputError:
-    """Returns the sentence for a value that absl has refused as `flag --NAME=VALUE: REASON`."""
+    """Returns the error for a value that absl has refused with `flag --NAME=VALUE: REASON`."""
     name, value = str(error).removeprefix("flag --").removesuffix(f": {error.__context__}").split("=", 1)
     parser = flags.FLAGS[name].parser
     if isinstance(parser, flags.EnumParser):
@@ -201,18 +202,18 @@ def _illegal(error: flags.IllegalFlagValueError) -> InputError:
 
 
 def _set_up_logs() -> None:
-    """Sends the project's log to standard error, in its own words, and leaves out what others say in passing."""
+    """Sends the project's log to standard error, and leaves out informal remarks of other libraries."""
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
     handler.addFilter(FlagsInMessages())
     handler.addFilter(lambda record: record.levelno > _INFO or "seer_tf" in record.pathname)
     handler.setFormatter(_Lines())
-    getLogger("tensorflow").addFilter(lambda record: record.levelno > _INFO)  # it has a handler of its own
+    getLogger("tensorflow").addFilter(lambda record: record.levelno > _INFO)  # this logger has its own handler
 
 
 class _Lines(Formatter):
-    """Writes the time, "warning" or "error" where it is one, and the message."""
+    """Writes the time, the word "warning" or "error" for such a record, and the message."""
 
     def format(self, record: LogRecord) -> str:
         grave = f"{record.levelname.lower()}: " if record.levelno >= _WARNING else ""

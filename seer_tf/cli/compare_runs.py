@@ -1,4 +1,4 @@
-"""Compares runs: prints in which fields their configs differ, and lays their curves over each other on one page.
+"""Compares runs: prints the config fields that differ, and overlays the curves on one page.
 
 python experiments/compare_runs.py RUN [RUN ...] [--reference=NAME] --output=comparison.html
 """
@@ -13,9 +13,9 @@ from seer_tf.quantities import counted
 from seer_tf.reports.reference_band import REFERENCES, Verdict, judge, read_references
 from seer_tf.reports.run_comparison import Run, config_differences, read_run, write_comparison
 
-RUNS = flags.DEFINE_multi_string("run", [], "Directory of a run, or a file of its --log_json. Repeatable.")
+RUNS = flags.DEFINE_multi_string("run", [], "A run directory, or a file that --log_json wrote. Repeatable.")
 POSITIONAL = RUNS
-REFERENCE = flags.DEFINE_string("reference", None, "Recipe whose reference runs the first run is held against.")
+REFERENCE = flags.DEFINE_string("reference", None, "Recipe whose reference runs are compared with the first run.")
 OUTPUT = flags.DEFINE_string("output", "comparison.html", "HTML file to write.")
 
 

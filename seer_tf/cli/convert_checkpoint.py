@@ -1,4 +1,4 @@
-"""Converts a released checkpoint of SEER, or of another RegNetY, into Keras models and a SavedModel."""
+"""Converts a released checkpoint of SEER or another RegNetY to Keras models and a SavedModel."""
 
 from absl import flags
 
@@ -15,8 +15,8 @@ CHECKPOINT = command.required(
     flags.DEFINE_string(
         "checkpoint",
         None,
-        "File from VISSL (.torch), Hugging Face or timm (.safetensors, .bin, .pth); if it comes in parts, its index "
-        "(.index.json) or its directory.",
+        "File from VISSL (.torch), Hugging Face or timm (.safetensors, .bin, .pth); for a checkpoint in parts, its "
+        "index (.index.json) or its directory.",
     )
 )
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
@@ -29,7 +29,7 @@ def main() -> None:
         network.save(directory)
         (saved_model,) = export(of_converted(network), directory / "saved_model", source=open_source("builtin:test"))
     print(published.LICENCE_NOTICE)
-    print(f"RegNetY-{network.variant} with the names of {network.layout}")
+    print(f"RegNetY-{network.variant} in the layout of {network.layout}")
     print(f"matched: {counted(len(network.matched), 'tensor')}")
     print(f"unused: {counted(len(network.unused), 'tensor')}", *network.unused, sep="\n  ")
     print("missing: none")

@@ -1,4 +1,4 @@
-"""The product in small: images, shards, pretraining, evaluation, SavedModel, and a report to look at.
+"""A small tour of the whole package: images, shards, pretraining, evaluation, SavedModel and a report.
 
 python experiments/demo.py [DIR or another data flag] --output=demo_output
 """
@@ -33,10 +33,10 @@ from seer_tf.quantities import counted
 from seer_tf.reports.demo_report import write_demo_report
 from seer_tf.training.run_directory import RunDirectory
 
-DATA = flags.DEFINE_string("data", "builtin", f"Images; class folders serve the evaluation: {GRAMMAR}.")
+DATA = flags.DEFINE_string("data", "builtin", f"Images; labels are used only for the evaluation: {GRAMMAR}.")
 POSITIONAL = DATA
-OUTPUT = flags.DEFINE_string("output", "demo_output", "Directory of everything that the demo makes.")
-RECIPE = flags.DEFINE_enum("recipe", "demo", list(RECIPES), "Named config of the pretraining.")
+OUTPUT = flags.DEFINE_string("output", "demo_output", "Directory for all files of the demo.")
+RECIPE = flags.DEFINE_enum("recipe", "demo", list(RECIPES), "Named config for pretraining.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, order and augmentation.", 0, 2**32 - 1)
 
 _MARK, _LOCK = "demo.json", "lock"
@@ -44,12 +44,12 @@ _MIN_IMAGES = 32
 
 
 def main() -> None:
-    """Runs all stages; what a stage needs is in `--output`."""
+    """Runs all stages; each stage finds its inputs in `--output`."""
     base, output = recipe(RECIPE.value), Path(OUTPUT.value)
     _check_output(output)
     train, test = demo_images(DATA.value)
     _check_enough(train)
-    summarize(train)  # or raises, where there is nothing to learn
+    summarize(train)  # raises if the images teach nothing
     with _claimed(output):
         _run_stages(base, output, train, test)
 
@@ -72,7 +72,7 @@ def _run_stages(base: Config, output: Path, train: Source, test: Source | None) 
 
 
 def _write_outcome(output: Path, directory: RunDirectory, found: Findings) -> None:
-    """Writes the report and the numbers, and says where everything is."""
+    """Writes the report and the numbers, and prints the paths of all outputs."""
     places = [
         ("Report", str(output / "report.html")),
         ("SavedModel", str(directory.export)),
@@ -88,22 +88,22 @@ def _write_outcome(output: Path, directory: RunDirectory, found: Findings) -> No
 
 
 def _check_output(output: Path) -> None:
-    """Looks whether the demo can write its output; makes nothing.
+    """Raises an error if the demo cannot write its output. Creates nothing.
 
     Raises:
-        InputError: the directory holds something else, another demo writes there, or it cannot be made.
+        InputError: The directory holds something else, another demo writes to it, or it cannot be created.
     """
     check_directory(output)
     if (output / _MARK).exists():
         with _locked(output):
             return
     if output.exists() and any(output.iterdir()):
-        raise InputError(f"{output} holds something that is not of a demo; give another --output")
+        raise InputError(f"{output} holds files that are not from a demo; give another --output")
 
 
 @contextlib.contextmanager
 def _claimed(output: Path) -> Iterator[None]:
-    """Makes the output directory, or takes that of an earlier demo, and keeps other demos away."""
+    """Creates the output directory, or reuses that of an earlier demo, and locks out other demos."""
     output.mkdir(parents=True, exist_ok=True)
     (output / _MARK).write_text(json.dumps({"data": DATA.value}) + "\n")
     with _locked(output):
@@ -123,17 +123,17 @@ def _locked(output: Path) -> Iterator[None]:
 
 
 def _prepare(output: Path, train: Source, test: Source | None) -> tuple[Source, Source | None]:
-    """Writes training and test shards anew and opens them; there may be no test."""
+    """Writes new training and test shards and opens them; there may be no test images."""
     shards = output / "shards"
     shutil.rmtree(shards, ignore_errors=True)
     return sharded(train, shards / "train"), None if test is None else sharded(test, shards / "test")
 
 
 def _check_enough(train: Source) -> None:
-    """Raises an error if there are hardly any images.
+    """Raises an error if there are too few images.
 
     Raises:
-        InputError: saying how many.
+        InputError: There are too few images. The message says how many.
     """
     if train.num_images < _MIN_IMAGES:
         raise InputError(
@@ -143,7 +143,7 @@ def _check_enough(train: Source) -> None:
 
 def _config(base: Config, train: Source, output: Path) -> Config:
     """Returns the recipe, with a batch and a number of prototypes that a small set of images can fill."""
-    _check_enough(train)  # some may have been left out
+    _check_enough(train)  # again, because some images may have been left out of the shards
     batch = min(base.data.global_batch_size, 2 ** ((train.num_images // 2).bit_length() - 1))
     prototypes = min(base.head.num_prototypes, train.num_images // 4)
     assignments = [
@@ -160,14 +160,14 @@ def _shards(output: Path) -> str:
 
 
 def _digest(config: Config, output: Path) -> str:
-    """Names a run by its config and its images, wherever they lie: the same again is continued, another is another."""
+    """Returns a hash of config and images, without their paths: the same demo again continues the same run."""
     images = (output / "shards" / "train" / "manifest.json").read_text()
     placeless = configs.override(config, ["data.source="])
     return hashlib.sha256((json.dumps(configs.to_json(placeless)) + images).encode()).hexdigest()[:8]
 
 
 def _pretrain(config: Config, train: Source, directory: RunDirectory) -> None:
-    """Trains to the end; what a signal stops ends the demo, and the same demo continues it."""
+    """Trains to the end. If a signal stops the training, the demo ends, and the same demo continues it."""
     if config.run.num_steps in directory.checkpoint_steps():
         print("finished by an earlier demo with the same images and config")
         return
@@ -176,7 +176,7 @@ def _pretrain(config: Config, train: Source, directory: RunDirectory) -> None:
 
 
 def _export(directory: RunDirectory) -> float:
-    """Exports the run's model in place of an earlier export, and returns the difference found in a fresh process."""
+    """Exports the run's model, replacing an earlier export, and returns the difference found in a fresh process."""
     network = load_network(directory.path).selected("backbone")
     shutil.rmtree(directory.export, ignore_errors=True)
     (saved_model,) = export(network, directory.export, source=open_source(network.data))

@@ -1,4 +1,4 @@
-"""What the demo finds out about its run: accuracies, neighbours, prototypes, and the report made of them."""
+"""The demo's findings about its run: accuracies, neighbours and prototypes, and the report that shows them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ _NUM_CROPPED_IMAGES = 6
 _AFTER, _BEFORE = "the pretrained network", "the same, untrained"
 _FIGURES_NOTE = (
     "ln K is the loss of a network that cannot tell one of the K prototypes from another. RankMe is the number of "
-    "dimensions that the features span; it falls in healthy runs, too, and only a value near 1 is a collapse."
+    "dimensions that the features span. RankMe falls in healthy runs too; only a value near 1 is a collapse."
 )
 
 Labels = tuple[Sequence[str], np.ndarray, np.ndarray]
@@ -49,17 +49,17 @@ class Findings:
 
     Attributes:
         config: Run configuration.
-        num_train: Images that the evaluation took for training.
-        num_test: Images that the accuracies, if any, are read on.
+        num_train: Number of training images that the evaluation used.
+        num_test: Number of images that the accuracies, if any, are measured on.
         num_parameters: Number of parameters in the backbone.
-        accuracies: The table; empty without labels.
-        learning_curve: (step, loss / ln K).
-        rank_me_before: Effective dimensions of the untrained network's features.
-        rank_me_after: Rank me after of the pretrained network's.
-        prototypes_in_use: Share of the prototypes that are the best one of some image.
+        accuracies: Rows of the table of accuracies; empty without labels.
+        learning_curve: Pairs of step and loss / ln K.
+        rank_me_before: RankMe of the untrained network's features.
+        rank_me_after: RankMe of the pretrained network's features.
+        prototypes_in_use: Share of prototypes that are the best one for some image.
         crops: Images with their crops.
         neighbours: Queries with their nearest images.
-        prototypes: The most used ones.
+        prototypes: The prototypes with most images.
     """
 
     config: Config
@@ -76,7 +76,7 @@ class Findings:
     prototypes: Sequence[Prototype]
 
     def table(self) -> str:
-        """Returns the accuracies, or without labels the label-free figures, as lines of text."""
+        """Returns the accuracies as lines of text; without labels, the figures that need no labels."""
         if not self.accuracies:
             return "\n".join(f"{name}: {value}" for name, value in self._figures())
         lines = [f"{'features':32}{'k-NN %':>8}{'linear probe %':>16}"]
@@ -84,7 +84,7 @@ class Findings:
         return "\n".join(lines)
 
     def numbers(self) -> dict[str, Any]:
-        """Returns what can be compared between demos."""
+        """Returns the numbers that can be compared between demos."""
         return {
             "accuracies": [dataclasses.asdict(row) for row in self.accuracies],
             "relative_loss": self.learning_curve[-1][1] if self.learning_curve else None,
@@ -93,7 +93,7 @@ class Findings:
         }
 
     def report(self, places: Sequence[tuple[str, str]]) -> DemoReport:
-        """Returns the page's contents; `places` says what lies where."""
+        """Returns the content of the page; `places` has names and paths of the demo's outputs."""
         steps = counted(self.config.run.num_steps, "step")
         images = counted(self.config.data.global_batch_size, "image")
         crops = counted(sum(self.config.crops.num), "crop")
@@ -101,8 +101,8 @@ class Findings:
             title="What a network learned by looking",
             summary=(
                 f"A RegNetY with {self.num_parameters / 1e6:.1f} million parameters was pretrained with SwAV on these "
-                f"images alone, without a label: {steps} of {images}, each seen as {crops}. Then it was compared with "
-                "the same network before pretraining."
+                f"images alone, without labels: {steps} with {images}, each seen as {crops}. Then the network was "
+                "compared with the same network before pretraining."
             ),
             figures=self._figures(),
             figures_note=_FIGURES_NOTE,
@@ -112,9 +112,9 @@ class Findings:
             prototypes=self.prototypes,
             accuracies=self.accuracies,
             accuracy_note=(
-                f"How many of {counted(self.num_test, 'test image')} are classified right from "
+                f"Share of {counted(self.num_test, 'test image')} that are classified correctly from "
                 f"{counted(self.num_train, 'training image')}: by a vote of the {min(_K, self.num_train)} nearest, and "
-                "by a linear classifier on the frozen features. Labels serve this comparison only."
+                "by a linear classifier on the frozen features. Labels are used only for this comparison."
             ),
             places=places,
         )
@@ -133,12 +133,12 @@ class Findings:
 
 
 def findings(directory: RunDirectory, train: Source, test: Source | None) -> Findings:
-    """Compares the pretrained network of a run with the untrained one and with features of pixels.
+    """Compares the pretrained network of a run with the untrained network and with pixel features.
 
     Args:
         directory: Run directory.
-        train: The images that it was pretrained on.
-        test: Labelled images held out, or None where there are no labels.
+        train: Images of the pretraining.
+        test: Held-out labelled images; None without labels.
     """
     config, pretrained = load_model(directory.path)
     _, untrained = load_model(directory.path, untrained=True)
@@ -147,7 +147,7 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
     methods: dict[str, ImageFeatures] = {_AFTER: image_features(pretrained), _BEFORE: image_features(untrained)}
     if labels is not None:
         methods |= {"colour histograms": color_histogram, "thumbnails of 8 x 8 pixels": thumbnail}
-    # Each method sees the same pixels: reading and decoding the images again for each would take most of the time.
+    # Images are read and decoded once for all methods, because decoding would take most of the time.
     pixels, query_pixels = (_pixels(side, config.crops.sizes_px[0]) for side in (bank, queries))
     features = {
         name: (_extracted(method, pixels, name), _extracted(method, query_pixels, name))
@@ -171,9 +171,9 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
 
 
 def _bank_and_queries(train: Source, test: Source | None) -> tuple[Source, Source]:
-    """Returns as many images as a demo's evaluation has time for; shards are shuffled, so the first will do.
+    """Returns as many images as a demo's evaluation has time for. Shards are shuffled, so the first images are taken.
 
-    Without labels the queries are a few training images, which the bank then leaves out.
+    Without labels the queries are a few training images, which are then not in the bank.
     """
     if test is None:
         queries, first = Selection(train, np.arange(_NUM_QUERIES)), _NUM_QUERIES
@@ -183,14 +183,14 @@ def _bank_and_queries(train: Source, test: Source | None) -> tuple[Source, Sourc
 
 
 def _pixels(source: Source, side_px: int) -> np.ndarray:
-    """Returns all images of a source as the network is evaluated on them, uint8 [N, side, side, 3]."""
+    """Returns all images of a source, prepared for evaluation, uint8 [N, side, side, 3]."""
     images = images_dataset(source, Transform(side_px), batch_size=_BATCH_SIZE)
     with unreadable_images_named():
         return np.concatenate(list(images.as_numpy_iterator()))
 
 
 def _extracted(method: ImageFeatures, images: np.ndarray, name: str) -> np.ndarray:
-    """Returns the features of images uint8 [N, side, side, 3], float32 [N, C]."""
+    """Returns the features, float32 [N, C], of images, uint8 [N, side, side, 3]."""
     return extract(method, tf.data.Dataset.from_tensor_slices(images).batch(_BATCH_SIZE), len(images), label=name)
 
 
@@ -204,7 +204,7 @@ def _accuracy(name: str, bank: np.ndarray, queries: np.ndarray, labels: Labels) 
 def _neighbours(
     sides: Sequence[tuple[np.ndarray, np.ndarray]], bank: Source, queries: Source, labels: Labels | None
 ) -> list[Neighbours]:
-    """Looks up the nearest images of a few queries, before and after; of as many classes as there are."""
+    """Finds the nearest images of a few queries, before and after pretraining; the queries cover many classes."""
     chosen = np.arange(queries.num_images) if labels is None else _one_of_each_class_first(labels[2])
     chosen = chosen[:_NUM_QUERIES]
     k = min(_NUM_NEIGHBOURS, bank.num_images)
@@ -226,7 +226,7 @@ def _one_of_each_class_first(labels: np.ndarray) -> np.ndarray:
 
 
 def _prototypes(scores: np.ndarray, bank: Source) -> list[Prototype]:
-    """Looks up the images that score highest on the prototypes that are the best one of most images."""
+    """Finds the images that score highest on the prototypes that are the best one for most images."""
     share = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]) / len(scores)  # [K]
     most_used = [number for number in np.argsort(-share, kind="stable")[:_NUM_PROTOTYPES] if share[number] > 0]
     top = np.argsort(-scores, axis=0, kind="stable")[:_IMAGES_PER_PROTOTYPE]  # [images, K]
@@ -236,7 +236,7 @@ def _prototypes(scores: np.ndarray, bank: Source) -> list[Prototype]:
 
 
 def _crops(config: Config, bank: Source) -> list[list[np.ndarray]]:
-    """Cuts a few images as pretraining does; each row an image, then its crops."""
+    """Cuts crops from a few images as in pretraining. Each row has an image and then its crops."""
     rows = []
     for number, image in enumerate(pictures(Selection(bank, np.arange(min(_NUM_CROPPED_IMAGES, bank.num_images))))):
         groups = multicrop(tf.constant(image), config.crops, tf.constant([config.run.seed, number]))

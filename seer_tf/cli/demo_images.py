@@ -1,4 +1,4 @@
-"""The images of the demo: the built-in set or a tree of somebody's own, in a training and a test part."""
+"""The images of the demo: the built-in set or the user's images, split into training and test images."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from seer_tf.parallel import LocalRunner, num_cores
 _TEST_FRACTION = 0.2
 _MIN_IMAGES_PER_CLASS = 10
 _SHARD_BYTES = 16_000_000
-# The crops are small: photographs of many megapixels would be decoded again and again only to be shrunk.
+# The crops are small, so decoding photographs of many megapixels in every epoch would be wasted work.
 _LONGEST_SIDE_PX = 128
 
 
@@ -48,14 +48,14 @@ def demo_images(data: str) -> tuple[Source, Source | None]:
 
 
 def sharded(source: Source, directory: Path) -> Source:
-    """Writes the images as small shards, says how many were left out, and opens them.
+    """Writes the images to small shards, prints how many were left out, and opens the shards.
 
     Args:
         source: Source of the images.
         directory: Directory of the shards.
 
     Raises:
-        InputError: as `write_shards`.
+        InputError: `write_shards` raises it.
     """
     run = LocalRunner(num_cores())
     audit = write_shards(source, str(directory), ShardOptions(_LONGEST_SIDE_PX), run=run, shard_bytes=_SHARD_BYTES)
@@ -70,7 +70,7 @@ class _Unlabelled(View):
     labels = None
 
     def __init__(self, source: Source) -> None:
-        """Wraps `source`."""
+        """Wraps a source."""
         super().__init__(source)
         self.class_names = None
 
@@ -84,6 +84,6 @@ class _Unlabelled(View):
 
 
 def pictures(source: Source) -> list[np.ndarray]:
-    """Returns the images of a source to look at, uint8 [h, w, 3] each."""
+    """Returns the decoded and upright images of a source, uint8 [h, w, 3] each."""
     encoded = [source.read(index) for index in range(source.num_images)]
     return [decode_image(tf.constant(image), exif_orientation(image)).numpy() for image in encoded]

@@ -18,20 +18,20 @@ COMMANDS = {
     "linear_probe": "Evaluate features by a linear classifier.",
     "linear_svm": "Evaluate features by linear SVMs on several labels per image.",
     "retrieval": "Evaluate features by retrieval, and show neighbours.",
-    "robustness": "Evaluate a classifier on shifted test sets.",
+    "robustness": "Evaluate a classifier on other test sets.",
     "browse_clusters": "Assign images to clusters, as a table and a page.",
     "finetune": "Fine-tune a network on labelled images.",
     "finetune_detector": "Fine-tune an object detector.",
     "report": "Collect evaluations on one page.",
-    "convert_checkpoint": "Convert released SEER weights to Keras.",
+    "convert_checkpoint": "Convert released SEER weights to Keras models.",
     "export": "Write a network as SavedModel, .keras, LiteRT or ONNX.",
 }
 
 
 def start(name: str) -> None:
-    """Runs a command with the flags of `sys.argv`.
+    """Runs a command with the flags in `sys.argv`.
 
-    Only the module of that command is imported, since flags of all modules share one namespace.
+    Only the module of that command is imported, because the flags of all modules share one namespace.
 
     Args:
         name: A key of `COMMANDS`.

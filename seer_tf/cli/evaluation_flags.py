@@ -1,6 +1,6 @@
-"""Images to evaluate on, and where the result goes.
+"""Images to evaluate on, and the file for the result.
 
-The evaluations on frozen features share these flags, and how a result is printed and kept.
+The evaluations on frozen features share these flags, and the function that prints and keeps a result.
 """
 
 from absl import flags
@@ -11,14 +11,16 @@ from seer_tf.evaluation.request import EvaluationRequest
 
 TRAIN_DATA = command.required(
     flags.DEFINE_string(
-        "train_data", None, "Labelled images to fit on, e.g. folder:DIR; or features:DIR of extract_features.py."
+        "train_data", None, "Labelled images to fit on, e.g. folder:DIR; or features:DIR from extract_features.py."
     )
 )
 TEST_DATA = command.required(
-    flags.DEFINE_string("test_data", None, "Images or features to read the result on, e.g. folder:DIR.")
+    flags.DEFINE_string("test_data", None, "Images or features to measure the result on, e.g. folder:DIR.")
 )
-SEED = flags.DEFINE_integer("seed", 0, "Seed of all chance.", 0, 2**32 - 1)
-RESULTS = flags.DEFINE_string("results", None, "File that gets the result as a line. [RUN/evaluations.jsonl of a run]")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of all random draws.", 0, 2**32 - 1)
+RESULTS = flags.DEFINE_string(
+    "results", None, "File to which the result is added as a line of JSON. [for a run RUN/evaluations.jsonl]"
+)
 
 
 def request() -> EvaluationRequest:
@@ -29,6 +31,6 @@ def request() -> EvaluationRequest:
 
 
 def finish(request: EvaluationRequest, report: Report) -> None:
-    """Prints what an evaluation found, and keeps its result."""
+    """Prints the report of an evaluation, and keeps its result."""
     print(report.text(), flush=True)
     request.keep(report.result)

@@ -1,4 +1,4 @@
-"""Writes a network in formats for use elsewhere; each file is loaded again in a fresh process and compared."""
+"""Exports a network for use elsewhere, and compares each file's outputs with the network's in a fresh process."""
 
 from absl import flags
 
@@ -11,21 +11,24 @@ MODEL = command.required(
     flags.DEFINE_string(
         "model",
         None,
-        "A run, one of its checkpoints (RUN/checkpoints/step-500), what convert_checkpoint.py wrote, or a .keras file.",
+        "A run, one of its checkpoints (RUN/checkpoints/step-500), a directory from convert_checkpoint.py, or a .keras "
+        "file.",
     )
 )
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
-PART = flags.DEFINE_string("part", "backbone", f"What stands on the backbone: {', '.join(PARTS)}.")
+PART = flags.DEFINE_string("part", "backbone", f"Part of the network to export: {', '.join(PARTS)}.")
 FORMATS_ = flags.DEFINE_list("formats", ["saved_model"], f"Some of {', '.join(FORMATS)}.")
 IMAGES = flags.DEFINE_string(
-    "images", None, "Images to compare on and to calibrate int8 with. [what a run was trained on, else rendered ones]"
+    "images", None, "Images for the comparison and for int8 calibration. [the run's training images, or rendered ones]"
 )
-SIZE_PX = flags.DEFINE_integer("size_px", None, "Side of the network's square. [the model's own]", lower_bound=1)
-CLASS_NAMES = flags.DEFINE_string("class_names", None, "File with a class a line. [those that the classifier knows]")
+SIZE_PX = flags.DEFINE_integer(
+    "size_px", None, "Side of the square that the network sees, in pixels. [the model's own]", lower_bound=1
+)
+CLASS_NAMES = flags.DEFINE_string("class_names", None, "File with one class name per line. [the classifier's own]")
 METRICS = flags.DEFINE_multi_string(
-    "metrics", None, "File of results of evaluations, for the card. [RUN/evaluations.jsonl of a run, where it is]"
+    "metrics", None, "File with evaluation results for the model card. [a run's RUN/evaluations.jsonl]"
 )
-LICENCE = flags.DEFINE_string("licence", None, "Of the weights, for the card. [not stated]")
+LICENCE = flags.DEFINE_string("licence", None, "Licence of the weights, for the model card. [not stated]")
 
 
 def main() -> None:

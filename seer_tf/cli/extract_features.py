@@ -1,6 +1,6 @@
-"""Writes the features of all images of a data set, once, for every evaluation; the same command continues it.
+"""Writes the features of all images in a data set once, for all evaluations; the same command continues after a stop.
 
-With several workers named (--workers, TF_CONFIG or Slurm) each starts this command and writes its own shards.
+With several workers (--workers, TF_CONFIG or Slurm) each worker starts this command and writes its own shards.
 """
 
 import dataclasses
@@ -15,14 +15,12 @@ from seer_tf.evaluation.features.store import DTYPES, FORMATS
 from seer_tf.quantities import counted
 
 DATA = command.required(
-    flags.DEFINE_string("data", None, "Images, e.g. folder:DIR; labels go along where there are any.")
+    flags.DEFINE_string("data", None, "Images, e.g. folder:DIR; their labels, if any, are stored too.")
 )
-OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write, or to continue."))
-FORMAT = flags.DEFINE_enum("format", "npy", FORMATS, "Of the files: arrays, or records of tf.train.Example.")
-DTYPE = flags.DEFINE_enum("dtype", "float16", DTYPES, "Of the numbers.")
-SHARD_MB = flags.DEFINE_float(
-    "shard_mb", SHARD_BYTES / 1e6, "About how large a shard becomes, in MB.", lower_bound=0.001
-)
+OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write or to continue."))
+FORMAT = flags.DEFINE_enum("format", "npy", FORMATS, "Format of the files: arrays, or records of tf.train.Example.")
+DTYPE = flags.DEFINE_enum("dtype", "float16", DTYPES, "Type of the numbers.")
+SHARD_MB = flags.DEFINE_float("shard_mb", SHARD_BYTES / 1e6, "Approximate size of a shard, in MB.", lower_bound=0.001)
 
 flags.adopt_module_key_flags(feature_flags)
 flags.adopt_module_key_flags(strategy_flags)
@@ -34,7 +32,7 @@ def main() -> None:
     check_output(OUTPUT.value)
     cluster = strategy_flags.cluster()
     extractor = feature_flags.request().extractor(strategy_flags.NUM_DEVICES.value)
-    if feature_flags.MODEL.value is not None:  # it must be found from every working directory
+    if feature_flags.MODEL.value is not None:  # the stored path must be valid in every working directory
         extractor = dataclasses.replace(extractor, model=os.path.abspath(extractor.model))
     source = open_source(DATA.value)
     write_features(
@@ -50,6 +48,6 @@ def main() -> None:
     )
     stages = ", ".join(f"{stage} ({pooling.dim:,})" for stage, pooling in extractor.poolings.items())
     print(
-        f"{OUTPUT.value}: {stages} of {counted(source.num_images, 'image')}; use it as "
+        f"{OUTPUT.value}: {stages} from {counted(source.num_images, 'image')}; use them by "
         f"--train_data=features:{OUTPUT.value}"
     )

@@ -1,6 +1,6 @@
-"""Fine-tunes a network on labelled images and reads its accuracy; the same command again continues where it stopped.
+"""Fine-tunes a network on labelled images and measures its accuracy; the same command continues a stopped run.
 
-Low-shot is the same with a part of the labels. RUN_DIR/classifier.keras goes into export.py and robustness.py.
+Low-shot learning is the same with a part of the labels. export.py and robustness.py accept RUN_DIR/classifier.keras.
 """
 
 import dataclasses
@@ -39,19 +39,17 @@ from seer_tf.training.run_directory import RunDirectory, moves_named
 
 RECIPE = command.required(flags.DEFINE_enum("recipe", None, list(RECIPES), "Named config to start from."))
 MODEL = flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file to start from.")
-UNTRAINED = flags.DEFINE_bool("untrained", None, "Takes the same network with fresh weights. [the recipe's]")
+UNTRAINED = flags.DEFINE_bool("untrained", None, "Use the same network with fresh weights. [the recipe's]")
 TRAIN_DATA = flags.DEFINE_string("train_data", None, f"Labelled images to learn from: {GRAMMAR}. [the recipe's]")
-TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to read the accuracy on. [the recipe's]")
+TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to measure the accuracy on. [the recipe's]")
 FRACTION = flags.DEFINE_float("fraction", None, "Share of each class's images to learn from. [the recipe's]")
-SUBSET_LIST = flags.DEFINE_string("subset_list", None, "File with the names of the images to learn from, one a line.")
+SUBSET_LIST = flags.DEFINE_string("subset_list", None, "File with the names of the images to learn from, one per line.")
 SEED = flags.DEFINE_integer("seed", None, "Seed of subset, weights, order and augmentation. [the recipe's]")
-SET = flags.DEFINE_multi_string("set", [], "Replaces a field: section.field=value. Repeatable.")
-LOG_JSON = flags.DEFINE_string("log_json", None, "File that takes the numbers of the log, one JSON object per line.")
-SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Prints the resolved config and ends.")
+SET = flags.DEFINE_multi_string("set", [], "Set a field: section.field=value. Repeatable.")
+LOG_JSON = flags.DEFINE_string("log_json", None, "File for the numbers of the log, one JSON object per line.")
+SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Print the resolved config and exit.")
 RUN_DIR = command.required(
-    flags.DEFINE_string(
-        "run_dir", None, "Directory of the run, new or to be continued; not needed with --show_config."
-    ),
+    flags.DEFINE_string("run_dir", None, "Directory of a new run or one to continue; not needed with --show_config."),
     unless=SHOW_CONFIG,
 )
 
@@ -61,7 +59,7 @@ _METRIC = "top-1"
 
 
 def resolved_config() -> FinetuneConfig:
-    """Returns the recipe with all flags applied, checked; its length may still depend on the images."""
+    """Returns the validated config: the recipe with all flags applied. Its length may still depend on the images."""
     fields = {
         "data.train": TRAIN_DATA.value,
         "data.test": TEST_DATA.value,
@@ -77,13 +75,13 @@ def resolved_config() -> FinetuneConfig:
 
 
 def check_first(config: FinetuneConfig, directory: RunDirectory) -> None:
-    """Looks at everything that can be looked at before the images are: places and names.
+    """Checks paths and names, before any image is read.
 
     Raises:
-        InputError: one of them is wrong.
+        InputError: A path or a name is wrong.
     """
     directory.check_place()
-    if directory.holds_a_run() and not config.run.num_steps:  # known from the images alone
+    if directory.holds_a_run() and not config.run.num_steps:  # the images determine the number of steps
         begun = directory.read_config_of(FinetuneConfig)
         directory.check(configs.override(config, [f"run.num_steps={begun.run.num_steps}"]))
     if not config.run.init_from:
@@ -95,14 +93,16 @@ def check_first(config: FinetuneConfig, directory: RunDirectory) -> None:
     if LOG_JSON.value is not None:
         check_directory(pathlib.Path(LOG_JSON.value).parent)
     if config.data.subset_list and not storage.is_file(config.data.subset_list):
-        raise InputError(f"--subset_list={config.data.subset_list} is no file; give a text file with an image a line")
+        raise InputError(
+            f"--subset_list={config.data.subset_list} is not a file; give a text file with one image per line"
+        )
     for data, flag in ((config.data.train, "train_data"), (config.data.test, "test_data")):
         with moves_named(directory, flag):
             check_source(data)
     if config.data.train == config.data.test:
         raise InputError(
             f"--train_data and --test_data are both {config.data.test}, so the accuracy would say nothing about new "
-            "images; give others as one of the two"
+            "images; give other images for one of the two"
         )
 
 
@@ -150,21 +150,21 @@ def _network(config: FinetuneConfig) -> Network:
     """Returns the network to start from, in the memory of the host.
 
     Raises:
-        InputError: it cannot be read, or was trained with another normalisation of images than the config's.
+        InputError: The network cannot be read, or it was trained with another normalisation than the config's.
     """
     with tf.device("CPU:0"):
         network = load_network(config.run.init_from)
     if (tuple(network.mean), tuple(network.std)) != (config.crops.mean, config.crops.std):
         mean, std = (",".join(map(str, values)) for values in (network.mean, network.std))
         raise InputError(
-            f"{config.run.init_from} was trained with other means of the images: add --set crops.mean={mean} "
-            f"--set crops.std={std}"
+            f"{config.run.init_from} was trained with another normalisation of the images: add "
+            f"--set crops.mean={mean} --set crops.std={std}"
         )
     return network
 
 
 def _finish(config: FinetuneConfig, data: LabelledImages, network: Network, directory: RunDirectory) -> None:
-    """Writes the classifier, reads its accuracy, and prints and keeps that."""
+    """Writes the classifier, measures its accuracy, and prints and keeps the result."""
     classifier = trained_classifier(config, data.class_names, network.backbone, network.head, directory)
     _save(classifier, directory.path / CLASSIFIER_FILE)
     outcome = _outcome(config, data, classify(classifier, data.test))

@@ -1,4 +1,4 @@
-"""Fits RetinaNet on a network's backbone to images with boxes, and reports COCO's mean average precision."""
+"""Fine-tunes RetinaNet on a network's backbone, on images with boxes, and reports COCO's mean average precision."""
 
 import dataclasses
 import json
@@ -25,23 +25,23 @@ from seer_tf.quantities import counted, percent
 from seer_tf.reports.prediction_sheet import Box, PredictedImage, write_prediction_sheet
 
 MODEL = command.required(flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file."))
-UNTRAINED = flags.DEFINE_bool("untrained", False, "Takes the same backbone with fresh weights instead.")
+UNTRAINED = flags.DEFINE_bool("untrained", False, "Use the same backbone with fresh weights.")
 BOXES = command.required(
-    flags.DEFINE_string("boxes", None, "Images with boxes: a directory in COCO's layout or Pascal VOC's.")
+    flags.DEFINE_string("boxes", None, "Images with boxes: a directory in the layout of COCO or Pascal VOC.")
 )
 TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split to fit on.")
-TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split to read the precision on.")
+TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split to measure the precision on.")
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
 SIZE_PX = flags.DEFINE_integer(
-    "size_px", 512, "Side of the square that the network sees; a multiple of 128.", lower_bound=128
+    "size_px", 512, "Side of the square that the network sees, in pixels; a multiple of 128.", lower_bound=128
 )
-NUM_STEPS = flags.DEFINE_integer("num_steps", 2000, "Steps of fitting.", lower_bound=1)
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Images at once.", lower_bound=1)
-LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "At the end of the warm-up.", lower_bound=0.0)
+NUM_STEPS = flags.DEFINE_integer("num_steps", 2000, "Number of training steps.", lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Number of images in a batch.", lower_bound=1)
+LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Learning rate at the end of the warm-up.", lower_bound=0.0)
 NUM_HEAD_LAYERS = flags.DEFINE_integer(
-    "num_head_layers", 4, "Convolutions in each head before its last.", lower_bound=1
+    "num_head_layers", 4, "Number of convolutions in each head before its last one.", lower_bound=1
 )
-SEED = flags.DEFINE_integer("seed", 0, "Of fresh weights, order and mirroring.", 0, 2**32 - 1)
+SEED = flags.DEFINE_integer("seed", 0, "Seed of fresh weights, order and mirroring.", 0, 2**32 - 1)
 
 _NUM_SHOWN = 24
 _MIN_SHOWN_CONFIDENCE = 0.3
@@ -49,13 +49,13 @@ _MIN_SHOWN_CONFIDENCE = 0.3
 
 def main() -> None:
     """Runs the command."""
-    pycocotools()  # missing, it is missed before the fitting and not after it
+    pycocotools()  # raises if the library is missing, before the long fitting
     check_size(SIZE_PX.value)
     check_network(MODEL.value)
     for split in (TRAIN_SPLIT.value, TEST_SPLIT.value):
         check_split(BOXES.value, split)
     if TRAIN_SPLIT.value == TEST_SPLIT.value:
-        raise InputError(f"--train_split and --test_split are both {TEST_SPLIT.value}; give two splits")
+        raise InputError(f"--train_split and --test_split are both {TEST_SPLIT.value}; give two different splits")
     with new_directory(OUTPUT.value) as directory:
         train = open_boxes(BOXES.value, TRAIN_SPLIT.value)
         test = open_boxes(BOXES.value, TEST_SPLIT.value, train.class_names)
@@ -105,7 +105,7 @@ def _fingerprints(images: BoxedImages) -> np.ndarray:
 
 
 def _network() -> Network:
-    """Returns the network of --model, its backbone in float32, with fresh weights where --untrained says so."""
+    """Returns the network of --model with its backbone in float32, and with fresh weights if --untrained is given."""
     keras.utils.set_random_seed(SEED.value)
     network = load_network(MODEL.value).selected("backbone")
     if UNTRAINED.value:

@@ -1,4 +1,4 @@
-"""Classifies a test set by the nearest images of a training set in feature space; no training, a minute's answer."""
+"""Classifies test images by the nearest training images in feature space; it needs no training and takes a minute."""
 
 from absl import flags
 

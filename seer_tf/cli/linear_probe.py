@@ -1,4 +1,4 @@
-"""Fits linear classifiers on frozen features of a training set and reads their accuracy on a test set."""
+"""Fits linear classifiers to frozen features of a training set and measures their accuracy on a test set."""
 
 from absl import flags
 
@@ -9,7 +9,7 @@ RECIPE = flags.DEFINE_enum(
     "recipe",
     "grid",
     linear_probe.RECIPES,
-    f"How the classifiers are fitted; {linear_probe.OPTIMUM} is by scikit-learn's L-BFGS.",
+    f"Protocol of the training; {linear_probe.OPTIMUM} uses scikit-learn's L-BFGS.",
 )
 
 flags.adopt_module_key_flags(feature_flags)

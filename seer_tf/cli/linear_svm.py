@@ -1,6 +1,6 @@
-"""Fits VOC07's linear support vector machines on frozen features and reads the mean average precision on a test set.
+"""Fits VOC07's linear support vector machines to frozen features and measures the mean average precision.
 
-VISSL squeezes whole images into the square: give --squash, here or when features are extracted.
+VISSL squeezes whole images into the square. To do the same, give --squash, here or when features are extracted.
 """
 
 from absl import flags

@@ -1,8 +1,8 @@
-"""Turns what the library says into what a user of commands can type.
+"""Writes flags into the library's messages, so that users of commands can type them.
 
-The library does not know flags. Its sentences put in backquotes what can be set: a field of the config, with or without
-a value, or an argument. Here `head.num_prototypes=100` becomes --set head.num_prototypes=100, `run.init_from` becomes
---init_from, and `run_dir` becomes --run_dir.
+The library does not know flags. Its messages have config fields, with or without a value, and arguments in backquotes.
+Here `head.num_prototypes=100` becomes --set head.num_prototypes=100, `run.init_from` becomes --init_from, and `run_dir`
+becomes --run_dir.
 """
 
 import logging
@@ -23,15 +23,15 @@ _FLAGS_OF_FIELDS = {
 
 
 def with_flags(sentence: str) -> str:
-    """Returns a sentence of the library with flags in place of fields and arguments in backquotes.
+    """Returns a sentence from the library with flags in place of fields and arguments in backquotes.
 
-    What has no flag in this command stays, without its backquotes.
+    A name that has no flag in this command stays, without its backquotes.
     """
     return re.sub(r"`([\w.]+)(=[^`]*)?`", _typed, sentence)
 
 
 class FlagsInMessages(logging.Filter):
-    """A filter of log records that writes flags into the messages of the library."""
+    """A filter of log records that writes flags into the library's messages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrites the message of the record; lets every record pass."""

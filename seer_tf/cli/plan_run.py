@@ -1,4 +1,4 @@
-"""Says what a run will need before it costs anything: parameters, arithmetic, memory, reductions, days."""
+"""Plans a run before it costs anything: parameters, arithmetic, memory, reductions, days."""
 
 from absl import flags
 
@@ -13,16 +13,18 @@ from seer_tf.pretraining.recipes import RECIPES, recipe
 from seer_tf.quantities import counted
 
 RECIPE = command.required(flags.DEFINE_enum("recipe", None, [*RECIPES, rules.NAME], "Named config to start from."))
-SET = flags.DEFINE_multi_string("set", [], "Replaces a field, e.g. data.global_batch_size=8704. Repeatable.")
+SET = flags.DEFINE_multi_string("set", [], "Set a field, e.g. data.global_batch_size=8704. Repeatable.")
 DEVICES = flags.DEFINE_integer("devices", 1, "Number of devices over all hosts.", lower_bound=1)
 DEVICE_MEMORY = flags.DEFINE_float(
     "device_memory_gib", None, "Memory of one device, in GiB (2^30 bytes).", lower_bound=0
 )
 NUM_IMAGES = flags.DEFINE_integer(
-    "num_images", None, "Images to train on, repeated ones counted. [the run's]", lower_bound=1
+    "num_images", None, "Number of images to train on; repeated images count each time. [the recipe's]", lower_bound=1
 )
-STEP_SECONDS = flags.DEFINE_float("step_seconds", None, "Time of one step, stated or measured.", lower_bound=0)
-IMAGES_PER_SECOND = flags.DEFINE_float("images_per_second", None, "Of all devices, instead of step_seconds.", 0)
+STEP_SECONDS = flags.DEFINE_float("step_seconds", None, "Time of one step, in seconds.", lower_bound=0)
+IMAGES_PER_SECOND = flags.DEFINE_float(
+    "images_per_second", None, "Images per second over all devices, instead of --step_seconds.", 0
+)
 
 _GIB = 2**30
 
@@ -31,10 +33,10 @@ def main() -> None:
     """Runs the command."""
     for flag in (STEP_SECONDS, IMAGES_PER_SECOND, DEVICE_MEMORY):
         if flag.value == 0:
-            raise InputError(f"--{flag.name}=0 must be above zero; leave it out if it is not known")
+            raise InputError(f"--{flag.name}=0 must be above zero; leave the flag out if the value is unknown")
     if RECIPE.value == rules.NAME:
         raise InputError(
-            f"--recipe={rules.NAME} depends on the images, which plan_run does not see: print the config by pretrain "
+            f"--recipe={rules.NAME} depends on the images, which plan_run does not read: print the config by pretrain "
             f"--recipe={rules.NAME} --data=… --show_config, then give each of its lines to plan_run by --set"
         )
     if IMAGES_PER_SECOND.value is not None and STEP_SECONDS.value is not None:
@@ -104,17 +106,17 @@ def _print_fit(config: Config, memory: Memory, device_gib: float) -> None:
     found = planning.fitting(config, DEVICES.value, int(device_gib * _GIB))
     if found is None:
         least = (memory.weights + memory.velocity + memory.gradients) / _GIB
-        remedy = f"weights, velocity and gradients take {least:.2f} GiB however few the images"
-        print(f"does not fit  into {device_gib:g} GiB, whatever is set: {remedy}; take devices with more")
+        reason = f"weights, velocity and gradients take {least:.2f} GiB with any batch size"
+        print(f"does not fit  into {device_gib:g} GiB with any settings: {reason}; use devices with more memory")
     else:
         values, changed = found
         flags_text = " ".join(f"--set {field}={configs.format_value(value)}" for field, value in values.items())
         needed = planning.plan(changed, DEVICES.value).memory.total / _GIB
-        print(f"does not fit  into {device_gib:g} GiB; it would ({needed:.2f} GiB) with {flags_text}")
+        print(f"does not fit  into {device_gib:g} GiB; it would fit ({needed:.2f} GiB) with {flags_text}")
 
 
 def _reductions(name: str, reductions: Reductions) -> str:
-    return f"{name}: {counted(reductions.number, 'sum')} of {reductions.num_bytes / 1e6:,.1f} MB together, a step"
+    return f"{name}: {counted(reductions.number, 'sum')} a step, {reductions.num_bytes / 1e6:,.1f} MB in all"
 
 
 def _duration(images: int, batch: int) -> str:
@@ -123,5 +125,5 @@ def _duration(images: int, batch: int) -> str:
     elif STEP_SECONDS.value:
         rate = batch / STEP_SECONDS.value
     else:
-        return "; days with --step_seconds or --images_per_second"
+        return "; for the days give --step_seconds or --images_per_second"
     return f", {planning.days(images, rate):.1f} days at {rate:,.0f} images/s"

@@ -1,6 +1,6 @@
-"""Pretrains a backbone with SwAV on images without labels; the same command again continues where it stopped.
+"""Pretrains a backbone with SwAV on images without labels; the same command continues a run that was stopped.
 
-On several hosts the same command starts on each of them (docs/guides/many_hosts.md).
+For a run on several hosts, start the same command on each host (docs/guides/many_hosts.md).
 """
 
 from absl import flags
@@ -22,39 +22,51 @@ RECIPE = command.required(
         "recipe",
         None,
         [rules.NAME, *RECIPES],
-        f"Named config to start from; {rules.NAME} derives one from the images.",
+        f"Named config to start from; {rules.NAME} derives a config from the images.",
     )
 )
 DATA = flags.DEFINE_string("data", None, f"Images: {GRAMMAR}. [the recipe's]")
 SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and augmentation. [the recipe's]")
-SET = flags.DEFINE_multi_string("set", [], "Replaces a field: section.field=value, e.g. run.num_steps=500. Repeatable.")
+SET = flags.DEFINE_multi_string("set", [], "Set a field: section.field=value, e.g. run.num_steps=500. Repeatable.")
 INIT_FROM = flags.DEFINE_string(
-    "init_from", None, "Run, checkpoint RUN/checkpoints/step-N, or what convert_checkpoint.py wrote, to start from."
+    "init_from",
+    None,
+    "Weights to start from: a run, a checkpoint RUN/checkpoints/step-N, a directory from convert_checkpoint.py or a "
+    ".keras file.",
 )
-RESET = flags.DEFINE_list("reset", None, f"Parts not to take from --init_from: {', '.join(configs.PARTS_TO_RESET)}.")
-ON_TROUBLE = flags.DEFINE_enum("on_trouble", None, configs.ON_TROUBLE, "When the run learns nothing. [the recipe's]")
+RESET = flags.DEFINE_list(
+    "reset", None, f"Parts that are not taken from --init_from: {', '.join(configs.PARTS_TO_RESET)}."
+)
+ON_TROUBLE = flags.DEFINE_enum(
+    "on_trouble", None, configs.ON_TROUBLE, "Reaction to a failed health check. [the recipe's]"
+)
 PROBE_DATA = flags.DEFINE_string(
-    "probe_data", None, "Labelled images, not trained on, for k-NN and a linear probe on the way."
+    "probe_data", None, "Labelled images, outside the training data, for k-NN and a linear probe during the run."
 )
-LOG_JSON = flags.DEFINE_string("log_json", None, "File that takes the numbers of the log, one JSON object per line.")
+LOG_JSON = flags.DEFINE_string("log_json", None, "File for the numbers of the log, one JSON object per line.")
 PROFILE_STEPS = flags.DEFINE_list("profile_steps", None, "First and last step that TensorFlow's profiler records.")
-AUGMENT_ON = flags.DEFINE_enum("augment_on", None, configs.PLACES, "Where crops are distorted. [the recipe's]")
-MAX_BAD_FRACTION = flags.DEFINE_float("max_bad_fraction", None, "Of the images, so many may be bad. [the recipe's]")
-XLA = flags.DEFINE_bool("xla", None, "Compiles the step; with one device only. [the recipe's]")
-SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Prints the resolved config and ends.")
+AUGMENT_ON = flags.DEFINE_enum(
+    "augment_on", None, configs.PLACES, "Device that flips, colours and blurs the crops. [the recipe's]"
+)
+MAX_BAD_FRACTION = flags.DEFINE_float(
+    "max_bad_fraction", None, "Largest fraction of unreadable images before training stops. [the recipe's]"
+)
+XLA = flags.DEFINE_bool("xla", None, "Compile the step with XLA; works only on one device. [the recipe's]")
+SHOW_CONFIG = flags.DEFINE_bool("show_config", False, "Print the resolved config and exit.")
 MINUTES = flags.DEFINE_float(
     "minutes",
     None,
-    "Of --recipe=auto: how long finding the settings and training may take. [45]",
+    "For --recipe=auto: time for finding the settings and training, in minutes. [45]",
     lower_bound=0.1,
 )
 DEVICE_MEMORY = flags.DEFINE_float(
-    "device_memory_gib", None, "Of --recipe=auto: memory of one device. [the host's, or 16 of a GPU]", lower_bound=0.1
+    "device_memory_gib",
+    None,
+    "For --recipe=auto: memory of one device, in GiB. [the host's, or 16 for a GPU]",
+    lower_bound=0.1,
 )
 RUN_DIR = command.required(
-    flags.DEFINE_string(
-        "run_dir", None, "Directory of the run, new or to be continued; not needed with --show_config."
-    ),
+    flags.DEFINE_string("run_dir", None, "Directory of a new run or one to continue; not needed with --show_config."),
     unless=SHOW_CONFIG,
 )
 
@@ -62,10 +74,10 @@ flags.adopt_module_key_flags(strategy_flags)
 
 
 def request() -> Pretraining:
-    """Returns what the flags ask for.
+    """Returns the run that the flags ask for.
 
     Raises:
-        InputError: --profile_steps are not two steps.
+        InputError: --profile_steps does not name two steps.
     """
     fields = {
         "data.source": DATA.value,
@@ -92,10 +104,10 @@ def request() -> Pretraining:
 
 
 def profile_steps() -> tuple[int, int] | None:
-    """Returns the first and the last step to be profiled.
+    """Returns the first and the last step to profile; None for no profile.
 
     Raises:
-        InputError: --profile_steps are not two steps.
+        InputError: --profile_steps does not name two steps.
     """
     if PROFILE_STEPS.value is None:
         return None
@@ -115,6 +127,6 @@ def main() -> None:
     outcome, directory = asked.run(config), RunDirectory(RUN_DIR.value)
     end_unfinished(outcome, directory, config.run.num_steps)
     print(
-        f"{directory.path}: {counted(outcome.step, 'step')} done; see it with: tensorboard --logdir "
+        f"{directory.path}: {counted(outcome.step, 'step')} done; see the curves with: tensorboard --logdir "
         f"{directory.tensorboard}"
     )

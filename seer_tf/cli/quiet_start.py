@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's remarks for its developers off the terminal; what goes wrong is still shown."""
+"""Keeps TensorFlow's remarks for its developers off the terminal; errors are still shown."""
 
 import contextlib
 import importlib.util
@@ -15,10 +15,10 @@ _NOTHING_FAILED = b"\0"  # the last byte that the watcher reads, unless the impo
 
 
 def begin() -> None:
-    """Makes TensorFlow quiet; call it before TensorFlow is imported.
+    """Makes TensorFlow quiet. Call this function before TensorFlow is imported.
 
-    Without a GPU, TensorFlow logs an error where nothing is wrong: there is no CUDA driver, or oneDNN lacks a fast
-    kernel. What it cannot do, it raises. With a GPU its errors are shown, since an exception may refer to them.
+    Without a GPU, TensorFlow logs errors that are harmless: there is no CUDA driver, or oneDNN lacks a fast kernel.
+    Real failures raise exceptions. With a GPU TensorFlow's errors are shown, because an exception may refer to them.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _may_use_a_gpu() else "3")
     if _PACKAGE not in sys.modules:
@@ -26,9 +26,9 @@ def begin() -> None:
 
 
 class _QuietImport:
-    """Finds TensorFlow once, as Python does, and holds back what its import writes.
+    """An import hook that finds TensorFlow as Python does, and holds back the output of its import.
 
-    Its libraries log while they are loaded, before they read TF_CPP_MIN_LOG_LEVEL.
+    TensorFlow's libraries log while they are loaded, before they read TF_CPP_MIN_LOG_LEVEL.
     """
 
     def find_spec(
@@ -57,9 +57,10 @@ def _quietly(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], No
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """Holds back what goes to standard error, and shows it if the block raises or the process dies in it.
+    """Holds back standard error, and shows it if the block raises or the process dies in the block.
 
-    A process watches, since a library may end this one: TensorFlow does so on a processor without AVX.
+    A second process holds the text, because a library may end this process: TensorFlow does so on a processor without
+    AVX.
     """
     if sys.stderr is None:
         yield
@@ -80,15 +81,15 @@ def _held_back() -> Iterator[None]:
         raise
     finally:
         sys.stderr.flush()
-        os.dup2(terminal, 2)  # the watcher reads the end
+        os.dup2(terminal, 2)  # closes the pipe, so that the watcher reads its end
         os.close(terminal)
         os.close(reader)
         os.waitpid(watcher, 0)
 
 
 def _watch(reader: int) -> NoReturn:
-    """Reads to the end, shows what it read unless all went well, and ends this process."""
-    signal.set_wakeup_fd(-1)  # what it receives is not passed to the other process
+    """Reads the pipe to its end, shows the text unless the import succeeded, and ends this process."""
+    signal.set_wakeup_fd(-1)  # signals to this process are not passed to the other one
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with open(reader, "rb") as pipe:

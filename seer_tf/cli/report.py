@@ -1,7 +1,7 @@
-"""Collects what evaluations have found on one HTML page: report.py RUN… --output=FILE.
+"""Collects the results of evaluations on one HTML page: report.py RUN… --output=FILE.
 
-Published numbers stand beside those of the same evaluation of the same images. A RUN is the directory of a run, or a
-file with the JSON lines that evaluations print.
+Published numbers appear beside results of the same evaluation on the same images. A RUN is a run directory, or a file
+with the JSON lines that evaluations print.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from seer_tf.files.atomic import check_file
 from seer_tf.quantities import counted
 from seer_tf.reports.evaluation_report import Group, Row, write_evaluation_report
 
-RUNS = flags.DEFINE_multi_string("run", [], "Directory of a run, or a file of JSON lines. Repeatable.")
+RUNS = flags.DEFINE_multi_string("run", [], "A run directory, or a file with JSON lines. Repeatable.")
 POSITIONAL = RUNS
 OUTPUT = flags.DEFINE_string("output", "evaluations.html", "HTML file to write.")
 
@@ -27,7 +27,7 @@ _NAMES = {"knn": "k-NN", "linear_probe": "linear probe", "linear_svm": "linear S
 def main() -> None:
     """Runs the command."""
     if not RUNS.value:
-        raise InputError("name the runs: report.py RUN…, each a run's directory or a file of JSON lines")
+        raise InputError("name the runs: report.py RUN…, where each RUN is a run directory or a file with JSON lines")
     check_file(OUTPUT.value)
     outcomes = {outcome.to_json(): outcome for run in RUNS.value for outcome in read_file(_file(run))}
     groups = [_group(list(members)) for _, members in itertools.groupby(sorted(outcomes.values(), key=_key), _key)]
@@ -55,7 +55,7 @@ def _group(outcomes: Sequence[EvaluationResult]) -> Group:
 
 
 def _kind(outcome: EvaluationResult) -> str:
-    """Returns the beginning of the protocol, which tells rows of one network apart."""
+    """Returns the beginning of the protocol, which distinguishes results of one network."""
     return outcome.protocol.partition(";")[0].partition(",")[0].partition(":")[0]
 
 

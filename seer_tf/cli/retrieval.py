@@ -1,6 +1,6 @@
-"""Searches the nearest images of queries: mean average precision and recall by class, and a sheet to look at.
+"""Retrieves the images nearest to queries: prints mean average precision and recall, and writes a sheet of images.
 
-Without --test_data every image of --train_data is a query to the others. Without labels there is the sheet alone.
+Without --test_data every image in --train_data is a query to the other images. Without labels there is only the sheet.
 """
 
 import dataclasses
@@ -31,10 +31,12 @@ from seer_tf.quantities import counted
 from seer_tf.reports.neighbour_sheet import SheetImage, SheetRow, write_neighbour_sheet
 
 SHEET = flags.DEFINE_string(
-    "sheet", None, "HTML file to write: queries with their nearest images; of a run also by its untrained network."
+    "sheet",
+    None,
+    "HTML file to write: queries with their nearest images; for a run also with those by its untrained network.",
 )
-NUM_QUERIES = flags.DEFINE_integer("num_queries", 40, "Queries on the sheet.", lower_bound=1)
-NUM_NEAREST = flags.DEFINE_integer("num_nearest", 8, "Images that are shown of each.", lower_bound=1)
+NUM_QUERIES = flags.DEFINE_integer("num_queries", 40, "Number of queries on the sheet.", lower_bound=1)
+NUM_NEAREST = flags.DEFINE_integer("num_nearest", 8, "Number of nearest images shown for each query.", lower_bound=1)
 
 flags.adopt_module_key_flags(feature_flags)
 flags.adopt_module_key_flags(evaluation_flags)
@@ -63,11 +65,11 @@ def main() -> None:
 
 
 def _check(bank: FeatureSet, queries: FeatureSet) -> None:
-    """Raises an error if there is nothing to find, or queries and bank do not go together."""
+    """Raises an error if there is nothing to find, or if queries and bank cannot be used together."""
     if _are_labelled(bank, queries):
         matched_labels(bank, queries)
     elif SHEET.value is None:
-        raise InputError("the data has no labels, so there is nothing to count; give --sheet to look at")
+        raise InputError("the data has no labels, so there is nothing to measure; give --sheet to see neighbours")
     if bank is not queries:
         check_alike(bank, queries)
 
@@ -81,7 +83,7 @@ def _are_labelled(bank: FeatureSet, queries: FeatureSet) -> bool:
 
 
 def _report(request: EvaluationRequest, bank: FeatureSet, queries: FeatureSet) -> float:
-    """Prints the outcome of the first stage with those of all, and returns its mean average precision in percent."""
+    """Prints the results of all stages, and returns the first stage's mean average precision in percent."""
     class_names, bank_labels, query_labels = matched_labels(bank, queries)
     found = {
         stage: retrieval(rows, bank_labels, queries.rows[stage], query_labels, is_same_set=queries is bank)
@@ -111,7 +113,7 @@ def _numbers(found: Retrieval) -> dict[str, float]:
 
 
 def _rows(request: FeatureRequest, bank: FeatureSet, queries: FeatureSet) -> list[SheetRow]:
-    """Returns the rows of the sheet for queries at even distances, by the features of the first stage."""
+    """Returns the rows of the sheet for evenly spaced queries, by the features of the first stage."""
     stage = next(iter(bank.rows))
     chosen = np.unique(np.linspace(0, queries.num_images - 1, NUM_QUERIES.value).astype(int))
     own = chosen if queries is bank else None
@@ -128,13 +130,13 @@ def _rows(request: FeatureRequest, bank: FeatureSet, queries: FeatureSet) -> lis
 
 
 def _nearest(bank: FeatureSet, rows: Rows, queries: Rows, own: np.ndarray | None) -> list[list[SheetImage]]:
-    """Returns the images of the bank nearest to each query.
+    """Returns the images in the bank nearest to each query.
 
     Args:
         bank: The images.
         rows: Features of the images, [N, D].
-        queries: Features, [q, D].
-        own: Which image of the bank each query is, which is then left out; None where it is none of them.
+        queries: Features of the queries, [q, D].
+        own: Position of each query in the bank, which is left out of its results; None if queries are not in the bank.
     """
     k = min(NUM_NEAREST.value + (own is not None), bank.num_images)
     similarities, positions = nearest(rows, queries, k)
@@ -151,7 +153,7 @@ def _nearest(bank: FeatureSet, rows: Rows, queries: Rows, own: np.ndarray | None
 def _untrained_rows(
     extractor: Extractor, bank: FeatureSet, queries: FeatureSet, chosen: np.ndarray, stage: str
 ) -> tuple[np.ndarray | Rows, np.ndarray | Rows]:
-    """Returns the features that the run's untrained network has of the bank and of the chosen queries."""
+    """Returns the features of the bank and the chosen queries by the run's untrained network."""
     data = bank.origin.data
     of_bank = extractor.extract(_source(data), data, label="images, untrained network").rows[stage]
     if queries is bank:
@@ -165,8 +167,8 @@ def _image(features: FeatureSet, number: int, similarity: float = 1.0) -> SheetI
     source = _source(features.origin.data)
     if number >= source.num_images or source.ids[number] != features.ids[number]:
         raise InputError(
-            f"{features.origin.data} has other images now than when the features were stored: image {number} was "
-            f"{features.ids[number]}; extract them again, or leave out --sheet"
+            f"the images in {features.origin.data} have changed since the features were stored: image {number} was "
+            f"{features.ids[number]}; extract the features again, or leave out --sheet"
         )
     encoded = source.read(number)
     pixels = decode_image(tf.constant(encoded), exif_orientation(encoded)).numpy()
@@ -177,5 +179,5 @@ def _image(features: FeatureSet, number: int, similarity: float = 1.0) -> SheetI
 
 @functools.cache
 def _source(data: str) -> Source:
-    """Opens the images of features, which may have been extracted long ago."""
+    """Opens the images of features, which may have been stored earlier."""
     return open_source(data)

@@ -1,4 +1,4 @@
-"""Reads the accuracy of one classifier on several test sets, whose classes are some of its own.
+"""Measures the accuracy of one classifier on several test sets that have some of its classes.
 
 ImageNet-A, -R and -Sketch are tfds:imagenet_a@test, tfds:imagenet_r@test and tfds:imagenet_sketch@test.
 """
@@ -26,19 +26,21 @@ from seer_tf.quantities import counted
 
 MODEL = command.required(
     flags.DEFINE_string(
-        "model", None, "A run of finetune.py, its classifier.keras, or what convert_checkpoint.py wrote."
+        "model", None, "A run of finetune.py, its classifier.keras, or a directory from convert_checkpoint.py."
     )
 )
 TEST_DATA = command.required(
     flags.DEFINE_multi_string("test_data", [], "Labelled images, e.g. folder:DIR. Repeatable.")
 )
 CLASS_MAP = flags.DEFINE_multi_string(
-    "class_map", [], "CSV file: a class of a test set, a class of the classifier. Repeatable. [equal names]"
+    "class_map",
+    [],
+    "CSV file with a test class and a classifier class on each line. Repeatable. [equal names]",
 )
-CLASS_NAMES = flags.DEFINE_string("class_names", None, "File with a class a line. [those that the classifier knows]")
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
+CLASS_NAMES = flags.DEFINE_string("class_names", None, "File with one class name per line. [the classifier's own]")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Number of images in a batch.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the bootstrap.", 0, 2**32 - 1)
-RESULTS = flags.DEFINE_string("results", None, "File that gets each result as a line of JSON.")
+RESULTS = flags.DEFINE_string("results", None, "File to which each result is added as a line of JSON.")
 
 _LOGITS = "logits"
 
@@ -60,7 +62,7 @@ def main() -> None:
     extractor = _extractor(network, devices)
     sources = [open_source(flag) for flag in TEST_DATA.value]
     for source, flag in zip(sources, TEST_DATA.value, strict=True):
-        _right_classes(extractor.announce(source, flag), network, class_map)  # or raises, before an hour's work
+        _right_classes(extractor.announce(source, flag), network, class_map)  # raises early if classes do not match
     outcomes = [
         _outcome(extractor.extract(source, flag, label=flag), network, class_map)
         for source, flag in zip(sources, TEST_DATA.value, strict=True)
@@ -91,7 +93,7 @@ def _extractor(network: Network, devices: Devices) -> Extractor:
 
 
 def _right_classes(features: FeatureSet, network: Network, class_map: ClassMap) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the labels, int [N], and which classes are right for each, bool [test classes, L]."""
+    """Returns the labels, int [N], and the correct classifier classes of each test class, bool [test classes, L]."""
     test_names, labels = checked_labels(features, features.origin.data)
     return labels, right_classes(network.class_names, test_names, labels, class_map)
 

@@ -6,13 +6,20 @@ from seer_tf.distributed.cluster import Cluster
 from seer_tf.distributed.devices import Devices
 from seer_tf.distributed.strategy import KINDS, Placement
 
-STRATEGY = flags.DEFINE_enum("strategy", "auto", KINDS, "Where to compute; auto takes the workers and GPUs there are.")
+STRATEGY = flags.DEFINE_enum("strategy", "auto", KINDS, "Where to compute; auto uses all named workers and all GPUs.")
 NUM_DEVICES = flags.DEFINE_integer(
-    "num_devices", None, "Devices of this host: GPUs, else parts of the CPU. [all GPUs, else 1]", lower_bound=1
+    "num_devices",
+    None,
+    "Number of devices in this host: GPUs, or parts of the CPU without GPUs. [all GPUs, or 1]",
+    lower_bound=1,
 )
 WORKERS = flags.DEFINE_list("workers", [], "Addresses host:port of all workers. [from TF_CONFIG or Slurm]")
-WORKER_INDEX = flags.DEFINE_integer("worker_index", None, "Which of --workers this process is, from 0.", lower_bound=0)
-MEETING_SECONDS = flags.DEFINE_float("meeting_seconds", 300, "How long workers wait for one another at the start.", 0)
+WORKER_INDEX = flags.DEFINE_integer(
+    "worker_index", None, "Position of this process in --workers, counted from 0.", lower_bound=0
+)
+MEETING_SECONDS = flags.DEFINE_float(
+    "meeting_seconds", 300, "Time that workers wait for one another at the start, in seconds.", 0
+)
 
 
 def devices() -> Devices:
@@ -24,7 +31,7 @@ def cluster() -> Cluster | None:
     """Returns the workers that the flags or the environment name; None for one process.
 
     Raises:
-        InputError: what names them is incomplete, or does not go with --strategy.
+        InputError: The flags or the environment are incomplete, or do not fit --strategy.
     """
     return devices().cluster()
 
@@ -33,6 +40,6 @@ def placement(cluster: Cluster | None) -> Placement:
     """Returns the devices to compute on.
 
     Raises:
-        InputError: a device is not there, or their number does not go with --strategy.
+        InputError: A device is missing, or the number of devices does not fit --strategy.
     """
     return devices().placement(cluster)

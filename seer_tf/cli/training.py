@@ -1,4 +1,4 @@
-"""What the commands that train share: their end when they are stopped."""
+"""What the training commands share: the end of a run that was stopped."""
 
 import sys
 
@@ -8,7 +8,7 @@ from seer_tf.training.run_directory import RunDirectory
 
 
 def end_unfinished(outcome: RunResult, directory: RunDirectory, num_steps: int) -> None:
-    """Says where a run was stopped and ends with `TRY_AGAIN`; does nothing if the run is complete.
+    """Prints where a run was stopped, and ends the process with status `TRY_AGAIN`; does nothing if it is complete.
 
     Args:
         outcome: Result of the training loop.
@@ -20,6 +20,6 @@ def end_unfinished(outcome: RunResult, directory: RunDirectory, num_steps: int) 
     if outcome.step in directory.checkpoint_steps():
         where, then = f"saved at step {outcome.step} of {num_steps}", "continues from there"
     else:
-        where, then = "stopped before the first step, so nothing is saved", "starts it again"
+        where, then = "stopped before the first step, so nothing is saved", "starts the run again"
     print(f"{outcome.stopped_by}: {where}; the same command {then}", flush=True)
     sys.exit(command.TRY_AGAIN)

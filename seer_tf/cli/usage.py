@@ -1,4 +1,4 @@
-"""What `--help` says: what a command is for, the flags that it needs, and those that it takes."""
+"""The text of `--help`: the purpose of a command, its required flags and its optional flags."""
 
 import shutil
 import sys
@@ -16,9 +16,9 @@ def text(name: str, module: ModuleType, required: Container[str], words: flags.F
 
     Args:
         name: Name of the command.
-        module: Module that defines its flags; its docstring says what it is for.
+        module: Module that defines the command's flags; its docstring says what the command is for.
         required: Names of flags that must be given.
-        words: Flag that takes what is given without a flag.
+        words: Flag that receives words given without a flag.
     """
     own = flags.FLAGS.get_key_flags_for_module(module)
     groups: dict[str, list[flags.Flag]] = {"Required": []}
@@ -34,7 +34,7 @@ def text(name: str, module: ModuleType, required: Container[str], words: flags.F
 
 
 def kind(parser: flags.ArgumentParser) -> str:
-    """Returns in words what a flag takes, e.g. "a positive integer"; empty for any text."""
+    """Returns a description of a flag's values, e.g. "a positive integer"; empty if any text is allowed."""
     if isinstance(parser, flags.BooleanParser):
         return "true or false"
     article = {"number": "a ", "integer": "an "}.get(parser.syntactic_help.partition(" ")[0], "")
@@ -42,7 +42,7 @@ def kind(parser: flags.ArgumentParser) -> str:
 
 
 def _heading(flag: flags.Flag, module: ModuleType) -> str:
-    """Returns the title of a flag's group: of a module that several commands share, the first line of its docstring."""
+    """Returns the title of a flag's group. A module that commands share has its docstring's first line as title."""
     origin = sys.modules.get(flags.FLAGS.find_module_defining_flag(flag.name) or "", module)
     if origin is module:
         return "Optional"
@@ -55,9 +55,9 @@ def _entry(flag: flags.Flag) -> str:
 
 
 def _about(flag: flags.Flag) -> str:
-    """Returns the help of a flag with what it takes and its default, where that says something."""
+    """Returns the help of a flag, with its kind of values and its default if they are informative."""
     parser, default = flag.parser, flag.default
-    parts = [flag.help.partition(";\n")[0]]  # absl adds there that a flag may be repeated
+    parts = [flag.help.partition(";\n")[0]]  # after ";\n" absl adds that a flag may be repeated
     if isinstance(parser, flags.EnumParser):
         values = parser.enum_values
         parts = [flag.help.removeprefix(f"<{'|'.join(values)}>: "), f"One of {', '.join(values)}."]
@@ -69,7 +69,7 @@ def _about(flag: flags.Flag) -> str:
 
 
 def _folded(line: str, column: int) -> str:
-    """Returns a line that begins in a column, folded at the width of the terminal."""
+    """Returns a line that starts at a column, wrapped at the width of the terminal."""
     width = min(shutil.get_terminal_size().columns, _MOST_COLUMNS) - column
     lines = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
     return ("\n" + " " * column).join(lines)

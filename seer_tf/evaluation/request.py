@@ -1,4 +1,4 @@
-"""What a user asks of an evaluation: features of training and test data, and where the result is kept."""
+"""The request for an evaluation: features of training and test data, and the file that keeps the result."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -16,19 +16,19 @@ from seer_tf.evaluation.result import EvaluationResult, add_to_file
 from seer_tf.files.atomic import check_file
 
 _STORED = "features:"
-_LABELS = ("training images", "test images")  # of the progress lines
+_LABELS = ("training images", "test images")  # texts of the progress lines
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationRequest:
-    """An evaluation on frozen features.
+    """A request for an evaluation on frozen features.
 
     Attributes:
-        features: The features.
+        features: Request for the features.
         train_data: Images to fit on, or stored features, `features:DIR`.
-        test_data: Images or stored features to read the result on; None where the training data serve for both.
+        test_data: Images or stored features to measure the result on; None if the training data serve for both.
         seed: Seed of all random draws.
-        results: File that gets the result as a line; None for `evaluations.jsonl` of a run, where there is a run.
+        results: File to which the result is added as a line; None for a run's `evaluations.jsonl`, if there is a run.
     """
 
     features: FeatureRequest
@@ -38,10 +38,10 @@ class EvaluationRequest:
     results: str | None = None
 
     def check_places(self) -> None:
-        """Looks whether the result can be kept, and whether the data are there, before anything is read.
+        """Raises an error if the result cannot be kept or the data do not exist. Reads no data.
 
         Raises:
-            InputError: A place cannot be written or is not there, or training and test data are the same.
+            InputError: A path cannot be written or does not exist, or training and test data are the same.
         """
         results = self._results_file(self.features.model)
         if results is not None:
@@ -53,22 +53,22 @@ class EvaluationRequest:
         if len(places) < len(self._data):
             raise InputError(
                 f"`train_data` and `test_data` are both {name_of(self._data[0])}, so the number would say nothing "
-                "about new images; give others as one of the two"
+                "about new images; give other images for one of the two"
             )
 
     def feature_sets(self, check: Callable[..., object]) -> list[FeatureSet]:
-        """Returns the features of training and test data, or of the training data alone without test data.
+        """Returns the features of training and test data; without test data, those of the training data.
 
         Args:
-            check: Raises an error if the sets do not go together; called before the network sees an image.
+            check: Raises an error if the sets cannot be used together; called before the network sees an image.
 
         Raises:
-            InputError: Some are stored and others not, they cannot be opened, or the result could not be kept.
+            InputError: Only some of the features are stored, they cannot be opened, or the result could not be kept.
         """
         self.check_places()
         are_stored = {_is_stored(data) for data in self._data}
         if are_stored == {True, False}:
-            raise InputError("give features:DIR for all of the data or for none of it")
+            raise InputError("give features:DIR for both training and test data, or for neither")
         if are_stored == {True}:
             if self.features.is_given:
                 raise InputError("stored features need no model; leave out `model` and `pixels`")
@@ -85,12 +85,12 @@ class EvaluationRequest:
         ]
 
     def train_and_test(self, check: Callable[[FeatureSet, FeatureSet], object]) -> tuple[FeatureSet, FeatureSet]:
-        """Returns training and test features; arguments and errors as of `feature_sets`."""
+        """Returns training and test features; arguments and errors are those of `feature_sets`."""
         train, test = self.feature_sets(check)
         return train, test
 
     def labelled(self) -> LabelledFeatures:
-        """Returns training and test features with one class of each image; errors as of `feature_sets`."""
+        """Returns training and test features with one class for each image; errors are those of `feature_sets`."""
         return labelled_features(*self.train_and_test(labelled_features))
 
     def result(
@@ -106,7 +106,7 @@ class EvaluationRequest:
         interval: tuple[float, float],
         details: Mapping[str, Any],
     ) -> EvaluationResult:
-        """Returns the result of the evaluation; the other arguments are fields of it."""
+        """Returns the result of the evaluation. The keyword arguments are fields of the result."""
         return EvaluationResult(
             evaluation=evaluation,
             protocol=protocol,
@@ -136,7 +136,7 @@ class EvaluationRequest:
         return [data for data in (self.train_data, self.test_data) if data is not None]
 
     def _results_file(self, model: str | None) -> Path | None:
-        """Returns the file that gets the result of a model; None where it is kept nowhere."""
+        """Returns the file that keeps the results of a model; None if no file keeps them."""
         if self.results is not None:
             return Path(self.results)
         run = None if model is None else self.features.run_of(model)
@@ -148,5 +148,5 @@ class EvaluationRequest:
 
 
 def _is_stored(data: Data) -> bool:
-    """Whether data are features: `features:DIR`, or the directory alone."""
+    """Returns whether data are stored features: `features:DIR`, or the directory alone."""
     return isinstance(data, str) and (data.startswith(_STORED) or (Path(data) / MANIFEST).is_file())

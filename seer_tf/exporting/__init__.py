@@ -1,1 +1,1 @@
-"""Trained networks as files that need TensorFlow alone."""
+"""Export of trained networks to files for use without this package."""

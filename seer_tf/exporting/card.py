@@ -17,23 +17,23 @@ from seer_tf.networks.network import Network
 # S evaluation size
 _MEANINGS = {
     "features": "mean of the last stage over its pixels",
-    "embeddings": "SwAV's projection of the features, of unit norm",
-    "cluster": "number of the prototype that the embedding is nearest to",
-    "cluster_score": "cosine of the angle between the two",
-    "probabilities": "of each class, in the order of class_names",
+    "embeddings": "SwAV's projection of the features, with unit norm",
+    "cluster": "number of the prototype nearest to the embedding",
+    "cluster_score": "cosine of the angle between embedding and nearest prototype",
+    "probabilities": "probability of each class, in the order of class_names",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportedFile:
-    """A file that was loaded again and compared.
+    """An exported file that was loaded again and compared with the network.
 
     Attributes:
         format: Name of the format.
-        file: Below the directory of the export.
+        file: Path below the directory of the export.
         num_bytes: Size of the file.
         largest_difference: Largest difference from the network in float32, relative to the largest value of an output.
-        tolerance: Tolerance that the format has.
+        tolerance: Largest difference that the format allows.
     """
 
     format: str
@@ -45,14 +45,14 @@ class ExportedFile:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What is written about an export.
+    """The description of an export.
 
     Attributes:
-        network: Network with the part selected that was exported.
-        files: What was written.
-        metrics: What evaluations found, in JSON's types: `evaluation`, `protocol`, `metric`, `value`, `interval`,
-            `model`, `train_data` and `test_data` of each, and what else it has.
-        num_compared: Images that the files were compared on.
+        network: Network whose exported part is selected.
+        files: Files of the export.
+        metrics: Evaluation results as JSON values, each with `evaluation`, `protocol`, `metric`, `value`, `interval`,
+            `model`, `train_data`, `test_data` and further details.
+        num_compared: Number of images that the files were compared on.
     """
 
     network: Network
@@ -67,7 +67,7 @@ class Card:
         (directory / "README.md").write_text(self.readme(metadata), "utf-8")
 
     def metadata(self) -> dict[str, Any]:
-        """Returns all that is known, in JSON's types."""
+        """Returns all facts about the export, as JSON values."""
         outputs = self.network.on_images.output
         return {
             **self.network.metadata,
@@ -99,9 +99,9 @@ class Card:
 
 
 def preprocessing(network: Network) -> dict[str, Any]:
-    """Returns the way from a file to normalised crops, enough to repeat it elsewhere."""
+    """Returns the steps from a file to normalised crops, with enough detail to repeat them elsewhere."""
     side = network.size_px
-    kept = {} if network.transform.resize_px else {"unchanged_when": f"the image is {side} x {side} already"}
+    kept = {} if network.transform.resize_px else {"unchanged_when": f"the image already is {side} x {side}"}
     return {
         "resize_shorter_side_px": network.transform.shorter_px,
         "interpolation": f"{network.transform.interpolation} with antialias",

@@ -1,4 +1,4 @@
-"""Export as a whole: every file written, loaded again in a fresh process, compared and described; or nothing at all."""
+"""The whole export: writes files, loads them again in a fresh process, compares and describes them; all or nothing."""
 
 import itertools
 import os
@@ -37,20 +37,20 @@ def export(
     """Writes a network in some formats, and a card, into a new directory.
 
     Args:
-        network: Network with the part selected that is exported.
-        output_dir: Where to write; must not exist.
-        source: Images to compare on, and others of it to calibrate int8 with.
-        formats: Names of `formats.FORMATS`.
-        metrics: What evaluations found, for the card.
+        network: Network whose exported part is selected.
+        output_dir: Directory to write; must not exist.
+        source: Images for the comparison; other images of the source serve to calibrate int8.
+        formats: Some of the names in `registry.FORMATS`.
+        metrics: Evaluation results for the card.
 
     Returns:
         The files, each with the largest difference that was found.
 
     Raises:
-        InputError: `output_dir` exists, no format is named, there is no such format, it cannot be had here, no image of
-            the source can be read, weights are not finite, or a file differs by more than its format's tolerance.
-            Nothing stays written.
-        RuntimeError: a file cannot be loaded again; nothing stays written.
+        InputError: `output_dir` exists, no format is named, a format is unknown or needs a missing package, no image
+            in the source can be read, weights are not finite, or a file differs by more than its format's tolerance.
+            Nothing is left behind.
+        RuntimeError: A file cannot be loaded again. Nothing is left behind.
     """
     with new_directory(output_dir) as directory:
         return export_into(network, directory, source=source, formats=formats, metrics=metrics)
@@ -64,7 +64,7 @@ def export_into(
     formats: Sequence[str] = ("saved_model",),
     metrics: Sequence[Mapping[str, Any]] = (),
 ) -> list[ExportedFile]:
-    """Writes the same into an empty directory, whose owner removes it where this fails; raises as `export`."""
+    """Does the work of `export` in an empty directory, which the caller removes on failure; has the same errors."""
     check_formats(formats)
     kinds = {name: find_format(name, network) for name in formats}
     for variable in network.on_images.variables:
@@ -85,9 +85,9 @@ def export_into(
 
 
 def _readable_images(source: Source) -> Iterator[tuple[bytes, np.ndarray]]:
-    """Yields the images of a source in a random order: encoded, and upright pixels uint8 [h, w, 3].
+    """Yields the images of a source in random order: the encoded file, and its upright pixels, uint8 [h, w, 3].
 
-    What cannot be decoded is left out.
+    Images that cannot be decoded are left out.
     """
     found = False
     for number in np.random.default_rng(_SEED).permutation(source.num_images):
@@ -99,11 +99,11 @@ def _readable_images(source: Source) -> Iterator[tuple[bytes, np.ndarray]]:
         found = True
         yield encoded, image
     if not found:
-        raise InputError("none of the images to compare on can be decoded; name others as `images`")
+        raise InputError("no image for the comparison can be decoded; name other images as `images`")
 
 
 def _calibration(network: Network, images: Iterator[tuple[bytes, np.ndarray]], reference: Reference) -> np.ndarray:
-    """Returns crops uint8 [N, S, S, 3] of other images than those compared on, where there are others."""
+    """Returns crops, uint8 [N, S, S, 3], from images outside the comparison; without such, the compared crops."""
     others = itertools.islice(images, _NUM_CALIBRATION)
     crops = [network.transform(tf.constant(image)).numpy() for _, image in others]
     return np.stack(crops) if crops else reference.crops
@@ -113,13 +113,13 @@ def _checked(name: str, kind: Format, path: Path, reference: Reference) -> Expor
     """Compares a file with the network.
 
     Raises:
-        InputError: it differs by more than the tolerance.
+        InputError: The difference is larger than the tolerance.
     """
     difference = reference.difference(kind, path)
     if not difference <= kind.tolerance:
         raise InputError(
             f"{name}: the file differs from the network by {difference:.1e} of the largest value, more than the "
-            f"{kind.tolerance:.0e} that this format is allowed, so nothing was written; take a more exact format"
+            f"{kind.tolerance:.0e} that this format allows, so nothing was written; take a more exact format"
         )
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     return ExportedFile(name, kind.file_name, sum(file.stat().st_size for file in files), difference, kind.tolerance)

@@ -1,4 +1,4 @@
-"""Runs an exported file as its user would: by a script of `readers/`, in a fresh process with a user's environment."""
+"""Runs an exported file as its user would: by a script in `readers/`, in a fresh process with a user's environment."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ AS_IT_IS: Mapping[str, str] = {}
 """The environment of a user who has set nothing."""
 
 EVERY_ONE_DNN = ({"TF_ENABLE_ONEDNN_OPTS": "0"}, {"TF_ENABLE_ONEDNN_OPTS": "1"})
-"""oneDNN off and on. A user who has set nothing has one of the two: on where the processor has AVX-512, else off."""
+"""oneDNN off and on. Without a setting TensorFlow does one of the two: on if the processor has AVX-512, else off."""
 
 
 def run(reader: str, path: Path, given: Path, variables: Mapping[str, str]) -> dict[str, np.ndarray]:
@@ -24,8 +24,8 @@ def run(reader: str, path: Path, given: Path, variables: Mapping[str, str]) -> d
     Args:
         reader: Name of the script.
         path: The file.
-        given: Directory with what the script reads; the outputs are written there too.
-        variables: What the user has set, beside the environment that this program was started in.
+        given: Directory with the script's inputs; the outputs are written there too.
+        variables: Environment variables to set, in addition to the environment of this program's start.
 
     Returns:
         The outputs by name.
@@ -45,7 +45,7 @@ def run(reader: str, path: Path, given: Path, variables: Mapping[str, str]) -> d
 def run_script(
     script: Path, arguments: Sequence[str | Path], variables: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a script of Python in a fresh process with a user's environment, to which `variables` are added."""
+    """Runs a Python script in a fresh process, with a user's environment and additional `variables`."""
     users = {name: value for name, value in os.environ.items() if name not in _SET_BY_US}
     command = [sys.executable, "-I", str(script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env={**users, **variables})

@@ -15,12 +15,12 @@ _TOLERANCE = 0.05
 def gradient_norms(
     function: Callable[[tf.Tensor], Mapping[str, tf.Tensor]], inputs: tf.Tensor, variables: Sequence[tf.Variable]
 ) -> np.ndarray:
-    """Returns the norm of the gradient by each variable, [len(variables)], as the scripts of `readers/` do.
+    """Returns the norm of each variable's gradient, [len(variables)], as the scripts in `readers/` do.
 
     Args:
-        function: From the inputs to outputs by name, of which the loss is the sum of squares of those in float32.
-        inputs: Of the function.
-        variables: What to differentiate by.
+        function: Function from inputs to outputs by name. The loss is the sum of squares of its float32 outputs.
+        inputs: Inputs of the function.
+        variables: Variables by which the loss is differentiated.
     """
 
     @tf.function

@@ -1,4 +1,4 @@
-"""The formats that a network can be exported to: their files, how far each may be from the network, what it needs."""
+"""The export formats: their files, their tolerances and the packages that they need."""
 
 import dataclasses
 import importlib.util
@@ -9,24 +9,24 @@ from seer_tf.exporting import fresh_process
 from seer_tf.exporting.writers import keras_file, litert, onnx, saved_model
 from seer_tf.networks.network import Network
 
-_PROTOCOL_BUFFER_BYTES = 2**31  # of one protocol buffer and of one flat buffer
+_PROTOCOL_BUFFER_BYTES = 2**31  # largest size of a protocol buffer or a flat buffer
 
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A format.
+    """An export format.
 
     Attributes:
-        file_name: Below the directory of the export; "." for that directory itself.
+        file_name: Path below the directory of the export; "." for the directory itself.
         tolerance: Largest allowed difference from the network in float32, relative to the largest value of an output.
-        reader: The script of `readers/` that runs such a file.
-        write: Takes network and path, and images to calibrate on if the format `is_calibrated`.
-        is_calibrated: Whether it needs such images.
-        weight_bytes: Weight of one weight.
-        max_bytes: Max that a file can hold.
-        extra: Extra of this package, which brings `modules`.
-        modules: Modules that writing or reading such a file needs.
-        user_variables: What users may have set where such a file is run; it is run once with each.
+        reader: Name of the script in `readers/` that runs such a file.
+        write: Function that writes a file. It takes network and path, and calibration images if `is_calibrated`.
+        is_calibrated: Whether the format needs calibration images.
+        weight_bytes: Bytes of one weight.
+        max_bytes: Largest size of a file, in bytes.
+        extra: Extra of this package that installs `modules`.
+        modules: Modules that are needed to write or read such a file.
+        user_variables: Environment variables that users may have set. The file is tested once with each setting.
     """
 
     file_name: str
@@ -79,10 +79,10 @@ FORMATS: dict[str, Format] = {
 
 
 def check_formats(names: Sequence[str]) -> None:
-    """Looks whether files of these formats can be written here, before there is a network to write.
+    """Raises an error if files of these formats cannot be written here; needs no network.
 
     Raises:
-        InputError: no format is named, there is none of a name, or a package is missing that it needs.
+        InputError: No format is named, a format is unknown, or a package that it needs is missing.
     """
     if not names:
         raise InputError(f"no format is named, so nothing would be written; take some of {', '.join(FORMATS)}")
@@ -91,17 +91,17 @@ def check_formats(names: Sequence[str]) -> None:
 
 
 def find_format(name: str, network: Network) -> Format:
-    """Returns the format of a name, if the network can be written in it here.
+    """Returns the format with a name, if the network can be written in this format here.
 
     Raises:
-        InputError: there is none of that name, a package is missing that it needs, or the network is too large for it.
+        InputError: The format is unknown, a package that it needs is missing, or the network is too large for it.
     """
     found = _installed(name)
     num_bytes = network.on_images.count_params() * found.weight_bytes
     if num_bytes > found.max_bytes:
         raise InputError(
-            f"the network's weights are {num_bytes / 1e9:.1f} GB as {name}, and such a file holds "
-            f"{found.max_bytes / 1e9:.1f} GB; take saved_model or keras, or fewer bytes for a weight"
+            f"the network's weights take {num_bytes / 1e9:.1f} GB as {name}, and such a file holds at most "
+            f"{found.max_bytes / 1e9:.1f} GB; take saved_model or keras, or a format with smaller weights"
         )
     return found
 
@@ -113,6 +113,6 @@ def _installed(name: str) -> Format:
     missing = [module for module in found.modules if importlib.util.find_spec(module) is None]
     if missing:
         raise InputError(
-            f"the format {name} needs {', '.join(missing)}, not installed here: pip install 'seer_tf[{found.extra}]'"
+            f"the format {name} needs {', '.join(missing)}; install it by: pip install 'seer_tf[{found.extra}]'"
         )
     return found

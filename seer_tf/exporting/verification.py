@@ -1,4 +1,4 @@
-"""Whether an exported file says what the network says: it is loaded in a fresh process and run on real images.
+"""Verification of an exported file: it must give the network's outputs in a fresh process, on real images.
 
 Shapes: N images, S evaluation size, K prototypes, L classes.
 """
@@ -17,23 +17,23 @@ from seer_tf.networks.network import Network
 
 
 class Reference:
-    """Images and what the network makes of them by the evaluation's own way, which is not that of the export.
+    """Images with the outputs that the network computes for them by the code of evaluation, not of export.
 
     Attributes:
-        crops: Uint8 [N, S, S, 3].
+        crops: Crops of the images, uint8 [N, S, S, 3].
     """
 
     def __init__(self, network: Network, images: list[tuple[bytes, np.ndarray]]) -> None:
         """Runs the network.
 
         Args:
-            network: Network with the part selected that is exported.
-            images: Encoded, and upright pixels uint8 [h, w, 3]; at least one.
+            network: Network whose exported part is selected.
+            images: Encoded files with their upright pixels, uint8 [h, w, 3]; at least one.
         """
         self._network, self._images = network, images
         self.crops = np.stack([network.transform(tf.constant(image)).numpy() for _, image in images])
         self._normalized = network.normalize(self.crops)
-        # One by one: of several large images the maps would take more memory than the weights.
+        # One image at a time, because the maps of several large images would take more memory than the weights.
         features = tf.concat([network.features(crop[None], training=False) for crop in self._normalized], axis=0)
         self._expected = {"features": features}
         if network.head is not None:
@@ -47,19 +47,19 @@ class Reference:
         )
 
     def difference(self, kind: Format, path: Path) -> float:
-        """Runs a file in fresh processes, compares its gradients, and returns the largest difference of its outputs.
+        """Runs a file in fresh processes, compares its gradients, and returns the largest difference in its outputs.
 
         Args:
-            kind: Kind of the file.
+            kind: Format of the file.
             path: Path of the file.
 
         Returns:
-            The largest difference of an output's values, divided by its largest value. For a cluster or class: how much
-            less the chosen one scores than the best, divided by the largest score.
+            The largest difference in an output's values, divided by the output's largest value. For a cluster or class:
+            the best score minus the score of the chosen one, divided by the largest score.
 
         Raises:
-            InputError: the file's gradients are not the network's.
-            RuntimeError: the file cannot be run, or an output is missing.
+            InputError: The file's gradients differ from the network's.
+            RuntimeError: The file cannot be run, or an output is missing.
         """
         with tempfile.TemporaryDirectory() as scratch:
             self._write_given(Path(scratch))
@@ -97,6 +97,11 @@ class Reference:
 
 
 def _shortfall(scores: tf.Tensor, chosen: np.ndarray) -> float:
-    """Returns how much less the chosen column of a row [N, K] has than its largest, relative to the largest of all."""
+    """Returns the largest shortfall of a row's chosen column below its maximum, relative to the largest score.
+
+    Args:
+        scores: Float [N, K].
+        chosen: Chosen column of each row, int [N].
+    """
     values = np.asarray(scores)
     return float((values.max(axis=1) - values[np.arange(len(values)), chosen]).max() / np.abs(values).max())

@@ -1,6 +1,6 @@
-"""A few images of the run's own, looked at again and again: what the network makes of them.
+"""The gallery: a few training images, which the network sees again and again during a run.
 
-They are seen as evaluation sees images, whole and with batch norm in inference; nothing of the network changes.
+The network sees the images as in evaluation: uncropped, with batch norm in inference mode. The network does not change.
 
 Legend: G images, C feature channels, K prototypes.
 """
@@ -31,20 +31,21 @@ _MAX_TILE_PX = 96
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What a network makes of the gallery.
+    """The network's outputs for the gallery.
 
     Attributes:
-        features: Float32 [G, C], pooled.
-        scores: Float32 [G, K].
+        features: Pooled features, float32 [G, C].
+        scores: Scores of the prototypes, float32 [G, K].
     """
 
     features: np.ndarray
     scores: np.ndarray
 
     def numbers(self) -> dict[str, float]:
-        """Returns the signs of collapse that need many images, by the names that they have in the log.
+        """Returns the signs of collapse that need many images, by their names in the log.
 
-        RankMe is at most min(G, C). The standard deviation is one where features of unit norm point everywhere alike.
+        RankMe is at most min(G, C). The scaled standard deviation is 1 if features of unit norm point in all directions
+        equally.
         """
         features = tf.constant(self.features)
         std = diagnostics.feature_std(features) * self.features.shape[1] ** 0.5
@@ -52,19 +53,19 @@ class View:
 
 
 class Gallery:
-    """Up to 256 images at even distances in a source, in memory.
+    """Up to 256 images, evenly spaced in a source, in memory.
 
     Attributes:
         images: Uint8 [G, side, side, 3].
     """
 
     def __init__(self, source: Source, config: Config, model: SwavModel) -> None:
-        """Reads the images; those that cannot be read are left out.
+        """Reads the images; images that cannot be read are left out.
 
         Args:
-            source: Source of the run.
-            config: Config of the run; the side is that of its largest crops.
-            model: Whose view it is.
+            source: Images of the run.
+            config: Config of the run. The gallery's images get the side of its largest crops.
+            model: Model that looks at the images.
         """
         num_images = min(_NUM_IMAGES, source.num_images)
         some = Selection(source, np.linspace(0, source.num_images - 1, num_images).astype(int))
@@ -81,21 +82,21 @@ class Gallery:
         self._look = look
 
     def view(self) -> View:
-        """Returns what the network makes of the images now."""
+        """Returns the network's current outputs for the images."""
         batches = [self.images[start : start + _BATCH_SIZE] for start in range(0, len(self.images), _BATCH_SIZE)]
         parts = [self._look(batch) for batch in batches]
         features, scores = (np.concatenate([part[index].numpy() for part in parts]) for index in (0, 1))
         return View(features, scores)
 
     def prototype_sheet(self, view: View) -> np.ndarray:
-        """Returns a picture, uint8 [height, width, 3]: a row for each prototype most in use, its best images."""
+        """Returns a picture, uint8 [height, width, 3]. Each row has the best images of a much used prototype."""
         uses = np.bincount(view.scores.argmax(axis=1), minlength=view.scores.shape[1])  # [K]
         most_used = np.argsort(-uses, kind="stable")[:_NUM_PROTOTYPES]
         best = np.argsort(-view.scores[:, most_used], axis=0, kind="stable")[: _NUM_NEIGHBOURS + 1]
         return self._sheet(best.T)
 
     def neighbour_sheet(self, view: View) -> np.ndarray:
-        """Returns a picture, uint8 [height, width, 3]: a row for each of a few images, then those nearest to it."""
+        """Returns a picture, uint8 [height, width, 3]. Each row has an image and then the images nearest to it."""
         units = view.features / np.maximum(np.linalg.norm(view.features, axis=1, keepdims=True), 1e-12)
         queries = np.linspace(0, len(units) - 1, min(_NUM_QUERIES, len(units))).astype(int)
         similarities = units[queries] @ units.T  # [Q, G]
@@ -104,7 +105,7 @@ class Gallery:
         return self._sheet(np.concatenate([queries[:, np.newaxis], nearest], axis=1))
 
     def _sheet(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns the images [rows, columns] of these numbers, side by side."""
+        """Returns a picture of the images with these numbers, int [rows, columns]."""
         stride = math.ceil(self.images.shape[1] / _MAX_TILE_PX)
         gaps = [(0, 0), (0, _GAP_PX), (0, _GAP_PX), (0, 0)]
         tiles = [np.pad(self.images[row, ::stride, ::stride], gaps, constant_values=255) for row in numbers]

@@ -1,4 +1,4 @@
-"""The log of a run of pretraining: what its steps return becomes numbers, pictures, histograms and a verdict."""
+"""The log of a pretraining run: numbers, pictures, histograms and health checks from the values that steps return."""
 
 import dataclasses
 import math
@@ -20,8 +20,8 @@ from seer_tf.training.logger import Logger, LogOptions
 from seer_tf.training.run_directory import RunDirectory
 
 WITHOUT_LABELS = "quality/without_labels"
-_PROTOTYPE_ROWS = "Each row: the images that score highest on a prototype, the prototype most in use first."
-_NEIGHBOUR_ROWS = "Each row: an image, then those whose features point most nearly the same way, the nearest first."
+_PROTOTYPE_ROWS = "Each row: the images with the highest scores for a prototype. The most used prototype comes first."
+_NEIGHBOUR_ROWS = "Each row: an image, then the images nearest to it by the cosine of their features, nearest first."
 _SAID = {"probe/knn_top1": "k-NN", "probe/linear_top1": "linear probe"}
 
 
@@ -30,15 +30,16 @@ class PretrainingLogOptions(LogOptions):
     """Optional outputs of the log of pretraining.
 
     Attributes:
-        probe: Takes the model and returns a function that measures its features. That function is called every
-            `run.examine_every_steps`; it returns shares by name, and checkpoints are compared by the first.
+        probe: Function that takes the model and returns a function that measures the model's features. The returned
+            function is called every `run.examine_every_steps` steps. It returns shares by name; the first share is the
+            quality by which checkpoints are compared.
     """
 
     probe: Callable[[SwavModel], Callable[[], Mapping[str, float]]] | None = None
 
 
 class PretrainingLogger(Logger):
-    """Shows the progress of pretraining and writes what is measured; the quality is that of the features."""
+    """Shows the progress of pretraining and writes its measurements. `quality` is the quality of the features."""
 
     _state: TrainState
 
@@ -60,7 +61,7 @@ class PretrainingLogger(Logger):
             options: Optional outputs.
 
         Raises:
-            InputError: nothing can be written to the directory.
+            InputError: The directory cannot be written.
         """
         super().__init__(
             state,
@@ -76,7 +77,7 @@ class PretrainingLogger(Logger):
         self._probed: Mapping[str, float] = {}
 
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
-        """Returns what the steps say, and what the gallery and now and then the probe do."""
+        """Returns the numbers from the steps, from the gallery and, when they are due, from the probe."""
         numbers = metrics.of_interval(steps, seconds, self._state.config)
         view = self._gallery.view()
         numbers |= view.numbers()
@@ -84,13 +85,13 @@ class PretrainingLogger(Logger):
         if self._diagnostics_are_due(step):
             numbers |= self._examine(step, view)
         alone = {WITHOUT_LABELS: numbers[WITHOUT_LABELS]}
-        known = self._probed if self._probe else alone  # nothing before the probe's first look
+        known = self._probed if self._probe else alone  # empty before the probe's first measurement
         qualities = (Quality(measure, value) for measure, value in known.items() if not math.isnan(value))
         self.quality = next(qualities, None)
         return numbers
 
     def _examine(self, step: int, view: View) -> Mapping[str, float]:
-        """Writes pictures and histograms, and returns what the probe says."""
+        """Writes pictures and histograms, and returns the numbers from the probe."""
         weights = self._state.model.trainable_variables
         prototypes, neighbours = self._gallery.prototype_sheet(view), self._gallery.neighbour_sheet(view)
         self._summaries.pictures(step, {"prototypes/images": prototypes}, _PROTOTYPE_ROWS)
@@ -115,12 +116,12 @@ class PretrainingLogger(Logger):
 
 
 def quality_without_labels(numbers: Mapping[str, float]) -> float:
-    """Returns what checkpoints are compared by without a probe: ln RankMe x (1 - entropy of predictions / ln K).
+    """Returns the quality of checkpoints without a probe: ln RankMe x (1 - entropy of predictions / ln K).
 
-    Among the numbers without labels it goes best with k-NN (`benchmarks/suite/checkpoint_choice.py`,
+    Among the numbers that need no labels, this one agrees best with k-NN (`benchmarks/suite/checkpoint_choice.py`,
     docs/lab/results.md). It is zero if all features are alike, or if no prediction prefers a prototype.
 
     Args:
-        numbers: Numbers of an interval, by the names of the log.
+        numbers: Numbers of an interval, by their names in the log.
     """
     return math.log(numbers[RANK_ME]) * (1.0 - numbers[metrics.PREDICTION_ENTROPY])

@@ -1,8 +1,8 @@
-"""What a run will need, from its config alone: parameters, arithmetic, memory, reductions, days.
+"""Planning: computes from a config alone what a run will need in parameters, arithmetic, memory, reductions and days.
 
-The memory is that of one device when the backward pass begins, tensor by tensor, as our layers keep them. What the
-program itself takes (TensorFlow, the traced graph, a library's scratch) is not in it. `benchmarks/suite/step_memory.py`
-compares it with the smallest memory in which a step runs.
+The memory is that of one device when the backward pass begins. It is the sum of the tensors that our layers keep. The
+program itself (TensorFlow, the traced graph, work space of libraries) is not included.
+`benchmarks/suite/step_memory.py` compares the planned memory with the smallest memory in which a step runs.
 """
 
 import dataclasses
@@ -20,9 +20,9 @@ from seer_tf.models.backbones.registry import backbone_cost
 _SECONDS_PER_DAY = 86_400
 _FLOAT = 4  # bytes
 _HALF = 2
-# Found by benchmarks/suite/step_memory.py, not derived: each size of crop has gradients of its own before they are
-# added, and LARS makes new values before it writes them; the backward pass has its own tensors beside those of the
-# forward pass.
+# Measured by benchmarks/suite/step_memory.py, not derived. Each crop size has its own gradients before they are added,
+# and LARS computes new values before it writes them. The backward pass has tensors in addition to those of the forward
+# pass.
 _GRADIENT_COPIES = 3
 _BACKWARD_SHARE = 0.1
 
@@ -34,11 +34,11 @@ class Memory:
     Attributes:
         weights: Weights of the network, float32, with their copies in half precision.
         velocity: Velocity of LARS.
-        gradients: Gradients of all weights, as many times as they are there at once.
-        activations: What the forward pass keeps for the backward pass, and what that takes itself.
-        recomputed: The largest part that activation checkpointing computes again, while it does so.
-        head: Rows and scores.
-        queue: Embeddings of earlier batches, and the scores of this device's share of them.
+        gradients: Gradients of all weights, counted once for each copy that exists at the same time.
+        activations: Tensors that the forward pass keeps for the backward pass, and the backward pass's own tensors.
+        recomputed: The largest part that activation checkpointing computes again at once.
+        head: Activations and scores of the head.
+        queue: Embeddings from earlier batches, and the scores of this device's share of them.
     """
 
     weights: int
@@ -57,9 +57,9 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True)
 class Reductions:
-    """Sums over the replicas in one step: how many, and the bytes of the summed tensors together.
+    """Sums over the replicas in one step: the number of sums, and the bytes of all summed tensors.
 
-    A gather counts as one of them, with the bytes of what is gathered.
+    A gather counts as a sum, with the bytes of the gathered tensors.
     """
 
     number: int
@@ -68,17 +68,17 @@ class Reductions:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run needs.
+    """The needs of a run.
 
     Attributes:
-        backbone_parameters: Backbone parameters of the trunk.
-        head_parameters: Head parameters of the projection.
-        prototype_parameters: Prototype parameters of the prototypes.
-        images_per_device: Images of a step on one device.
-        step_flops: Floating-point operations of a step on all devices, one multiply-add being two.
+        backbone_parameters: Number of parameters in the trunk.
+        head_parameters: Number of parameters in the projection head.
+        prototype_parameters: Number of parameters in the prototypes.
+        images_per_device: Images per step on one device.
+        step_flops: Floating-point operations per step on all devices; a multiply-add counts as two.
         memory: Memory of one device.
         batch_norm: Sums of statistics, and of their gradients.
-        codes: Sums of Sinkhorn, and the gather of what enters the queue.
+        codes: Sums in Sinkhorn's algorithm, and the gather of embeddings for the queue.
         gradients: Sums of gradients.
     """
 
@@ -99,21 +99,21 @@ class Plan:
 
 
 def plan(config: Config, num_devices: int) -> Plan:
-    """Returns what a run needs.
+    """Returns the needs of a run.
 
     Args:
         config: Run configuration.
-        num_devices: Replicas that share the global batch.
+        num_devices: Number of replicas that share the global batch.
 
     Raises:
-        InputError: the batch does not divide by the devices, they do not divide into groups of batch norm, or there is
-            no such network.
+        InputError: The batch cannot be divided by the devices, the devices cannot be divided into batch norm groups, or
+            the network does not exist.
     """
     parts = num_devices * config.run.accumulation_steps
     images, rest = divmod(config.data.global_batch_size, parts)
     if rest:
         raise InputError(
-            f"data.global_batch_size={config.data.global_batch_size} does not divide by {num_devices} devices"
+            f"data.global_batch_size={config.data.global_batch_size} cannot be divided by {num_devices} devices"
             f" x {config.run.accumulation_steps} accumulation steps; make it a multiple of {parts}"
         )
     backbone = sum(backbone_cost(config.backbone).weight_sizes)
@@ -135,24 +135,24 @@ def plan(config: Config, num_devices: int) -> Plan:
 
 
 def days(num_images: int, images_per_second: float) -> float:
-    """Returns the days that images take at a throughput of all devices together."""
+    """Returns the days that images take at a speed over all devices."""
     return num_images / images_per_second / _SECONDS_PER_DAY
 
 
 def fitting(
     config: Config, num_devices: int, device_bytes: int, settled: Container[str] = ()
 ) -> tuple[dict[str, Any], Config] | None:
-    """Finds what would make a run fit, the cheapest first: half precision, activation checkpointing, accumulation.
+    """Finds changes that make a run fit, the cheapest first: half precision, activation checkpointing, accumulation.
 
     Args:
         config: Run configuration.
-        num_devices: Replicas that share the global batch.
-        device_bytes: Memory of each.
-        settled: Fields `section.field` that stay as they are.
+        num_devices: Number of replicas that share the global batch.
+        device_bytes: Memory of one device, in bytes.
+        settled: Fields `section.field` that must not change.
 
     Returns:
-        The new values by `section.field`, none where the run fits as it is, and the config with them; None where
-        nothing helps.
+        The changed values by `section.field`, empty if the run already fits, and the changed config; None if nothing
+        helps.
     """
     values: dict[str, Any] = {}
     if plan(config, num_devices).memory.total <= device_bytes:
@@ -183,7 +183,7 @@ def _head_widths(config: Config) -> tuple[int, ...]:
 
 
 def _image_flops(config: Config) -> int:
-    """Counts a forward pass over all crops, a backward pass of twice that, and what is computed a second time."""
+    """Counts the forward pass over all crops, the backward pass as two forward passes, and recomputed parts."""
     trunk, head = _forward_multiply_adds(config, len(config.crops.num))
     again = trunk if config.backbone.activation_checkpointing in ("block", "stage") else 0
     if config.run.accumulation_steps > 1:
@@ -192,7 +192,7 @@ def _image_flops(config: Config) -> int:
 
 
 def _forward_multiply_adds(config: Config, num_sizes: int) -> tuple[int, int]:
-    """Returns those of trunk and head for an image's crops of the first sizes."""
+    """Returns the multiply-adds of trunk and head for one image's crops with the first `num_sizes` sizes."""
     cost = backbone_cost(config.backbone)
     groups = list(zip(config.crops.num, config.crops.sizes_px, strict=True))[:num_sizes]
     trunk = sum(count * cost.multiply_adds(size) for count, size in groups)
@@ -202,7 +202,7 @@ def _forward_multiply_adds(config: Config, num_sizes: int) -> tuple[int, int]:
 
 
 def _num_sizes_for_codes(config: Config) -> int:
-    """Returns the sizes of crop in the first pass over micro-batches: batch norm in the head makes it see all."""
+    """Returns the number of crop sizes in the first pass over micro-batches; batch norm in the head needs all."""
     return len(config.crops.num) if config.head.batch_norm else 1
 
 
@@ -221,15 +221,15 @@ def _memory(config: Config, parameters: int, images: int, num_devices: int) -> M
 
 
 def _element_bytes(config: Config) -> tuple[int, int]:
-    """Returns bytes of an activation, and of a weight and of what is computed with as much precision."""
+    """Returns the bytes of an activation, and the bytes of a weight or another number in full precision."""
     wide = 8 if config.run.precision == "float64" else _FLOAT
     return _HALF if config.run.precision.startswith("mixed") else wide, wide
 
 
 def _activations(config: Config, images: int, *, synchronized: bool) -> tuple[int, int]:
-    """Returns bytes of what is kept, and of the largest part that is computed again."""
+    """Returns the bytes that are kept, and the bytes of the largest part that is computed again."""
     element, wide = _element_bytes(config)
-    # Synchronised batch norm is composed, and keeps two tensors of float32 where the fused one keeps its input.
+    # Synchronised batch norm consists of single operations and keeps two float32 tensors; the fused keeps its input.
     normalized = 2 * wide if synchronized else element
     cost, kept, recomputed = backbone_cost(config.backbone), 0, 0
     for count, size in zip(config.crops.num, config.crops.sizes_px, strict=True):
@@ -242,7 +242,7 @@ def _activations(config: Config, images: int, *, synchronized: bool) -> tuple[in
 
 
 def _trunk(blocks: Sequence[BlockCost], checkpointing: str, element: int, normalized: int) -> tuple[int, int]:
-    """Returns bytes for one image: of what is kept, and of the largest part that is computed again at once."""
+    """Returns the bytes for one image that are kept, and those of the largest part that is computed again at once."""
 
     def whole(part: Sequence[BlockCost]) -> int:
         elements = sum(block.input + sum(block.between) for block in part)
@@ -264,13 +264,13 @@ def _head_memory(config: Config, images: int) -> int:
     rows, widths = sum(config.crops.num) * images, _head_widths(config)
     element, _ = _element_bytes(config)
     hidden = rows * sum(config.head.hidden_dims) * element * (2 if config.head.batch_norm else 1)
-    # Scores, their softmax and its gradient, for every crop; scores, exponentials and codes of those that assign.
+    # For every crop: scores, their softmax and its gradient. For assigning crops: scores, exponentials and codes.
     scores = 3 * images * config.head.num_prototypes * (sum(config.crops.num) + config.swav.num_assigning_crops)
     return hidden + rows * (widths[0] + 2 * widths[-1]) * _FLOAT + scores * _FLOAT
 
 
 def _queue_memory(config: Config, num_devices: int) -> int:
-    """Returns bytes of the whole queue, which every device holds, and of its share's scores, exponentials and codes."""
+    """Returns the bytes of the queue, which every device holds, and of scores, exponentials and codes of its share."""
     _, wide = _element_bytes(config)
     stored = config.swav.queue_length * config.head.embedding_dim
     scores = 3 * config.swav.queue_length // num_devices * config.head.num_prototypes
@@ -279,7 +279,7 @@ def _queue_memory(config: Config, num_devices: int) -> int:
 
 def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
     once = _statistics(config, num_devices, len(config.crops.num))
-    number, num_bytes = 2 * once.number, 2 * once.num_bytes  # of the statistics, and as much for their gradients
+    number, num_bytes = 2 * once.number, 2 * once.num_bytes  # the statistics, and as much for their gradients
     parts = config.run.accumulation_steps
     if parts > 1:
         first = _statistics(config, num_devices, _num_sizes_for_codes(config))
@@ -288,7 +288,7 @@ def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
 
 
 def _statistics(config: Config, num_devices: int, num_sizes: int) -> Reductions:
-    """Returns the sums of a forward pass: one of the backbone for each of these sizes of crop, and one of the head."""
+    """Returns the sums in a forward pass of the backbone for each of `num_sizes` crop sizes, and of the head."""
     widths = list(backbone_cost(config.backbone).normalized_widths)
     widths *= num_sizes
     if config.head.batch_norm:

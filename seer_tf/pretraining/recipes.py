@@ -1,4 +1,4 @@
-"""Named runs: each function returns a whole config and says where its numbers come from and what to expect of it."""
+"""Recipes: each function returns a whole config; its docstring has the sources of the numbers and expected results."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from seer_tf.errors import InputError
 
 
 def debug_tiny() -> Config:
-    """Twenty steps of the smallest network on crops of 32 and 16 px: the whole road in seconds, for tests.
+    """Twenty steps of the smallest network on crops of 32 and 16 px: a whole run in seconds, for tests.
 
     Expect nothing from its features.
     """
@@ -38,9 +38,9 @@ def debug_tiny() -> Config:
 def demo() -> Config:
     """The demo's run on the built-in images: 600 steps of 32 images.
 
-    Command: `script/demo`. Its epsilon is 0.02, not the 0.05 of SwAV, and its colour jitter half as strong: at the
-    start scores grow only where crops of an image have more than epsilon / temperature of their variance in common.
-    The warm-up takes a quarter of the run. `docs/lab/results.md` has the k-NN of each seed, and what was tried.
+    Command: `script/demo`. Epsilon is 0.02, not SwAV's 0.05, and the colour jitter is half as strong as SwAV's: at the
+    start scores grow only if crops of an image share more than epsilon / temperature of the scores' variance. The
+    warm-up takes a quarter of the run. `docs/lab/results.md` has the k-NN of each seed, and other settings.
     """
     return Config(
         data=DataConfig(global_batch_size=32),
@@ -77,7 +77,7 @@ def cifar10() -> Config:
     """SwAV on 10,000 unlabelled CIFAR-10 images within 45 minutes on two cores: `cifar10_small`, larger and longer.
 
     Expect k-NN (k = 20) to rise from 28 to about 49 %. With a learning rate of 1 or less k-NN stays three points
-    lower, and 3 has once ruined a run of this length; `docs/lab/results.md` has what was tried.
+    lower, and a learning rate of 3 has once ruined a run of this length; `docs/lab/results.md` has other settings.
     """
     base = cifar10_small()
     return dataclasses.replace(
@@ -93,7 +93,7 @@ def swav_imagenet_400mf() -> Config:
 
     From the released script for batch 256: the learning rate goes from 0.6 to 0.0006 without a warm-up, prototypes are
     frozen for 5,005 steps, and after 15 epochs a queue of 3,840 embeddings is filled, which takes 15 steps. An epoch
-    is 5,004 steps, since the last batch is dropped. Not run here: it wants ImageNet and days of a GPU.
+    has 5,004 steps, because the last batch is dropped. Not run here: it needs ImageNet and days on a GPU.
     """
     epoch_steps = _IMAGENET_IMAGES // 256
     return Config(
@@ -109,10 +109,10 @@ def swav_imagenet_400mf() -> Config:
 def swav_imagenet_16gf() -> Config:
     """SwAV on ImageNet with RegNetY-16GF as VISSL released it: 800 epochs, batch 4,096 on 64 GPUs, 2 x 224 + 6 x 96.
 
-    Head 3024-3024-128 without batch norm and 3,000 prototypes (VISSL's `swav/models/regnet16Gf.yaml`); the rest is its
-    `swav_8node_resnet.yaml`. VISSL replaces the learning rate with which that file begins, 0.3, by that of a node, 0.6,
-    and drops the last batch of an epoch: 312 steps. Ten epochs warm up, and prototypes are frozen for 313 steps. Expect
-    76.15 % by a linear probe (VISSL's model zoo). Not run here.
+    Head 3024-3024-128 without batch norm and 3,000 prototypes (VISSL's `swav/models/regnet16Gf.yaml`); all else comes
+    from VISSL's `swav_8node_resnet.yaml`. That file starts at a learning rate of 0.3, but VISSL replaces it by the rate
+    of one node, 0.6. VISSL drops the last batch of an epoch, which leaves 312 steps. The warm-up takes ten epochs, and
+    prototypes are frozen for 313 steps. Expect 76.15 % by a linear probe (VISSL's model zoo). Not run here.
     """
     epoch_steps = _IMAGENET_IMAGES // 4096
     return Config(
@@ -132,10 +132,10 @@ def swav_imagenet_16gf() -> Config:
 
 
 def seer_regnety_8gf() -> Config:
-    """SEER on RegNetY-8GF: the smallest of the paper's scaling study; its weights were not released.
+    """SEER on RegNetY-8GF: the smallest network in the paper's scaling study; its weights were not released.
 
-    The head is released (VISSL's `nearest_neighbor/models/seer/regnet8gf.yaml`); batch, schedule and groups of batch
-    norm are not, and are those of the 16GF.
+    The head is released (VISSL's `nearest_neighbor/models/seer/regnet8gf.yaml`). Batch, schedule and batch norm groups
+    are not released; here they are the values of the 16GF.
     """
     return _seer("8GF", global_batch_size=4096, batch_norm_group_replicas=32)
 
@@ -143,14 +143,14 @@ def seer_regnety_8gf() -> Config:
 def seer_regnety_16gf() -> Config:
     """SEER on RegNetY-16GF: batch 4,096 on 128 GPUs, one epoch of a billion images.
 
-    From the checkpoint's name in VISSL's `nearest_neighbor/models/seer/regnet16gf.yaml`; it says "warmup2x" without
-    saying of what, so the warm-up is the paper's 8,000 steps.
+    The numbers come from the checkpoint's name in VISSL's `nearest_neighbor/models/seer/regnet16gf.yaml`. The name says
+    "warmup2x" but not twice of what, so the warm-up is the paper's 8,000 steps.
     """
     return _seer("16GF", global_batch_size=4096, batch_norm_group_replicas=32)
 
 
 def seer_regnety_32gf() -> Config:
-    """SEER on RegNetY-32GF, as the 16GF: its checkpoint of 244,000 iterations is a billion images by batch 4,096.
+    """SEER on RegNetY-32GF, like the 16GF: its checkpoint at 244,000 iterations is a billion images by batch 4,096.
 
     Expect 74.0 % on ImageNet by a linear probe on res5, 83.4 % fine-tuned at 384 px (VISSL's model zoo). Not run here.
     """
@@ -158,9 +158,9 @@ def seer_regnety_32gf() -> Config:
 
 
 def seer_regnety_64gf() -> Config:
-    """SEER on RegNetY-64GF: a wider head without batch norm, from here on (VISSL's `regnet64gf_3.yaml`).
+    """SEER on RegNetY-64GF: from this size on the head is wider and has no batch norm (VISSL's `regnet64gf_3.yaml`).
 
-    Batch and schedule are those that VISSL's documentation states for the whole family. Expect 75.3 % on ImageNet by a
+    VISSL's documentation states batch and schedule for the whole family. Expect 75.3 % on ImageNet by a
     linear probe, 84.0 % fine-tuned at 384 px (VISSL's model zoo). Not run here.
     """
     return _seer("64GF", global_batch_size=8192, batch_norm_group_replicas=64)
@@ -169,8 +169,8 @@ def seer_regnety_64gf() -> Config:
 def seer_regnety_128gf() -> Config:
     """SEER on RegNetY-128GF: batch 4,096 on 128 GPUs at a constant learning rate, as the checkpoint's name says.
 
-    Expect 83.8 % on ImageNet fine-tuned (the paper, table 1), 76.0 % by a linear probe (VISSL's model zoo). Not run
-    here but for single steps.
+    Expect 83.8 % on ImageNet fine-tuned (the paper, table 1), 76.0 % by a linear probe (VISSL's model zoo). Only single
+    steps were run here.
     """
     config = _seer("128GF", global_batch_size=4096, batch_norm_group_replicas=64)
     return dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, kind="constant"))
@@ -179,8 +179,8 @@ def seer_regnety_128gf() -> Config:
 def seer_regnety_256gf() -> Config:
     """The paper's largest network: 1.3 billion parameters, batch 8,192 on 512 GPUs of 32 GB, a billion images, 8 days.
 
-    Learning rate 0.15 to 9.6 in 8,000 steps, then a cosine to 0.0096 (the paper, section 3.2, and VISSL's
-    `MODEL_DOCUMENTATION.md`). How many checkpoints of activations it had is not published; here each block is one.
+    The learning rate rises from 0.15 to 9.6 in 8,000 steps, then falls by a cosine to 0.0096 (the paper, section 3.2,
+    and VISSL's `MODEL_DOCUMENTATION.md`). The number of activation checkpoints is unpublished; here each block is one.
     Expect 84.2 % on ImageNet fine-tuned (table 1), 77.9 % with a tenth of the labels (table 3). Not run here.
     """
     config = _seer("256GF", global_batch_size=8192, batch_norm_group_replicas=64)
@@ -188,31 +188,31 @@ def seer_regnety_256gf() -> Config:
 
 
 def seer_ablation_small_head() -> Config:
-    """The paper's head ablation: one hidden layer of 2,048, 3,000 prototypes. The network is not known; here 16GF."""
+    """The paper's head ablation: one hidden layer of 2,048, 3,000 prototypes. The network is unknown; here the 16GF."""
     return dataclasses.replace(
         seer_regnety_16gf(), head=HeadConfig(hidden_dims=(2048,), embedding_dim=256, num_prototypes=3000)
     )
 
 
 def seer_ablation_large_head() -> Config:
-    """The other side of `seer_ablation_small_head`: 4096-4096-256 and 16,000 prototypes, as in all that follows."""
+    """The counterpart of `seer_ablation_small_head`: 4096-4096-256 and 16,000 prototypes, as in all other ablations."""
     return seer_regnety_16gf()
 
 
 def seer_ablation_3k_prototypes() -> Config:
-    """The paper's ablation of the number of prototypes: the large head with 3,000. Here on the 16GF."""
+    """The paper's ablation of the number of prototypes: the large head with 3,000 prototypes. Here on the 16GF."""
     config = seer_regnety_16gf()
     return dataclasses.replace(config, head=dataclasses.replace(config.head, num_prototypes=3000))
 
 
 def seer_ablation_crops_2x224() -> Config:
-    """Two large crops alone, of 8 to 100 % of the area (VISSL's `pretrain/swav/transforms`). Here on the 16GF."""
+    """Only two large crops, with 8 to 100 % of the area (VISSL's `pretrain/swav/transforms`). Here on the 16GF."""
     crops = CropsConfig(num=(2,), sizes_px=(224,), min_area_fractions=(0.08,), max_area_fractions=(1.0,))
     return dataclasses.replace(seer_regnety_16gf(), crops=crops)
 
 
 def seer_ablation_crops_6x160() -> Config:
-    """Six crops of one size, the first two of which assign (VISSL's `multicrop_6crop_6x160.yaml`). Here on the 16GF."""
+    """Six crops of one size; the first two assign codes (VISSL's `multicrop_6crop_6x160.yaml`). Here on the 16GF."""
     crops = CropsConfig(num=(6,), sizes_px=(160,), min_area_fractions=(0.14,), max_area_fractions=(1.0,))
     return dataclasses.replace(seer_regnety_16gf(), crops=crops)
 
@@ -225,7 +225,8 @@ def seer_ablation_crops_2x160_4x96() -> Config:
 def seer_ablation_constant_then_halve() -> Config:
     """The paper's learning rate for a stream of unknown length: constant, halved when the loss no longer falls.
 
-    The length of the windows in which losses are compared is not published; here 2,000 steps. Here on the 16GF.
+    Losses are compared between windows of steps. The paper does not publish their length; here it is 2,000. Here on the
+    16GF.
     """
     config = seer_regnety_16gf()
     schedule = dataclasses.replace(config.schedule, kind="constant_then_halve", halving_window_steps=2000)
@@ -262,7 +263,7 @@ def recipe(name: str) -> Config:
     """Returns the config of a recipe, with the recipe's name in it.
 
     Raises:
-        InputError: there is no such recipe; the text lists the valid ones and the nearest.
+        InputError: The recipe does not exist. The message lists the recipes and the most similar name.
     """
     if name not in RECIPES:
         raise InputError.unknown("recipe", name, RECIPES)
@@ -276,7 +277,7 @@ _SMALL = "90MF"
 
 
 def _small_crops(*sizes_px: int) -> CropsConfig:
-    """Two large crops and four small ones for images of 32 to 64 px; a blur of 2 px would leave nothing of them."""
+    """Returns two large and four small crops for images of 32 to 64 px, without blur, which would erase such images."""
     return CropsConfig(
         sizes_px=sizes_px,
         min_area_fractions=(0.4, 0.12),
@@ -289,11 +290,11 @@ def _small_crops(*sizes_px: int) -> CropsConfig:
 
 
 def _seer(variant: str, *, global_batch_size: int, batch_norm_group_replicas: int) -> Config:
-    """What the SEER networks have in common: one epoch of a billion images that nobody chose.
+    """Returns the config that all SEER networks share: one epoch of a billion images that nobody selected.
 
-    Two assigning crops of 224 px and four of 96 px, 16,000 prototypes, 10 Sinkhorn iterations, weight decay 1e-5, 8,000
-    steps of warm-up, float16. Temperature 0.1, epsilon 0.05 and 313 frozen steps are SwAV's, which no released
-    configuration up to 256GF replaces. Heads: VISSL's `nearest_neighbor/models/seer`.
+    Two assigning crops of 224 px and four crops of 96 px, 16,000 prototypes, 10 Sinkhorn iterations, weight decay 1e-5,
+    8,000 warm-up steps, float16. Temperature 0.1, epsilon 0.05 and 313 frozen steps come from SwAV, and no released
+    configuration up to 256GF replaces them. The heads come from VISSL's `nearest_neighbor/models/seer`.
     """
     wide = variant in ("64GF", "128GF", "256GF")
     node_batch_size = 8 * (16 if global_batch_size == 8192 else 32)
@@ -319,9 +320,10 @@ def _seer(variant: str, *, global_batch_size: int, batch_norm_group_replicas: in
 
 
 def _vissl_schedule(global_batch_size: int, *, node_batch_size: int, warmup_steps: int) -> ScheduleConfig:
-    """VISSL's rule: 0.3 for every 256 images, from the images of one node to those of all, then a cosine to 1 / 1000.
+    """Returns VISSL's schedule: the learning rate is 0.3 for every 256 images.
 
-    Whatever a file of VISSL says, its `resolve_linear_schedule` begins the warm-up at the rate of one node.
+    The warm-up goes from the rate for the images of one node to the rate for the whole batch. Then a cosine goes down
+    to 1 / 1000. VISSL's `resolve_linear_schedule` replaces the start in VISSL's files by the rate for one node.
     """
     peak = 0.3 * global_batch_size / 256
     return ScheduleConfig(

@@ -25,9 +25,9 @@ def pretrain(
     strategy: tf.distribute.Strategy | None = None,
     log_options: Callable[[], PretrainingLogOptions] = PretrainingLogOptions,
 ) -> RunResult:
-    """Trains from the newest checkpoint of a run directory, or from the beginning, to the end.
+    """Pretrains to the end, from the newest checkpoint in the run directory or from the beginning.
 
-    With several workers each of them calls this. The directory is one that all of them see, and the chief alone writes.
+    With several workers each worker calls this function. All of them must see the directory; only the chief writes it.
 
     Args:
         config: Run configuration.
@@ -37,8 +37,8 @@ def pretrain(
         log_options: Returns the optional outputs of the log. Only the chief calls it.
 
     Raises:
-        InputError: the data is too small for the config, the batch does not divide by the replicas, the directory
-            belongs to another run or another process writes to it, there is no space, or a health check fails and
+        InputError: There are too few images for the config, the batch cannot be divided by the replicas, the directory
+            belongs to another run, another process writes to it, there is no space, or a health check fails and
             `run.on_trouble` says to stop.
     """
     task: Task[TrainState] = Task(
@@ -59,16 +59,16 @@ def pretrain(
 
 
 def identity(source: Source) -> dict[str, str]:
-    """Returns the identity of the images of a run by field of its config; their classes do not count.
+    """Returns the identity of the run's images by config field; the classes of the images do not count.
 
     Raises:
-        InputError: as `Source.identity`.
+        InputError: `Source.identity` raises it.
     """
     return {"data.source": source.identity(with_classes=False)}
 
 
 def check_fit(config: Config, source: Source, num_replicas: int) -> None:
-    """Raises an error if config, images and devices do not go together.
+    """Raises an error if config, images and devices do not fit together.
 
     Args:
         config: Run configuration.
@@ -76,13 +76,13 @@ def check_fit(config: Config, source: Source, num_replicas: int) -> None:
         num_replicas: Number of devices over all workers.
 
     Raises:
-        InputError: naming the field to change.
+        InputError: They do not fit. The message names the field to change.
     """
     prototypes = config.head.num_prototypes
     check_batch(config, config.data.global_batch_size, source.num_images, config.data.source, num_replicas)
     if prototypes > source.num_images:
         raise InputError(
-            f"head.num_prototypes={prototypes} is more than {config.data.source} has, "
+            f"head.num_prototypes={prototypes} is larger than {config.data.source}, which has "
             f"{counted(source.num_images, 'image')}; "
             f"lower it, e.g. `head.num_prototypes={max(1, source.num_images // 10)}`"
         )
@@ -91,10 +91,10 @@ def check_fit(config: Config, source: Source, num_replicas: int) -> None:
 def batches_from(
     first_step: int, config: Config, source: Source, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-    """Returns the endless dataset of global batches, of which each replica gets its slice, in the order of replicas.
+    """Returns the endless dataset of global batches. Each replica gets its slice, in the order of the replicas.
 
     Args:
-        first_step: Step whose batch comes first.
+        first_step: Step of the first batch.
         config: Run configuration.
         source: Source of the images.
         strategy: Strategy over the replicas.

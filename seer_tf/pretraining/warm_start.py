@@ -1,4 +1,4 @@
-"""Where a new run starts: the values of another run, or of a converted model, in place of the seed's."""
+"""Warm start: a new run takes the values of another run or of a converted model in place of random values."""
 
 import contextlib
 import pathlib
@@ -19,17 +19,17 @@ from seer_tf.training.run_directory import RunDirectory, check_exists
 
 
 def initialize(state: TrainState) -> None:
-    """Gives a new state the values that `run.init_from` names, but for the parts that `run.reset` names.
+    """Gives a new state the values from `run.init_from`, except for the parts that `run.reset` names.
 
-    That is a run, or one of its checkpoints: it goes on as it was left, with its velocities, at its place in the
-    schedule and in the data. Or it is what `experiments/convert_checkpoint.py` has written, or a backbone in a `.keras`
-    file: backbone and head, where there is one, come from it, and the rest starts new.
+    If `run.init_from` is a run or one of its checkpoints, the new run continues it with its velocities, at its position
+    in the schedule and in the data. If it is a directory from `experiments/convert_checkpoint.py` or a backbone in a
+    `.keras` file, the backbone and, if there is one, the head come from there; all other parts start fresh.
 
     Args:
         state: State of a run that has made no step.
 
     Raises:
-        InputError: nothing that can be read lies there, it is of another network, or nothing is left to do.
+        InputError: The path cannot be read, it holds another network, or no steps are left to make.
     """
     run, source = state.config.run, pathlib.Path(state.config.run.init_from)
     wanted = {name: variable for name, variable in state.named_variables().items() if not _parts(name) & set(run.reset)}
@@ -40,17 +40,17 @@ def initialize(state: TrainState) -> None:
     step = int(state.step.numpy())
     if step >= run.num_steps:
         raise InputError(
-            f"`run.init_from={source}` has made {counted(step, 'step')} already: add `run.reset=schedule` to start "
+            f"`run.init_from={source}` has already made {counted(step, 'step')}: add `run.reset=schedule` to start "
             f"from its weights at step 0, or set run.num_steps to more than {step}"
         )
 
 
 def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> str:
-    """Assigns the variables what lies in a place of any kind, and returns its licence."""
+    """Assigns the values at a path, of any supported kind, to the variables, and returns their licence."""
     check_exists(source)
     if (source / "config.json").exists():
         directory = RunDirectory(source)
-        directory.read_config()  # or raises, as where a newer version has made it
+        directory.read_config()  # raises for a damaged config or one from a newer version
         with _reset_suggested():
             newest = restore_newest(wanted, directory, all_of_it=False)
             if newest is None:
@@ -67,7 +67,7 @@ def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> str:
             _take_converted(wanted, _converted(backbone, file.with_name("swav_head.keras")))
             return getattr(backbone, "licence", "") or published.licence_beside(file)
     raise InputError(
-        "it is neither a run nor RUN/checkpoints/step-N nor a .keras file nor a directory with model.keras; give one "
+        "this is neither a run nor RUN/checkpoints/step-N nor a .keras file nor a directory with model.keras; give one "
         "of these"
     )
 
@@ -78,11 +78,13 @@ def _reset_suggested() -> Iterator[None]:
         yield
     except OtherNetworkError as error:
         parts = ", ".join(PARTS_TO_RESET)
-        raise InputError(f"{error}; give the config of then, or name what differs in `run.reset` ({parts})") from None
+        raise InputError(
+            f"{error}; give the config of that run, or name the parts that differ in `run.reset` ({parts})"
+        ) from None
 
 
 def _parts(name: str) -> set[str]:
-    """Returns the parts to which a variable of a state belongs, by its name; the backbone is none of them."""
+    """Returns the parts that a variable of a state belongs to, by its name; backbone weights belong to no part."""
     if name in ("step", "lars/iterations") or name.startswith("schedule/"):
         return {"schedule"}
     weight = name.removeprefix("model/").removeprefix("lars/velocity/")
@@ -93,7 +95,7 @@ def _parts(name: str) -> set[str]:
 
 
 def _converted(backbone: keras.Model, head_file: pathlib.Path) -> dict[str, keras.Variable]:
-    """Returns the variables of a backbone, and of a head beside it where there is one, by their names in a state."""
+    """Returns the variables of a backbone and, if its file exists, of the head, by their names in a state."""
     found = {f"model/{variable.path}": variable for variable in backbone.variables}
     if head_file.exists():
         for layer in read_keras_file(head_file).layers:
@@ -104,15 +106,15 @@ def _converted(backbone: keras.Model, head_file: pathlib.Path) -> dict[str, kera
 
 
 def _take_converted(wanted: dict[str, tf.Variable], found: dict[str, keras.Variable]) -> None:
-    """Assigns all variables of the backbone, and those of the head that are found."""
+    """Assigns all variables of the backbone, and the variables of the head that are found."""
     backbone = {name for name in wanted if name.startswith("model/") and not _parts(name)}
     for name in sorted(backbone | (found.keys() & wanted.keys())):
         if name not in found:
-            raise OtherNetworkError(f"it has no {name.removeprefix('model/')}, so it is of another network")
+            raise OtherNetworkError(f"the file has no {name.removeprefix('model/')}, so it holds another network")
         if tuple(found[name].shape) != tuple(wanted[name].shape):
             raise OtherNetworkError(
-                f"its {name.removeprefix('model/')} has shape {tuple(found[name].shape)}, and this run's has "
-                f"{tuple(wanted[name].shape)}"
+                f"{name.removeprefix('model/')} has shape {tuple(found[name].shape)} in the file and "
+                f"{tuple(wanted[name].shape)} in this run"
             )
     for name in found.keys() & wanted.keys():
         wanted[name].assign(tf.cast(found[name].value, wanted[name].dtype))

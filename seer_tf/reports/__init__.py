@@ -1,1 +1,1 @@
-"""Pages to look at: self-contained HTML."""
+"""Reports: self-contained HTML pages."""

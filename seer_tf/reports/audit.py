@@ -1,4 +1,4 @@
-"""The audit of prepared images as a page: the numbers, a contact sheet, what looks alike, what was rejected."""
+"""The audit of prepared images as a page: numbers, a contact sheet, near-duplicates and rejected files."""
 
 import os
 
@@ -20,12 +20,12 @@ _PICTURE_PX = 144
 
 
 def write_audit(audit: Audit, directory: str, path: str) -> None:
-    """Writes the page of finished shards, whole or not at all.
+    """Writes the page about finished shards, completely or not at all.
 
     Args:
         audit: The numbers.
         directory: Directory of the shards.
-        path: Path of the HTML file; one that is there is replaced.
+        path: Path of the HTML file; an existing file is replaced.
     """
     source = shards.open_shards(directory)
     chosen = np.linspace(0, source.num_images - 1, min(_NUM_PICTURES, source.num_images)).astype(int)
@@ -39,11 +39,11 @@ def write_audit(audit: Audit, directory: str, path: str) -> None:
         groups=[[_picture(source, number) for number in group] for group in audit.duplicate_examples],
         rejected=rejected[:_NUM_REJECTED],
     )
-    storage.write(path, page.encode(errors="backslashreplace"))  # names of files need not be UTF-8
+    storage.write(path, page.encode(errors="backslashreplace"))  # file names may be invalid UTF-8
 
 
 def _picture(source: shards.ShardsSource, number: int) -> tuple[str, str]:
-    """Returns the name of an image and itself, small, as a data URI."""
+    """Returns the name of an image, and a small version of the image as a data URI."""
     encoded = source.read(number)
     pixels = decode.decode_image(tf.constant(encoded), decode.exif_orientation(encoded)).numpy()
     return source.ids[number], data_uri(pixels, longest_side_px=_PICTURE_PX)

@@ -1,4 +1,4 @@
-"""Charts as SVG, in the colours of the page that they stand on."""
+"""Charts as SVG, in the colours of their page."""
 
 import contextlib
 import io
@@ -10,19 +10,19 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-# Drawn in these, then named as the page's own colours, so that a chart follows its light and dark themes.
+# Charts are drawn in these placeholder colours. The page's own colours replace them, so that charts follow its themes.
 _PAGE_COLORS = {"#010203": "var(--text)", "#040506": "var(--faint)", "#070809": "var(--accent)"}
 TEXT, FAINT, ACCENT = _PAGE_COLORS
 _LINE_STYLES = ("-", "--", ":", "-.")
 
 
 def lines(curves: Mapping[str, Sequence[float]], *, x_label: str, y_label: str) -> str:
-    """Draws curves, each from one on.
+    """Draws curves over the positions of their values, counted from one.
 
     Args:
         curves: Values by name.
-        x_label: What is counted.
-        y_label: What the values are.
+        x_label: Label of the positions.
+        y_label: Label of the values.
 
     Returns:
         An <svg> element.
@@ -41,7 +41,7 @@ def lines(curves: Mapping[str, Sequence[float]], *, x_label: str, y_label: str) 
 
 @contextlib.contextmanager
 def chart(height: float) -> Iterator[tuple[Axes, list[str]]]:
-    """Gives axes to draw on and a list that has the <svg> element afterwards."""
+    """Yields axes to draw on, and a list to which the <svg> element is added at the end."""
     svg: list[str] = []
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "seer_tf", "font.size": 10}):
         figure = Figure(figsize=(6.4, height), layout="constrained")

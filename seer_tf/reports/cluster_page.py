@@ -1,4 +1,4 @@
-"""Clusters to browse, as one page: their most typical images, sizes and neighbours; nothing to fetch."""
+"""A self-contained page for browsing clusters: their most typical images, sizes and neighbours."""
 
 import dataclasses
 import os
@@ -12,15 +12,15 @@ from seer_tf.reports.page import render_page
 
 @dataclasses.dataclass(frozen=True)
 class ClusterPictures:
-    """A cluster as the page shows it.
+    """A cluster on the page.
 
     Attributes:
-        number: Which prototype.
-        size: Images in it.
+        number: Number of the cluster's prototype.
+        size: Number of images in the cluster.
         typical: Most typical images of the cluster, the most typical first.
-        neighbours: Numbers of the clusters nearest to it, the nearest first; they need not be on the page.
-        classes: Names of the classes that most of its images are of, each with its share of them, the largest first;
-            empty without classes.
+        neighbours: Numbers of the nearest clusters, the nearest first; they need not be on the page.
+        classes: Names of the most frequent classes with their shares of the cluster's images, the largest first; empty
+            without classes.
     """
 
     number: int
@@ -32,7 +32,7 @@ class ClusterPictures:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TypicalImage:
-    """An image of the page.
+    """An image on the page.
 
     Attributes:
         name: Name of the image.
@@ -48,12 +48,12 @@ class TypicalImage:
 def write_cluster_page(
     clusters: Sequence[ClusterPictures], sizes: np.ndarray, path: str | os.PathLike[str], *, title: str
 ) -> None:
-    """Writes the page, whole or not at all.
+    """Writes the page, completely or not at all.
 
     Args:
         clusters: Clusters to show, the largest first.
-        sizes: Int [K], images of every cluster.
-        path: Path of the HTML file; one that is there is replaced.
+        sizes: Number of images in every cluster, int [K].
+        path: Path of the HTML file; an existing file is replaced.
         title: Title of the page.
     """
     in_use = sizes[sizes > 0]

@@ -1,4 +1,4 @@
-"""The curves of a run: every number of its log over the steps, from TensorBoard's events or from JSON lines."""
+"""The curves of a run: every number in its log over the steps, from TensorBoard's events or from JSON lines."""
 
 import os
 import pathlib
@@ -12,26 +12,26 @@ from seer_tf.training.run_directory import check_exists
 from seer_tf.training.tensorboard import PERCENT
 
 Curves = dict[str, dict[int, float]]
-"""By the name of a number, its value by step, by rising step."""
+"""Values by name and step, in the order of steps."""
 
 
 def read_curves(place: str | os.PathLike[str]) -> Curves:
-    """Reads the curves of a run, also of one that was interrupted and continued: what was written last counts.
+    """Reads the curves of a run. If an interrupted run wrote a step twice, the later value counts.
 
     Args:
-        place: Directory of the run, or a file that `log_json` of a run named.
+        place: Run directory, or the `log_json` file of a run.
 
     Returns:
         The curves; steps without a value are left out.
 
     Raises:
-        InputError: there is no log of a run.
+        InputError: There is no log of a run.
     """
     path = pathlib.Path(place)
     check_exists(path)
     curves = _from_json_lines(path) if path.is_file() else read_events(path / "tensorboard")
     if not curves:
-        raise InputError(f"{place} has no log of a run; give the directory of a run or its `log_json`")
+        raise InputError(f"{place} has no log of a run; give a run directory or the run's `log_json` file")
     return {name: dict(sorted(curve.items())) for name, curve in sorted(curves.items())}
 
 
@@ -46,7 +46,7 @@ def _from_json_lines(file: pathlib.Path) -> Curves:
 
 
 def read_events(directory: pathlib.Path) -> Curves:
-    """Returns the curves in a directory of TensorBoard's events, shares from 0 to 1; none without the directory."""
+    """Returns the curves in a directory of TensorBoard's events, with shares from 0 to 1; empty without a directory."""
     if not directory.is_dir():
         return {}
     events = EventAccumulator(str(directory), size_guidance={"tensors": 0}).Reload()

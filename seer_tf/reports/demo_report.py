@@ -1,4 +1,4 @@
-"""The demo's report: one self-contained page that shows what was learned from the images."""
+"""The demo's report: one self-contained page that shows what the network learned from the images."""
 
 import dataclasses
 import os
@@ -13,15 +13,15 @@ from seer_tf.reports.page import render_page
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """A query image and what is nearest to it.
+    """A query image and the images nearest to it.
 
     Attributes:
         query: Uint8 [h, w, 3].
         before: Nearest images by the untrained network, the nearest first.
         after: Nearest images by the pretrained network, the nearest first.
-        query_class: Name of its class, or None where there are no labels.
-        before_right: Before right for each image of `before` whether it is of the query's class; empty without labels.
-        after_right: The same of `after`.
+        query_class: Name of the query's class; None without labels.
+        before_right: Whether each image in `before` has the query's class; empty without labels.
+        after_right: Whether each image in `after` has the query's class; empty without labels.
     """
 
     query: np.ndarray
@@ -34,11 +34,11 @@ class Neighbours:
 
 @dataclasses.dataclass(frozen=True)
 class Prototype:
-    """A prototype and the images that score highest on it.
+    """A prototype and the images with the highest scores for it.
 
     Attributes:
-        number: Which one.
-        share: Share of all images, those whose best prototype it is.
+        number: Number of the prototype.
+        share: Share of all images that have this prototype as their best one.
         images: Uint8 [h, w, 3] each, the highest score first.
     """
 
@@ -49,7 +49,7 @@ class Prototype:
 
 @dataclasses.dataclass(frozen=True)
 class Accuracy:
-    """A row of the accuracy table: fractions of the test images that were classified right."""
+    """A row of the accuracy table: fractions of the test images that were classified correctly."""
 
     features: str
     knn: float
@@ -58,20 +58,20 @@ class Accuracy:
 
 @dataclasses.dataclass(frozen=True)
 class DemoReport:
-    """All that the page shows.
+    """The content of the page.
 
     Attributes:
         title: Title of the page.
-        summary: A paragraph on what was done.
-        figures: Names and values of the few most telling numbers, as text.
-        figures_note: What they mean.
-        learning_curve: (step, loss / ln K).
-        crops: Crops for each image the image itself, then its crops, uint8 [h, w, 3] each.
+        summary: A paragraph about what was done.
+        figures: Names and values of a few key figures, as text.
+        figures_note: Explanation of the key figures.
+        learning_curve: Pairs of step and loss / ln K.
+        crops: For each image the image itself and then its crops, uint8 [h, w, 3] each.
         neighbours: Queries with their nearest images.
-        prototypes: The most used ones.
-        accuracies: The table; empty where there are no labels.
-        accuracy_note: How the table was made.
-        places: What lies where, and the commands to go on with, as (what, text).
+        prototypes: The most used prototypes.
+        accuracies: Rows of the accuracy table; empty without labels.
+        accuracy_note: Explanation of the accuracy table.
+        places: Names of outputs with their paths or commands, as text.
     """
 
     title: str
@@ -88,16 +88,16 @@ class DemoReport:
 
 
 def write_demo_report(report: DemoReport, path: str | os.PathLike[str]) -> None:
-    """Writes the page, whole or not at all.
+    """Writes the page, completely or not at all.
 
     Args:
-        report: What to show.
-        path: Path of the HTML file; one that is there is replaced.
+        report: Content of the page.
+        path: Path of the HTML file; an existing file is replaced.
     """
     write_atomically(path, render_demo_report(report))
 
 
 def render_demo_report(report: DemoReport) -> str:
-    """Returns the page as HTML with everything in it: styles, images, chart; no script and nothing to fetch."""
+    """Returns the page as self-contained HTML, with styles, images and chart and without scripts."""
     chart = learning_curve(report.learning_curve, x_label="step", y_label="loss / ln K")
     return render_page("demo_report.html.jinja2", report=report, chart=chart)

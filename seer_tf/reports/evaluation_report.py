@@ -1,4 +1,4 @@
-"""All that evaluations have found, on one page, beside what was published of the same evaluation of the same images."""
+"""The results of evaluations on one page, beside published numbers of the same evaluation on the same images."""
 
 import dataclasses
 import os
@@ -11,14 +11,14 @@ from seer_tf.reports.page import render_page
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One number.
+    """One number on the page.
 
     Attributes:
-        name: Name of what was evaluated.
-        note: What else the number depends on.
-        value: A fraction.
-        interval: Fractions; None of a published number.
-        curve: Fractions by epoch; empty where there is none.
+        name: Name of the evaluated network.
+        note: Other settings that the number depends on.
+        value: The number, a fraction.
+        interval: Ends of the 95 % interval, fractions; None for a published number.
+        curve: Fractions by epoch; empty without a curve.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Numbers that can be set beside each other: of one evaluation, one metric and one test set.
+    """Numbers that can be compared: they come from one evaluation, one metric and one test set.
 
     Attributes:
-        title: Which evaluation of which images.
-        about: What the numbers are, as a sentence.
+        title: Names of the evaluation and the images.
+        about: A sentence about the numbers.
         rows: The numbers.
     """
 
@@ -44,7 +44,7 @@ class Group:
 
     @property
     def curves(self) -> str:
-        """Returns the curves as an <svg> element; nothing where there are none."""
+        """Returns the curves as an <svg> element; empty text without curves."""
         curves: dict[str, Sequence[float]] = {}
         for number, row in enumerate(self.rows, start=1):
             if row.curve:
@@ -54,11 +54,11 @@ class Group:
 
 
 def write_evaluation_report(groups: Sequence[Group], path: str | os.PathLike[str]) -> None:
-    """Writes the page, whole or not at all.
+    """Writes the page, completely or not at all.
 
     Args:
-        groups: The numbers, published ones of the same test set among them.
-        path: Path of the HTML file; one that is there is replaced.
+        groups: The numbers, with published numbers for the same test sets.
+        path: Path of the HTML file; an existing file is replaced.
     """
-    page = render_page("evaluation_report.html.jinja2", title="What the features are worth", groups=groups)
+    page = render_page("evaluation_report.html.jinja2", title="Evaluation of features", groups=groups)
     write_atomically(path, page)

@@ -11,25 +11,25 @@ RELATIVE_LOSS = "loss/relative_to_ln_K"
 
 
 def read_scalars(events_dir: str | os.PathLike[str], tag: str) -> list[tuple[int, float]]:
-    """Reads one curve of a run, also of one that was interrupted and continued.
+    """Reads one curve of a run. If an interrupted run wrote a step twice, the later value counts.
 
     Args:
-        events_dir: Where the run's event files are.
+        events_dir: Directory of the run's event files.
         tag: Name of the scalar.
 
     Returns:
-        (step, value) by rising step, the value written last where a step was written twice; empty where there is none.
+        Pairs of step and value, in the order of steps; empty without such a scalar.
     """
     return sorted(read_events(pathlib.Path(events_dir)).get(tag, {}).items())
 
 
 def learning_curve(points: Sequence[tuple[int, float]], *, x_label: str, y_label: str) -> str:
-    """Draws values over steps with a dashed line at one, where a run starts that has learned nothing.
+    """Draws values over steps, with a dashed line at one, the value of a run that has learned nothing.
 
     Args:
-        points: (step, value).
-        x_label: What the steps are.
-        y_label: What the values are.
+        points: Pairs of step and value.
+        x_label: Label of the steps.
+        y_label: Label of the values.
 
     Returns:
         An <svg> element.

@@ -1,4 +1,4 @@
-"""Queries and their nearest images, as one page to look at."""
+"""A page that shows queries with their nearest images."""
 
 import dataclasses
 import os
@@ -12,13 +12,13 @@ from seer_tf.reports.page import render_page
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SheetImage:
-    """An image of the sheet.
+    """An image on the sheet.
 
     Attributes:
         name: Name of the image.
         pixels: Uint8 [h, w, 3].
         class_name: Name of the class; empty if there are no classes.
-        similarity: Cosine to the query of its row; of the query itself one.
+        similarity: Cosine to the query in the same row; 1 for the query itself.
     """
 
     name: str
@@ -32,7 +32,7 @@ class SheetRow:
     """A query and the images nearest to it, the nearest first.
 
     Attributes:
-        query: The image that is asked about.
+        query: The query image.
         nearest: Images nearest to it.
         untrained: Nearest images by the untrained network; empty if unknown.
     """
@@ -43,12 +43,12 @@ class SheetRow:
 
 
 def write_neighbour_sheet(rows: Sequence[SheetRow], path: str | os.PathLike[str], *, title: str, summary: str) -> None:
-    """Writes the page, whole or not at all.
+    """Writes the page, completely or not at all.
 
     Args:
-        rows: One for each query.
-        path: Path of the HTML file; one that is there is replaced.
+        rows: One row for each query.
+        path: Path of the HTML file; an existing file is replaced.
         title: Title of the page.
-        summary: A sentence on what was searched, and how well.
+        summary: A sentence about the search and its accuracy.
     """
     write_atomically(path, render_page("neighbour_sheet.html.jinja2", title=title, summary=summary, rows=rows))

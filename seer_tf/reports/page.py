@@ -1,4 +1,4 @@
-"""Pages: self-contained HTML from a template beside this file, most of which fill `page.html.jinja2`."""
+"""Pages: self-contained HTML from the templates beside this file. Most templates extend `page.html.jinja2`."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from seer_tf.reports.pictures import data_uri
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Returns a page with everything in it: styles, images, charts; no script and nothing to fetch.
+    """Returns a self-contained page, with styles, images and charts and without scripts.
 
     Args:
-        template: Name of a file beside this one.
-        **values: What it shows.
+        template: Name of a template beside this file.
+        **values: Values for the template.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("seer_tf.reports", package_path=""),

@@ -10,11 +10,11 @@ _JPEG_QUALITY = 88
 
 
 def data_uri(image: np.ndarray, *, longest_side_px: int = 128) -> str:
-    """Encodes an image so that it needs no file of its own.
+    """Encodes an image as part of a page.
 
     Args:
         image: Uint8 [h, w, 3].
-        longest_side_px: What is larger is made smaller; what is smaller stays.
+        longest_side_px: Largest side of the result, in pixels; smaller images keep their size.
 
     Returns:
         A data URI of a JPEG.

@@ -1,4 +1,4 @@
-"""Images with the boxes that were found in them beside those that are there, as one page; nothing to fetch."""
+"""A self-contained page that shows images with detected boxes and ground-truth boxes."""
 
 import dataclasses
 import os
@@ -16,8 +16,8 @@ class Box:
 
     Attributes:
         corners: Left, top, right and bottom.
-        name: Name of its class.
-        confidence: Confidence of a box that was found; None for one that is there.
+        name: Name of the box's class.
+        confidence: Confidence of a detected box; None for a ground-truth box.
     """
 
     corners: tuple[float, float, float, float]
@@ -27,13 +27,13 @@ class Box:
 
 @dataclasses.dataclass(frozen=True)
 class PredictedImage:
-    """An image of the sheet.
+    """An image on the sheet.
 
     Attributes:
         name: Name of the image.
         pixels: Uint8 [h, w, 3].
-        found: Boxes that were found.
-        there: Boxes that are there.
+        found: Detected boxes.
+        there: Ground-truth boxes.
     """
 
     name: str
@@ -45,12 +45,12 @@ class PredictedImage:
 def write_prediction_sheet(
     images: Sequence[PredictedImage], path: str | os.PathLike[str], *, title: str, summary: str
 ) -> None:
-    """Writes the page, whole or not at all.
+    """Writes the page, completely or not at all.
 
     Args:
         images: Images to show.
-        path: Path of the HTML file; one that is there is replaced.
+        path: Path of the HTML file; an existing file is replaced.
         title: Title of the page.
-        summary: A sentence below it.
+        summary: A sentence below the title.
     """
     write_atomically(path, render_page("prediction_sheet.html.jinja2", title=title, summary=summary, images=images))

@@ -1,4 +1,4 @@
-"""The band of a recipe: where the curves of its reference runs lie, and whether another run is inside."""
+"""The band of a recipe: the range of its reference runs' curves, and whether another run is inside."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from seer_tf.errors import InputError
 from seer_tf.reports.curves import Curves, read_curves
 from seer_tf.reports.units import SHARES
 
-#: What a healthy run of a recipe has in common with another; speed, memory and the like depend on the machine.
+#: Numbers that healthy runs of a recipe share; speed, memory and similar numbers depend on the machine.
 COMPARED = (
     "loss/relative_to_ln_K",
     "prototypes/share_in_use",
@@ -22,10 +22,10 @@ COMPARED = (
     "probe/knn_top1",
     "probe/linear_top1",
 )
-#: The reference runs of this package.
+#: Directory of the package's reference runs.
 REFERENCES = pathlib.Path(__file__).parent / "reference_runs"
-_MARGIN = 1.0  # of the band's width, on each side: a few seeds do not show all that seeds can do
-_LEAST_MARGIN = 0.03  # of the value: seeds may agree by chance
+_MARGIN = 1.0  # times the range of the seeds, on each side, because a few seeds do not show the full range
+_LEAST_MARGIN = 0.03  # times the value, because seeds may agree by chance
 _SHARE_INSIDE = 0.9
 
 
@@ -35,9 +35,9 @@ class Verdict:
 
     Attributes:
         name: Name of the number.
-        num_steps: How many steps run and references have in common.
-        num_inside: At how many of them the run is inside the band.
-        first_outside: The first of the others, with the run's value and the band's ends; None where all are inside.
+        num_steps: Number of steps that run and references have in common.
+        num_inside: Number of these steps at which the run is inside the band.
+        first_outside: First step outside, with the run's value and the band's ends; None if all steps are inside.
     """
 
     name: str
@@ -47,24 +47,24 @@ class Verdict:
 
     @property
     def is_inside(self) -> bool:
-        """Whether at most a tenth of the steps are outside."""
+        """Returns whether at most a tenth of the steps are outside."""
         return self.num_inside >= _SHARE_INSIDE * self.num_steps
 
     @property
     def outside(self) -> str:
-        """The first step outside, in words; empty where there is none."""
+        """Returns a description of the first step outside; empty if all steps are inside."""
         if self.first_outside is None:
             return ""
         step, *values = self.first_outside
         value, low, high = (f"{100 * v:.1f}" if self.name in SHARES else f"{v:.3g}" for v in values)
-        return f"at step {step} it is {value}, the band {low} to {high}{' %' if self.name in SHARES else ''}"
+        return f"at step {step} the value is {value}, the band {low} to {high}{' %' if self.name in SHARES else ''}"
 
 
 def read_references(directory: pathlib.Path, name: str) -> list[Curves]:
-    """Returns the curves of the reference runs of a recipe, one for each file `<name>/*.jsonl`.
+    """Returns the curves of a recipe's reference runs, one for each file `<name>/*.jsonl`.
 
     Raises:
-        InputError: there are none of that name.
+        InputError: The recipe has no reference runs.
     """
     files = sorted((directory / name).glob("*.jsonl"))
     if not files:
@@ -73,9 +73,9 @@ def read_references(directory: pathlib.Path, name: str) -> list[Curves]:
 
 
 def band(references: list[Curves], name: str) -> dict[int, tuple[float, float]]:
-    """Returns the lower and the upper end of the band of a number at each step that all references have.
+    """Returns the lower and upper end of a number's band, at each step that all references have.
 
-    No number of the log is below zero, and a share is at most one.
+    The band stays at or above zero, and for a share at or below one, because numbers in the log never exceed these.
     """
     curves = [reference.get(name, {}) for reference in references]
     ends = {}
@@ -90,10 +90,10 @@ def band(references: list[Curves], name: str) -> dict[int, tuple[float, float]]:
 
 
 def judge(run: Curves, references: list[Curves]) -> list[Verdict]:
-    """Returns a verdict for every number that run and references have at some step in common.
+    """Returns a verdict for every number that run and references have at a common step.
 
     Raises:
-        InputError: there is none, as where a run is logged at other steps.
+        InputError: There is no common step, for example because the run is logged at other steps.
     """
     verdicts = []
     for name in COMPARED:

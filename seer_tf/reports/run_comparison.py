@@ -1,4 +1,4 @@
-"""The comparison of runs: one page with the differences of their configs and their curves laid over each other."""
+"""The comparison of runs: one page with the differences between their configs and their overlaid curves."""
 
 import dataclasses
 import io
@@ -26,12 +26,12 @@ from seer_tf.reports.units import SHARES, unit
 from seer_tf.training import metrics
 from seer_tf.training.run_directory import RunDirectory
 
-# Of one brightness, and told apart by people who do not see red and green alike (Okabe and Ito).
+# Colours of similar brightness that people with red-green colour blindness can tell apart (Okabe and Ito).
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-_DASHES = ("none", "7 3", "2 2")  # of the runs beyond the first colours, as SVG has them
+_DASHES = ("none", "7 3", "2 2")  # SVG dashes; runs beyond the number of colours get the later ones
 _GREY = "#888888"
 _ON_TOP = ("features/", "loss/", "probe/", "prototypes/")
-#: Numbers that are another one in other units, of which a page shows the other alone.
+#: Numbers that repeat another number in other units; a page shows only the other number.
 _SAME_CURVES = {
     metrics.LOSS: RELATIVE_LOSS,
     metrics.SECONDS_PER_STEP: metrics.IMAGES_PER_SECOND,
@@ -43,7 +43,7 @@ class Run:
     """A run to compare.
 
     Attributes:
-        name: What it is called on the page.
+        name: Name on the page.
         curves: Curves of its log.
         config: Run configuration; None if there is only a file of numbers.
     """
@@ -54,17 +54,17 @@ class Run:
 
 
 def read_run(place: str | os.PathLike[str]) -> Run:
-    """Reads the directory of a run, or the file that its `log_json` named.
+    """Reads a run directory, or the `log_json` file of a run.
 
     Raises:
-        InputError: it is neither.
+        InputError: The path is neither.
     """
     path = pathlib.Path(place)
     return Run(str(place), read_curves(path), None if path.is_file() else RunDirectory(path).read_config())
 
 
 def config_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """Returns each field in which the runs differ, with the value of each run; runs without a config have `?`."""
+    """Returns each config field that differs, with the value in each run; runs without a config have `?`."""
     texts = [configs.to_texts(run.config) | {"recipe": run.config.recipe} if run.config else {} for run in runs]
     fields = dict.fromkeys(field for text in texts for field in text)
     rows = [(field, [text.get(field, "?") for text in texts]) for field in fields]
@@ -74,13 +74,13 @@ def config_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
 def render(
     runs: Sequence[Run], references: Sequence[Curves] = (), verdicts: Sequence[Verdict] = (), reference: str = ""
 ) -> str:
-    """Returns the page as HTML with everything in it; no script and nothing to fetch.
+    """Returns the page as self-contained HTML without scripts.
 
     Args:
-        runs: Runs to compare, each a line in every chart.
-        references: Runs of a recipe, whose band lies behind the lines.
-        verdicts: Whether the first run is inside.
-        reference: What the references are called.
+        runs: Runs to compare; each run has a line in every chart.
+        references: Curves of a recipe's reference runs, whose band is drawn behind the lines.
+        verdicts: Verdicts on the first run.
+        reference: Name of the references.
     """
     groups: dict[str, list[str]] = {}
     for name in shown_numbers(runs):
@@ -98,7 +98,7 @@ def render(
 
 
 def shown_numbers(runs: Sequence[Run]) -> list[str]:
-    """Returns the numbers that have a chart, by group; groups and numbers that say most of a run come first."""
+    """Returns the names of numbers that have a chart, by group; the most informative groups and numbers come first."""
     names = {
         name for run in runs for name, curve in run.curves.items() if any(math.isfinite(y) for y in curve.values())
     }
@@ -115,12 +115,12 @@ def write_comparison(
     verdicts: Sequence[Verdict] = (),
     reference: str = "",
 ) -> None:
-    """Writes the page that `render` returns, whole or not at all."""
+    """Writes the page that `render` returns, completely or not at all."""
     write_atomically(path, render(runs, references, verdicts, reference))
 
 
 def chart(name: str, runs: Sequence[Run], references: Sequence[Curves]) -> str:
-    """Returns an <svg> element: the curve of one number in each run that has it, over the band of the references."""
+    """Returns an <svg> element: the curves of one number in all runs that have it, over the band of the references."""
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "seer_tf", "font.size": 9}):
         figure = Figure(figsize=(4.6, 2.7), layout="constrained")
         FigureCanvasSVG(figure)
@@ -150,20 +150,20 @@ def _draw_band(axes: Axes, ends: dict[int, tuple[float, float]], scale: float) -
     if ends:
         low, high = (scale * np.array(values) for values in zip(*ends.values(), strict=True))
         axes.fill_between(list(ends), low, high, color=_GREY, alpha=0.25, linewidth=0)
-    if len(ends) == 1:  # which has no area
+    if len(ends) == 1:  # a band at one step has no area
         axes.vlines(list(ends), low, high, color=_GREY, alpha=0.25, linewidth=10)
 
 
 def _set_limits(axes: Axes, name: str, last_step: int) -> None:
-    """Shows the same steps in all charts, and no value that a number cannot have."""
+    """Shows the same steps in all charts, and only values that a number can have."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0.0), min(high, 100.0) if name in SHARES else high)
     axes.set_xlim(0, last_step)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     for drawn in axes.get_children():
-        drawn.set_clip_on(False)  # lines along the edge have their whole width
+        drawn.set_clip_on(False)  # so that lines along the edge keep their whole width
 
 
 def _line(index: int) -> tuple[str, str]:
-    """Returns colour and dashes of the line of a run."""
+    """Returns colour and dashes of a run's line."""
     return _COLORS[index % len(_COLORS)], _DASHES[index // len(_COLORS) % len(_DASHES)]

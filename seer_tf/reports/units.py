@@ -1,7 +1,7 @@
-"""What the numbers of the log are measured in, by the names that they have in it.
+"""Units of the numbers in the log, by name.
 
-People read shares in percent: on the terminal, in TensorBoard and on pages. For code, and in `log_json`, they are
-from 0 to 1.
+People see shares in percent: on the terminal, in TensorBoard and on pages. In code and in `log_json` shares are from 0
+to 1.
 """
 
 SHARES = frozenset(
@@ -41,6 +41,6 @@ _UNITS = {  # by the beginning of the name
 
 
 def unit(name: str) -> str:
-    """Returns the unit of a number of the log, for the axis of a chart; empty where it has none that is known."""
+    """Returns the unit of a number in the log, for the axis of a chart; empty if the unit is unknown."""
     known = (of_these for beginning, of_these in _UNITS.items() if name.startswith(beginning))
     return next(known, "%" if name in SHARES else "")

@@ -45,8 +45,8 @@ def test_a_protocol_on_arrays(protocol: str, recipe: str | None, tmp_path: pathl
     ("options", "sentence"),
     [
         ({"protocol": "knnn"}, "there is no protocol 'knnn': did you mean 'knn'"),
-        ({"recipe": "grid"}, "`recipe=grid` goes with `protocol=linear_probe` only"),
-        ({}, "give either `model` for the features of a network or `pixels`"),
+        ({"recipe": "grid"}, "`recipe=grid` works only with `protocol=linear_probe`"),
+        ({}, "give either `model` for features of a network or `pixels`"),
         ({"test": _TRAIN, "pixels": "histogram"}, "`train_data` and `test_data` are both 24 images"),
         ({"train": _TRAIN[0], "pixels": "histogram"}, "the training data has no labels"),
         ({"train": "nowhere", "pixels": "histogram"}, "data 'nowhere' is not understood"),

@@ -114,12 +114,12 @@ def test_arrays_are_kept_with_the_run_and_continue_it(tmp_path: pathlib.Path) ->
     ("options", "sentence"),
     [
         ({"recipe": "demoo"}, "there is no recipe 'demoo'"),
-        ({"recipe": "demo", "minutes": 3}, "`minutes` goes with `recipe=auto` only"),
+        ({"recipe": "demo", "minutes": 3}, "`minutes` works only with `recipe=auto`"),
         ({"recipe": "demo", "config": recipe("debug_tiny")}, "`config` and `recipe=demo` are both given"),
         ({"minutes": 0.01}, "`minutes=0.01` must be 0.1 or more"),
         ({"recipe": "debug_tiny", "settings": {"run.steps": 4}}, "there is no field of run 'steps'"),
         ({"recipe": "debug_tiny"}, "data.global_batch_size=16 is more than"),
-        ({"recipe": "debug_tiny", "num_devices": 3}, "data.global_batch_size=16 is more than|does not divide"),
+        ({"recipe": "debug_tiny", "num_devices": 3}, "data.global_batch_size=16 is larger than|cannot be divided"),
     ],
 )
 def test_bad_input_is_an_input_error_and_leaves_nothing(

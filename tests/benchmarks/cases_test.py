@@ -78,7 +78,7 @@ def test_growth_is_drawn_beside_the_json(tmp_path: pathlib.Path, monkeypatch: py
 
 
 def test_a_pattern_that_no_title_matches_is_said(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(InputError, match="nothing in sinkhorn has a title that --only=nothing matches"):
+    with pytest.raises(InputError, match="--only=nothing matches no title in sinkhorn"):
         run(["sinkhorn"], Settings(quick=True), 1, "nothing", tmp_path / "out.json")
     assert not list(tmp_path.iterdir())
 

@@ -84,7 +84,7 @@ def test_flags_that_are_wrong_missing_or_unknown_get_one_sentence(tmp_path: path
     (tmp_path / "toy.py").write_text(_TOY)
     whole = ["--data=folder:x", "--output=y"]
     sentences = {
-        (): "--data and --output are missing; --help says what they are",
+        (): "--data and --output are missing; --help describes them",
         ("--data=folder:x",): "--output is missing: Directory to write",
         ("--data=folder:x", "--output="): "--output is missing: Directory to write",
         ("--dry_run",): "--data is missing: Images, e.g. folder:DIR",
@@ -147,8 +147,8 @@ def test_words_are_answered_with_the_flags_to_use(tmp_path: pathlib.Path) -> Non
         "write --data='folder:my photos' --output=SHARDS\n",
         "write --data=tar:a.tar --output=SHARDS\n",
         "write --output=SHARDS\n",
-        "'PHOTOS' stands without one; give --data=… and --output=…, see --help\n",
-        "'PHOTOS' stands without one; see --help\n",
+        "'PHOTOS' is given without a flag; give --data=… and --output=…, see --help\n",
+        "'PHOTOS' is given without a flag; see --help\n",
         "error: --seed=-1 must be an integer in the range [0, 4294967295]\n",
     ]
     assert {answer.status for answer in answers} == {2}
@@ -167,13 +167,14 @@ def test_recipes_are_offered_and_their_flags_go_together(tmp_path: pathlib.Path)
     )
     offered, minutes, memory, missing, shown, words = answers
     assert offered.err.startswith("error: there is no --recipe 'auot': did you mean 'auto'? the valid ones are auto, ")
-    assert minutes.err.startswith("error: --minutes goes with --recipe=auto only; ")
-    assert memory.err.startswith("error: --device_memory_gib goes with --recipe=auto only; ")
+    assert minutes.err.startswith("error: --minutes works only with --recipe=auto; ")
+    assert memory.err.startswith("error: --device_memory_gib works only with --recipe=auto; ")
     assert missing.err == (
-        "error: --run_dir is missing: Directory of the run, new or to be continued; not needed with --show_config\n"
+        "error: --run_dir is missing: Directory of a new run or one to continue; not needed with --show_config\n"
     )
     assert words.err == (
-        "error: pretrain takes flags only: 'PHOTOS' stands without one; give --recipe=… and --run_dir=…, see --help\n"
+        "error: pretrain takes flags only: 'PHOTOS' is given without a flag; "
+        "give --recipe=… and --run_dir=…, see --help\n"
     )
     assert [answer.status for answer in answers] == [2, 2, 2, 2, 0, 2]
     assert (shown.err, "head.num_prototypes=" in shown.out) == ("", True)

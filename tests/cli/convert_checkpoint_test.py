@@ -69,7 +69,7 @@ def converted(folder: Path) -> tuple[Path, str]:
 def test_the_converter_says_what_it_did_and_under_which_licence(converted: tuple[Path, str]) -> None:
     directory, printed = converted
     assert published.LICENCE_NOTICE in printed
-    assert "RegNetY-90MF with the names of VISSL\n" in printed
+    assert "RegNetY-90MF in the layout of VISSL\n" in printed
     metadata = json.loads((directory / "metadata.json").read_text())
     assert f"matched: {len(metadata['matched'])} tensors\n" in printed
     assert f"unused: {len(metadata['unused'])} tensors\n" in printed and "missing: none\n" in printed

@@ -76,7 +76,9 @@ def test_an_export_says_how_far_its_file_is_and_what_evaluations_found(place):
     readme = (place / "model" / "README.md").read_text("utf-8")
     assert f"| knn | k = 20 | top-1 | 50.00 | 40.00 to 60.00 | {place}/run | folder:A | folder:B |" in readme
     ran = _run("export", model, f"--output={place}/other", f"--metrics={place}/run/config.json")
-    assert ran.returncode == 2 and "is not a file of evaluation results" in ran.stderr and not (place / "other").exists()
+    assert (
+        ran.returncode == 2 and "is not a file of evaluation results" in ran.stderr and not (place / "other").exists()
+    )
 
 
 @pytest.mark.slow
@@ -123,8 +125,8 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
         ("export", ["--model={backbone}", "--part=prototypes"], "this network has no prototypes"),
         ("export", ["--model={run}", "--formats=tflite"], "there is no format 'tflite'"),
         ("export", ["--model={place}"], "is no network"),
-        ("export", ["--model={gone}"], "or name other images to compare on by --images"),
-        ("export", ["--model={backbone}", "--formats=litert_int8"], "name some by --images"),
+        ("export", ["--model={gone}"], "or name other images for the comparison by --images"),
+        ("export", ["--model={backbone}", "--formats=litert_int8"], "name such images by --images"),
         ("browse_clusters", ["--model={backbone}", "--data=folder:{place}"], "this network has no prototypes"),
         (
             "finetune_detector",
@@ -134,7 +136,7 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
         (
             "finetune_detector",
             ["--model={run}", "--boxes={boxes}", "--test_split=train"],
-            "both train; give two splits",
+            "both train; give two different splits",
         ),
         ("finetune_detector", ["--model={run}", "--boxes={boxes}", "--test_split=val"], "has no split 'val'"),
         ("finetune_detector", ["--model={run}", "--boxes={boxes}", "--size_px=200"], "multiple of 128 px"),

@@ -104,7 +104,7 @@ def test_every_protocol_on_stored_features_and_all_on_one_page(root):
                 "--train_data=features:{root}/train.features",
                 "--test_data=folder:{root}/test",
             ],
-            "crops images anew in each epoch",
+            "makes new crops in each epoch",
         ),
         (
             "knn",
@@ -116,7 +116,11 @@ def test_every_protocol_on_stored_features_and_all_on_one_page(root):
             ["--pixels=thumbnail", "--train_data=folder:{root}/train", "--test_data={root}/train/red/.."],
             "--train_data and --test_data are both folder:{root}/train",
         ),
-        ("retrieval", ["--pixels=histogram", "--train_data=folder:{root}/test/red"], "nothing to count; give --sheet"),
+        (
+            "retrieval",
+            ["--pixels=histogram", "--train_data=folder:{root}/test/red"],
+            "nothing to measure; give --sheet",
+        ),
         (
             "extract_features",
             ["--pixels=histogram", "--data=folder:{root}/test", "--output={root}/test"],
@@ -288,7 +292,7 @@ def test_a_sheet_of_stored_features_shows_no_other_images(tmp_path):
     assert ran.returncode == 0, ran.stderr
     (tmp_path / "1.png").rename(tmp_path / "4.png")
     ran = _run("retrieval", f"--train_data=features:{stored}", f"--sheet={tmp_path}/sheet.html")
-    assert ran.returncode == 2 and "image 0 was 1.png; extract them again" in ran.stderr
+    assert ran.returncode == 2 and "image 0 was 1.png; extract the features again" in ran.stderr
     assert not (tmp_path / "sheet.html").exists()
 
 

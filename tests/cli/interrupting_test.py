@@ -75,7 +75,7 @@ def test_before_the_first_step_nothing_claims_to_be_saved(images: pathlib.Path, 
         output, errors = process.communicate(timeout=_SECONDS)
     assert process.returncode == os.EX_TEMPFAIL, errors
     assert output.endswith(
-        "SIGTERM: stopped before the first step, so nothing is saved; the same command starts it again\n"
+        "SIGTERM: stopped before the first step, so nothing is saved; the same command starts the run again\n"
     )
     assert not RunDirectory(run_dir).checkpoint_steps()
 

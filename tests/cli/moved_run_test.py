@@ -70,7 +70,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_moved_run_is_evaluated_exported_and_continued(moved: Path) -> None:
     data = ["--train_data=images", "--test_data=test"]
     assert json.loads(_done(_run("knn", "--run_dir=run", *data, cwd=moved)).splitlines()[-1])["step"] == 6
-    assert "name other images to compare on by --images" in _error(
+    assert "name other images for the comparison by --images" in _error(
         _run("export", "--model=run", "--output=model", cwd=moved)
     )
     _done(_run("export", "--model=run", "--images=images", "--output=model", cwd=moved))

@@ -75,7 +75,7 @@ def test_every_link_that_failed_is_named(num_failed: int) -> None:
 
 @pytest.mark.parametrize(
     ("flag", "sentence"),
-    [("--strategy=auto", "error: there are not several workers to check"), ("--gradient_mb=0", "--gradient_mb=0")],
+    [("--strategy=auto", "error: no workers are named"), ("--gradient_mb=0", "--gradient_mb=0")],
 )
 def test_flags_that_do_not_serve_are_refused(flag: str, sentence: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG" and "SLURM" not in name}

@@ -68,5 +68,5 @@ def test_who_is_among_the_first() -> None:
     labels = np.array([2, 0])
     assert among_first(logits, labels, 1).tolist() == [False, False]
     assert among_first(logits, labels, 2).tolist() == [True, False]
-    with pytest.raises(InputError, match="first 5 of 3"):
+    with pytest.raises(InputError, match="needs at least 5 classes, and there are 3"):
         among_first(logits, labels, 5)

@@ -141,7 +141,9 @@ def assert_equal(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray])
     ("of_both", "of_second", "sentence"),
     [
         ([], ["--seed=1"], r"worker 1 .* differs: run.seed is 1 there, but 0 on worker 0"),
-        pytest.param(["--set=data.global_batch_size=7"], [], "7 cannot be divided by 2 replicas", marks=pytest.mark.slow),
+        pytest.param(
+            ["--set=data.global_batch_size=7"], [], "7 cannot be divided by 2 replicas", marks=pytest.mark.slow
+        ),
         pytest.param([], ["--num_devices=2"], "without GPUs a worker has one device", marks=pytest.mark.slow),
         pytest.param([], ["--data=folder:/nowhere"], "/nowhere", marks=pytest.mark.slow),
     ],

@@ -188,7 +188,10 @@ def test_an_image_with_broken_pixels_is_one_sentence(images: pathlib.Path, tmp_p
 
 @pytest.mark.parametrize(
     ("setting", "expected"),
-    [("data.global_batch_size=25", "larger than .*, which has 24"), ("head.num_prototypes=25", "more than .* has, 24")],
+    [
+        ("data.global_batch_size=25", "larger than .*, which has 24"),
+        ("head.num_prototypes=25", "larger than .*, which has 24"),
+    ],
 )
 def test_too_few_images_are_refused_before_anything_is_written(
     images: pathlib.Path, tmp_path: pathlib.Path, setting: str, expected: str

@@ -121,7 +121,7 @@ def test_a_queue_of_another_length_starts_empty_where_it_is_reset(
 
 
 def test_a_run_that_is_at_its_end_is_told_what_to_do(run: tuple[RunDirectory, dict[str, np.ndarray]]) -> None:
-    with pytest.raises(InputError, match="has made 3 steps already: add `run.reset=schedule`"):
+    with pytest.raises(InputError, match="has already made 3 steps: add `run.reset=schedule`"):
         initialize(state_of(f"run.init_from={run[0].path}", "run.num_steps=3", "schedule.warmup_steps=0"))
 
 
@@ -196,5 +196,5 @@ def test_a_converted_model_of_another_network_is_refused(
     converted: tuple[pathlib.Path, dict[str, np.ndarray]],
 ) -> None:
     config = configs.override(recipe("debug_tiny"), [f"run.init_from={converted[0]}"])
-    with pytest.raises(InputError, match="it has no bn/beta, so it is of another network"):
+    with pytest.raises(InputError, match="the file has no bn/beta, so it holds another network"):
         initialize(TrainState(config, model=small_model(config, batch_norm=True)))

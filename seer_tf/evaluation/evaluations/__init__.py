@@ -1,1 +1,1 @@
-"""Evaluations on frozen features as a whole: from a request to a result and its table."""
+"""Complete evaluations on frozen features: from a request to a result and its table."""

@@ -1,18 +1,18 @@
-"""k-NN: a test set classified by the nearest images of a training set in feature space."""
+"""k-NN: classifies test images by the nearest training images in feature space."""
 
 from seer_tf.evaluation.evaluations.report import Report, described, percent
 from seer_tf.evaluation.protocols.knn import TEMPERATURE, knn_correct
 from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.evaluation.result import mean_interval
 
-_K = 20  # of the one number, as in DINO; the table has all
+_K = 20  # for the result, as in DINO; the table shows all k
 
 
 def evaluate(request: EvaluationRequest) -> Report:
     """Classifies the test images.
 
     Raises:
-        InputError: The data do not serve.
+        InputError: The data cannot be used.
     """
     features = request.labelled()
     found = {

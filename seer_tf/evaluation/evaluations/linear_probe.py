@@ -1,4 +1,4 @@
-"""Linear classifiers fitted on frozen features of a training set, and their accuracy on a test set."""
+"""Fits linear classifiers to frozen features of a training set, and measures their accuracy on a test set."""
 
 from collections.abc import Callable
 
@@ -23,14 +23,14 @@ RECIPES = (*probe_grid.RECIPES, OPTIMUM)
 
 
 def evaluate(request: EvaluationRequest, recipe: str = "grid") -> Report:
-    """Fits the classifiers of a recipe and reads one on the test images.
+    """Fits the classifiers of a recipe, and evaluates one of them on the test images.
 
     Args:
         request: Features, data and seed.
-        recipe: One of `RECIPES`; optimum is by scikit-learn's L-BFGS.
+        recipe: One of `RECIPES`; `OPTIMUM` uses scikit-learn's L-BFGS.
 
     Raises:
-        InputError: There is no such recipe, or the data do not serve.
+        InputError: The recipe does not exist, or the data cannot be used.
     """
     if recipe == OPTIMUM:
         return _optimum(request, request.labelled())
@@ -46,9 +46,9 @@ def evaluate(request: EvaluationRequest, recipe: str = "grid") -> Report:
 def _augmented(
     request: EvaluationRequest, recipe: str, batch_size: int
 ) -> tuple[LabelledFeatures, Callable[[np.ndarray], Batches]]:
-    """Returns the test features, and a function from numbers of training images to batches of features of crops."""
+    """Returns the features, and a function from numbers of training images to batches of features from random crops."""
     if not request.features.is_given or request.test_data is None:
-        raise InputError(f"`recipe={recipe}` crops images anew in each epoch; give `model`, and images")
+        raise InputError(f"`recipe={recipe}` makes new crops in each epoch; give `model`, and images")
     request.check_places()
     extractor = request.features.extractor()
     train, test = open_source(request.train_data), open_source(request.test_data)
@@ -107,7 +107,7 @@ def _report(request: EvaluationRequest, name: str, features: LabelledFeatures, p
 
 
 def _optimum(request: EvaluationRequest, features: LabelledFeatures) -> Report:
-    """Fits the one convex problem of the first stage to its optimum."""
+    """Fits a logistic regression on the first stage to its optimum."""
     stage = next(iter(features.train.rows))
     train, test = (part.rows[stage][:].astype(np.float32) for part in (features.train, features.test))
     probe = linear_probe(train, features.train_labels, test, features.test_labels)

@@ -1,4 +1,4 @@
-"""VOC07's linear support vector machines on frozen features, and their mean average precision on a test set."""
+"""Fits VOC07's linear support vector machines to frozen features, and measures their mean average precision."""
 
 from seer_tf.evaluation.evaluations.report import Report, described
 from seer_tf.evaluation.features.labelled import matched_matrices
@@ -8,15 +8,15 @@ from seer_tf.evaluation.result import bootstrap_interval
 
 
 def evaluate(request: EvaluationRequest) -> Report:
-    """Fits the machines and reads them on the test images.
+    """Fits the machines and evaluates them on the test images.
 
     Raises:
-        InputError: The data do not serve.
+        InputError: The data cannot be used.
     """
     train, test = request.train_and_test(matched_matrices)
     class_names, train_matrix, test_matrix = matched_matrices(train, test)
     machines = {stage: linear_svm(rows[:], train_matrix, test.rows[stage][:]) for stage, rows in train.rows.items()}
-    # The test set has no say in which stage is the result.
+    # Cross-validation on the training set chooses the stage; the test set must not influence the choice.
     stage = max(machines, key=lambda stage: machines[stage].cross_validated.mean())
     scores, costs = machines[stage].scores, machines[stage].costs
     precisions = {

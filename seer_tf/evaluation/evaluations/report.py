@@ -1,4 +1,4 @@
-"""A result with the table behind it, as text for people."""
+"""The report of an evaluation: its result and a table, as text."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from seer_tf.quantities import counted
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What an evaluation found.
+    """The report of an evaluation.
 
     Attributes:
-        result: The one number, with what it depends on.
+        result: Result of the evaluation.
         header: Header of the table.
         rows: Rows of the table.
-        notes: Lines that stand before the table.
+        notes: Lines before the table.
     """
 
     result: EvaluationResult
@@ -41,11 +41,11 @@ class Report:
 
 
 def percent(value: float, interval: tuple[float, float]) -> tuple[str, str]:
-    """Returns two cells of a table, a fraction and its interval in percent."""
+    """Returns two table cells, a fraction and its interval, in percent."""
     return f"{100 * value:.2f}", f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"
 
 
 def described(features: FeatureSet, stage: str) -> str:
-    """Returns in words of which features of which images a number is."""
+    """Returns a description of a stage's features and of the transform of their images."""
     rows = features.rows[stage]
     return f"{stage} of {counted(rows.shape[1], 'number')}, {rows[:1].dtype}; {features.origin.transform}"

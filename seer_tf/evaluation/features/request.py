@@ -1,4 +1,4 @@
-"""What a user asks of features: of which model, of which stages, of images prepared how."""
+"""The request for features: the model, its stages and the preparation of the images."""
 
 import dataclasses
 from pathlib import Path
@@ -25,16 +25,16 @@ _UNTRAINED = ", untrained"
 
 @dataclasses.dataclass(frozen=True)
 class FeatureRequest:
-    """Features that a user asks for.
+    """A request for features.
 
     Attributes:
-        model: A run, one of its checkpoints, a conversion or a `.keras` file; None for features of pixels.
+        model: A run, one of its checkpoints, a conversion or a `.keras` file; None for pixel features.
         untrained: Whether the network has its initial weights.
-        pixels: Name of features of pixels, in place of those of a network.
+        pixels: Name of pixel features, in place of a network's features.
         stages: Names of stages; empty for the pooled last stage, or for all stages of stored features.
-        size_px: Side of the network's square; None for the model's own.
+        size_px: Side of the square that the network sees, in pixels; None for the model's own.
         squash: Whether whole images are squeezed into the square instead of cropped.
-        batch_size: Images at once.
+        batch_size: Number of images in a batch.
     """
 
     model: str | None = None
@@ -47,30 +47,30 @@ class FeatureRequest:
 
     @property
     def is_given(self) -> bool:
-        """Whether a model or features of pixels are named."""
+        """Returns whether a model or pixel features are named."""
         return self.model is not None or self.pixels is not None
 
     @property
     def has_untrained(self) -> bool:
-        """Whether the features are those of the trained network of a run, of which there is the untrained one, too."""
+        """Returns whether the request is for a run's trained network, so that its untrained network exists too."""
         if self.model is None or self.pixels is not None or self.untrained:
             return False
         return run_directory(self.model) is not None
 
     def extractor(self, num_devices: int | None = None) -> Extractor:
-        """Returns what makes the features.
+        """Returns the extractor of the features.
 
         Args:
-            num_devices: Number of devices in this host; None for all GPUs, else one.
+            num_devices: Number of devices in this host; None for all GPUs, or one device without GPUs.
 
         Raises:
-            InputError: Neither a model nor features of pixels are named, or what is named cannot be used.
+            InputError: Neither a model nor pixel features are named, or they cannot be used.
         """
         devices = Devices(make_strategy(place("auto", num_devices, None, num_gpus=num_gpus())))
         if self.pixels is not None:
             return self._of_pixels(self.pixels, devices)
         if self.model is None:
-            raise InputError("give either `model` for the features of a network or `pixels` for those of pixels")
+            raise InputError("give either `model` for features of a network or `pixels` for pixel features")
         with devices.scope():
             encoder, transform, step = self._open(self.model)
             pooled = poolings(encoder.backbone, self.stages or [AVGPOOL], size_px=transform.size_px)
@@ -79,22 +79,22 @@ class FeatureRequest:
         return Extractor(features, pooled, name, model_digest(encoder), transform, self.batch_size, devices, step)
 
     def run_of(self, model: str) -> Path | None:
-        """Returns the directory of the run that keeps what is found of features; None where there is none.
+        """Returns the directory of the run that keeps the results of features; None if no run keeps them.
 
         Args:
-            model: What features call it: a network of a run, or, for those of pixels beside a run, no network.
+            model: Name of the model in the features' origin. For pixel features the request's run counts instead.
         """
         beside_pixels = self.model if self.pixels is not None else None
         return run_directory(model if beside_pixels is None else beside_pixels)
 
     def _open(self, model: str) -> tuple[Encoder, Transform, int | None]:
-        """Returns the network, what images go through before they reach it, and its step where that is known."""
+        """Returns the network, the transform of its images, and its step (None if unknown)."""
         if not self.untrained:
             network = load_network(model)
             return network, self._asked(network.transform), network.metadata.get("training_steps")
         check_exists(Path(model))
         if run_directory(model) is None:
-            raise InputError(f"`untrained` needs the directory of a run, and {model} is none")
+            raise InputError(f"`untrained` needs a run directory, and {model} is not one")
         config, encoder = load_model(model, untrained=True)
         return encoder, self._asked(Transform(config.crops.sizes_px[0])), 0
 
@@ -104,7 +104,7 @@ class FeatureRequest:
             check_exists(Path(self.model))
             if self.untrained or run_directory(self.model) is None:
                 raise InputError(
-                    "`pixels` takes the place of the network; beside it `run_dir` may name a run, which keeps the "
+                    "`pixels` replaces the network; beside `pixels`, `run_dir` may only name a run, which keeps the "
                     "result"
                 )
             size_px = RunDirectory(self.model).read_config().crops.sizes_px[0]
@@ -121,17 +121,17 @@ class FeatureRequest:
         )
 
     def _asked(self, transform: Transform) -> Transform:
-        """Returns the transform of the model as the request changes it."""
+        """Returns the model's transform with the changes that the request asks for."""
         if self.size_px is not None:
             transform = transform.with_size(self.size_px)
         return dataclasses.replace(transform, squash=self.squash)
 
 
 def run_directory(model: str) -> Path | None:
-    """Returns the directory of the run that features are of; None where they are of no run.
+    """Returns the directory of the run that a model belongs to; None if it belongs to no run.
 
     Args:
-        model: What features call it, theirs being of a trained network or an untrained one.
+        model: Name of the model in the features' origin, trained or untrained.
     """
     directory = Path(model.removesuffix(_UNTRAINED))
     return directory if (directory / "config.json").is_file() else None

@@ -1,4 +1,6 @@
-"""Features in files, read a few rows at a time. `shards.py` writes these files:
+"""Features in files, read a few rows at a time.
+
+`shards.py` writes these files:
 
     DIR/features.json                    origin and storage format of the features; written first
     DIR/res5-00000-of-00012.npy          float16 or float32 [n, D], one file for each stage, or

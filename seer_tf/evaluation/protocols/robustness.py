@@ -91,7 +91,5 @@ def _rows(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
         raise InputError(f"{path} cannot be read as a map of classes: {error}") from None
     for number, row in enumerate(rows, start=1):
         if len(row) != 2:
-            raise InputError(
-                f"{path}: row {number} has {len(row)} cells; write a test class and a classifier class"
-            )
+            raise InputError(f"{path}: row {number} has {len(row)} cells; write a test class and a classifier class")
     return [(name, of_classifier) for name, of_classifier in rows]

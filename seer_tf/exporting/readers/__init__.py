@@ -1,5 +1,6 @@
-"""Scripts that load an exported file with its own runtime alone and run it: what a user of the file would write.
+"""Scripts that load and run an exported file with only its own runtime, as a user of the file would.
 
-Each takes the file, a directory with what to run it on, and where to write its outputs by name. They are run in a
-process of their own, and know nothing of this package, except the one of the `.keras` file, which needs its layers.
+Each script takes three arguments: the file, a directory with inputs, and the file for outputs by name. Scripts run in a
+separate process and do not import this package. The script for the `.keras` file is the exception, because it needs
+the package's layers.
 """

@@ -1,4 +1,4 @@
-"""Runs a detector's SavedModel on images, and its gradients: detector.py DIRECTORY GIVEN OUTPUTS.npz."""
+"""Runs a detector's SavedModel on images, and computes its gradients: detector.py DIRECTORY GIVEN OUTPUTS.npz."""
 
 import sys
 
@@ -12,7 +12,7 @@ found = loaded.signatures["serve"](images=np.load(f"{given}/images.npy"))
 
 @tf.function
 def gradient_norms(squares):
-    """Of the norms alone: the gradients of a large network need not be there all at once."""
+    """Returns only norms, so that not all gradients of a large network must be in memory at once."""
     with tf.GradientTape() as tape:
         loss = tf.add_n([tf.reduce_sum(tf.square(value)) for value in loaded.serve_float(squares).values()])
     return tf.stack([tf.norm(gradient) for gradient in tape.gradient(loss, loaded.trainable_variables)])

@@ -1,4 +1,4 @@
-"""Runs a `.keras` file on crops, and its gradients: keras_file.py FILE.keras GIVEN OUTPUTS.npz."""
+"""Runs a `.keras` file on crops, and computes its gradients: keras_file.py FILE.keras GIVEN OUTPUTS.npz."""
 
 import sys
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import seer_tf.models.outputs  # noqa: F401  registers the layers, and with them those of the backbone
+import seer_tf.models.outputs  # noqa: F401  registers its layers and the backbone's
 
 model, given, outputs = sys.argv[1:]
 loaded = keras.saving.load_model(model, compile=False)
@@ -16,7 +16,7 @@ found = loaded(crops, training=False)
 
 @tf.function
 def gradient_norms(crops):
-    """Of one crop, and of the norms alone: the gradients of a large network need not be there all at once."""
+    """Returns only norms, so that not all gradients of a large network must be in memory at once."""
     with tf.GradientTape() as tape:
         floats = [value for value in loaded(crops, training=False).values() if value.dtype == tf.float32]
         loss = tf.add_n([tf.reduce_sum(tf.square(value)) for value in floats])

@@ -1,4 +1,4 @@
-"""Runs every signature of a SavedModel, and its gradients: saved_model.py DIRECTORY GIVEN OUTPUTS.npz."""
+"""Runs all signatures of a SavedModel, and computes its gradients: saved_model.py DIRECTORY GIVEN OUTPUTS.npz."""
 
 import pathlib
 import sys
@@ -19,14 +19,15 @@ answers = {
 assert answers["serve_encoded"].pop("valid").numpy().tolist() == [False] + [True] * len(files)
 found = {f"{name}/{key}": value.numpy() for name, answer in answers.items() for key, value in answer.items()}
 found = {name: value[1:] if name.startswith("serve_encoded/") else value for name, value in found.items()}
-# A batch has one size, and the images have many: each goes with itself turned round, which must not take its place.
+# Images in a batch have one size, but these images have many sizes. So each image shares a batch with its own rotation
+# by 180 degrees, which must not be taken for it.
 each = [serve["serve"](images=np.stack([image, image[::-1, ::-1]])) for image in wholes]
 found |= {f"serve/{key}": np.concatenate([answer[key][:1] for answer in each]) for key in each[0]}
 
 
 @tf.function
 def gradient_norms(crops):
-    """Of one crop, and of the norms alone: the gradients of a large network need not be there all at once."""
+    """Returns only norms, so that not all gradients of a large network must be in memory at once."""
     with tf.GradientTape() as tape:
         floats = [value for value in loaded.serve_float(crops).values() if value.dtype == tf.float32]
         loss = tf.add_n([tf.reduce_sum(tf.square(value)) for value in floats])
@@ -35,5 +36,5 @@ def gradient_norms(crops):
 
 
 found["gradient_norms"] = gradient_norms(crops[:1]).numpy()
-# Strings come as objects, which a file of arrays would have to pickle.
+# Strings are arrays of objects, which .npz files could store only by pickle.
 np.savez(outputs, **{name: value.astype("S") if value.dtype == object else value for name, value in found.items()})

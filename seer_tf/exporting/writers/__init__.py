@@ -1,1 +1,1 @@
-"""One module for each format of an export."""
+"""Writers, one module for each export format."""

@@ -1,9 +1,9 @@
-"""A detector as a SavedModel that returns boxes: images in, boxes in their pixels out, with TensorFlow alone.
+"""A detector as a SavedModel that needs only TensorFlow: images in, boxes in pixels of these images out.
 
 Signatures:
-  serve        `images`, uint8 [B, H, W, 3], any one size per batch. Returns what `Detector.detect` does, and
-               `class_name`, string [B, N], empty behind the last detection. It is serving_default too.
-  serve_float  `squares`, float32 [B, S, S, 3], as `Detector.square` makes them. Returns what boxes are decoded from:
+  serve        `images`, uint8 [B, H, W, 3], any one size per batch. Returns the outputs of `Detector.detect`, and
+               `class_name`, string [B, N], empty after the last detection. It is also serving_default.
+  serve_float  `squares`, float32 [B, S, S, 3], made by `Detector.square`. Returns the outputs before decoding:
                `cls_logits` and `bbox_regression` of the anchors. Gradients reach `trainable_variables` through it.
 """
 
@@ -26,24 +26,24 @@ from seer_tf.models.backbones.regnet import published
 from seer_tf.models.tasks.detector import Detector
 
 TOLERANCE = 1e-3
-"""Of boxes in pixels, of confidences, and of the norms of gradients relative to the largest one."""
+"""Tolerance for boxes in pixels, for confidences, and for the norms of gradients relative to the largest norm."""
 
 
 def write_detector(detector: Detector, directory: Path, images: np.ndarray, metadata: Mapping[str, Any]) -> float:
-    """Writes a SavedModel, metadata.json and the notice of a licence, loads it in a fresh process and compares.
+    """Writes a SavedModel, metadata.json and a licence notice; compares the SavedModel in a fresh process.
 
     Args:
         detector: Detector to write.
         directory: Directory to write into.
-        images: Uint8 [B, H, W, 3], to compare on.
-        metadata: What metadata.json says besides classes and size.
+        images: Images for the comparison, uint8 [B, H, W, 3].
+        metadata: Content of metadata.json besides classes and size.
 
     Returns:
-        The largest difference, of what `TOLERANCE` is of.
+        The largest difference in the outputs that `TOLERANCE` covers.
 
     Raises:
-        InputError: it is above `TOLERANCE`.
-        RuntimeError: the SavedModel cannot be loaded again.
+        InputError: The difference is above `TOLERANCE`.
+        RuntimeError: The SavedModel cannot be loaded again.
     """
     write_archive(directory, functools.partial(_signatures, detector), detector.model)
     described = {**metadata, "class_names": list(detector.class_names), "longer_side_px": detector.size_px}
@@ -58,7 +58,7 @@ def write_detector(detector: Detector, directory: Path, images: np.ndarray, meta
 
 
 def _expected(detector: Detector, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns what the detector itself finds, with the squares that it sees and the norms of its gradients."""
+    """Returns the detector's own outputs, its input squares and the norms of its gradients."""
     squares, scales = zip(*(detector.square(tf.constant(image)) for image in images), strict=True)
     squares = tf.stack(squares)
     variables = [variable.value for variable in detector.model.trainable_variables]
@@ -91,7 +91,7 @@ def _signatures(detector: Detector, prepare: Prepare) -> dict[str, Callable]:
 
 
 def _difference(directory: Path, images: np.ndarray, expected: Mapping[str, np.ndarray]) -> float:
-    """Returns the largest difference in any environment that a user may have."""
+    """Returns the largest difference over all environments that a user may have."""
     with tempfile.TemporaryDirectory() as scratch:
         np.save(f"{scratch}/images.npy", images)
         np.save(f"{scratch}/squares.npy", expected["squares"])

@@ -1,8 +1,8 @@
 """The network as a LiteRT file for phones and small devices: one uint8 crop [1, S, S, 3] in, outputs by name.
 
-Only LiteRT's own operations are allowed in it, so that it runs where no part of TensorFlow is. The names of the
-classes, where there are any, are in `labels.txt` of the zip archive at the file's end (`unzip -p FILE labels.txt`), as
-the format's metadata have it (ai.google.dev/edge/litert/conversion/tensorflow/metadata).
+The file uses only LiteRT's own operations, so that it runs without any part of TensorFlow. Class names, if there are
+any, are in `labels.txt` in the zip archive at the end of the file (`unzip -p FILE labels.txt`), as the format's
+metadata define it (ai.google.dev/edge/litert/conversion/tensorflow/metadata).
 """
 
 import zipfile
@@ -28,18 +28,18 @@ def write_float32(network: Network, path: Path) -> None:
 
 
 def write_float16(network: Network, path: Path) -> None:
-    """Writes weights in float16, half the size; the arithmetic is float32 where the device has no other."""
+    """Writes weights in float16, half the size; devices without float16 arithmetic compute in float32."""
     target_spec = {"supported_ops": _BUILTINS, "supported_types": [tf.float16]}
     _write(network, path, optimizations=_QUANTISED, target_spec=target_spec)
 
 
 def write_dynamic_int8(network: Network, path: Path) -> None:
-    """Writes weights in int8, a quarter of the size; each activation finds its range when the model runs."""
+    """Writes weights in int8, a quarter of the size; the range of each activation is found when the model runs."""
     _write(network, path, optimizations=_QUANTISED, target_spec={"supported_ops": _BUILTINS})
 
 
 def write_int8(network: Network, path: Path, calibration: np.ndarray) -> None:
-    """Writes weights and activations in int8, with the ranges that the activations have on uint8 [N, S, S, 3]."""
+    """Writes weights and activations in int8; crops, uint8 [N, S, S, 3], calibrate the activations' ranges."""
 
     def representative() -> Iterator[list[np.ndarray]]:
         for crop in calibration:

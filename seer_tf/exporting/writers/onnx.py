@@ -1,6 +1,6 @@
 """The network as an ONNX file: uint8 crops [B, S, S, 3] in, outputs by name.
 
-The names of the classes, where there are any, are in the file's metadata under `class_names`, as a JSON list.
+Class names, if there are any, are in the file's metadata under `class_names`, as a JSON list.
 """
 
 import json
@@ -14,12 +14,12 @@ from seer_tf.networks.network import Network
 
 
 def write_onnx(network: Network, path: Path) -> None:
-    """Writes the model from uint8 crops to outputs; the batch size is free."""
-    import onnx  # only here: an extra
+    """Writes the model from uint8 crops to outputs, for any batch size."""
+    import onnx  # imported here, because it is an optional dependency
 
     crops = tf.TensorSpec([None, network.size_px, network.size_px, 3], tf.uint8, name="images")
     with warnings.catch_warnings():
-        # Keras asks NumPy 2 whether it has the np.object that tf2onnx wants.
+        # Keras checks whether NumPy 2 has np.object, which tf2onnx needs; the check causes a warning.
         warnings.filterwarnings("ignore", message=".*np.object", category=FutureWarning)
         convolution.as_one_operation(network.on_images.export)(
             path, format="onnx", verbose=False, input_signature=[crops]

@@ -1,13 +1,13 @@
-"""The network as a SavedModel: images in, features out, with TensorFlow alone.
+"""The network as a SavedModel that needs only TensorFlow: images in, features out.
 
-Signatures, each returning `features`, float32 [B, C], and what stands on them:
-  serve          `images`, uint8 [B, H, W, 3], any one size per batch: the evaluation's resize and centre crop inside.
+Signatures that return `features`, float32 [B, C], and the outputs of the layers on the backbone:
+  serve          `images`, uint8 [B, H, W, 3], any one size per batch; resizes and crops them as evaluation does.
   serve_encoded  `encoded`, strings [B], each a JPEG or PNG file (also GIF, BMP, WebP); JPEG files are turned upright.
-                 Returns `valid`, bool [B], too: what cannot be decoded gets zeros and False, and fails nobody else.
+                 Also returns `valid`, bool [B]: a file that cannot be decoded gets False and zeros.
   serve_float    `crops`, float32 [B, H, W, 3], already cropped and normalised with the mean and std of metadata.json.
-To build on, both of `crops` too:
+Signatures for further training, which take `crops` too:
   serve_stages   the maps of the stem, "P1", and of the stages, "P2" and so on, float32 [B, h, w, c].
-  train_float    as serve_float, but batch normalisation takes the statistics of these crops, and moves the stored ones.
+  train_float    like serve_float, but batch normalisation uses the crops' statistics and updates the stored ones.
 serving_default is serve.
 """
 
@@ -31,7 +31,7 @@ Outputs = dict[str, tf.Tensor]
 def write_saved_model(network: Network, directory: Path) -> None:
     """Writes a SavedModel into a directory.
 
-    What is loaded from it has `trainable_variables`, and gradients reach them through every signature of crops.
+    The loaded model has `trainable_variables`. Gradients reach them through every signature that takes crops.
     """
     write_archive(directory, functools.partial(signatures, network), network.on_crops)
 
@@ -40,8 +40,8 @@ def signatures(network: Network, prepare: Prepare) -> dict[str, Callable]:
     """Returns the signatures by name as compiled functions; the first is the default one.
 
     Args:
-        network: What they run.
-        prepare: What settles how their grouped convolutions are computed.
+        network: Network that the signatures run.
+        prepare: Decides how a function computes grouped convolutions.
     """
     size_px = network.size_px
     crop_spec = tf.TensorSpec([size_px, size_px, 3], tf.uint8)
@@ -80,11 +80,11 @@ def signatures(network: Network, prepare: Prepare) -> dict[str, Callable]:
 
 
 def of_some(function: Callable[[tf.Tensor], Outputs], crops: tf.Tensor, size_px: int) -> Outputs:
-    """Calls a function of crops that may be none: a convolution of no images fails in oneDNN, so it is given one.
+    """Calls a function on crops, also on zero crops: oneDNN's convolutions need at least one, so one is added.
 
     Args:
-        function: Function of float32 [B, S, S, 3] to tensors [B, ...] by name.
-        crops: Float32 [B, S, S, 3].
+        function: Function from float32 [B, S, S, 3] to tensors [B, ...] by name.
+        crops: Float32 [B, S, S, 3]; B may be zero.
         size_px: S.
     """
     num_crops = tf.shape(crops)[0]
@@ -93,7 +93,7 @@ def of_some(function: Callable[[tf.Tensor], Outputs], crops: tf.Tensor, size_px:
 
 
 def _named_classes(network: Network, outputs: Outputs) -> Outputs:
-    """Adds the name of the most probable class, string [B], where there are classes."""
+    """Adds the name of the most probable class, string [B], if there are classes."""
     if not network.class_names:
         return outputs
     best = tf.argmax(outputs["probabilities"], axis=-1)
@@ -101,14 +101,15 @@ def _named_classes(network: Network, outputs: Outputs) -> Outputs:
 
 
 def _where(valid: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-    """Returns the rows that are valid, and zeros (or empty text) for the others."""
+    """Returns the output with zeros (or empty text) in the rows that are not valid."""
     return tf.where(tf.reshape(valid, [-1] + [1] * (output.shape.rank - 1)), output, tf.zeros_like(output))
 
 
 def _decoded_crops(encoded: tf.Tensor, transform: Transform) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes and crops each string, and says which could be: uint8 [B, S, S, 3] and bool [B].
+    """Decodes and crops each string; returns crops, uint8 [B, S, S, 3], and whether decoding succeeded, bool [B].
 
-    A graph has no try, but a tf.data pipeline can leave out elements that fail; their positions tell which these were.
+    A graph has no exception handling, but a tf.data pipeline can leave out elements that fail. The positions of the
+    remaining elements show which ones failed.
     """
     size_px = transform.size_px
     num = tf.shape(encoded, out_type=tf.int64)[0]
@@ -120,7 +121,7 @@ def _decoded_crops(encoded: tf.Tensor, transform: Transform) -> tuple[tf.Tensor,
             deterministic=True,
         )
         .ignore_errors()
-        # One more at position B, so that there is always a batch to take.
+        # An additional element at position B, so that there is always a batch.
         .concatenate(tf.data.Dataset.from_tensors((num, tf.zeros([size_px, size_px, 3], tf.uint8))))
     )
     positions, crops = decoded.batch(num + 1).get_single_element()  # [n + 1], [n + 1, S, S, 3]

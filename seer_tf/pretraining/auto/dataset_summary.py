@@ -1,4 +1,4 @@
-"""A look at a few images before a run: how large they are, and whether there is anything in them to tell apart."""
+"""Summary of a data set from a few images: their size, and whether the images differ enough to learn from."""
 
 import dataclasses
 
@@ -11,17 +11,17 @@ from seer_tf.errors import InputError
 
 _NUM_IMAGES = 64
 _SIDE_PX = 8
-#: A picture whose channels stay within so many levels, shrunk to 8 x 8 pixels, is of one colour.
+#: An image has a single colour if its channels, at 8 x 8 pixels, vary by fewer levels than this.
 _LEAST_CONTRAST = 6.0
 
 
 @dataclasses.dataclass(frozen=True)
 class DatasetSummary:
-    """What a few images say of all.
+    """Facts about a source, estimated from a few images.
 
     Attributes:
         num_images: Number of images in the whole source.
-        shorter_side_px: The median over those that were looked at.
+        shorter_side_px: Median of the shorter side over the inspected images, in pixels.
     """
 
     num_images: int
@@ -29,26 +29,25 @@ class DatasetSummary:
 
 
 def summarize(source: Source) -> DatasetSummary:
-    """Looks at up to 64 images, evenly spread over the source.
+    """Inspects up to 64 images, evenly spaced in the source.
 
     Raises:
-        InputError: there is nothing in them to learn from: none can be decoded, all are one picture, or each is of one
-            colour.
+        InputError: The images teach nothing: none can be decoded, all show the same picture, or each has one colour.
     """
     numbers = np.unique(np.linspace(0, source.num_images - 1, _NUM_IMAGES).round().astype(np.int64))
     images = [image for number in numbers if (image := _decoded(source, int(number))) is not None]
     if not images:
-        raise InputError(f"no image of the {len(numbers)} that were looked at can be decoded; look at `data.source`")
+        raise InputError(f"none of the {len(numbers)} inspected images can be decoded; check `data.source`")
     pictures = np.stack([_shrunk(image) for image in images])  # [n, 8, 8, 3]
     if np.ptp(pictures, axis=(1, 2)).max() < _LEAST_CONTRAST:
         raise InputError(
-            f"every image of the {len(images)} that were looked at has a single colour; look at `data.source`: there "
-            "is nothing in them to learn from"
+            f"each of the {len(images)} inspected images has a single colour, so there is nothing to learn; check "
+            "`data.source`"
         )
     if len(images) > 1 and np.ptp(pictures, axis=0).max() < _LEAST_CONTRAST:
         raise InputError(
-            f"the {len(images)} images that were looked at are one picture many times; look at `data.source`: SwAV "
-            "learns by telling images apart"
+            f"the {len(images)} inspected images all show the same picture, but SwAV learns by telling images apart; "
+            "check `data.source`"
         )
     return DatasetSummary(source.num_images, round(float(np.median([min(image.shape[:2]) for image in images]))))
 
@@ -61,5 +60,5 @@ def _decoded(source: Source, number: int) -> tf.Tensor | None:
 
 
 def _shrunk(image: tf.Tensor) -> np.ndarray:
-    """Returns float32 `[8, 8, 3]`."""
+    """Returns the image at 8 x 8 pixels, float32 [8, 8, 3]."""
     return tf.image.resize(image, [_SIDE_PX, _SIDE_PX], antialias=True).numpy()

@@ -1,4 +1,4 @@
-"""Derives the config of recipe auto from the images, this machine and the time there is; it tries what it must."""
+"""Derives the config of recipe auto from the images, this machine and the available time, with a speed trial."""
 
 import dataclasses
 import math
@@ -19,9 +19,9 @@ from seer_tf.pretraining.auto.speed_trial import images_per_second
 from seer_tf.pretraining.auto.view_correlation import view_correlation
 from seer_tf.quantities import counted, percent
 
-MINUTES = 45.0  # unless the user says otherwise
+MINUTES = 45.0  # default
 
-# A first guess, for the choice of the network; the speed trial then measures.
+# A first guess, which chooses the network; the speed trial then measures the speed.
 _FLOPS_OF_A_CORE, _FLOPS_OF_A_GPU = 25e9, 10e12
 _GPU_GIB = 16.0
 _MOST_TRIALS = 2
@@ -29,14 +29,14 @@ _MOST_TRIALS = 2
 
 @dataclasses.dataclass(frozen=True)
 class Derivation:
-    """Finds a config for images, and says each of its values with the reason.
+    """Derives a config for images, and reports each of its values with the reason.
 
     Attributes:
         placement: Devices of the run.
         strategy: Kind of the strategy, as the user named it.
-        minutes: How long finding the settings and training may take.
-        device_memory_gib: Memory of one device; None for that of the host, or 16 of a GPU.
-        say: Takes each line of what is found.
+        minutes: Time for finding the settings and training, in minutes.
+        device_memory_gib: Memory of one device, in GiB; None for the host's memory, or 16 for a GPU.
+        say: Function that receives each line of the report.
     """
 
     placement: Placement
@@ -46,11 +46,11 @@ class Derivation:
     say: Callable[[str], None]
 
     def config(self, source: Source, own: Mapping[str, Any]) -> Config:
-        """Returns the config. What is tried to find the settings counts within the minutes.
+        """Returns the config. The time for finding the settings is part of the minutes.
 
         Args:
             source: Images to train on.
-            own: Values that the user has set, by `section.field`; they hold whatever is derived.
+            own: Values that the user has set, by `section.field`; they take precedence over derived values.
 
         Raises:
             InputError: Several workers are named, the images teach nothing, no network fits, or a value is not allowed.
@@ -68,12 +68,12 @@ class Derivation:
         return configs.validate(rules.config_of(choices))
 
     def _facts(self, source: Source) -> Facts:
-        """Returns what the config is derived from, and says it."""
+        """Returns the facts from which the config is derived, and reports them."""
         placement = self.placement
         if placement.cluster is not None:
             raise InputError(
-                "`recipe=auto` looks at one host; derive a config there with `strategy=auto` `show_config`, and give "
-                "its lines to all workers by `set`"
+                "`recipe=auto` works on one host only; derive a config there with `strategy=auto` `show_config`, and "
+                "give its lines to all workers by `set`"
             )
         choose_devices(placement)  # before anything is computed
         seen, gpus = summarize(source), num_gpus()
@@ -101,20 +101,19 @@ class Derivation:
             return choices, None
         for _ in range(_MOST_TRIALS):
             config = rules.config_of(choices)
-            self.say(f"trying {config.backbone.variant} for some steps, to see how fast it is here …")
+            self.say(f"speed trial: {config.backbone.variant} for some steps …")
             speed = images_per_second(config, self.strategy, facts.num_devices)
             choices = rules.with_speed(choices, facts, speed, spent_minutes=_minutes_since(started))
             if rules.leaves_enough_steps(rules.config_of(choices)):
                 break
             flops_per_second = rules.speed_of(config, speed)
             choices = rules.choose(dataclasses.replace(facts, flops_per_second=flops_per_second), own)
-            speed *= rules.speed_of(config, 1.0) / rules.speed_of(
-                rules.config_of(choices), 1.0
-            )  # of the network chosen now
+            # Scales the measured speed to the network that is chosen now.
+            speed *= rules.speed_of(config, 1.0) / rules.speed_of(rules.config_of(choices), 1.0)
         return choices, speed
 
     def _warn_of_few_steps(self, config: Config, speed: float, spent_minutes: float) -> None:
-        """Says how many minutes a run needs if these are too few."""
+        """Warns if the minutes allow too few steps, and says how many minutes a run needs."""
         if config.run.num_steps < rules.FEWEST_STEPS:
             seconds = rules.FEWEST_STEPS * config.data.global_batch_size / speed
             self.say(
@@ -123,9 +122,9 @@ class Derivation:
             )
 
     def _with_distortion(self, choices: list[Choice], facts: Facts, source: Source) -> list[Choice]:
-        """Returns the choices with the strongest distortion that leaves crops of an image enough in common."""
-        self.say("looking at what crops of an image have in common …")
-        # What the user has set may make some of them alike.
+        """Returns the choices with the strongest distortion that keeps the view correlation high enough."""
+        self.say("view correlation: how much two crops of an image have in common …")
+        # Distortions may coincide if the user has set some of their values.
         tried = {rules.config_of(each).crops: each for each in rules.distortions(choices, facts)}
         for crops, distorted in tried.items():
             share = view_correlation(rules.config_of(distorted), source)
@@ -134,8 +133,8 @@ class Derivation:
                 break
         else:
             self.say(
-                "warning: even with the weakest distortion of colours that was tried, crops of an image share "
-                f"{percent(share)} of an untrained network's variance only, so the run may stay at the loss of chance "
+                "warning: even with the weakest distortion of colours that was tried, two crops of an image share only "
+                f"{percent(share)} of an untrained network's variance, so the run may stay at the loss of chance "
                 "(docs/lab/results.md)"
             )
         return rules.with_view_correlation(distorted, share)

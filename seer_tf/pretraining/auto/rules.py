@@ -1,9 +1,9 @@
-"""The recipe `auto`: a config from the images, the devices and the time there are, with a reason for each value.
+"""The recipe `auto`: derives a config from the images, the devices and the available time, with reasons.
 
-What the user has set is a choice like the others, from which the rest is derived, and which no rule replaces.
-No rule knows a set of images by name. "Measured" refers to docs/lab/results.md; papers and released code are those of
-`recipes.py`. Between what was measured here on thousands of small images and what the papers used for millions, a rule
-of ours carries values over, and says so.
+Values that the user has set are never replaced; the other values are derived from them. No rule knows a data set by
+name. "Measured" refers to docs/lab/results.md. Papers and released code are the ones cited in `recipes.py`. Some values
+were measured here on thousands of small images, and others come from papers on millions of images. Between the two, our
+own rules interpolate, and their reasons say so.
 """
 
 import dataclasses
@@ -27,34 +27,34 @@ _VARIANTS = (
     *("90MF", "190MF", "200MF", "400MF", "800MF", "1.6GF", "4GF", "8GF"),
     *("16GF", "32GF", "64GF", "128GF", "256GF"),
 )
-_STRIDE_ONE_PX = 64  # up to here the stem keeps the resolution
-_SMALL_PX = 96  # smaller crops are those that were measured here
-_MANY_IMAGES = 100_000  # crops of fewer images are those that were measured here; of more, those of the papers
-#: Of the variance of an untrained network's embeddings, so much must be common to two crops of an image.
+_STRIDE_ONE_PX = 64  # up to this crop size the stem keeps the resolution
+_SMALL_PX = 96  # below this crop size the settings that were measured here apply
+_MANY_IMAGES = 100_000  # from this number of images on the papers' crops apply, below it those measured here
+#: Smallest share of the variance of an untrained network's embeddings that two crops of an image must have in common.
 LEAST_VIEW_CORRELATION = 0.03
 _COLOURS = ("crops.brightness", "crops.contrast", "crops.saturation", "crops.hue", "crops.grayscale_probability")
 _LEAST_STEPS = 4000
-#: With fewer steps a run learns little; a smaller network makes more of them in the same time.
+#: With fewer steps a run learns little; a smaller network makes more steps in the same time.
 FEWEST_STEPS = _LEAST_STEPS // 2
-_UNKNOWN_STEPS = 10**9  # room for whatever the user sets, until the arithmetic of a step is known
+_UNKNOWN_STEPS = 10**9  # placeholder that allows any of the user's values, until the arithmetic of a step is known
 _MOST_EPOCHS = 800
-_SHORT_RATE, _RATE_STEPS = 2.0, 8000  # the peak learning rate was best at 2 for 4,000 steps; 3 has ruined runs
+_SHORT_RATE, _RATE_STEPS = 2.0, 8000  # for 4,000 steps the best peak learning rate was 2; 3 has ruined runs
 _PARAMETERS_PER_IMAGE = 100
 _MEMORY_SHARE = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the config is derived from.
+    """The facts from which the config is derived.
 
     Attributes:
-        num_images: How many there are.
-        shorter_side_px: Shorter side of a typical image.
-        num_devices: Replicas.
-        is_accelerator: Whether they are GPUs.
-        device_bytes: Memory of one.
-        minutes: How long training may take.
-        flops_per_second: Flops per second of all devices, as far as it is known.
+        num_images: Number of images.
+        shorter_side_px: Shorter side of a typical image, in pixels.
+        num_devices: Number of replicas.
+        is_accelerator: Whether the devices are GPUs.
+        device_bytes: Memory of one device, in bytes.
+        minutes: Time for the whole run, in minutes.
+        flops_per_second: Floating-point operations per second over all devices, as far as known.
     """
 
     num_images: int
@@ -68,7 +68,7 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The value of one field `section.field`, and the reason for it; a choice of the user's own is never replaced."""
+    """The value of a field `section.field` and the reason for it. The user's own choices are never replaced."""
 
     field: str
     value: Any
@@ -81,7 +81,7 @@ class Choice:
 
 
 def choose(facts: Facts, own: Mapping[str, Any] | None = None) -> list[Choice]:
-    """Returns the choices of all fields that depend on the facts, and of those that the user has set.
+    """Returns choices for all fields that depend on the facts, and for the fields that the user has set.
 
     Args:
         facts: Images, devices and time.
@@ -93,7 +93,7 @@ def choose(facts: Facts, own: Mapping[str, Any] | None = None) -> list[Choice]:
     if facts.num_images < 2 * facts.num_devices:
         raise InputError(
             f"{counted(facts.num_images, 'image')} for {counted(facts.num_devices, 'device')} is too little: each "
-            "needs two or more"
+            "device needs two images or more"
         )
     choices = [Choice(field, value, "as you set it", is_own=True) for field, value in (own or {}).items()]
     check_fields(config_of(choices))  # before anything is computed from it
@@ -108,12 +108,12 @@ def choose(facts: Facts, own: Mapping[str, Any] | None = None) -> list[Choice]:
     if found is None:
         raise InputError(
             f"no network fits {facts.device_bytes / 2**30:.1f} GiB with {config_of(choices).data.global_batch_size} "
-            "images in a step; lower data.global_batch_size, or leave more of what you set to the recipe"
+            "images in a step; lower data.global_batch_size, or set fewer fields yourself"
         )
-    reason = f"so that it fits {facts.device_bytes / 2**30:.1f} GiB (docs/guides/planning.md)"
+    reason = f"so that the run fits {facts.device_bytes / 2**30:.1f} GiB (docs/guides/planning.md)"
     choices = _added(choices, [Choice(field, value, reason) for field, value in found.items()])
     steps_per_second = facts.flops_per_second / planning.plan(config_of(choices), 1).step_flops
-    return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, "a guess of the speed"))
+    return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, "a guessed speed"))
 
 
 def with_speed(
@@ -125,7 +125,7 @@ def with_speed(
         choices: Choices of all other fields.
         facts: Facts about images, devices and time.
         images_per_second: Measured speed.
-        spent_minutes: Part of the time that is spent already.
+        spent_minutes: Time that has already been spent.
     """
     steps_per_second = images_per_second / config_of(choices).data.global_batch_size
     speed = f"{images_per_second:.0f} images/s"
@@ -133,9 +133,9 @@ def with_speed(
 
 
 def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
-    """Returns the choices with each of the distortions of colour that may serve, the strongest first.
+    """Returns the choices with each possible distortion of colour, the strongest first.
 
-    `with_view_correlation` then says why one of them was taken, after what its crops have in common.
+    After the view correlation of one of them is measured, `with_view_correlation` adds the reason for it.
     """
     full, half = (0.8, 0.8, 0.8, 0.2, 0.2), (0.4, 0.4, 0.4, 0.2, 0.2)
     ladder = [full, half, (0.2, 0.2, 0.2, 0.05, 0.05), (0.0, 0.0, 0.0, 0.0, 0.0)]
@@ -147,34 +147,34 @@ def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
 
 
 def with_view_correlation(choices: list[Choice], share: float) -> list[Choice]:
-    """Returns the choices with the reason for their distortion of colour: the share that its crops have in common."""
+    """Returns the choices with the reason for their distortion of colour, which is the measured view correlation."""
     reason = (
-        f"the strongest of which two crops of your images share {percent(LEAST_VIEW_CORRELATION, 0)} of an untrained "
-        f"network's variance or more, here {percent(share)}; with less, runs stayed at the loss of chance (measured)"
+        f"the strongest distortion with which two crops share {percent(LEAST_VIEW_CORRELATION, 0)} or more of an "
+        f"untrained network's variance, here {percent(share)}; with less, runs stayed at the loss of chance (measured)"
         if share >= LEAST_VIEW_CORRELATION
-        else f"the weakest; even so two crops share only {percent(share)} of an untrained network's variance"
+        else f"the weakest distortion; two crops still share only {percent(share)} of an untrained network's variance"
     )
     free = [choice.field for choice in choices if choice.field in _COLOURS and not choice.is_own]
     return [dataclasses.replace(each, reason=reason) if each.field in free[:1] else each for each in choices]
 
 
 def leaves_enough_steps(config: Config) -> bool:
-    """Whether a run is long enough to learn something, or as long as a smaller network would make it."""
+    """Returns whether a run has enough steps to learn something, or already has the smallest network."""
     return config.run.num_steps >= FEWEST_STEPS or config.backbone.variant == _VARIANTS[0]
 
 
 def config_of(choices: list[Choice]) -> Config:
-    """Returns the config that choices make of the plain one."""
+    """Returns the default config with the chosen values."""
     return configs.replace(Config(recipe=NAME), {choice.field: choice.value for choice in choices})
 
 
 def speed_of(config: Config, images_per_second: float) -> float:
-    """Returns the floating-point operations per second that a speed amounts to."""
+    """Returns the floating-point operations per second for a speed in images per second."""
     return images_per_second * planning.plan(config, 1).step_flops / config.data.global_batch_size
 
 
 def _added(choices: list[Choice], new: list[Choice]) -> list[Choice]:
-    """Returns the choices with new ones, which replace those of the same fields but for the user's own."""
+    """Returns the choices with new ones. A new choice replaces one for the same field, unless it is the user's own."""
     own, fields = {choice.field for choice in choices if choice.is_own}, {choice.field for choice in new}
     kept = [choice for choice in choices if choice.is_own or choice.field not in fields]
     return kept + [choice for choice in new if choice.field not in own]
@@ -184,9 +184,7 @@ def _batch(facts: Facts) -> Choice:
     for_each = 64
     wanted = min(for_each * facts.num_devices, 8192, facts.num_images // 8)
     size = max(facts.num_devices, 2 ** int(math.log2(max(2, wanted))) // facts.num_devices * facts.num_devices)
-    reason = (
-        "the power of two up to 64 for each device (measured; SwAV and SEER have 16 to 64) and an eighth of the images"
-    )
+    reason = "a power of two, up to 64 per device (measured; SwAV and SEER have 16 to 64) and an eighth of the images"
     return Choice("data.global_batch_size", size, reason)
 
 
@@ -210,9 +208,9 @@ def _prototypes(facts: Facts, config: Config) -> list[Choice]:
 def _queue(facts: Facts, config: Config) -> Choice:
     number, batch = config.head.num_prototypes, config.data.global_batch_size
     if 2 * batch >= number:
-        return Choice("swav.queue_length", 0, "half as many images in a step as prototypes do (measured)")
+        return Choice("swav.queue_length", 0, "a step with half as many images as prototypes needs no queue (measured)")
     length = min(math.ceil(number / batch), facts.num_images // (2 * batch)) * batch
-    reason = "batch and queue hold as many images as there are prototypes (SwAV, 4.3)"
+    reason = "batch and queue together hold as many images as there are prototypes (SwAV, 4.3)"
     return Choice("swav.queue_length", length, reason)
 
 
@@ -220,7 +218,7 @@ def _precision(facts: Facts) -> Choice:
     return Choice(
         "run.precision",
         "mixed_bfloat16" if facts.is_accelerator else "float32",
-        "bfloat16 has float32's range and needs no loss scale; a CPU gains little by it",
+        "bfloat16 has float32's range and needs no loss scale; a CPU gains little from bfloat16",
     )
 
 
@@ -229,7 +227,7 @@ def _objective() -> list[Choice]:
         Choice(
             "swav.epsilon",
             0.02,
-            "scores grow where crops share over epsilon / temperature of their variance (measured)",
+            "scores grow if crops share more than epsilon / temperature of the scores' variance (measured)",
         ),
         Choice("swav.temperature", 0.1, "SwAV, appendix A; SEER the same"),
         Choice("swav.sinkhorn_iterations", 3, "SwAV, appendix A"),
@@ -238,7 +236,7 @@ def _objective() -> list[Choice]:
 
 
 def _fitting(choices: list[Choice], facts: Facts) -> dict[str, Any] | None:
-    """Returns the values that make the choices fit, none for a field that the user has set; None if nothing does."""
+    """Returns values that make the run fit, without fields that the user has set; None if nothing helps."""
     own = [choice.field for choice in choices if choice.is_own]
     room = round(_MEMORY_SHARE * facts.device_bytes)
     found = planning.fitting(config_of(choices), facts.num_devices, room, settled=own)
@@ -246,12 +244,12 @@ def _fitting(choices: list[Choice], facts: Facts) -> dict[str, Any] | None:
 
 
 def _with_network(choices: list[Choice], facts: Facts) -> list[Choice]:
-    """Returns the choices with network and crops: the most arithmetic that still leaves enough steps for them."""
+    """Returns the choices with the largest network and crops that still leave time for enough steps."""
     best: list[Choice] = []
     for side, variant in _candidates(facts, choices):
         reason = (
-            "the largest that leaves time for 4,000 steps and fits; many steps of a small network beat few of a large "
-            "one (measured)"
+            "the largest network that fits and leaves time for 4,000 steps; many steps of a small network beat few "
+            "steps of a large one (measured)"
         )
         tried = _added(choices, [Choice("backbone.variant", variant, reason), *_crops(side, facts.num_images)])
         steps = facts.flops_per_second * 60 * facts.minutes / planning.plan(config_of(tried), 1).step_flops
@@ -261,7 +259,7 @@ def _with_network(choices: list[Choice], facts: Facts) -> list[Choice]:
 
 
 def _candidates(facts: Facts, choices: list[Choice]) -> list[tuple[int, str]]:
-    """Returns pairs of crop size and variant, from the least arithmetic to the most; what the user has set alone."""
+    """Returns pairs of crop size and variant, from the least arithmetic to the most; keeps values set by the user."""
     own, config = {choice.field for choice in choices if choice.is_own}, config_of(choices)
     largest = max(_SIDES_PX[0], facts.shorter_side_px)
     sides = [side for side in _SIDES_PX if side <= largest]
@@ -276,7 +274,7 @@ def _candidates(facts: Facts, choices: list[Choice]) -> list[tuple[int, str]]:
     pairs = [
         (side, variant)
         for side, variant in itertools.product(sides, variants)
-        # Small crops leave nothing for a deep network to see, and large ones are lost on the smallest.
+        # Small crops are too small for the maps of a deep network, and large crops are wasted on the smallest networks.
         if (side < _SMALL_PX) == (variant in _VARIANTS[:2]) or len(variants) <= 2
     ]
     return sorted(
@@ -295,7 +293,7 @@ def _crops(side: int, num_images: int) -> list[Choice]:
     small = max(16, round(side * 96 / 224 / 16) * 16)
     choices = [
         Choice("crops.num", (2, 4), "SEER, 3.2"),
-        Choice("crops.sizes_px", (side, small), "no larger than the images; the ratio is that of 224 and 96 px (SwAV)"),
+        Choice("crops.sizes_px", (side, small), "no larger than the images; in the ratio of 224 to 96 px (SwAV)"),
         Choice("backbone.stem_stride", _stem_stride(side), "crops up to 64 px keep their resolution in the stem"),
     ]
     if side >= _SMALL_PX and num_images >= _MANY_IMAGES:
@@ -309,7 +307,7 @@ def _crops(side: int, num_images: int) -> list[Choice]:
         Choice(
             "crops.min_area_fractions",
             (0.4, 0.12),
-            "larger parts than SwAV's for small or few images: measured with crops of 32 and 64 px; ours for others",
+            "larger parts than SwAV's for small or few images: measured for crops of 32 and 64 px; our rule for others",
         ),
         Choice("crops.max_area_fractions", (1.0, 0.4), "the same"),
         Choice("crops.blur_probability", 0.0, "the same"),
@@ -319,10 +317,10 @@ def _crops(side: int, num_images: int) -> list[Choice]:
 def _steps(
     choices: list[Choice], facts: Facts, steps_per_second: float, speed: str, spent_minutes: float = 0.0
 ) -> tuple[int, str]:
-    """Returns how many steps to make, and why."""
+    """Returns the number of steps and the reason for it."""
     most = max(_LEAST_STEPS, _MOST_EPOCHS * facts.num_images // config_of(choices).data.global_batch_size)
     in_time = max(20, int(60 * (facts.minutes - spent_minutes) * steps_per_second))
-    spent = f", less {spent_minutes:.1f} for finding these settings," if spent_minutes else ""
+    spent = f", minus {spent_minutes:.1f} for finding these settings," if spent_minutes else ""
     if in_time < most:
         return in_time, f"{counted(facts.minutes, 'minute')}{spent} at {speed}"
     return most, f"{_MOST_EPOCHS} epochs, SwAV's longest, or {_LEAST_STEPS:,} steps"
@@ -331,7 +329,7 @@ def _steps(
 def _with_length(choices: list[Choice], facts: Facts, steps: int, why: str) -> list[Choice]:
     choices = _added(choices, [Choice("run.num_steps", steps, why)])
     steps, batch = config_of(choices).run.num_steps, config_of(choices).data.global_batch_size
-    reference = Choice("schedule.reference_batch_size", batch, "the rates are for this batch")
+    reference = Choice("schedule.reference_batch_size", batch, "the learning rates are for this batch size")
     reference_batch = config_of(_added(choices, [reference])).schedule.reference_batch_size
     warmup = max(1, min(steps // 12, 8000, max(50, steps // 40)))
     peak = max(0.3 * batch / 256, min(_SHORT_RATE, _RATE_STEPS / steps)) * reference_batch / batch
@@ -340,18 +338,18 @@ def _with_length(choices: list[Choice], facts: Facts, steps: int, why: str) -> l
         Choice(
             "schedule.peak_learning_rate",
             _rounded(peak),
-            "2.0 up to 4,000 steps (measured; 3.0 has ruined runs), then 8,000 / steps, which is our rule, and at "
-            "least SwAV's 0.3 for every 256 images",
+            "2.0 up to 4,000 steps (measured; 3.0 has ruined runs), then 8,000 / steps by our rule, and at least "
+            "SwAV's 0.3 for every 256 images",
         ),
         reference,
         Choice("schedule.warmup_steps", warmup, "a fortieth of the run, from 50 to 8,000 (measured; SEER has 8,000)"),
-        Choice("swav.freeze_prototypes_steps", frozen, "an epoch, at most SwAV's 313 and a twelfth of the run"),
+        Choice("swav.freeze_prototypes_steps", frozen, "an epoch, but at most SwAV's 313 and a twelfth of the run"),
         Choice("run.log_every_steps", max(1, min(50, steps // 20)), "at least twenty lines"),
-        Choice("run.examine_every_steps", max(1, min(500, steps // 4)), "at least four looks"),
+        Choice("run.examine_every_steps", max(1, min(500, steps // 4)), "at least four examinations"),
         Choice("run.checkpoint_every_steps", max(1, min(500, steps // 4)), "at least four checkpoints"),
     ]
     if config_of(choices).swav.queue_length:
-        reason = "after 7.5 % of the run, as SwAV's 15 of 200 epochs"
+        reason = "after 7.5 % of the run, like 15 of 200 epochs in SwAV"
         length.append(Choice("swav.queue_start_step", steps * 3 // 40, reason))
     choices = _added(choices, length)
     final = config_of(choices).schedule.peak_learning_rate / 1000
@@ -359,5 +357,5 @@ def _with_length(choices: list[Choice], facts: Facts, steps: int, why: str) -> l
 
 
 def _rounded(rate: float) -> float:
-    """Returns a rate with three significant digits."""
+    """Returns a learning rate rounded to three significant digits."""
     return round(rate, 2 - math.floor(math.log10(rate))) if rate else 0.0

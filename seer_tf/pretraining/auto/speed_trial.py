@@ -1,4 +1,4 @@
-"""How fast a config trains on this machine, tried for a few steps in a process of its own."""
+"""Speed trial: measures how fast a config trains on this machine, by a few steps in a separate process."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from seer_tf.errors import InputError
 from seer_tf.training import metrics
 
 _STEPS_PER_LINE = 8
-_LINES = 4  # the first fills the pipeline and is left out
-_PACKAGE = pathlib.Path(seer_tf.__file__).parent.parent  # may be on the path of this process alone
+_LINES = 4  # the first line is left out, because its steps fill the pipeline
+_PACKAGE = pathlib.Path(seer_tf.__file__).parent.parent  # perhaps only this process has it on its path
 
 
 def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
@@ -40,7 +40,7 @@ def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
             f"run.checkpoint_every_steps={_STEPS_PER_LINE * _LINES}",
             f"run.steps_per_call={_STEPS_PER_LINE}",
             "schedule.warmup_steps=0",
-            "run.init_from=",  # the run may have made more steps than these, and weights make none slower
+            "run.init_from=",  # a run to continue may be longer than the trial, and weights do not change the speed
             "run.reset=",
         ]
         command = [

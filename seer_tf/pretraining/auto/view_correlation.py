@@ -1,11 +1,11 @@
-"""What two crops of an image have in common before training, which decides whether SwAV begins to learn.
+"""View correlation: what two crops of an image have in common before training. It decides whether SwAV starts to learn.
 
-Codes come from one crop and are predicted from another. While scores are small, they grow where the crops share more
-than epsilon / temperature of the scores' variance over images, and shrink to the loss of chance where they share far
-less (docs/lab/results.md). Prototypes are random directions at the start, so the share of the scores is that of the
-embeddings.
+Codes come from one crop and are predicted from another. While scores are small, they grow if the two crops share more
+than epsilon / temperature of the scores' variance over images. If the crops share far less, scores shrink, and the loss
+stays at chance (docs/lab/results.md). Prototypes are random directions at the start, so scores and embeddings have
+the same share.
 
-B images, D embedding dimensions.
+Shapes: B images, D embedding dimensions.
 """
 
 import dataclasses
@@ -25,21 +25,21 @@ from seer_tf.training.checkpoints import in_float32
 
 _NUM_IMAGES = 512
 _BATCH_SIZE = 64
-_VARIANT = "90MF"  # random features of the smallest network show it as those of the largest
+_VARIANT = "90MF"  # random features of the smallest network give the same result as those of the largest
 
 
 def view_correlation(config: Config, source: Source) -> float:
     """Returns the correlation over images between two of the largest crops, in an untrained network's embeddings.
 
-    512 pairs of crops are looked at, of as many images or of fewer several times, so that the result is known to about
-    0.01.
+    The estimate uses 512 pairs of crops, which gives an accuracy of about 0.01. With fewer than 512 images, images are
+    used several times.
 
     Args:
-        config: Whose crops and head are taken; the network is the smallest.
+        config: Config that gives crops and head; the network is always the smallest.
         source: The images, at least two.
 
     Raises:
-        InputError: too many of the images cannot be decoded.
+        InputError: Too many images cannot be decoded.
     """
     crops = config.crops
     fields = ("sizes_px", "min_area_fractions", "max_area_fractions")
@@ -63,7 +63,7 @@ def view_correlation(config: Config, source: Source) -> float:
 
 
 def _sums(model: SwavModel, batch: tuple[tf.Tensor, ...]) -> np.ndarray:
-    """Returns the covariance of the two crops and the variance of each, summed over images and dimensions: [3]."""
+    """Returns the covariance of the two crops and their two variances, summed over images and dimensions, [3]."""
     embeddings, _ = model(batch, training=True)
     embeddings = unflatten(embeddings, 2).numpy()  # [2, B, D]
     first, second = embeddings - embeddings.mean(axis=1, keepdims=True)

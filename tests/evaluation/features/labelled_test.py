@@ -97,8 +97,8 @@ _SHARED = _features().fingerprints
 @pytest.mark.parametrize(
     ("train", "test", "text"),
     [
-        ({"origin": dataclasses.replace(_ORIGIN, digest="other")}, {}, "of two models, other and digest"),
-        ({}, {"origin": dataclasses.replace(_ORIGIN, transform=Transform(16))}, "of two transforms of the images"),
+        ({"origin": dataclasses.replace(_ORIGIN, digest="other")}, {}, "from two models, other and digest"),
+        ({}, {"origin": dataclasses.replace(_ORIGIN, transform=Transform(16))}, "from two transforms of the images"),
         (
             {"fingerprints": _SHARED},
             {"fingerprints": _SHARED[[1, 2, 1, 0]] ^ np.array([0, 0, 7, 0], np.uint64)},

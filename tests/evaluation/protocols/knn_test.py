@@ -83,7 +83,7 @@ def test_ks_larger_than_the_bank_are_left_out(features):
     assert list(knn_accuracy(*features, num_classes=_NUM_CLASSES, ks=(10, 101))) == [10]
     with pytest.raises(InputError, match="needs at least as many training images, and there are 100"):
         knn_accuracy(*features, num_classes=_NUM_CLASSES, ks=(101, 200))
-    with pytest.raises(InputError, match="bank of 100 images"):
+    with pytest.raises(InputError, match="bank with 100 images"):
         nearest(features[0], features[2], 101)
 
 

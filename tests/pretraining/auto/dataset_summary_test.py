@@ -40,7 +40,7 @@ def test_the_built_in_set_passes():
     [
         ([np.zeros([32, 32, 3], np.uint8)] * 5, "has a single colour"),
         ([np.full([32, 32, 3], 50 * number, np.uint8) for number in range(5)], "has a single colour"),
-        ([_noise(0)] * 5, "one picture many times"),
+        ([_noise(0)] * 5, "all show the same picture"),
     ],
     ids=["black", "one colour each", "one picture"],
 )
