@@ -1,6 +1,7 @@
 """Networks: backbones, heads, and networks for a task.
 
 Start here. `backbone("400MF")` returns a Keras model that computes feature maps, with fresh weights.
+`Backbone.from_preset` takes names and paths of weights, as KerasHub's does.
 `load_backbone("model.keras")` returns one with the weights of a converted checkpoint. `pooled(backbone)` returns a
 model that computes feature vectors.
 """
@@ -11,6 +12,7 @@ from seer_tf.config import BackboneConfig
 from seer_tf.errors import InputError
 from seer_tf.models.backbone import Backbone, pooled
 from seer_tf.models.backbones.registry import build_backbone
+from seer_tf.models.backbones.regnet import presets as regnet_presets
 from seer_tf.models.backbones.regnet.network import RegNetY
 from seer_tf.models.encoder import Encoder
 from seer_tf.models.heads.swav_head import SwavHead
@@ -26,6 +28,8 @@ __all__ = [
     "load_backbone",
     "pooled",
 ]
+
+regnet_presets.register()
 
 
 def backbone(variant: str) -> Backbone:

@@ -4,12 +4,19 @@ A family of backbones is a subclass of `Backbone`, a `BackboneCost`, and an entr
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Protocol, Self
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
 
 import keras
 
+from seer_tf.errors import InputError
+from seer_tf.models.keras_file import read_keras_file
 from seer_tf.precision import at_least_float32
+
+_SUFFIXES = (".keras", ".torch", ".safetensors", ".bin", ".pth", ".json")
 
 
 class Backbone(keras.Model):
@@ -25,9 +32,43 @@ class Backbone(keras.Model):
             The last one is the output of the model.
     """
 
+    #: Functions that return a network with fresh weights, by the name of a preset. Each family adds its own.
+    presets: ClassVar[dict[str, Callable[..., "Backbone"]]] = {}
+    #: Function that reads the network in a released checkpoint.
+    read_checkpoint: ClassVar[Callable[[Path], "Backbone"]]
+
     variant: str
     licence: str
     pyramid_outputs: dict[str, keras.KerasTensor]
+
+    @classmethod
+    def from_preset(cls, preset: str | os.PathLike[str], *, load_weights: bool = True, **kwargs: Any) -> Self:
+        """Returns a backbone by the name of a preset, or with the weights in a file.
+
+        No weights come with this package: a name gives the architecture with fresh weights.
+
+        Args:
+            preset: A name of `Backbone.presets`, e.g. "regnety_400mf"; or the path of a released checkpoint, of a
+                directory that `convert_checkpoint` wrote, or of a `.keras` file.
+            load_weights: Whether a backbone from a path has the weights that lie there; otherwise they are fresh.
+            **kwargs: Arguments of the constructor to replace, e.g. `stem_stride` or `dtype`.
+
+        Raises:
+            InputError: There is no such preset or file, or it holds another kind of network.
+        """
+        name, path = preset_name(os.fspath(preset)), Path(preset).expanduser()
+        if name in cls.presets:
+            found = cls.presets[name](**kwargs)
+        elif path.exists() or len(path.parts) > 1 or path.suffix in _SUFFIXES:
+            read = _read(cls, path)
+            found = read.remade(**kwargs) if kwargs or not load_weights else read
+            if found is not read and load_weights:
+                found.set_weights(read.get_weights())
+        else:
+            raise InputError.unknown("preset", os.fspath(preset), cls.presets)
+        if not isinstance(found, cls):
+            raise InputError(f"{os.fspath(preset)} is a {type(found).__name__} and no {cls.__name__}; give another one")
+        return found
 
     def remade(self, **changes: Any) -> Self:
         """Returns a copy with fresh weights and other arguments.
@@ -37,6 +78,23 @@ class Backbone(keras.Model):
         """
         config = self.get_config()
         return type(self).from_config({**config, **{name: changes[name] for name in changes.keys() & config.keys()}})
+
+
+def preset_name(name: str) -> str:
+    """Returns the name of a preset in its one spelling: "RegNetY-1.6GF" and "regnet_y_1_6gf" are "regnety_1_6gf"."""
+    return re.sub(r"^regnet_y_?", "regnety_", re.sub(r"[-. ]", "_", name.lower()))
+
+
+def _read(kind: type[Backbone], path: Path) -> Backbone:
+    """Returns the backbone in a `.keras` file, in the directory of a conversion, or in a released checkpoint."""
+    if (path / "model.keras").is_file():
+        path = path / "model.keras"
+    if path.suffix != ".keras":
+        return kind.read_checkpoint(path)
+    found = read_keras_file(path)
+    if not isinstance(found, Backbone):
+        raise InputError(f"{path}: this is no backbone; give the model.keras of a converted checkpoint")
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
