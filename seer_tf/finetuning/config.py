@@ -94,7 +94,7 @@ class EpochScheduleConfig:
 
     kind: str = field(
         "steps",
-        "steps multiplies the rate by step_factor at each of step_epochs; cosine ends at the final rate.",
+        "Curve of the rate: steps multiplies it by step_factor at each of step_epochs; cosine ends at the final rate.",
         within=SCHEDULES,
     )
     num_epochs: float = field(
