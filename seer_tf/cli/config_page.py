@@ -1,5 +1,6 @@
 """Prints the reference page of all config fields: `python -m seer_tf.cli.config_page > docs/reference/config.md`."""
 
+import inspect
 from collections.abc import Iterator
 
 from seer_tf.config.common import BaseConfig
@@ -25,7 +26,7 @@ def _chapter(kind: type[BaseConfig]) -> Iterator[str]:
     yield f"## {_TITLES[kind]}\n"
     for name, section in sections(kind).items():
         yield f"### `{name}` in {_TITLES[kind].lower()}\n"
-        yield f"{section.__doc__.strip()}\n"
+        yield f"{inspect.cleandoc(section.__doc__)}\n"
         yield "| field | default | values | unit | meaning |\n|---|---|---|---|---|"
         yield from (_row(each) for each in describe(kind) if each.section == name)
         yield ""
