@@ -39,7 +39,7 @@ keras_objects.register_when_imported()
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is named, at its first use."""
+    """Imports a public name at its first use."""
     if name not in _IMPORTED_LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_IMPORTED_LATER[name]), name)

@@ -1,4 +1,4 @@
-"""Devices and hosts, as a user names them by flags or arguments."""
+"""Devices and hosts that a user names with flags or arguments."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from seer_tf.distributed.strategy import Placement, cluster_for, num_gpus, place
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """Devices and hosts, as the user names them.
+    """Devices and hosts that the user names.
 
     Attributes:
         strategy: One of `distributed.strategy.KINDS`.
-        num_devices: Devices of this host; None for all GPUs, else one.
-        workers: Addresses `host:port` of all workers; empty for those of `TF_CONFIG` or Slurm.
+        num_devices: Number of devices of this host; None for all GPUs, or for one CPU.
+        workers: Addresses `host:port` of all workers; empty for the workers of `TF_CONFIG` or Slurm.
         worker_index: Number of this process among the workers.
-        meeting_seconds: How long workers wait for one another at the start.
+        meeting_seconds: Time that workers wait for one another at the start.
     """
 
     strategy: str = "auto"
@@ -29,7 +29,7 @@ class Devices:
         """Returns the workers; None for one process.
 
         Raises:
-            InputError: What names them is incomplete, or does not go with the strategy.
+            InputError: The description of the workers is incomplete, or does not fit the strategy.
         """
         return cluster_for(self.strategy, find_cluster(self.workers, self.worker_index))
 
@@ -37,6 +37,6 @@ class Devices:
         """Returns the devices to compute on.
 
         Raises:
-            InputError: A device is not there, or their number does not go with the strategy.
+            InputError: A device does not exist, or the number of devices does not fit the strategy.
         """
         return place(self.strategy, self.num_devices, cluster, num_gpus=num_gpus())

@@ -64,7 +64,7 @@ def _read_indexed(index: Path) -> dict[str, StoredTensor]:
     absent = [name for name, file_name in file_names.items() if name not in parts[file_name]]
     if absent:
         raise InputError(
-            f"{index}: {file_names[absent[0]]} has no tensor {absent[0]}, which the index says is there; fetch all "
+            f"{index}: {file_names[absent[0]]} has no tensor {absent[0]}, although the index names it; fetch all "
             "parts and the index again from one place."
         )
     return {name: parts[file_name][name] for name, file_name in file_names.items()}
@@ -81,8 +81,8 @@ def _file_names(index: Path) -> dict[str, str]:
         is_valid = False
     if not is_valid:
         raise InputError(
-            f"{index}: this is no index of a checkpoint, which has `weight_map` with a file of the same directory for "
-            "each tensor; fetch it again."
+            f"{index}: this is no index of a checkpoint, because an index has a `weight_map` that names a file in the "
+            "same directory for each tensor; fetch it again."
         )
     return file_names
 
