@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -192,6 +193,8 @@ def pretrain(
     Raises:
         InputError: An argument is wrong, or the run fails a health check.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise InputError("pretrain runs in the main thread only, which alone can answer signals; call it there")
     if config is not None and recipe != rules.NAME:
         raise InputError(f"`config` and `recipe={recipe}` are both given; leave one of them out")
     start = recipes.recipe(recipe) if recipe != rules.NAME else config

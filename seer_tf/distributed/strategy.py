@@ -86,14 +86,24 @@ def num_gpus() -> int:
 
 
 def choose_devices(placement: Placement) -> None:
-    """Tells TensorFlow which devices of this host to use. TensorFlow must not have computed anything before."""
+    """Tells TensorFlow which devices of this host to use.
+
+    Raises:
+        InputError: TensorFlow computes with other devices already, as it may in a notebook.
+    """
     gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        tf.config.set_visible_devices(gpus[: placement.num_devices], "GPU")
-    elif placement.num_devices > 1:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        parts = [tf.config.LogicalDeviceConfiguration()] * placement.num_devices
-        tf.config.set_logical_device_configuration(cpu, parts)
+    try:
+        if gpus:
+            tf.config.set_visible_devices(gpus[: placement.num_devices], "GPU")
+        elif placement.num_devices > 1:
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            parts = [tf.config.LogicalDeviceConfiguration()] * placement.num_devices
+            tf.config.set_logical_device_configuration(cpu, parts)
+    except RuntimeError:
+        raise InputError(
+            f"TensorFlow has begun to compute with other devices than `num_devices={placement.num_devices}`; start "
+            "Python again, and give `num_devices` to the first call"
+        ) from None
 
 
 def make_strategy(placement: Placement) -> tf.distribute.Strategy:
