@@ -19,7 +19,7 @@ from seer_tf.cli.demo_findings import Findings, findings
 from seer_tf.cli.demo_images import demo_images, sharded
 from seer_tf.cli.training import end_unfinished
 from seer_tf.config import Config
-from seer_tf.data.sources.registry import GRAMMAR, Source, absolute, open_source
+from seer_tf.data.sources.registry import Source, absolute, grammar, open_source
 from seer_tf.distributed.strategy import make_strategy, num_gpus, place
 from seer_tf.errors import InputError
 from seer_tf.exporting.exporter import export
@@ -33,7 +33,7 @@ from seer_tf.quantities import counted
 from seer_tf.reports.demo_report import write_demo_report
 from seer_tf.training.run_directory import RunDirectory
 
-DATA = flags.DEFINE_string("data", "builtin", f"Images; labels are used only for the evaluation: {GRAMMAR}.")
+DATA = flags.DEFINE_string("data", "builtin", f"Images; labels are used only for the evaluation: {grammar()}.")
 POSITIONAL = DATA
 OUTPUT = flags.DEFINE_string("output", "demo_output", "Directory for all files of the demo.")
 RECIPE = flags.DEFINE_enum("recipe", "demo", list(RECIPES), "Named config for pretraining.")

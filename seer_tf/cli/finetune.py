@@ -15,7 +15,7 @@ from seer_tf.cli import command, strategy_flags
 from seer_tf.cli.training import end_unfinished
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.sources.places import with_absolute_places
-from seer_tf.data.sources.registry import GRAMMAR, check_source
+from seer_tf.data.sources.registry import check_source, grammar
 from seer_tf.distributed.rendezvous import rendezvous
 from seer_tf.distributed.strategy import is_chief, make_strategy
 from seer_tf.errors import InputError
@@ -40,7 +40,7 @@ from seer_tf.training.run_directory import RunDirectory, moves_named
 RECIPE = command.required(flags.DEFINE_enum("recipe", None, list(RECIPES), "Named config to start from."))
 MODEL = flags.DEFINE_string("model", None, "A run, a checkpoint, a conversion or a .keras file to start from.")
 UNTRAINED = flags.DEFINE_bool("untrained", None, "Use the same network with fresh weights. [the recipe's]")
-TRAIN_DATA = flags.DEFINE_string("train_data", None, f"Labelled images to learn from: {GRAMMAR}. [the recipe's]")
+TRAIN_DATA = flags.DEFINE_string("train_data", None, f"Labelled images to learn from: {grammar()}. [the recipe's]")
 TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to measure the accuracy on. [the recipe's]")
 FRACTION = flags.DEFINE_float("fraction", None, "Share of each class's images to learn from. [the recipe's]")
 SUBSET_LIST = flags.DEFINE_string("subset_list", None, "File with the names of the images to learn from, one per line.")

@@ -11,13 +11,13 @@ from seer_tf.cli import command
 from seer_tf.data.shards.beam import BeamRunner
 from seer_tf.data.shards.prepare import check_output, write_shards
 from seer_tf.data.shards.writer import ShardOptions
-from seer_tf.data.sources.registry import GRAMMAR, check_source, open_source
+from seer_tf.data.sources.registry import check_source, grammar, open_source
 from seer_tf.parallel import LocalRunner, num_cores
 from seer_tf.reports.audit import write_audit
 
 _MIN_SHARD_MB = 0.001
 
-DATA = command.required(flags.DEFINE_string("data", None, f"Images: {GRAMMAR}."))
+DATA = command.required(flags.DEFINE_string("data", None, f"Images: {grammar()}."))
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory of the shards: new, empty or unfinished."))
 SHARD_MB = flags.DEFINE_float("shard_mb", 150, "Approximate size of a shard, in MB.", _MIN_SHARD_MB)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the global shuffle.", 0, 2**32 - 1)

@@ -10,7 +10,7 @@ from seer_tf.api.pretraining import Pretraining
 from seer_tf.cli import command, strategy_flags
 from seer_tf.cli.messages import with_flags
 from seer_tf.cli.training import end_unfinished
-from seer_tf.data.sources.registry import GRAMMAR
+from seer_tf.data.sources.registry import grammar
 from seer_tf.errors import InputError
 from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.recipes import RECIPES, recipe
@@ -25,7 +25,7 @@ RECIPE = command.required(
         f"Named config to start from; {rules.NAME} derives a config from the images.",
     )
 )
-DATA = flags.DEFINE_string("data", None, f"Images: {GRAMMAR}. [the recipe's]")
+DATA = flags.DEFINE_string("data", None, f"Images: {grammar()}. [the recipe's]")
 SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and augmentation. [the recipe's]")
 SET = flags.DEFINE_multi_string("set", [], "Set a field: section.field=value, e.g. run.num_steps=500. Repeatable.")
 INIT_FROM = flags.DEFINE_string(

@@ -94,8 +94,8 @@ class Card:
             keep_trailing_newline=True,
         )
         environment.filters |= {"shape": _shape, "percent": lambda value: f"{100 * value:.2f}"}
-        side = self.network.size_px
-        return environment.get_template("card.md.jinja2").render(**metadata, side=side)
+        side, family = self.network.size_px, type(self.network.backbone).__name__
+        return environment.get_template("card.md.jinja2").render(**metadata, side=side, family=family)
 
 
 def preprocessing(network: Network) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Runs an exported file as its user would: by a script in `readers/`, in a fresh process with a user's environment."""
+"""Runs an exported file as its user would: by a script, in a fresh process with the environment of a user."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-_READERS = Path(__file__).parent / "readers"
+READERS = Path(__file__).parent / "readers"
 _SET_BY_US = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS")
 
 AS_IT_IS: Mapping[str, str] = {}
@@ -18,11 +18,11 @@ EVERY_ONE_DNN = ({"TF_ENABLE_ONEDNN_OPTS": "0"}, {"TF_ENABLE_ONEDNN_OPTS": "1"})
 """oneDNN off and on. Without a setting TensorFlow does one of the two: on if the processor has AVX-512, else off."""
 
 
-def run(reader: str, path: Path, given: Path, variables: Mapping[str, str]) -> dict[str, np.ndarray]:
+def run(reader: Path, path: Path, given: Path, variables: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Runs a file in a fresh process.
 
     Args:
-        reader: Name of the script.
+        reader: The script.
         path: The file.
         given: Directory with the script's inputs; the outputs are written there too.
         variables: Environment variables to set, in addition to the environment of this program's start.
@@ -34,7 +34,7 @@ def run(reader: str, path: Path, given: Path, variables: Mapping[str, str]) -> d
         RuntimeError: The script fails.
     """
     outputs = given / "outputs.npz"
-    fresh = run_script(_READERS / f"{reader}.py", (path, given, outputs), variables)
+    fresh = run_script(reader, (path, given, outputs), variables)
     if fresh.returncode:
         settings = "".join(f" with {name}={value}" for name, value in variables.items())
         raise RuntimeError(f"{path.name} fails in a fresh process{settings}; nothing was written:\n{fresh.stderr}")

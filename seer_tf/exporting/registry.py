@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from seer_tf.errors import InputError
 from seer_tf.exporting import fresh_process
@@ -19,7 +20,8 @@ class Format:
     Attributes:
         file_name: Path below the directory of the export; "." for the directory itself.
         tolerance: Largest allowed difference from the network in float32, relative to the largest value of an output.
-        reader: Name of the script in `readers/` that runs such a file.
+        reader: Script that runs such a file in a fresh process. Its arguments are the file, a directory with images,
+            and the NPZ file for the outputs; `readers/` has examples.
         write: Function that writes a file. It takes network and path, and calibration images if `is_calibrated`.
         is_calibrated: Whether the format needs calibration images.
         weight_bytes: Bytes of one weight.
@@ -31,7 +33,7 @@ class Format:
 
     file_name: str
     tolerance: float
-    reader: str
+    reader: Path
     write: Callable[..., None]
     is_calibrated: bool = False
     weight_bytes: int = 4
@@ -45,7 +47,7 @@ def _litert(name: str, tolerance: float, write: Callable[..., None], weight_byte
     return Format(
         f"model_{name}.tflite",
         tolerance,
-        "litert",
+        fresh_process.READERS / "litert.py",
         write,
         is_calibrated=name == "int8",
         weight_bytes=weight_bytes,
@@ -57,10 +59,18 @@ def _litert(name: str, tolerance: float, write: Callable[..., None], weight_byte
 
 FORMATS: dict[str, Format] = {
     "saved_model": Format(
-        ".", 1e-5, "saved_model", saved_model.write_saved_model, user_variables=fresh_process.EVERY_ONE_DNN
+        ".",
+        1e-5,
+        fresh_process.READERS / "saved_model.py",
+        saved_model.write_saved_model,
+        user_variables=fresh_process.EVERY_ONE_DNN,
     ),
     "keras": Format(
-        "model.keras", 1e-5, "keras_file", keras_file.write_keras_file, user_variables=fresh_process.EVERY_ONE_DNN
+        "model.keras",
+        1e-5,
+        fresh_process.READERS / "keras_file.py",
+        keras_file.write_keras_file,
+        user_variables=fresh_process.EVERY_ONE_DNN,
     ),
     "litert_float32": _litert("float32", 1e-4, litert.write_float32, 4),
     "litert_float16": _litert("float16", 1e-2, litert.write_float16, 2),
@@ -69,13 +79,28 @@ FORMATS: dict[str, Format] = {
     "onnx": Format(
         "model.onnx",
         1e-4,
-        "onnx",
+        fresh_process.READERS / "onnx.py",
         onnx.write_onnx,
         max_bytes=_PROTOCOL_BUFFER_BYTES,
         extra="onnx",
         modules=("onnx", "onnxruntime", "tf2onnx"),
     ),
 }
+
+
+def register(name: str, new: Format) -> None:
+    """Adds a format, so that an export can name it.
+
+    Args:
+        name: Name of the format.
+        new: The format.
+
+    Raises:
+        ValueError: There is a format of that name.
+    """
+    if name in FORMATS:
+        raise ValueError(f"there is a format named {name} already")
+    FORMATS[name] = new
 
 
 def check_formats(names: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ class Backbone(keras.Model):
 
     Attributes:
         variant: Name of the network, as in `backbone.variant` of a config.
+        stem_stride: Stride of the first convolution, as in `backbone.stem_stride` of a config.
         licence: Licence of the weights; empty if unknown.
         pyramid_outputs: Symbolic output of each resolution: "P1" has half of the image's resolution, "P2" a quarter.
             The last one is the output of the model.
@@ -38,6 +39,7 @@ class Backbone(keras.Model):
     read_checkpoint: ClassVar[Callable[[Path], "Backbone"]]
 
     variant: str
+    stem_stride: int
     licence: str
     pyramid_outputs: dict[str, keras.KerasTensor]
 

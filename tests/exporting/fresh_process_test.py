@@ -33,9 +33,8 @@ def test_every_variable_that_this_package_sets_is_left_out():
     assert {"TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"} <= found <= set(fresh_process._SET_BY_US)
 
 
-def test_what_fails_says_with_which_setting(tmp_path, monkeypatch):
+def test_what_fails_says_with_which_setting(tmp_path):
     """And what the process said."""
-    monkeypatch.setattr(fresh_process, "_READERS", tmp_path)
     (tmp_path / "broken.py").write_text("raise SystemExit('no such kernel')")
     with pytest.raises(RuntimeError, match=r"^model fails in .* with TF_ENABLE_ONEDNN_OPTS=0; .*\n.*kernel"):
-        fresh_process.run("broken", Path("model"), tmp_path, {"TF_ENABLE_ONEDNN_OPTS": "0"})
+        fresh_process.run(tmp_path / "broken.py", Path("model"), tmp_path, {"TF_ENABLE_ONEDNN_OPTS": "0"})

@@ -1,8 +1,9 @@
 """The grammar of a data spec, such as `folder:DIR`: the kind of the source, and where it lies."""
 
+import dataclasses
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from absl import logging
 
@@ -12,15 +13,61 @@ from seer_tf.errors import InputError
 from seer_tf.files import storage
 from seer_tf.quantities import counted
 
-GRAMMAR = (
-    "folder:DIR[@SPLIT], tar:FILE, list:FILE, csv:FILE, shards:DIR, builtin, builtin:test or "
-    "tfds:NAME[/CONFIG][:VERSION]@SPLIT; DIR alone is folder:DIR"
-)
 #: What functions take as data: a data spec, or a source that is open already.
 Data = str | Source
 _NUM_NAMED_CLASSES = 20
-_OF_DIRECTORIES, _OF_FILES = ("folder", "shards"), ("tar", "list", "csv")
-_KIND_OF_FILE = {".tar": "tar", ".gz": "tar", ".tgz": "tar", ".csv": "csv", ".txt": "list"}
+
+
+def _nothing_to_check(place: str) -> None:
+    """Passes every place."""
+
+
+def _as_it_is(place: str) -> str:
+    """Returns a place unchanged."""
+    return place
+
+
+def _split_folder(place: str) -> str:
+    """Returns `DIR/SPLIT` for `DIR@SPLIT`, and any other place unchanged.
+
+    Raises:
+        InputError: There is no such split.
+    """
+    directory, _, split = place.rpartition("@")
+    if not directory or not split or "/" in split or storage.exists(place) or not storage.is_directory(directory):
+        return place
+    path = os.path.join(directory, split)
+    if not storage.is_directory(path):
+        folders = [name for name in storage.names(directory) if storage.is_directory(os.path.join(directory, name))]
+        raise InputError(f"folder:{place}: there is no folder {split} in it; it has {', '.join(folders) or 'none'}.")
+    return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of source. A spec is its name, a colon and a place.
+
+    Attributes:
+        name: Name before the colon.
+        forms: How specs of this kind are written, for help and messages.
+        open: Takes the place; returns the source.
+        path_to: "directory" or "file" if the place is a path to one, else "".
+        endings: Endings of the files that look like this kind.
+        default_place: Place of a spec that is the name alone; "" if there must be one.
+        accepts: Tells whether a place follows the grammar.
+        resolved: Returns the place that a place stands for, e.g. `DIR/SPLIT` for `DIR@SPLIT`.
+        check: Raises an `InputError` if nothing lies at the place; reads as little as it can.
+    """
+
+    name: str
+    forms: tuple[str, ...]
+    open: Callable[[str], Source]
+    path_to: str = ""
+    endings: Collection[str] = ()
+    default_place: str = ""
+    accepts: Callable[[str], bool] = bool
+    resolved: Callable[[str], str] = _as_it_is
+    check: Callable[[str], None] = _nothing_to_check
 
 
 def _open_tfds(name_at_split: str) -> Source:
@@ -35,15 +82,41 @@ def _check_tfds(name_at_split: str) -> None:
     tfds.find_split(name_at_split)
 
 
-_OPENERS: dict[str, Callable[[str], Source]] = {
-    "folder": folder.open_folder,
-    "tar": tar.open_tar,
-    "list": list_file.open_list,
-    "csv": csv_table.open_csv,
-    "shards": shards.open_shards,
-    "builtin": builtin.BuiltinSource,
-    "tfds": _open_tfds,
+_KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("folder", ("folder:DIR[@SPLIT]",), folder.open_folder, path_to="directory", resolved=_split_folder),
+        Kind("tar", ("tar:FILE",), tar.open_tar, path_to="file", endings=(".tar", ".gz", ".tgz")),
+        Kind("list", ("list:FILE",), list_file.open_list, path_to="file", endings=(".txt",)),
+        Kind("csv", ("csv:FILE",), csv_table.open_csv, path_to="file", endings=(".csv",)),
+        Kind("shards", ("shards:DIR",), shards.open_shards, path_to="directory"),
+        Kind(
+            "builtin",
+            ("builtin", "builtin:test"),
+            builtin.BuiltinSource,
+            default_place="train",
+            accepts=builtin.SPLITS.__contains__,
+        ),
+        Kind("tfds", ("tfds:NAME[/CONFIG][:VERSION]@SPLIT",), _open_tfds, check=_check_tfds),
+    )
 }
+
+
+def register(kind: Kind) -> None:
+    """Adds a kind of source, so that data specs can name it.
+
+    Raises:
+        ValueError: There is a kind of that name.
+    """
+    if kind.name in _KINDS:
+        raise ValueError(f"there is a kind of source named {kind.name} already")
+    _KINDS[kind.name] = kind
+
+
+def grammar() -> str:
+    """Returns how a data spec is written, for help and messages."""
+    *forms, last = (form for kind in _KINDS.values() for form in kind.forms)
+    return f"{', '.join(forms)} or {last}; DIR alone is folder:DIR"
 
 
 def open_source(spec: Data) -> Source:
@@ -62,7 +135,7 @@ def open_source(spec: Data) -> Source:
         return spec
     check_source(spec)
     kind, place = _parsed(spec)
-    source = _OPENERS[kind](place)
+    source = kind.open(place)
     _say_classes(spec, source)
     return source
 
@@ -87,15 +160,17 @@ def check_source(spec: Data) -> None:
     if isinstance(spec, Source):
         return
     kind, place = _parsed(spec)
-    if kind == "tfds":
-        _check_tfds(place)
-    if kind not in _OF_DIRECTORIES + _OF_FILES:
-        return
-    wanted, other = ("directory", "file") if kind in _OF_DIRECTORIES else ("file", "directory")
-    if not storage.exists(place):
-        raise InputError(f"{spec}: there is no such {wanted}; correct the path.")
-    if storage.is_directory(place) != (wanted == "directory"):
-        raise InputError(f"{spec}: {place} is a {other}; did you mean {_kind_of(place)}:{place}?")
+    if kind.path_to:
+        _check_path(spec, kind, place)
+    kind.check(place)
+
+
+def _check_path(spec: str, kind: Kind, path: str) -> None:
+    if not storage.exists(path):
+        raise InputError(f"{spec}: there is no such {kind.path_to}; correct the path.")
+    found = "directory" if storage.is_directory(path) else "file"
+    if found != kind.path_to:
+        raise InputError(f"{spec}: {path} is a {found}; did you mean {_kind_of(path).name}:{path}?")
 
 
 def name_of(data: Data) -> str:
@@ -114,42 +189,29 @@ def absolute(spec: str) -> str:
         kind, place = _parsed(spec)
     except InputError:
         return spec
-    if kind not in _OF_DIRECTORIES + _OF_FILES or storage.is_remote(place):
+    if not kind.path_to or storage.is_remote(place):
         return spec
-    return f"{kind}:{os.path.abspath(place)}"
+    return f"{kind.name}:{os.path.abspath(place)}"
 
 
-def _parsed(spec: str) -> tuple[str, str]:
+def _parsed(spec: str) -> tuple[Kind, str]:
     """Returns the kind and the place of a data spec. A path alone gets the kind that it looks like."""
-    kind, _, place = ("builtin:train" if spec in ("builtin", "builtin:") else spec).partition(":")
-    if kind in _OPENERS and place and (kind != "builtin" or place in builtin.SPLITS):
-        return kind, _split_folder(place) if kind == "folder" else place
+    name, _, place = spec.partition(":")
+    kind = _KINDS.get(name)
+    if kind is not None and kind.accepts(place or kind.default_place):
+        return kind, kind.resolved(place or kind.default_place)
     if spec and storage.exists(spec):
         return _kind_of(spec), spec
     if _split_folder(spec) != spec:
-        return "folder", _split_folder(spec)
-    near = difflib.get_close_matches(kind, _OPENERS, n=1) if place else []
-    hint = f"did you mean {near[0]}:{place}? " if near and near[0] != kind else ""
-    raise InputError(f"data {spec!r} is not understood, and there is no such file or directory: {hint}write {GRAMMAR}.")
+        return _KINDS["folder"], _split_folder(spec)
+    near = difflib.get_close_matches(name, _KINDS, n=1) if place else []
+    hint = f"did you mean {near[0]}:{place}? " if near and near[0] != name else ""
+    raise InputError(
+        f"data {spec!r} is not understood, and there is no such file or directory: {hint}write {grammar()}."
+    )
 
 
-def _split_folder(place: str) -> str:
-    """Returns `DIR/SPLIT` for `DIR@SPLIT`, and any other place unchanged.
-
-    Raises:
-        InputError: There is no such split.
-    """
-    directory, _, split = place.rpartition("@")
-    if not directory or not split or "/" in split or storage.exists(place) or not storage.is_directory(directory):
-        return place
-    path = os.path.join(directory, split)
-    if not storage.is_directory(path):
-        folders = [name for name in storage.names(directory) if storage.is_directory(os.path.join(directory, name))]
-        raise InputError(f"folder:{place}: there is no folder {split} in it; it has {', '.join(folders) or 'none'}.")
-    return path
-
-
-def _kind_of(path: str) -> str:
+def _kind_of(path: str) -> Kind:
     """Returns the kind that an existing file or directory looks like.
 
     Raises:
@@ -157,11 +219,12 @@ def _kind_of(path: str) -> str:
     """
     if storage.is_directory(path):
         has_shards = all(storage.exists(os.path.join(path, name)) for name in (shards.MANIFEST, shards.INDEX))
-        return "shards" if has_shards else "folder"
+        return _KINDS["shards" if has_shards else "folder"]
     ending = os.path.splitext(path)[1].lower()
-    if ending not in _KIND_OF_FILE:
-        raise InputError(
-            f"{path} is a file, and its name does not say of which kind: put tar:, list: or csv: before it, or name "
-            f"the directory of the images, folder:{os.path.dirname(path) or '.'}"
-        )
-    return _KIND_OF_FILE[ending]
+    for kind in _KINDS.values():
+        if ending in kind.endings:
+            return kind
+    raise InputError(
+        f"{path} is a file, and its name does not say of which kind: put tar:, list: or csv: before it, or name "
+        f"the directory of the images, folder:{os.path.dirname(path) or '.'}"
+    )

@@ -95,8 +95,9 @@ def _difference(directory: Path, images: np.ndarray, expected: Mapping[str, np.n
     with tempfile.TemporaryDirectory() as scratch:
         np.save(f"{scratch}/images.npy", images)
         np.save(f"{scratch}/squares.npy", expected["squares"])
+        reader = fresh_process.READERS / "detector.py"
         return max(
-            _difference_of(fresh_process.run("detector", directory, Path(scratch), variables), expected)
+            _difference_of(fresh_process.run(reader, directory, Path(scratch), variables), expected)
             for variables in fresh_process.EVERY_ONE_DNN
         )
 
