@@ -233,7 +233,7 @@ def test_a_file_of_another_version_is_refused() -> None:
         ({"head": {**configs.to_json(Config())["head"], "num_prototypes": 1}}, "2 or more"),
         ({"kind": "distillation"}, "no kind of run 'distillation': .*pretraining, finetuning"),
         ({"kind": 3}, "no kind of run '3'"),
-        ({"method": "swaw"}, "no pretraining method 'swaw': did you mean 'swav'"),
+        ({"method": "byol"}, "this is a run of the method byol, and one of swav is needed"),
         ({"kind": "finetuning"}, "this is a finetuning run, and a pretraining run is needed"),
     ],
 )

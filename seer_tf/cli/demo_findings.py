@@ -21,6 +21,7 @@ from seer_tf.evaluation.features.pixels import color_histogram, thumbnail
 from seer_tf.evaluation.protocols.knn import knn_accuracy, nearest
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
 from seer_tf.methods.swav.diagnostics import rank_me
+from seer_tf.methods.swav.model import SwavModel
 from seer_tf.networks.pretrained import load_model
 from seer_tf.quantities import counted, percent
 from seer_tf.reports.demo_report import Accuracy, DemoReport, Neighbours, Prototype
@@ -140,8 +141,10 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
         train: Images of the pretraining.
         test: Held-out labelled images; None without labels.
     """
-    config, pretrained = load_model(directory.path)
+    config = directory.read_config()
+    _, pretrained = load_model(directory.path)
     _, untrained = load_model(directory.path, untrained=True)
+    assert isinstance(pretrained, SwavModel)
     bank, queries = _bank_and_queries(train, test)
     labels = None if test is None else matched_labels(bank, queries)
     methods: dict[str, ImageFeatures] = {_AFTER: image_features(pretrained), _BEFORE: image_features(untrained)}

@@ -11,8 +11,8 @@ from seer_tf.config.common import AnyConfig, BaseConfig
 from seer_tf.config.fields import Field, describe, sections
 from seer_tf.errors import InputError, shorten
 
-#: Kinds of run, and methods of pretraining.
-KINDS, METHODS = ("pretraining", "finetuning"), ("swav",)
+#: Kinds of run.
+KINDS = ("pretraining", "finetuning")
 
 
 def override(config: AnyConfig, assignments: Iterable[str]) -> AnyConfig:
@@ -103,15 +103,18 @@ def read_kind(values: Mapping[str, Any]) -> str:
     """Returns the kind of run of a config that `to_json` wrote: "pretraining" or "finetuning".
 
     Raises:
-        InputError: The kind or method is unknown.
+        InputError: The kind is unknown.
     """
-    # Runs of version 0.1.0 may lack both keys. That version had two kinds of run and one method.
+    # Runs of version 0.1.0 may lack the key.
     kind = str(values.get("kind", "finetuning" if "classifier" in values else "pretraining"))
-    method = str(values.get("method", "swav"))
-    for word, name, valid in (("kind of run", kind, KINDS), ("pretraining method", method, METHODS)):
-        if name not in valid:
-            raise InputError.unknown(word, name, valid)
+    if kind not in KINDS:
+        raise InputError.unknown("kind of run", kind, KINDS)
     return kind
+
+
+def read_method(values: Mapping[str, Any]) -> str:
+    """Returns the method of a pretraining config that `to_json` wrote; it need not be a known one."""
+    return str(values.get("method", "swav"))  # version 0.1.0 wrote runs without it
 
 
 def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
@@ -122,11 +125,13 @@ def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
         kind: Type of the config.
 
     Raises:
-        InputError: The config is for another kind of run, a field is missing or unknown (as in a file from another
-            version), or a value is not allowed.
+        InputError: The config is for another kind of run or another method, a field is missing or unknown (as in a file
+            from another version), or a value is not allowed.
     """
     if (found := read_kind(values)) != kind.kind:
         raise InputError(f"this is a {found} run, and a {kind.kind} run is needed")
+    if kind.method and (method := read_method(values)) != kind.method:
+        raise InputError(f"this is a run of the method {shorten(method)}, and one of {kind.method} is needed")
     saved = {
         f"{section}.{name}": tuple(value) if isinstance(value, list) else value
         for section in sections(kind)

@@ -122,15 +122,47 @@ class ScheduleConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
-    """Config of a pretraining run."""
+class PretrainingConfig(BaseConfig):
+    """What the configs of all pretraining methods have: images, crops and the backbone.
+
+    A method derives its own type from this one, with its name as `method` and with further sections.
+    """
 
     kind: ClassVar[str] = "pretraining"
-    method: ClassVar[str] = "swav"
 
     data: DataConfig = DataConfig()
     crops: CropsConfig = CropsConfig()
     backbone: BackboneConfig = BackboneConfig()
+
+    def check(self) -> None:
+        """Raises if a field is not allowed, or fields do not go together.
+
+        Raises:
+            InputError: The text names the field or fields.
+        """
+        check_fields(self)
+        self.crops.check()
+        batch, run = self.data.global_batch_size, self.run
+        if self.data.max_bad_fraction == 1:
+            raise InputError("data.max_bad_fraction=1 must be at least 0 and below 1")
+        if batch % run.accumulation_steps:
+            raise InputError(
+                f"data.global_batch_size={batch} must be a multiple of run.accumulation_steps="
+                f"{run.accumulation_steps}; change one of them"
+            )
+        if run.reset and not run.init_from:
+            raise InputError(
+                f"run.reset={','.join(run.reset)} has no meaning without run.init_from; give `run.init_from`, or leave "
+                "out `run.reset`"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(PretrainingConfig):
+    """Config of a pretraining run with SwAV."""
+
+    method: ClassVar[str] = "swav"
+
     head: HeadConfig = HeadConfig()
     swav: SwavConfig = SwavConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -142,10 +174,14 @@ class Config(BaseConfig):
         Raises:
             InputError: A value is not allowed, or fields contradict each other; the message names the fields.
         """
-        check_fields(self)
-        self.crops.check()
-        self._check_batch()
+        super().check()
         crops, swav, run = self.crops, self.swav, self.run
+        batch = self.data.global_batch_size
+        if swav.queue_length % batch:
+            raise InputError(
+                f"swav.queue_length={swav.queue_length} must be a multiple of data.global_batch_size={batch}, or 0 "
+                "for no queue"
+            )
         if swav.num_assigning_crops > crops.num[0]:
             raise InputError(
                 f"swav.num_assigning_crops={swav.num_assigning_crops} must be between 1 and the first value of "
@@ -157,25 +193,6 @@ class Config(BaseConfig):
             raise InputError(
                 f"schedule.warmup_steps={self.schedule.warmup_steps} must be between 0 and the length of the run, "
                 f"run.num_steps={run.num_steps}"
-            )
-        if run.reset and not run.init_from:
-            raise InputError(
-                f"run.reset={','.join(run.reset)} has no meaning without run.init_from; give `run.init_from`, or leave "
-                "out `run.reset`"
-            )
-
-    def _check_batch(self) -> None:
-        batch, parts, queue = self.data.global_batch_size, self.run.accumulation_steps, self.swav.queue_length
-        if self.data.max_bad_fraction == 1:
-            raise InputError("data.max_bad_fraction=1 must be at least 0 and below 1")
-        if batch % parts:
-            raise InputError(
-                f"data.global_batch_size={batch} must be a multiple of run.accumulation_steps={parts}; change one of "
-                "them"
-            )
-        if queue % batch:
-            raise InputError(
-                f"swav.queue_length={queue} must be a multiple of data.global_batch_size={batch}, or 0 for no queue"
             )
 
     def warnings(self) -> list[str]:

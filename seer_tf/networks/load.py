@@ -80,7 +80,7 @@ def _of_run(run_dir: Path, checkpoint: Path | None = None) -> Network:
         model.mean,
         model.std,
         Transform(config.crops.sizes_px[0]),
-        head=model.head,
+        head=model.head if isinstance(model, SwavModel) else None,
         metadata={
             **backbone_metadata(model.backbone),
             "recipe": config.recipe,

@@ -3,10 +3,10 @@
 import os
 import pathlib
 
-from seer_tf.config import Config
+from seer_tf.config import PretrainingConfig
 from seer_tf.errors import InputError
-from seer_tf.methods.swav.model import SwavModel
-from seer_tf.methods.swav.state import initial_model
+from seer_tf.models.encoder import Encoder
+from seer_tf.pretraining.registry import find_method
 from seer_tf.training.checkpoints import in_float32, licence, restore, restore_newest
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import model_variables
@@ -14,7 +14,7 @@ from seer_tf.training.state import model_variables
 
 def load_model(
     run_dir: str | os.PathLike[str], *, untrained: bool = False, checkpoint: str | os.PathLike[str] | None = None
-) -> tuple[Config, SwavModel]:
+) -> tuple[PretrainingConfig, Encoder]:
     """Returns the config and the model of a run, in float32 on one device.
 
     Args:
@@ -26,8 +26,9 @@ def load_model(
         InputError: The directory is not a run directory, or has no readable checkpoint.
     """
     directory = RunDirectory(run_dir)
-    config = directory.read_config()
-    model = initial_model(in_float32(config))
+    method = find_method(directory.method())
+    config = directory.read_config_of(method.config)
+    model = method.model(in_float32(config))
     if untrained:
         return config, model
     if checkpoint is not None:

@@ -1,23 +1,27 @@
-"""The log of a pretraining run: numbers, pictures, histograms and health checks from the values that steps return."""
+"""The logs of pretraining: numbers, pictures, histograms and health checks from the values that steps return."""
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
+from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.base import Source
 from seer_tf.methods.swav import collapse, metrics
 from seer_tf.methods.swav.metrics import RANK_ME
-from seer_tf.methods.swav.model import SwavModel
 from seer_tf.methods.swav.state import TrainState
+from seer_tf.models.encoder import Encoder
 from seer_tf.pretraining.gallery import Gallery, View
 from seer_tf.quantities import percent
 from seer_tf.training.checkpoints import Quality
-from seer_tf.training.health import HealthMonitor
+from seer_tf.training.health import COMMON_CHECKS, HealthCheck, HealthMonitor
 from seer_tf.training.logger import Logger, LogOptions
+from seer_tf.training.metrics import LOSS, interval_metrics
 from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.state import RunState
 
 WITHOUT_LABELS = "quality/without_labels"
 _PROTOTYPE_ROWS = "Each row: the images with the highest scores for a prototype. The most used prototype comes first."
@@ -35,17 +39,25 @@ class PretrainingLogOptions(LogOptions):
             quality by which checkpoints are compared.
     """
 
-    probe: Callable[[SwavModel], Callable[[], Mapping[str, float]]] | None = None
+    probe: Callable[[Encoder], Callable[[], Mapping[str, float]]] | None = None
 
 
 class PretrainingLogger(Logger):
-    """Shows the progress of pretraining and writes its measurements. `quality` is the quality of the features."""
+    """Shows the progress of pretraining by any method and writes its measurements.
 
-    _state: TrainState
+    The quality of a checkpoint is the first number from the probe. A method that writes more has a subclass.
+
+    Attributes:
+        checks: Health checks of each interval.
+        shares: Names of the method's metrics that are fractions from 0 to 1.
+    """
+
+    checks: ClassVar[tuple[HealthCheck, ...]] = COMMON_CHECKS
+    shares: ClassVar[Set[str]] = frozenset()
 
     def __init__(
         self,
-        state: TrainState,
+        state: RunState,
         source: Source,
         directory: RunDirectory,
         crops: tuple[tf.Tensor, ...],
@@ -63,18 +75,59 @@ class PretrainingLogger(Logger):
         Raises:
             InputError: The directory cannot be written.
         """
-        super().__init__(
-            state,
-            directory,
-            HealthMonitor(state.config, collapse.CHECKS),
-            "pretraining",
-            options,
-            metrics.SHARES,
-        )
+        assert isinstance(state.config, PretrainingConfig)
+        self._global_batch_size = state.config.data.global_batch_size
+        monitor = HealthMonitor(state.config, self.checks)
+        super().__init__(state, directory, monitor, "pretraining", options, self.shares)
         self._summaries.crops(self._step, crops)
-        self._gallery = Gallery(source, state.config, state.model)
         self._probe = options.probe(state.model) if options.probe else None
         self._probed: Mapping[str, float] = {}
+
+    def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
+        """Returns the numbers from the steps and, when they are due, from the probe."""
+        numbers = interval_metrics(steps, seconds, self._global_batch_size)
+        if self._diagnostics_are_due(step):
+            numbers |= self._probe_now()
+        self._judge(self._probed)
+        return numbers
+
+    def _probe_now(self) -> Mapping[str, float]:
+        """Returns the numbers from the probe; nothing without a probe."""
+        self._probed = self._probe() if self._probe else {}
+        self._shares |= self._probed.keys()
+        return self._probed
+
+    def _judge(self, measures: Mapping[str, float]) -> None:
+        """Makes the first known measure the quality of the next checkpoint."""
+        qualities = (Quality(measure, value) for measure, value in measures.items() if not math.isnan(value))
+        self.quality = next(qualities, None)
+
+    def _note(self, numbers: Mapping[str, float]) -> str:
+        probed = [f"{_SAID.get(name, name)} {percent(value)}" for name, value in self._probed.items()]
+        return ", ".join([self._loss(numbers), *probed, self._speed(numbers)])
+
+    def _loss(self, numbers: Mapping[str, float]) -> str:
+        return f"loss {numbers[LOSS]:.3f}"
+
+
+class SwavLogger(PretrainingLogger):
+    """The log of SwAV. Without a probe, `quality_without_labels` is the quality of a checkpoint."""
+
+    checks = collapse.CHECKS
+    shares = metrics.SHARES
+    _state: TrainState
+
+    def __init__(
+        self,
+        state: TrainState,
+        source: Source,
+        directory: RunDirectory,
+        crops: tuple[tf.Tensor, ...],
+        options: PretrainingLogOptions,
+    ) -> None:
+        """Opens the log as `PretrainingLogger` does, and reads the images of the gallery."""
+        super().__init__(state, source, directory, crops, options)
+        self._gallery = Gallery(source, state.config, state.model)
 
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
         """Returns the numbers from the steps, from the gallery and, when they are due, from the probe."""
@@ -83,15 +136,14 @@ class PretrainingLogger(Logger):
         numbers |= view.numbers()
         numbers[WITHOUT_LABELS] = quality_without_labels(numbers)
         if self._diagnostics_are_due(step):
-            numbers |= self._examine(step, view)
+            self._show(step, view)
+            numbers |= self._probe_now()
         alone = {WITHOUT_LABELS: numbers[WITHOUT_LABELS]}
-        known = self._probed if self._probe else alone  # empty before the probe's first measurement
-        qualities = (Quality(measure, value) for measure, value in known.items() if not math.isnan(value))
-        self.quality = next(qualities, None)
+        self._judge(self._probed if self._probe else alone)  # empty before the probe's first measurement
         return numbers
 
-    def _examine(self, step: int, view: View) -> Mapping[str, float]:
-        """Writes pictures and histograms, and returns the numbers from the probe."""
+    def _show(self, step: int, view: View) -> None:
+        """Writes pictures and histograms."""
         weights = self._state.model.trainable_variables
         prototypes, neighbours = self._gallery.prototype_sheet(view), self._gallery.neighbour_sheet(view)
         self._summaries.pictures(step, {"prototypes/images": prototypes}, _PROTOTYPE_ROWS)
@@ -106,13 +158,9 @@ class PretrainingLogger(Logger):
                 "values/weight_norms": np.array([float(tf.norm(tf.cast(weight, tf.float32))) for weight in weights]),
             },
         )
-        self._probed = self._probe() if self._probe else {}
-        self._shares |= self._probed.keys()
-        return self._probed
 
-    def _note(self, numbers: Mapping[str, float]) -> str:
-        probed = [f"{_SAID.get(name, name)} {percent(value)}" for name, value in self._probed.items()]
-        return ", ".join([f"loss {numbers[metrics.RELATIVE_LOSS]:.3f} ln K", *probed, self._speed(numbers)])
+    def _loss(self, numbers: Mapping[str, float]) -> str:
+        return f"loss {numbers[metrics.RELATIVE_LOSS]:.3f} ln K"
 
 
 def quality_without_labels(numbers: Mapping[str, float]) -> float:

@@ -4,22 +4,20 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from seer_tf.config import Config
+from seer_tf.config import PretrainingConfig
 from seer_tf.data.pipelines.pretraining import distorted, pretraining_dataset
 from seer_tf.data.sources.registry import Source
 from seer_tf.data.sources.replacing import ReplacingSource
-from seer_tf.errors import InputError
-from seer_tf.methods.swav.state import TrainState
-from seer_tf.methods.swav.step import train_step
-from seer_tf.pretraining.logger import PretrainingLogger, PretrainingLogOptions
+from seer_tf.pretraining.logger import PretrainingLogOptions
+from seer_tf.pretraining.registry import find_method
 from seer_tf.pretraining.warm_start import initialize
-from seer_tf.quantities import counted
 from seer_tf.training.loop import RunResult, Task, check_batch, run, shared_out
 from seer_tf.training.run_directory import RunDirectory
+from seer_tf.training.state import RunState
 
 
 def pretrain(
-    config: Config,
+    config: PretrainingConfig,
     source: Source,
     directory: RunDirectory,
     strategy: tf.distribute.Strategy | None = None,
@@ -41,16 +39,15 @@ def pretrain(
             belongs to another run, another process writes to it, there is no space, or a health check fails and
             `run.on_trouble` says to stop.
     """
-    task: Task[TrainState] = Task(
+    method = find_method(config.method)
+    task: Task[RunState] = Task(
         config,
-        state=lambda: TrainState(config),
+        state=lambda: method.state(config),
         initialize=initialize,
         batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
-        step=train_step,
-        log=lambda state, batch: PretrainingLogger(
-            state, source, directory, distorted(batch, config.crops), log_options()
-        ),
-        remedy="lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon",
+        step=method.step,
+        log=lambda state, batch: method.logger(state, source, directory, distorted(batch, config.crops), log_options()),
+        remedy=method.remedy,
         images=identity(source),
     )
     strategy = strategy or tf.distribute.get_strategy()
@@ -67,7 +64,7 @@ def identity(source: Source) -> dict[str, str]:
     return {"data.source": source.identity(with_classes=False)}
 
 
-def check_fit(config: Config, source: Source, num_replicas: int) -> None:
+def check_fit(config: PretrainingConfig, source: Source, num_replicas: int) -> None:
     """Raises an error if config, images and devices do not fit together.
 
     Args:
@@ -78,18 +75,12 @@ def check_fit(config: Config, source: Source, num_replicas: int) -> None:
     Raises:
         InputError: They do not fit. The message names the field to change.
     """
-    prototypes = config.head.num_prototypes
     check_batch(config, config.data.global_batch_size, source.num_images, config.data.source, num_replicas)
-    if prototypes > source.num_images:
-        raise InputError(
-            f"head.num_prototypes={prototypes} is larger than {config.data.source}, which has "
-            f"{counted(source.num_images, 'image')}; "
-            f"lower it, e.g. `head.num_prototypes={max(1, source.num_images // 10)}`"
-        )
+    find_method(config.method).check_images(config, source.num_images)
 
 
 def batches_from(
-    first_step: int, config: Config, source: Source, strategy: tf.distribute.Strategy
+    first_step: int, config: PretrainingConfig, source: Source, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """Returns the endless dataset of global batches. Each replica gets its slice, in the order of the replicas.
 

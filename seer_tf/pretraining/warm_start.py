@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from seer_tf.config import PARTS_TO_RESET
+from seer_tf.config import PARTS_TO_RESET, BaseConfig
 from seer_tf.errors import InputError
-from seer_tf.methods.swav.state import TrainState
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.heads.swav_head import SwavHead
 from seer_tf.models.keras_file import read_keras_file
 from seer_tf.quantities import counted
 from seer_tf.training.checkpoints import OtherNetworkError, licence, restore, restore_newest
 from seer_tf.training.run_directory import RunDirectory, check_exists
+from seer_tf.training.state import RunState
 
 
-def initialize(state: TrainState) -> None:
+def initialize(state: RunState) -> None:
     """Gives a new state the values from `run.init_from`, except for the parts that `run.reset` names.
 
     If `run.init_from` is a run or one of its checkpoints, the new run continues it with its velocities, at its position
@@ -34,7 +34,7 @@ def initialize(state: TrainState) -> None:
     run, source = state.config.run, pathlib.Path(state.config.run.init_from)
     wanted = {name: variable for name, variable in state.named_variables().items() if not _parts(name) & set(run.reset)}
     try:
-        state.model.licence = _take(wanted, source)
+        state.model.licence = _take(wanted, source, type(state.config))
     except InputError as error:
         raise InputError(f"`run.init_from={source}`: {error}") from None
     step = int(state.step.numpy())
@@ -45,12 +45,12 @@ def initialize(state: TrainState) -> None:
         )
 
 
-def _take(wanted: dict[str, tf.Variable], source: pathlib.Path) -> str:
+def _take(wanted: dict[str, tf.Variable], source: pathlib.Path, kind: type[BaseConfig]) -> str:
     """Assigns the values at a path, of any supported kind, to the variables, and returns their licence."""
     check_exists(source)
     if (source / "config.json").exists():
         directory = RunDirectory(source)
-        directory.read_config()  # raises for a damaged config or one from a newer version
+        directory.read_config_of(kind)  # raises for a damaged config or one from a newer version
         with _reset_suggested():
             newest = restore_newest(wanted, directory, all_of_it=False)
             if newest is None:

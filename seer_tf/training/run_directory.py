@@ -119,9 +119,17 @@ class RunDirectory:
         """Returns what kind of run this is: "pretraining" or "finetuning".
 
         Raises:
-            InputError: The directory is not a run directory, or the kind or method of the run is unknown.
+            InputError: The directory is not a run directory, or the kind of the run is unknown.
         """
         return self._read(lambda content: configs.read_kind(content["config"]))
+
+    def method(self) -> str:
+        """Returns the method of a run of pretraining.
+
+        Raises:
+            InputError: The directory is not one of a run.
+        """
+        return self._read(lambda content: configs.read_method(content["config"]))
 
     def _read(self, interpret: Callable[[Mapping[str, Any]], T]) -> T:
         """Returns the result of a function that is given the content of config.json."""

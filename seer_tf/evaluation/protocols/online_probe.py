@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.config import Config
+from seer_tf.config import PretrainingConfig
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.pipelines.read import unreadable_images_named
@@ -22,7 +22,7 @@ from seer_tf.evaluation.features.extract import image_features
 from seer_tf.evaluation.held_out import held_out
 from seer_tf.evaluation.protocols.knn import knn_accuracy
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
-from seer_tf.methods.swav.model import SwavModel
+from seer_tf.models.encoder import Encoder
 from seer_tf.progress import silent
 
 KNN = "probe/knn_top1"
@@ -39,7 +39,7 @@ _BATCH_SIZE = 64
 class OnlineProbe:
     """Classifies some labelled images by the features and labels of other labelled images."""
 
-    def __init__(self, source: Source, training: Source, config: Config) -> None:
+    def __init__(self, source: Source, training: Source, config: PretrainingConfig) -> None:
         """Reads all images, or about a thousand of them.
 
         In a selection every class keeps its share of the images, but at least ten if it has ten. If ten images per
@@ -76,7 +76,7 @@ class OnlineProbe:
         with unreadable_images_named():
             self._images = list(images_dataset(chosen, transform, batch_size=_BATCH_SIZE))
 
-    def of(self, model: SwavModel) -> Callable[[], dict[str, float]]:
+    def of(self, model: Encoder) -> Callable[[], dict[str, float]]:
         """Returns a function that measures the model's current features.
 
         The function returns the shares of queries that k-NN and the linear probe classify correctly, by their names in

@@ -13,9 +13,11 @@ import keras
 import tensorflow as tf
 
 from seer_tf.config import Config
+from seer_tf.errors import InputError
 from seer_tf.models.backbones.registry import build_backbone
 from seer_tf.models.encoder import Encoder
 from seer_tf.models.heads.swav_head import SwavHead
+from seer_tf.quantities import counted
 
 
 def flatten_crops(crops: tf.Tensor) -> tf.Tensor:
@@ -128,3 +130,20 @@ def build_swav_model(config: Config, *, synchronized: bool = False) -> SwavModel
         **layer_kwargs,
     )
     return SwavModel(backbone, head, config.crops.mean, config.crops.std, dtype=config.run.precision)
+
+
+def check_images(config: Config, num_images: int) -> None:
+    """Raises an error if there are more prototypes than images.
+
+    Args:
+        config: Run configuration.
+        num_images: Number of images in the run's source.
+
+    Raises:
+        InputError: naming the field to change.
+    """
+    if config.head.num_prototypes > num_images:
+        raise InputError(
+            f"head.num_prototypes={config.head.num_prototypes} is larger than {config.data.source}, which has "
+            f"{counted(num_images, 'image')}; lower it, e.g. `head.num_prototypes={max(1, num_images // 10)}`"
+        )
