@@ -1,16 +1,13 @@
 """Evaluation of features: one call for each protocol."""
 
-import functools
 import os
 
 from seer_tf.api.images import Images, as_data
 from seer_tf.errors import InputError
-from seer_tf.evaluation.evaluations import knn, linear_probe, linear_svm
+from seer_tf.evaluation.evaluations.registry import find_evaluation
 from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.evaluation.result import EvaluationResult
-
-PROTOCOLS = {"knn": knn.evaluate, "linear_probe": linear_probe.evaluate, "linear_svm": linear_svm.evaluate}
 
 
 def evaluate(
@@ -35,7 +32,7 @@ def evaluate(
         train: Labelled images to fit on: a folder with a sub-folder for each class, another data spec, a pair of uint8
             `[N, h, w, 3]` and labels `[N]`, a `tf.data.Dataset` of such pairs, or `features:DIR`.
         test: Labelled images to measure the result on.
-        protocol: One of knn, linear_probe and linear_svm.
+        protocol: knn, linear_probe, linear_svm, or a registered one.
         recipe: Protocol of the linear probe's training; grid if None.
         pixels: Pixel features in place of a network's features, e.g. histogram.
         stage: Stage of the network; the pooled last stage if None.
@@ -50,8 +47,7 @@ def evaluate(
     Raises:
         InputError: An argument is wrong, or the data cannot be used.
     """
-    if protocol not in PROTOCOLS:
-        raise InputError.unknown("protocol", protocol, PROTOCOLS)
+    run = find_evaluation(protocol)
     if recipe is not None and protocol != "linear_probe":
         raise InputError(f"`recipe={recipe}` works only with `protocol=linear_probe`; leave it out")
     features = FeatureRequest(
@@ -63,7 +59,6 @@ def evaluate(
     )
     kept = None if results is None else os.fspath(results)
     request = EvaluationRequest(features, as_data(train), as_data(test), seed=seed, results=kept)
-    run = PROTOCOLS[protocol] if recipe is None else functools.partial(linear_probe.evaluate, recipe=recipe)
-    report = run(request)
+    report = run(request) if recipe is None else run(request, recipe)
     request.keep(report.result)
     return report.result

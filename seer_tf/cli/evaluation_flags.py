@@ -3,9 +3,12 @@
 The evaluations on frozen features share these flags, and the function that prints and keeps a result.
 """
 
+from typing import Any
+
 from absl import flags
 
 from seer_tf.cli import command, feature_flags
+from seer_tf.evaluation.evaluations.registry import find_evaluation
 from seer_tf.evaluation.evaluations.report import Report
 from seer_tf.evaluation.request import EvaluationRequest
 
@@ -28,6 +31,20 @@ def request() -> EvaluationRequest:
     return EvaluationRequest(
         feature_flags.request(), TRAIN_DATA.value, TEST_DATA.value, seed=SEED.value, results=RESULTS.value
     )
+
+
+def evaluate(protocol: str, **settings: Any) -> None:
+    """Evaluates by a registered protocol, prints the report and keeps the result.
+
+    Args:
+        protocol: Name of the protocol.
+        **settings: Further arguments of the evaluation.
+
+    Raises:
+        InputError: The data cannot be used.
+    """
+    asked = request()
+    finish(asked, find_evaluation(protocol)(asked, **settings))
 
 
 def finish(request: EvaluationRequest, report: Report) -> None:

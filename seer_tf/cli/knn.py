@@ -3,7 +3,6 @@
 from absl import flags
 
 from seer_tf.cli import evaluation_flags, feature_flags
-from seer_tf.evaluation.evaluations import knn
 
 flags.adopt_module_key_flags(feature_flags)
 flags.adopt_module_key_flags(evaluation_flags)
@@ -11,5 +10,4 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 def main() -> None:
     """Runs the command."""
-    request = evaluation_flags.request()
-    evaluation_flags.finish(request, knn.evaluate(request))
+    evaluation_flags.evaluate("knn")

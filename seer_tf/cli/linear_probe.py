@@ -18,5 +18,4 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 def main() -> None:
     """Runs the command."""
-    request = evaluation_flags.request()
-    evaluation_flags.finish(request, linear_probe.evaluate(request, RECIPE.value))
+    evaluation_flags.evaluate("linear_probe", recipe=RECIPE.value)

@@ -6,7 +6,6 @@ VISSL squeezes whole images into the square. To do the same, give --squash, here
 from absl import flags
 
 from seer_tf.cli import evaluation_flags, feature_flags
-from seer_tf.evaluation.evaluations import linear_svm
 
 flags.adopt_module_key_flags(feature_flags)
 flags.adopt_module_key_flags(evaluation_flags)
@@ -14,5 +13,4 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 def main() -> None:
     """Runs the command."""
-    request = evaluation_flags.request()
-    evaluation_flags.finish(request, linear_svm.evaluate(request))
+    evaluation_flags.evaluate("linear_svm")

@@ -19,7 +19,7 @@ from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.report import Report, described
 from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
-from seer_tf.evaluation.features.labelled import check_alike, matched_labels
+from seer_tf.evaluation.features.labelled import Labels, check_alike, matched_labels
 from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.features.rows import Rows
 from seer_tf.evaluation.protocols.knn import nearest
@@ -49,29 +49,28 @@ def main() -> None:
         check_file(SHEET.value)
     request = evaluation_flags.request()
     if request.test_data is not None:
-        bank, queries = request.train_and_test(_check)
-        _check(bank, queries)
+        (bank, queries), labels = request.feature_sets(_labels)
+        check_alike(bank, queries)
     else:
-        (bank,) = request.feature_sets(lambda bank: _check(bank, bank))
+        (bank,), labels = request.feature_sets(lambda bank: _labels(bank, bank))
         queries = bank
     searched = f"{counted(queries.num_images, 'query')} in {counted(bank.num_images, 'image')}"
     summary = f"{searched}, by {bank.origin.model}."
-    if _are_labelled(bank, queries):
-        summary += f" Mean average precision {_report(request, bank, queries):.1f} %."
+    if labels is not None:
+        summary += f" Mean average precision {_report(request, bank, queries, labels):.1f} %."
     if SHEET.value is not None:
         rows = _rows(request.features, bank, queries)
         write_neighbour_sheet(rows, SHEET.value, title=f"Nearest in {bank.origin.data}", summary=summary)
         logging.info("%s: the sheet is written", SHEET.value)
 
 
-def _check(bank: FeatureSet, queries: FeatureSet) -> None:
-    """Raises an error if there is nothing to find, or if queries and bank cannot be used together."""
+def _labels(bank: FeatureSet, queries: FeatureSet) -> Labels | None:
+    """Returns the labels of bank and queries; None if there is nothing to find, which leaves the sheet to write."""
     if _are_labelled(bank, queries):
-        matched_labels(bank, queries)
-    elif SHEET.value is None:
+        return matched_labels(bank, queries)
+    if SHEET.value is None:
         raise InputError("the data has no labels, so there is nothing to measure; give --sheet to see neighbours")
-    if bank is not queries:
-        check_alike(bank, queries)
+    return None
 
 
 def _are_labelled(bank: FeatureSet, queries: FeatureSet) -> bool:
@@ -82,9 +81,9 @@ def _are_labelled(bank: FeatureSet, queries: FeatureSet) -> bool:
     return labels is None or bool(np.bincount(labels).max() > 1)
 
 
-def _report(request: EvaluationRequest, bank: FeatureSet, queries: FeatureSet) -> float:
+def _report(request: EvaluationRequest, bank: FeatureSet, queries: FeatureSet, labels: Labels) -> float:
     """Prints the results of all stages, and returns the first stage's mean average precision in percent."""
-    class_names, bank_labels, query_labels = matched_labels(bank, queries)
+    class_names, bank_labels, query_labels = labels
     found = {
         stage: retrieval(rows, bank_labels, queries.rows[stage], query_labels, is_same_set=queries is bank)
         for stage, rows in bank.rows.items()

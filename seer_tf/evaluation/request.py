@@ -3,17 +3,19 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from seer_tf.data.sources.registry import Data, absolute, check_source, name_of, open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.fingerprints import check_other_images
-from seer_tf.evaluation.features.labelled import LabelledFeatures, labelled_features
+from seer_tf.evaluation.features.labelled import LabelledFeatures, Labels, class_labels, labelled_features
 from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.features.store import MANIFEST, open_features
 from seer_tf.evaluation.result import EvaluationResult, add_to_file
 from seer_tf.files.atomic import check_file
+
+Checked = TypeVar("Checked")
 
 _STORED = "features:"
 _LABELS = ("training images", "test images")  # texts of the progress lines
@@ -56,11 +58,15 @@ class EvaluationRequest:
                 "about new images; give other images for one of the two"
             )
 
-    def feature_sets(self, check: Callable[..., object]) -> list[FeatureSet]:
+    def feature_sets(self, check: Callable[..., Checked]) -> tuple[list[FeatureSet], Checked]:
         """Returns the features of training and test data; without test data, those of the training data.
 
         Args:
-            check: Raises an error if the sets cannot be used together; called before the network sees an image.
+            check: Function that takes the sets and raises an error if their labels cannot be used. It is called once,
+                before the network sees an image: only stored sets have features then.
+
+        Returns:
+            The sets, and the result of `check`.
 
         Raises:
             InputError: Only some of the features are stored, they cannot be opened, or the result could not be kept.
@@ -72,26 +78,31 @@ class EvaluationRequest:
         if are_stored == {True}:
             if self.features.is_given:
                 raise InputError("stored features need no model; leave out `model` and `pixels`")
-            return [self._stored(name_of(data)) for data in self._data]
+            stored = [self._stored(name_of(data)) for data in self._data]
+            return stored, check(*stored)
         extractor = self.features.extractor()
         sources = {name_of(data): open_source(data) for data in self._data}
-        check(*(extractor.announce(source, name) for name, source in sources.items()))
+        checked = check(*(extractor.announce(source, name) for name, source in sources.items()))
         if len(sources) > 1:
             check_other_images(*sources.values())
         labels = _LABELS if len(sources) > 1 else ("images",)
         return [
             extractor.extract(source, name, label=label)
             for (name, source), label in zip(sources.items(), labels, strict=True)
-        ]
+        ], checked
 
-    def train_and_test(self, check: Callable[[FeatureSet, FeatureSet], object]) -> tuple[FeatureSet, FeatureSet]:
-        """Returns training and test features; arguments and errors are those of `feature_sets`."""
-        train, test = self.feature_sets(check)
-        return train, test
+    def labelled(self, match: Callable[[FeatureSet, FeatureSet], Labels] = class_labels) -> LabelledFeatures:
+        """Returns training and test features with their labels.
 
-    def labelled(self) -> LabelledFeatures:
-        """Returns training and test features with one class for each image; errors are those of `feature_sets`."""
-        return labelled_features(*self.train_and_test(labelled_features))
+        Args:
+            match: Function that returns the labels of both sets, or raises an error; called as `check` of
+                `feature_sets`.
+
+        Raises:
+            InputError: `feature_sets` or `match` raises it, or the features cannot be used together.
+        """
+        (train, test), labels = self.feature_sets(match)
+        return labelled_features(train, test, labels)
 
     def result(
         self,

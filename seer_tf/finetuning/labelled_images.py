@@ -11,7 +11,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.subset import select_subset
 from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprints
-from seer_tf.evaluation.features.labelled import check_no_class_is_empty, matched_labels
+from seer_tf.evaluation.features.labelled import check_no_class_is_empty, class_labels
 from seer_tf.finetuning.config import LabelledDataConfig
 
 
@@ -56,13 +56,8 @@ def labelled_images(data: LabelledDataConfig, *, seed: int) -> LabelledImages:
             image, or the part is larger than the training set.
     """
     train, test = open_source(data.train), open_source(data.test)
-    class_names, labels, test_labels = matched_labels(train, test)
-    _check_each_class_has_images(class_names, labels)
+    class_names, labels, test_labels = class_labels(train, test)
     chosen = select_subset(train, labels, fraction=data.fraction, list_path=data.subset_list, seed=seed)
     assert chosen.labels is not None
-    _check_each_class_has_images(class_names, chosen.labels)
+    check_no_class_is_empty(class_names, chosen.labels)
     return LabelledImages(chosen, test, test_labels, class_names)
-
-
-def _check_each_class_has_images(class_names: tuple[str, ...], labels: np.ndarray) -> None:
-    check_no_class_is_empty(class_names, np.bincount(labels, minlength=len(class_names)))

@@ -10,7 +10,7 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.report import Report, described
 from seer_tf.evaluation.features.augmented import augmented_batches
 from seer_tf.evaluation.features.fingerprints import check_other_images
-from seer_tf.evaluation.features.labelled import LabelledFeatures, labelled_features
+from seer_tf.evaluation.features.labelled import LabelledFeatures, class_labels, labelled_features
 from seer_tf.evaluation.protocols import probe_grid
 from seer_tf.evaluation.protocols.chosen_probe import ChosenProbe, chosen_probe
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
@@ -53,11 +53,10 @@ def _augmented(
     extractor = request.features.extractor()
     train, test = open_source(request.train_data), open_source(request.test_data)
     train_name, test_name = name_of(request.train_data), name_of(request.test_data)
-    labelled_features(extractor.announce(train, train_name), extractor.announce(test, test_name))
+    labels = class_labels(extractor.announce(train, train_name), extractor.announce(test, test_name))
     check_other_images(train, test)
-    features = labelled_features(
-        extractor.leave(train, train_name), extractor.extract(test, test_name, label="test images")
-    )
+    test_features = extractor.extract(test, test_name, label="test images")
+    features = labelled_features(extractor.leave(train, train_name), test_features, labels)
 
     def batches(numbers: np.ndarray) -> Batches:
         labels = features.train_labels[numbers]

@@ -13,8 +13,9 @@ def evaluate(request: EvaluationRequest) -> Report:
     Raises:
         InputError: The data cannot be used.
     """
-    train, test = request.train_and_test(matched_matrices)
-    class_names, train_matrix, test_matrix = matched_matrices(train, test)
+    features = request.labelled(matched_matrices)
+    train, test, class_names = features.train, features.test, features.class_names
+    train_matrix, test_matrix = features.train_labels, features.test_labels
     machines = {stage: linear_svm(rows[:], train_matrix, test.rows[stage][:]) for stage, rows in train.rows.items()}
     # Cross-validation on the training set chooses the stage; the test set must not influence the choice.
     stage = max(machines, key=lambda stage: machines[stage].cross_validated.mean())

@@ -11,6 +11,9 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.fingerprints import check_disjoint
 
+Labels = tuple[tuple[str, ...], np.ndarray, np.ndarray]
+"""Class names; labels of training and test images: int64 [N] and [M], or bool [N, L] and [M, L] for several each."""
+
 _NUM_NAMED = 5
 
 
@@ -32,9 +35,9 @@ class LabelledFeatures:
 
     Attributes:
         train: Features to fit on, from N images.
-        train_labels: Int64 [N], positions in `class_names`.
+        train_labels: Int64 [N], positions in `class_names`; bool [N, L] if an image may have several of L classes.
         test: Features to measure the accuracy on, from M images.
-        test_labels: Int64 [M], positions in `class_names`.
+        test_labels: Labels of the test images, in the same form.
         class_names: Names of the classes, in the order of the training set.
     """
 
@@ -45,16 +48,30 @@ class LabelledFeatures:
     class_names: tuple[str, ...]
 
 
-def labelled_features(train: FeatureSet, test: FeatureSet) -> LabelledFeatures:
-    """Combines a training and a test set. Classes are matched by name, so that both sets share one numbering.
+def class_labels(train: Labelled, test: Labelled) -> Labels:
+    """Returns the labels of two sets, as `matched_labels` does, if each class has a training image.
 
     Raises:
-        InputError: The features come from two models, one of the sets has no labels, the classes differ, a class has
-            no training image, or the sets share images.
+        InputError: `matched_labels` raises it, or a class has no training image.
     """
-    class_names, train_labels, test_labels = matched_labels(train, test)
+    labels = matched_labels(train, test)
+    check_no_class_is_empty(labels[0], labels[1])
+    return labels
+
+
+def labelled_features(train: FeatureSet, test: FeatureSet, labels: Labels) -> LabelledFeatures:
+    """Combines a training set, a test set and their labels.
+
+    Args:
+        train: Features to fit on.
+        test: Features to measure on.
+        labels: Labels of both, from `class_labels`, `matched_labels` or `matched_matrices`.
+
+    Raises:
+        InputError: The features come from two models, or the sets share images.
+    """
     check_alike(train, test)
-    check_no_class_is_empty(class_names, np.bincount(train_labels, minlength=len(class_names)))
+    class_names, train_labels, test_labels = labels
     return LabelledFeatures(train, train_labels, test, test_labels, class_names)
 
 
@@ -77,16 +94,17 @@ def check_alike(train: FeatureSet, test: FeatureSet) -> None:
     check_disjoint(train.fingerprints, test.fingerprints)
 
 
-def check_no_class_is_empty(class_names: Sequence[str], num_images: np.ndarray) -> None:
+def check_no_class_is_empty(class_names: Sequence[str], labels: np.ndarray) -> None:
     """Raises an error if a class has no training image.
 
     Args:
         class_names: Names of all classes.
-        num_images: Number of images in each class, int [num_classes].
+        labels: Classes of the training images, int [n].
 
     Raises:
         InputError: A class has no image. The message names such classes.
     """
+    num_images = np.bincount(labels, minlength=len(class_names))
     empty = [name for name, number in zip(class_names, num_images, strict=True) if not number]
     if empty:
         raise InputError(
@@ -115,7 +133,7 @@ def checked_labels(data: Labelled, name: str) -> tuple[tuple[str, ...], np.ndarr
     return data.class_names, labels
 
 
-def matched_labels(train: Labelled, test: Labelled) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+def matched_labels(train: Labelled, test: Labelled) -> Labels:
     """Returns the training set's class names, and the labels of both sets in its numbering, int64 [N] and [M].
 
     Raises:
@@ -128,14 +146,12 @@ def matched_labels(train: Labelled, test: Labelled) -> tuple[tuple[str, ...], np
     return train_names, train_labels, np.array([train_names.index(name) for name in test_names], np.int64)[test_labels]
 
 
-def matched_matrices(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+def matched_matrices(train: FeatureSet, test: FeatureSet) -> Labels:
     """Returns the training set's class names, and which classes each image has, bool [N, L] and [M, L].
 
     Raises:
-        InputError: The sets cannot be used together, one of them has no labels or labels beyond its classes, or their
-            classes differ.
+        InputError: One of the sets has no labels or labels beyond its classes, or their classes differ.
     """
-    check_alike(train, test)
     for data, name in ((train, "the training data"), (test, "the test data")):
         if data.class_names is None:
             raise InputError(f"{name} has no labels; give csv:FILE with the labels of each image")
@@ -144,7 +160,7 @@ def matched_matrices(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ..
     check_same_classes(names, test_names)
     train_matrix = _matrix(train.classes, np.arange(len(names)))
     test_matrix = _matrix(test.classes, np.array([names.index(name) for name in test_names]))
-    check_no_class_is_empty(names, train_matrix.sum(axis=0))
+    check_no_class_is_empty(names, train_matrix.nonzero()[1])
     return names, train_matrix, test_matrix
 
 

@@ -14,7 +14,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet, Origin
-from seer_tf.evaluation.features.labelled import labelled_features, matched_labels, matched_matrices
+from seer_tf.evaluation.features.labelled import class_labels, labelled_features, matched_labels, matched_matrices
 from seer_tf.evaluation.features.stages import Pooling
 
 
@@ -70,7 +70,7 @@ def test_features_and_labels_belong_together(tmp_path: Path) -> None:
     train, test = (
         extractor.extract(open_source(f"folder:{tmp_path / part}"), f"folder:{part}") for part in ("train", "test")
     )
-    found = labelled_features(train, test)
+    found = labelled_features(train, test, class_labels(train, test))
     for features, labels in ((found.train, found.train_labels), (found.test, found.test_labels)):
         expected = [levels[found.class_names[label]] for label in labels]
         assert features.rows["mean"].shape == (9, 3)
@@ -112,7 +112,8 @@ _SHARED = _features().fingerprints
 def test_sets_that_do_not_go_together_are_refused(train, test, text):
     """Each with one sentence."""
     with pytest.raises(InputError, match=text):
-        labelled_features(_features(**train), _features(**test))
+        one, other = _features(**train), _features(**test)
+        labelled_features(one, other, class_labels(one, other))
 
 
 def test_several_classes_of_an_image_are_matched_by_name():
