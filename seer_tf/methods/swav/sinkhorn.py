@@ -1,5 +1,7 @@
 """Sinkhorn-Knopp: turns prototype scores into codes that use all prototypes equally (SwAV, section 3.1, appendix A).
 
+Read `plain_sinkhorn.py` first: it makes the same codes in six lines, and a test compares the two.
+
 Legend: B images on this replica, K prototypes, R replicas; `...` are P independent problems, e.g. the assigning crops.
 
 The released code (vissl/losses/distibuted_sinkhornknopp.py) divides Q = exp(scores / epsilon) in turn by its sums over

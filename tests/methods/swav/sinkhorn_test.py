@@ -1,10 +1,13 @@
 """Sinkhorn: released numbers, equations, extremes, and that the number of replicas does not matter."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from seer_tf.errors import InputError
+from seer_tf.methods.swav.plain_sinkhorn import plain_sinkhorn
 from seer_tf.methods.swav.sinkhorn import sinkhorn
 from tests import places
 from tests.references.sinkhorn import log_domain_sinkhorn
@@ -161,7 +164,9 @@ def test_refuses_what_is_no_sinkhorn(epsilon: float, num_iterations: int) -> Non
         sinkhorn(tf.constant(cosines(4, 3)), epsilon=epsilon, num_iterations=num_iterations)
 
 
-def replicated_codes(scores: np.ndarray, num_replicas: int) -> tuple[np.ndarray, int]:
+def replicated_codes(
+    scores: np.ndarray, num_replicas: int, function: Callable[..., tf.Tensor] = sinkhorn
+) -> tuple[np.ndarray, int]:
     """Returns the codes of scores [A, B, K] shared out over replicas, and the number of reductions in the graph."""
     # With the default cross-device operations, strategies of different sizes in one process raise or hang.
     strategy = tf.distribute.MirroredStrategy(
@@ -175,7 +180,7 @@ def replicated_codes(scores: np.ndarray, num_replicas: int) -> tuple[np.ndarray,
 
     @tf.function
     def step(scores: tf.Tensor) -> tf.Tensor:
-        return strategy.run(sinkhorn, args=(scores,), kwargs={"epsilon": 0.05, "num_iterations": 3})
+        return strategy.run(function, args=(scores,), kwargs={"epsilon": 0.05, "num_iterations": 3})
 
     reductions = [op for op in step.get_concrete_function(shared).graph.get_operations() if op.type == "AddN"]
     return np.concatenate(strategy.experimental_local_results(step(shared)), axis=1), len(reductions)
@@ -198,3 +203,31 @@ def test_replicas_may_differ_by_any_finite_score() -> None:
     scores = np.concatenate([np.full((1, 4, 5), 1e4), np.full((1, 4, 5), -1e4)], axis=1).astype(np.float32)
     codes, _ = replicated_codes(scores, 2)
     np.testing.assert_allclose(codes, np.full((1, 8, 5), 1 / 5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 0.05])
+@pytest.mark.parametrize("shape", [(1, 10), (8, 300), (300, 8), (2, 16, 12), (2, 3, 5, 7)])
+def test_equals_the_plain_one(shape: tuple[int, ...], epsilon: float) -> None:
+    scores = tf.constant(cosines(*shape))
+    for num_iterations in (1, 3, 10):
+        plain = plain_sinkhorn(scores, epsilon=epsilon, num_iterations=num_iterations)
+        fast = sinkhorn(scores, epsilon=epsilon, num_iterations=num_iterations)
+        np.testing.assert_allclose(fast, plain, rtol=1e-9)
+
+
+def test_equals_the_plain_one_where_images_do_not_take_part() -> None:
+    scores, counted = cosines(2, 16, 11).astype(np.float32), tf.constant([True, True, False, True] * 4)
+    plain, fast = (
+        function(tf.constant(scores), epsilon=0.05, num_iterations=3, counted=counted)
+        for function in (plain_sinkhorn, sinkhorn)
+    )
+    assert plain.dtype == fast.dtype == tf.float32
+    np.testing.assert_allclose(fast, plain, rtol=2e-5)
+    np.testing.assert_array_equal(plain[:, 2::4], 0)
+
+
+@pytest.mark.multi_replica
+def test_the_plain_one_equals_itself_on_two_replicas() -> None:
+    scores = cosines(2, 8, 11)
+    codes, _ = replicated_codes(scores, 2, plain_sinkhorn)
+    np.testing.assert_allclose(codes, plain_sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3), rtol=1e-12)
