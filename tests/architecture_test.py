@@ -16,7 +16,7 @@ _SOURCES = {
 _MODULES = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in _SOURCES}
 
 # What a room of seer_tf may import from other rooms. Everybody may read the package's version.
-_FOR_ALL = {"errors", "precision", "progress", "quantities", "parallel", "stop_signals"}
+_FOR_ALL = {"errors", "precision", "progress", "quantities", "parallel", "stop_signals", "versions"}
 _GROUND = _FOR_ALL | {"config", "files", "distributed"}
 _PARTS = {"data", "models", "optimizers"}
 _ENGINE = _GROUND | _PARTS | {"training"}

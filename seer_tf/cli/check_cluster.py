@@ -10,7 +10,7 @@ from seer_tf.cli import strategy_flags
 from seer_tf.distributed.cluster_check import check_cluster, slow_workers
 from seer_tf.distributed.rendezvous import rendezvous
 from seer_tf.errors import InputError
-from seer_tf.training.run_directory import versions
+from seer_tf.versions import versions
 
 GRADIENT_MB = flags.DEFINE_float(
     "gradient_mb", 100, "Size of the large all-reduce; 4 MB for each million parameters.", lower_bound=0.001

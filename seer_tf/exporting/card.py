@@ -2,17 +2,14 @@
 
 import dataclasses
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import keras
-import tensorflow as tf
 
-import seer_tf
 from seer_tf.networks.network import Network
+from seer_tf.versions import versions
 
 # S evaluation size
 _MEANINGS = {
@@ -81,7 +78,7 @@ class Card:
             "metrics": list(self.metrics),
             "files": [dataclasses.asdict(file) for file in self.files],
             "compared_on_num_images": self.num_compared,
-            "versions": _versions(),
+            "versions": versions(),
         }
 
     def readme(self, metadata: Mapping[str, Any]) -> str:
@@ -116,12 +113,3 @@ def preprocessing(network: Network) -> dict[str, Any]:
 
 def _shape(shape: Sequence[int | None]) -> str:
     return "[" + ", ".join("B" if side is None else str(side) for side in shape) + "]"
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "seer_tf": seer_tf.__version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "python": platform.python_version(),
-    }

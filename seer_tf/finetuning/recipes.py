@@ -1,9 +1,8 @@
 """Named fine-tuning runs. Each docstring says where the numbers come from, and which numbers are not known."""
 
 import dataclasses
-from collections.abc import Callable
 
-from seer_tf.errors import InputError
+from seer_tf.config.recipes import by_name, find_recipe
 from seer_tf.finetuning.config import (
     ClassifierConfig,
     EpochScheduleConfig,
@@ -107,32 +106,27 @@ def finetune_small() -> FinetuneConfig:
     )
 
 
-RECIPES: dict[str, Callable[[], FinetuneConfig]] = {
-    function.__name__: function
-    for function in (
-        finetune_imagenet_224,
-        finetune_imagenet_384,
-        low_shot_imagenet_1,
-        low_shot_imagenet_10,
-        low_shot_places205_1,
-        low_shot_places205_5,
-        low_shot_places205_10,
-        low_shot_places205_20,
-        low_shot_places205_50,
-        finetune_small,
-    )
-}
+RECIPES = by_name(
+    finetune_imagenet_224,
+    finetune_imagenet_384,
+    low_shot_imagenet_1,
+    low_shot_imagenet_10,
+    low_shot_places205_1,
+    low_shot_places205_5,
+    low_shot_places205_10,
+    low_shot_places205_20,
+    low_shot_places205_50,
+    finetune_small,
+)
 
 
 def recipe(name: str) -> FinetuneConfig:
     """Returns the config of a recipe, with the recipe's name in it.
 
     Raises:
-        InputError: The recipe does not exist; the message lists the valid names and suggests the most similar one.
+        InputError: The recipe does not exist.
     """
-    if name not in RECIPES:
-        raise InputError.unknown("recipe", name, RECIPES)
-    return dataclasses.replace(RECIPES[name](), recipe=name)
+    return find_recipe(RECIPES, name)
 
 
 def _low_shot(fraction: float) -> FinetuneConfig:

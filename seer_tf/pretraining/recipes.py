@@ -1,7 +1,6 @@
 """Recipes: each function returns a whole config; its docstring has the sources of the numbers and expected results."""
 
 import dataclasses
-from collections.abc import Callable
 
 from seer_tf.config import (
     BackboneConfig,
@@ -14,7 +13,7 @@ from seer_tf.config import (
     ScheduleConfig,
     SwavConfig,
 )
-from seer_tf.errors import InputError
+from seer_tf.config.recipes import by_name, find_recipe
 
 
 def debug_tiny() -> Config:
@@ -233,41 +232,36 @@ def seer_ablation_constant_then_halve() -> Config:
     return dataclasses.replace(config, schedule=schedule)
 
 
-RECIPES: dict[str, Callable[[], Config]] = {
-    function.__name__: function
-    for function in (
-        debug_tiny,
-        demo,
-        cifar10_small,
-        cifar10,
-        swav_imagenet_400mf,
-        swav_imagenet_16gf,
-        seer_regnety_8gf,
-        seer_regnety_16gf,
-        seer_regnety_32gf,
-        seer_regnety_64gf,
-        seer_regnety_128gf,
-        seer_regnety_256gf,
-        seer_ablation_small_head,
-        seer_ablation_large_head,
-        seer_ablation_3k_prototypes,
-        seer_ablation_crops_2x224,
-        seer_ablation_crops_6x160,
-        seer_ablation_crops_2x160_4x96,
-        seer_ablation_constant_then_halve,
-    )
-}
+RECIPES = by_name(
+    debug_tiny,
+    demo,
+    cifar10_small,
+    cifar10,
+    swav_imagenet_400mf,
+    swav_imagenet_16gf,
+    seer_regnety_8gf,
+    seer_regnety_16gf,
+    seer_regnety_32gf,
+    seer_regnety_64gf,
+    seer_regnety_128gf,
+    seer_regnety_256gf,
+    seer_ablation_small_head,
+    seer_ablation_large_head,
+    seer_ablation_3k_prototypes,
+    seer_ablation_crops_2x224,
+    seer_ablation_crops_6x160,
+    seer_ablation_crops_2x160_4x96,
+    seer_ablation_constant_then_halve,
+)
 
 
 def recipe(name: str) -> Config:
     """Returns the config of a recipe, with the recipe's name in it.
 
     Raises:
-        InputError: The recipe does not exist. The message lists the recipes and the most similar name.
+        InputError: The recipe does not exist.
     """
-    if name not in RECIPES:
-        raise InputError.unknown("recipe", name, RECIPES)
-    return dataclasses.replace(RECIPES[name](), recipe=name)
+    return find_recipe(RECIPES, name)
 
 
 _IMAGENET_IMAGES = 1_281_167

@@ -2,17 +2,13 @@
 
 import contextlib
 import functools
-import hashlib
 import json
 import os
 import pathlib
-import platform
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-import keras
-import tensorflow as tf
 from absl import logging
 
 import seer_tf
@@ -23,6 +19,7 @@ from seer_tf.errors import InputError
 from seer_tf.files import storage
 from seer_tf.files.atomic import check_directory, write_atomically
 from seer_tf.files.lock import locked
+from seer_tf.versions import versions
 
 _MAY_CHANGE = (
     "backbone.activation_checkpointing",
@@ -347,22 +344,3 @@ def _warn(text: str) -> None:
 
 def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions on which a run's numbers depend besides its config; `code` is a hash of this package."""
-    return {
-        "seer_tf": seer_tf.__version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "python": platform.python_version(),
-        "code": _digest_of_code(),
-    }
-
-
-def _digest_of_code() -> str:
-    package = pathlib.Path(seer_tf.__file__).parent
-    digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:12]

@@ -20,7 +20,8 @@ from seer_tf.methods.swav.state import TrainState
 from seer_tf.models import RegNetY
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.training.checkpoints import Checkpoints
-from seer_tf.training.run_directory import RunDirectory, versions
+from seer_tf.training.run_directory import RunDirectory
+from seer_tf.versions import versions
 
 
 def _run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
