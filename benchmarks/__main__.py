@@ -86,10 +86,18 @@ def run(names: Sequence[str], settings: Settings, rounds: int, only: str, output
         raise InputError(f"--only={only} matches no title in {', '.join(names)}; leave the flag out to run all cases")
 
 
-def _said(error: InputError) -> int:
+def _parsed(argv: list[str]) -> list[str]:
+    """Gives flags their values, and returns the other words; a wrong flag ends in one sentence and exit status 2."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(_said(error))
+
+
+def _said(error: Exception) -> int:
     print(f"error: {error}", file=sys.stderr)
     return 2
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=_parsed)

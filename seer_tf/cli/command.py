@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import errno
+import itertools
 import math
 import os
 import re
@@ -130,6 +131,7 @@ def _parsed(own: Iterable[str]) -> list[str]:
     """
     flags.FLAGS.set_gnu_getopt(True)  # flags may follow words
     arguments = [re.sub(r"(?<![^=:])~(?=/)", os.path.expanduser("~"), word) for word in sys.argv]
+    _check_values(arguments)
     try:
         return flags.FLAGS(arguments)[1:]
     except flags.UnrecognizedFlagError as error:
@@ -137,8 +139,31 @@ def _parsed(own: Iterable[str]) -> list[str]:
     except flags.IllegalFlagValueError as error:
         raise _illegal(error) from None
     except (flags.Error, ValueError) as error:  # ValueError: a value for --noNAME
-        text = re.sub(r"^Missing value for flag (\S+)$", r"\1 needs a value: write \1=…", str(error))
-        raise InputError(text) from None
+        if missing := re.match(r"Missing value for flag --(\S+)$", str(error)):
+            raise _without_value(missing[1]) from None
+        raise InputError(str(error)) from None
+
+
+def _check_values(arguments: Sequence[str]) -> None:
+    """Raises an error if a flag stands where the value of another flag must stand: absl would take it as the value.
+
+    Args:
+        arguments: The command line.
+
+    Raises:
+        InputError: A flag has no value.
+    """
+    for word, following in itertools.pairwise(arguments):
+        if word == "--":
+            return
+        name = word.removeprefix("--")
+        takes_value = word.startswith("--") and name in flags.FLAGS and not flags.FLAGS[name].boolean
+        if takes_value and following.startswith("--"):
+            raise _without_value(name)
+
+
+def _without_value(name: str) -> InputError:
+    return InputError(f"--{name} needs a value: write --{name}=…")
 
 
 def _is_missing(name: str) -> bool:

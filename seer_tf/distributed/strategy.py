@@ -1,11 +1,19 @@
 """Chooses the TensorFlow strategy of a run: one device, several devices of one host, or several hosts."""
 
 import dataclasses
+import functools
+import glob
+import os
 
 import tensorflow as tf
+from absl import logging
 
 from seer_tf.distributed.cluster import Cluster
 from seer_tf.errors import InputError
+
+# Where NVIDIA's driver shows GPUs, and the values by which a user hides them.
+_NVIDIA_DEVICES = ("/dev/nvidia0", "/proc/driver/nvidia/gpus/*")
+_NO_GPU = ("", "-1")
 
 KINDS = ("auto", "one_device", "mirrored", "multi_worker")
 
@@ -81,8 +89,24 @@ def place(kind: str, num_devices: int | None, cluster: Cluster | None, *, num_gp
 
 
 def num_gpus() -> int:
-    """Returns the number of GPUs of this host that TensorFlow may use."""
-    return len(tf.config.list_physical_devices("GPU"))
+    """Returns the number of GPUs of this host that TensorFlow may use; logs a warning if it misses one."""
+    found = len(tf.config.list_physical_devices("GPU"))
+    if not found and os.environ.get("CUDA_VISIBLE_DEVICES") not in _NO_GPU and _has_nvidia_gpu():
+        _warn_of_missing_gpu()
+    return found
+
+
+def _has_nvidia_gpu() -> bool:
+    """Whether the driver of NVIDIA shows a GPU on this host, whatever TensorFlow finds."""
+    return any(glob.glob(pattern) for pattern in _NVIDIA_DEVICES)
+
+
+@functools.cache
+def _warn_of_missing_gpu() -> None:
+    logging.warning(  # once
+        "this host has an NVIDIA GPU, but TensorFlow finds none and computes on the CPU: install its libraries with "
+        "pip install 'seer_tf[gpu]', or update the driver"
+    )
 
 
 def choose_devices(placement: Placement) -> None:

@@ -94,6 +94,9 @@ def test_flags_that_are_wrong_missing_or_unknown_get_one_sentence(tmp_path: path
         (*whole, "--number=many"): "--number=many must be a positive integer",
         (*whole, "--number=0"): "--number=0 must be a positive integer",
         (*whole, "--number"): "--number needs a value: write --number=…",
+        ("--data", "--output=y"): "--data needs a value: write --data=…",
+        ("--output=y", "--data"): "--data needs a value: write --data=…",
+        ("--data=x", "--output", "--dry_run"): "--output needs a value: write --output=…",
         (*whole, "--rate=0"): "--rate=0 must be a number >= 0.5",
         (*whole, "--rate=nan"): "--rate=nan must be a finite number",
         (*whole, "--rate=inf"): "--rate=inf must be a finite number",
@@ -112,13 +115,13 @@ def test_a_command_that_is_given_nothing_wrong_runs(tmp_path: pathlib.Path) -> N
     answers = _answers(
         "toy",
         ["one", "--data", "folder:~/x", "--output=~/y", "two"],
-        ["--data=x", "--dry_run", "--kind=fancy", "--rate=2"],
+        ["--dry_run", "--data=--x", "--rate=2", "--kind=fancy", "--", "--tag", "--rate"],
         ["--data=x", "--help"],
         folder=tmp_path,
     )
     home = str(pathlib.Path.home())
     assert answers[0] == (0, f"folder:{home}/x {home}/y plain 3 None ['one', 'two']\n", "")
-    assert answers[1] == (0, "x None fancy 3 2.0 []\n", "")
+    assert answers[1] == (0, "--x None fancy 3 2.0 ['--tag', '--rate']\n", "")
     status, text, err = answers[2]
     assert (status, err) == (0, "")
     assert text.startswith("Copies images.\n")

@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from seer_tf.distributed import strategy
 from seer_tf.distributed.cluster import Cluster
 from seer_tf.distributed.strategy import Placement, cluster_for, is_chief, make_strategy, place
 from seer_tf.errors import InputError
@@ -76,3 +77,23 @@ def test_one_device_is_tensorflows_default() -> None:
     strategy = make_strategy(place("one_device", None, None, num_gpus=0))
     assert strategy is tf.distribute.get_strategy()
     assert is_chief(strategy)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "visible", "num_warnings"),
+    [("", [], None, 0), ("nvidia0", [], None, 1), ("nvidia0", ["GPU:0"], None, 0), ("nvidia0", [], "", 0)],
+    ids=["none", "missed", "found", "hidden"],
+)
+def test_a_gpu_that_tensorflow_misses_is_named_once(
+    device: str, gpus: list[str], visible: str | None, num_warnings: int, tmp_path, monkeypatch, caplog
+) -> None:
+    if device:
+        (tmp_path / device).touch()
+    monkeypatch.setattr(strategy, "_NVIDIA_DEVICES", (str(tmp_path / "nvidia*"),))
+    monkeypatch.setattr(strategy.tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    strategy._warn_of_missing_gpu.cache_clear()
+    assert [strategy.num_gpus() for _ in range(2)] == [len(gpus)] * 2
+    assert len([text for text in caplog.messages if "pip install 'seer_tf[gpu]'" in text]) == num_warnings
