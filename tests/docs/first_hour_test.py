@@ -63,7 +63,7 @@ def test_the_recipe_says_why_and_holds_when_it_goes_on(place):
         "--run_dir=SHORT --set=head.hidden_dims=32"
     )
     first = _run(place, f"python {command}", shorten=False)
-    length = r"run\.num_steps=\d+ +0\.1 minutes, less [\d.]+ for finding these settings, at \d+ images/s"
+    length = r"run\.num_steps=\d+ +0\.1 minutes, minus [\d.]+ for finding these settings, at \d+ images/s"
     warning = r"warning: --minutes=0\.1 allows \d+ steps, and a run needs about 2,000 to learn; give --minutes=\d+"
     assert re.search(length, first.stdout) and re.search(warning, first.stdout)
     assert re.search("head.hidden_dims=32 +as you set it", first.stdout)

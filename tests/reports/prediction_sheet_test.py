@@ -25,5 +25,5 @@ def test_the_sheet_shows_what_is_there_and_what_was_found(tmp_path):
         ("found", "1.0", "2.0", "10.0", "20.0"),
     ]
     assert 'viewBox="0 0 40 30"' in page
-    for text in ("<cat> 0.88", "dog", "a&b.jpg: 1 found, 2 there", "mAP50 0.5."):
+    for text in ("<cat> 0.88", "dog", "a&b.jpg: 1 detected, 2 true", "mAP50 0.5."):
         assert text in reader.text

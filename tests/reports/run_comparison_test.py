@@ -82,7 +82,7 @@ def test_the_page_shows_differences_curves_and_verdicts() -> None:
     assert "2 of 2" in page
     assert "<script" not in page
     assert "There are none" in render(runs[:1])
-    assert "Not known" in render(runs[2:])
+    assert "Unknown" in render(runs[2:])
     assert page == render(runs, references, judge(runs[0].curves, references), "small")
 
 

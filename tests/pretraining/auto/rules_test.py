@@ -105,7 +105,7 @@ def test_the_length_follows_from_the_speed():
     shorter = with_speed(choices, LAPTOP, images_per_second=320.0, spent_minutes=5.0)
     assert config_of(shorter).run.num_steps == 40 * 60 * 320 // 64
     (reason,) = (choice.reason for choice in shorter if choice.field == "run.num_steps")
-    assert reason == "45 minutes, less 5.0 for finding these settings, at 320 images/s"
+    assert reason == "45 minutes, minus 5.0 for finding these settings, at 320 images/s"
     late = config_of(with_speed(choices, LAPTOP, images_per_second=320.0, spent_minutes=50.0))
     assert late.run.num_steps == 20  # a run that begins at all makes some
     few = config_of(with_speed(choices, LAPTOP, images_per_second=1.0))
