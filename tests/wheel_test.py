@@ -28,7 +28,8 @@ print(run, features)
 """
 _SERVE = """
 import tensorflow as tf
-print(tf.saved_model.load("model").serve(tf.zeros([1, 48, 48, 3], tf.uint8)).keys())
+model = tf.saved_model.load("model")
+print(model.serve(tf.zeros([1, 48, 48, 3], tf.uint8)).keys())
 """
 
 

@@ -95,7 +95,8 @@ def test_an_export_serves_the_same_features(run: Run, tmp_path: pathlib.Path) ->
     written = seer_tf.export(run, tmp_path / "model", formats=("saved_model",))
     side = run.network.size_px
     crops = tf.cast(tf.image.resize(images, [side, side]), tf.uint8)
-    served = tf.saved_model.load(str(tmp_path / "model")).serve(crops)["features"]
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    served = loaded.serve(crops)["features"]
     np.testing.assert_allclose(served, run.features(crops.numpy()).values, rtol=1e-4, atol=1e-5)
     assert "saved_model" in written._repr_html_()
 
