@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,7 @@ from seer_tf.training.run_directory import RunDirectory
 
 #: A folder or another data spec; a source; uint8 `[N, h, w, 3]`, alone or with labels `[N]`; a dataset of images
 #: uint8 `[h, w, 3]`, or of pairs of an image and its label.
-Images = str | os.PathLike[str] | Source | np.ndarray | tuple[np.ndarray, Any] | tf.data.Dataset
+Images: TypeAlias = str | os.PathLike[str] | Source | np.ndarray | tuple[np.ndarray, Any] | tf.data.Dataset
 
 _SHARD_BYTES = 150_000_000
 

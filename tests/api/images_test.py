@@ -37,14 +37,14 @@ def test_a_source_stays_the_same() -> None:
     ],
 )
 def test_arrays_and_datasets_become_sources(images: object, labels: list[int] | None) -> None:
-    source = as_data(images)  # type: ignore[arg-type]
+    source = as_data(images)
     assert isinstance(source, Source) and source.num_images == 5
     assert (None if source.labels is None else source.labels.tolist()) == labels
 
 
 def test_what_is_no_data_is_named() -> None:
     with pytest.raises(InputError, match="`data` is a list; give a folder"):
-        as_data([_IMAGES])  # type: ignore[arg-type]
+        as_data([_IMAGES])
 
 
 def test_arrays_of_a_run_lie_in_its_directory(tmp_path: pathlib.Path) -> None:

@@ -66,7 +66,8 @@ def _clipped(option: str, limit: float, gradients: Arrays) -> Arrays:
 @pytest.mark.parametrize("option", ["clipnorm", "global_clipnorm", "clipvalue"])
 def test_gradients_are_clipped_before_the_weight_decay_is_added(option: str) -> None:
     limit, expected, variables = 0.1, _Oracle(), _variables()
-    optimizer = LARS(_LEARNING_RATE, **_SETTINGS, **{option: limit})
+    settings: dict[str, Any] = {**_SETTINGS, option: limit}
+    optimizer = LARS(_LEARNING_RATE, **settings)
     for seed, scale in enumerate((1.0, 0.001, 10.0)):  # the second is below the limit
         gradients = _arrays(seed, scale)
         _apply(optimizer, variables, gradients)
@@ -126,7 +127,8 @@ def test_all_options_are_in_the_config() -> None:
     again = keras.optimizers.deserialize(keras.optimizers.serialize(LARS(0.1, **_SETTINGS, **options)))
     assert {name: again.get_config()[name] for name in options} == options
     for option in ("clipnorm", "global_clipnorm"):
-        config = LARS(0.1, **{option: 3.0}).get_config()
+        limit: dict[str, Any] = {option: 3.0}
+        config = LARS(0.1, **limit).get_config()
         assert config[option] == 3.0 and LARS.from_config(config).get_config() == config
 
 

@@ -23,4 +23,4 @@ def read_checkpoint(path: Path) -> Backbone:
 def register() -> None:
     """Makes them known to `Backbone.from_preset`."""
     Backbone.presets.update(PRESETS)
-    Backbone.read_checkpoint = staticmethod(read_checkpoint)  # type: ignore[assignment]
+    Backbone.read_checkpoint = staticmethod(read_checkpoint)
