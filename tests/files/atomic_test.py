@@ -1,14 +1,23 @@
 """A file or directory is replaced completely, or left as it was."""
 
+import concurrent.futures
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 from seer_tf.errors import InputError
-from seer_tf.files.atomic import atomic_directory, atomic_file, check_directory, check_file, write_atomically
+from seer_tf.files.atomic import (
+    atomic_directory,
+    atomic_file,
+    check_directory,
+    check_file,
+    remove_directory,
+    write_atomically,
+)
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path: pathlib.Path) -> None:
@@ -114,3 +123,49 @@ def test_a_place_that_may_not_be_written_is_told_before_the_work(closed: pathlib
     ):
         with pytest.raises(InputError, match=f"{path} cannot be written: {closed} is not open to you for writing"):
             check(path)
+
+
+def test_several_writers_of_one_file_do_not_disturb_one_another(tmp_path: pathlib.Path) -> None:
+    contents = [str(number) * 10_000 for number in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda content: write_atomically(tmp_path / "file", content), contents * 20))
+    assert (tmp_path / "file").read_text() in contents
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_directory_is_on_the_disk_before_it_has_its_name(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[str, bool]] = []
+
+    def fsync(handle: int) -> None:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))
+        flushed.append((name, (tmp_path / "step-4").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with atomic_directory(tmp_path / "step-4") as unfinished:
+        (unfinished / "deeper").mkdir()
+        (unfinished / "deeper" / "file").write_text("content")
+    *before, last = flushed
+    assert sorted(before) == [(unfinished.name, False), ("deeper", False), ("file", False)]
+    assert last == (tmp_path.name, True)
+
+
+def test_a_directory_loses_its_name_before_it_is_removed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a process that was killed has left half of one."""
+    directory = tmp_path / "step-4"
+    for path in (directory, tmp_path / "step-4.old.unfinished"):
+        path.mkdir()
+        (path / "file").write_text("content")
+    names: list[bool] = []
+    rmtree = shutil.rmtree
+
+    def recorded(path: pathlib.Path, **options: bool) -> None:
+        names.append(directory.exists())
+        rmtree(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", recorded)
+    remove_directory(directory)
+    assert names[-1] is False and not list(tmp_path.iterdir())

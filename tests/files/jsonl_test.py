@@ -1,12 +1,15 @@
 """JSON lines: a line is appended completely or not at all, also behind half a line of a process that was killed."""
 
 import concurrent.futures
+import fcntl
 import json
 import pathlib
 import resource
 import signal
 import subprocess
 import sys
+
+import pytest
 
 from seer_tf.files import jsonl
 
@@ -32,6 +35,20 @@ def test_several_writers_lose_no_line(tmp_path: pathlib.Path) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda line: jsonl.append_line(file, line), lines))
     assert sorted(values["number"] for values in jsonl.read_complete(file)) == list(range(200))
+
+
+def test_a_writer_waits_for_another(tmp_path: pathlib.Path) -> None:
+    """Or a line could be cut off with what another one could not write."""
+    file = tmp_path / "log.jsonl"
+    with file.open("a") as held, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        writing = pool.submit(jsonl.append_line, file, "{}")
+        with pytest.raises(TimeoutError):
+            writing.result(timeout=0.2)
+        assert file.read_text() == ""
+        fcntl.flock(held, fcntl.LOCK_UN)
+        writing.result(timeout=60)
+    assert file.read_text() == "{}\n"
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: pathlib.Path) -> None:

@@ -1,14 +1,17 @@
 """A new directory: whole, or not at all."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from seer_tf.errors import InputError
+from seer_tf.files import new_directory as new_directory_module
 from seer_tf.files.new_directory import new_directory
 
 
@@ -59,3 +62,63 @@ with new_directory({str(tmp_path / "out")!r}) as directory:
     with new_directory(tmp_path / "out") as directory:
         assert os.listdir(directory) == [".lock"]
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_what_another_has_made_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """A process that does not know the lock, e.g. a copy."""
+    with pytest.raises(InputError, match="out exists already"), new_directory(tmp_path / "out") as directory:
+        (directory / "file").write_text("content")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "other").write_text("")
+    assert os.listdir(tmp_path) == ["out"] and os.listdir(tmp_path / "out") == ["other"]
+
+
+def test_what_is_made_while_the_lock_is_waited_for_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = new_directory_module.locked
+
+    @contextlib.contextmanager
+    def late(path: Path) -> Iterator[int]:
+        (tmp_path / "out").mkdir()
+        with locked(path) as descriptor:
+            yield descriptor
+
+    monkeypatch.setattr(new_directory_module, "locked", late)
+    with pytest.raises(InputError, match="out exists already"), new_directory(tmp_path / "out"):
+        pytest.fail("made twice")
+    assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("made_again", [False, True])
+def test_the_lock_of_a_directory_that_has_gone_does_not_count(
+    made_again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its holder has just ended, and perhaps another one has begun."""
+    locked, calls = new_directory_module.locked, []
+
+    @contextlib.contextmanager
+    def gone(path: Path) -> Iterator[int]:
+        calls.append(path)
+        with locked(path) as descriptor:
+            if len(calls) == 1:
+                path.rename(tmp_path / "kept open")  # or the new file might get its number
+                path.parent.rmdir()
+                if made_again:
+                    path.parent.mkdir()
+                    path.touch()
+            yield descriptor
+
+    monkeypatch.setattr(new_directory_module, "locked", gone)
+    with new_directory(tmp_path / "out") as directory:
+        (directory / "file").write_text("content")
+    assert len(calls) == 2 and os.listdir(tmp_path / "out") == ["file"]
+
+
+def test_a_link_that_a_process_has_left_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / ".out.unfinished").mkdir()
+    (tmp_path / ".out.unfinished" / "link").symlink_to(tmp_path / "images")
+    with new_directory(tmp_path / "out"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["images", "out"] and not os.listdir(tmp_path / "out")

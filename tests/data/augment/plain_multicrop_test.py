@@ -46,10 +46,11 @@ def _differences(crops: CropsConfig, seed: int) -> np.ndarray:
         ({**_NOTHING, "grayscale_probability": 0.5}, 0.6),
         ({**_NOTHING, "blur_probability": 0.5}, 1.0),
         ({**_NOTHING, "color_jitter_probability": 1.0, "hue": 0.0}, 2.5),
+        ({**_NOTHING, "color_jitter_probability": 1.0, "hue": 0.0, "brightness": 1.6}, 2.5),
         # Pillow rounds to whole levels after each operation, and the hue to 256 steps.
         ({}, 4.0),
     ],
-    ids=["boxes", "bicubic", "flip", "greyscale", "blur", "jitter", "all"],
+    ids=["boxes", "bicubic", "flip", "greyscale", "blur", "jitter", "strong jitter", "all"],
 )
 def test_the_fast_crops_are_the_plain_ones(changes: dict[str, Any], limit: float) -> None:
     crops = dataclasses.replace(_CROPS, **changes)

@@ -37,7 +37,7 @@ class _Everything(Source):
         return (index, 7)
 
     def fingerprint(self, *, with_classes: bool = True) -> str:
-        return "of everything"
+        return f"of everything, {with_classes}"
 
     def read(self, index: int) -> bytes:
         return _PNG + bytes([index])
@@ -45,7 +45,11 @@ class _Everything(Source):
 
 def _value(source: Source, name: str) -> Any:
     value = getattr(source, name)
-    found = {"classes_of": lambda: value(1), "read": lambda: value(1), "fingerprint": lambda: value()}
+    found = {
+        "classes_of": lambda: value(1),
+        "read": lambda: value(1),
+        "fingerprint": lambda: [value(), value(with_classes=False)],
+    }
     return found[name]() if callable(value) else np.asarray(value).tolist()
 
 
