@@ -83,10 +83,16 @@ def test_a_pattern_that_no_title_matches_is_said(tmp_path: pathlib.Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_name_is_one_sentence_and_exit_status_2(tmp_path: pathlib.Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "backbones", f"--output={tmp_path / 'out.json'}"]
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [("backbones", ".*backbones.*backbone"), ("--round=3", ".*'round'"), ("--rounds=x", ".*=x")],
+)
+def test_an_unknown_name_or_flag_is_one_sentence_and_exit_status_2(
+    argument: str, sentence: str, tmp_path: pathlib.Path
+) -> None:
+    command = [sys.executable, "-m", "benchmarks", argument, f"--output={tmp_path / 'out.json'}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert re.match("error: .*backbones.*backbone", done.stderr.splitlines()[-1])
+    assert re.match(f"error: {sentence}", done.stderr.splitlines()[-1])
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
