@@ -21,14 +21,14 @@ from absl import flags
 from benchmarks.suite.checkpoint_criteria import measured, table
 from benchmarks.suite.labelled_bank import LabelledBank
 from seer_tf.cli import command
-from seer_tf.data.sources.registry import GRAMMAR, open_source
+from seer_tf.data.sources.registry import grammar, open_source
 from seer_tf.errors import InputError
 from seer_tf.files.atomic import write_atomically
 from seer_tf.training.run_directory import RunDirectory
 
 RUNS = flags.DEFINE_multi_string("run", [], "Run directory with several checkpoints. Repeatable.")
 TRAIN_DATA = flags.DEFINE_string(
-    "train_data", None, f"Labelled images, the bank of the k-NN: {GRAMMAR}.", required=True
+    "train_data", None, f"Labelled images, the bank of the k-NN: {grammar()}.", required=True
 )
 TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to classify.", required=True)
 OUTPUT = flags.DEFINE_string("output", "checkpoint_choice.json", "JSON file to write.")

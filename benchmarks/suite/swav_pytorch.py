@@ -30,14 +30,14 @@ from benchmarks.suite.head_to_head_report import draw, tables, write_references
 from benchmarks.suite.labelled_bank import LabelledBank
 from seer_tf import config as configs
 from seer_tf.cli import command
-from seer_tf.data.sources.registry import GRAMMAR, open_source
+from seer_tf.data.sources.registry import grammar, open_source
 from seer_tf.files.atomic import write_atomically
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.pretraining.task import check_fit
 from seer_tf.training.run_directory import RunDirectory
 
 RECIPE = flags.DEFINE_string("recipe", "cifar10_small", "Config of the run.")
-DATA = flags.DEFINE_string("data", None, f"Images to train on: {GRAMMAR}.", required=True)
+DATA = flags.DEFINE_string("data", None, f"Images to train on: {grammar()}.", required=True)
 TRAIN_DATA = flags.DEFINE_string("train_data", None, "Labelled images, the bank of the k-NN.", required=True)
 TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to classify.", required=True)
 SET = flags.DEFINE_multi_string("set", [], "Set a field of the config: section.field=value.")

@@ -1,5 +1,7 @@
 """Which strategy a run gets, and what does not go together; without a GPU."""
 
+import pathlib
+
 import pytest
 import tensorflow as tf
 
@@ -85,7 +87,13 @@ def test_one_device_is_tensorflows_default() -> None:
     ids=["none", "missed", "found", "hidden"],
 )
 def test_a_gpu_that_tensorflow_misses_is_named_once(
-    device: str, gpus: list[str], visible: str | None, num_warnings: int, tmp_path, monkeypatch, caplog
+    device: str,
+    gpus: list[str],
+    visible: str | None,
+    num_warnings: int,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     if device:
         (tmp_path / device).touch()

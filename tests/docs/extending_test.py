@@ -142,8 +142,8 @@ def _by_nearest_mean(train: FeatureSet, test: FeatureSet) -> float:
     rows, queries = train.rows["histogram"][:], test.rows["histogram"][:]
     labels, expected = np.array(train.labels), np.array(test.labels)
     means = [rows[labels == label].mean(axis=0) for label in range(labels.max() + 1)]
-    right = [np.argmin([np.linalg.norm(one - mean) for mean in means]) for one in queries] == expected
-    return float(right.mean())
+    nearest = np.array([np.argmin([np.linalg.norm(one - mean) for mean in means]) for one in queries])
+    return float((nearest == expected).mean())
 
 
 @pytest.mark.slow

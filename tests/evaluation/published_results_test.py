@@ -1,6 +1,7 @@
 """Published numbers are found by the data set that a flag names."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -50,14 +51,15 @@ def test_only_numbers_of_the_same_kind_stand_beside_each_other():
     rows = published_beside(_PROBE)
     assert {row.model: row.percent for row in rows}["RegNetY-256GF"] == 77.51
     assert {(row.evaluation, row.data) for row in rows} == {("linear_probe", "ImageNet")}
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"evaluation": "knn"},
         {"num_classes": 100},
         {"metric": "mAP"},
         {"test_data": "folder:cats"},
         {"details": {"recipe": "grid"}},
         {"details": {}},
-    ):
+    )
+    for change in changes:
         assert not published_beside(dataclasses.replace(_PROBE, **change))
 
 

@@ -22,8 +22,8 @@ def test_labels_are_checked_once_before_a_feature_is_made(tmp_path: Path) -> Non
         seen.append([*train.rows, *test.rows])
         return class_labels(train, test)
 
-    places = [f"folder:{tmp_path / part}" for part in ("train", "test")]
-    features = EvaluationRequest(FeatureRequest(pixels="thumbnail"), *places).labelled(match)
+    train, test = (f"folder:{tmp_path / part}" for part in ("train", "test"))
+    features = EvaluationRequest(FeatureRequest(pixels="thumbnail"), train, test).labelled(match)
     assert seen == [[]]
     assert features.train.labels is not None and features.train_labels.tolist() == features.train.labels.tolist()
     assert len(features.train.rows["thumbnail"]) == len(features.train_labels) == 24

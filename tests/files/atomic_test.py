@@ -162,9 +162,9 @@ def test_a_directory_loses_its_name_before_it_is_removed(
     names: list[bool] = []
     rmtree = shutil.rmtree
 
-    def recorded(path: pathlib.Path, **options: bool) -> None:
+    def recorded(path: pathlib.Path, ignore_errors: bool = False) -> None:
         names.append(directory.exists())
-        rmtree(path, **options)
+        rmtree(path, ignore_errors)
 
     monkeypatch.setattr(shutil, "rmtree", recorded)
     remove_directory(directory)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ _TENSORS = {f"layer{number}.weight": torch.full((2, number + 1), float(number)) 
 def _write(directory: Path, suffix: str, tensors: dict[str, torch.Tensor] = _TENSORS, num_parts: int = 2) -> Path:
     """Writes tensors in some parts with an index, and returns the index."""
     stem = "model" if suffix == "safetensors" else "pytorch_model"
-    names, weight_map = list(tensors), {}
+    names = list(tensors)
+    weight_map: dict[str, str] = {}
     for part in range(num_parts):
         file_name = f"{stem}-{part + 1:05d}-of-{num_parts:05d}.{suffix}"
         content = {name: tensors[name] for name in names[part::num_parts]}
@@ -87,7 +89,7 @@ def test_one_part_is_answered_with_the_index(tmp_path: Path) -> None:
     ],
     ids=["missing", "other part", "truncated", "cut index", "list", "empty", "elsewhere", "number", "no text"],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, damage, sentence: str) -> None:
+def test_what_is_wrong_is_named(tmp_path: Path, damage: Callable[[list[Path], Path], object], sentence: str) -> None:
     index = _write(tmp_path, "safetensors")
     damage(sorted(tmp_path.glob("*.safetensors")), index)
     with pytest.raises(InputError, match=sentence):
