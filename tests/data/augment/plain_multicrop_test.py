@@ -10,7 +10,7 @@ from PIL import Image
 
 from seer_tf.config import CropsConfig
 from seer_tf.data.augment import multicrop
-from seer_tf.data.augment.plain_multicrop import plain_multicrop, random_box
+from seer_tf.data.augment.plain_multicrop import plain_multicrop, random_box, turn_hue
 
 _CROPS = CropsConfig(num=(2, 4), sizes_px=(32, 16))  # as published but for the sizes
 _NOTHING: dict[str, float] = dict.fromkeys(
@@ -67,3 +67,10 @@ def test_the_fast_boxes_are_the_plain_ones(width: int, height: int) -> None:
     plain = np.array([random_box(width, height, 0.3, 1.0, row) for row in uniform.numpy().tolist()])
     # In float32 a product next to a half, or to a whole number, may be rounded the other way.
     assert np.abs(fast - plain).max() <= 1 and (fast != plain).mean() < 0.01
+
+
+@pytest.mark.parametrize(("turns", "hue"), [(0.0, 0), (0.25, 64), (-0.25, 192), (-0.5, 128), (1.0, 255)])
+def test_a_turn_of_the_hue_goes_round_the_colour_circle(turns: float, hue: int) -> None:
+    red = Image.new("RGB", (1, 1), (255, 0, 0))
+    expected = Image.new("HSV", (1, 1), (hue, 255, 255)).convert("RGB")
+    assert turn_hue(red, turns).getpixel((0, 0)) == expected.getpixel((0, 0))
