@@ -87,7 +87,7 @@ def test_the_card_says_what_it_is(exported):
     assert (preprocessing["resize_shorter_side_px"], preprocessing["center_crop_px"]) == (40, SIZE_PX)
     assert "unchanged_when" not in preprocessing  # it resizes whatever comes
     own = dataclasses.replace(tiny_network(), transform=Transform(SIZE_PX, 40, "bicubic").with_size(64))
-    assert card.preprocessing(own)["unchanged_when"] == "the image is 64 x 64 already"
+    assert card.preprocessing(own)["unchanged_when"] == "the image already is 64 x 64"
     assert card.preprocessing(own)["interpolation"].startswith("bicubic")
     assert preprocessing["mean"] == [0.485, 0.456, 0.406] and "JPEG" in preprocessing["exif_orientation"]
     assert metadata["versions"]["tensorflow"] == tf.__version__
