@@ -19,9 +19,10 @@ from seer_tf.data.sources.registry import check_source, grammar
 from seer_tf.distributed.rendezvous import rendezvous
 from seer_tf.distributed.strategy import is_chief, make_strategy
 from seer_tf.errors import InputError
+from seer_tf.evaluation.features.labelled import named
 from seer_tf.evaluation.protocols.classification import among_first, classify
 from seer_tf.evaluation.published_results import FINE_TUNING
-from seer_tf.evaluation.result import HEADER, EvaluationResult, add_to_file, mean_interval
+from seer_tf.evaluation.result import HEADER, UNCOVERED, EvaluationResult, add_to_file, mean_interval
 from seer_tf.files import storage
 from seer_tf.files.atomic import atomic_file, check_directory
 from seer_tf.finetuning import config as finetune_config
@@ -128,7 +129,7 @@ def main() -> None:
         strategy = make_strategy(placement)
         network = _network(config)
         if is_chief(strategy) and not directory.holds_a_run():
-            data.check_disjoint()
+            data.without_shared()  # Says so now what will be left out at the end.
         json_file = pathlib.Path(LOG_JSON.value) if LOG_JSON.value else None
         outcome = fine_tune(
             config,
@@ -167,6 +168,7 @@ def _finish(config: FinetuneConfig, data: LabelledImages, network: Network, dire
     """Writes the classifier, measures its accuracy, and prints and keeps the result."""
     classifier = trained_classifier(config, data.class_names, network.backbone, network.head, directory)
     _save(classifier, directory.path / CLASSIFIER_FILE)
+    data = data.without_shared()
     outcome = _outcome(config, data, classify(classifier, data.test))
     file = directory.path / "evaluations.jsonl"
     if not file.exists() or outcome.to_json() not in file.read_text("utf-8").splitlines():
@@ -175,6 +177,8 @@ def _finish(config: FinetuneConfig, data: LabelledImages, network: Network, dire
         f"{directory.path / CLASSIFIER_FILE}: {counted(config.run.num_steps, 'step')} done, "
         f"{counted(len(data.class_names), 'class')}"
     )
+    if data.uncovered():
+        print(f"Not covered: {counted(len(data.uncovered()), 'class')} without a test image: {named(data.uncovered())}")
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}\n{outcome.to_markdown()}")
     print(outcome.to_json(), flush=True)
 
@@ -187,6 +191,8 @@ def _save(classifier: ImageClassifier, path: pathlib.Path) -> None:
 def _outcome(config: FinetuneConfig, data: LabelledImages, logits: np.ndarray) -> EvaluationResult:
     right = among_first(logits, data.test_labels, 1)
     details = {"top1": float(right.mean()), "steps": config.run.num_steps, "config": configs.to_json(config)}
+    if data.uncovered():
+        details[UNCOVERED] = data.uncovered()
     if len(data.class_names) > 5:
         details["top5"] = float(among_first(logits, data.test_labels, 5).mean())
     return EvaluationResult(

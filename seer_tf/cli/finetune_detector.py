@@ -14,7 +14,7 @@ from seer_tf.cli import command
 from seer_tf.data.images.decode import decode_image
 from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, check_split, describe_degenerate, open_boxes
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprint
+from seer_tf.evaluation.features.fingerprints import fingerprint, unshared
 from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit, pycocotools
 from seer_tf.exporting.writers.detector import write_detector
 from seer_tf.files.new_directory import new_directory
@@ -59,7 +59,8 @@ def main() -> None:
     with new_directory(OUTPUT.value) as directory:
         train = open_boxes(BOXES.value, TRAIN_SPLIT.value)
         test = open_boxes(BOXES.value, TEST_SPLIT.value, train.class_names)
-        check_disjoint(_fingerprints(train), _fingerprints(test))
+        kept = unshared(_fingerprints(train), _fingerprints(test))
+        test = dataclasses.replace(test, images=tuple(test.images[number] for number in kept))
         degenerate = describe_degenerate([train, test])
         if degenerate:
             logging.warning("%s", degenerate)

@@ -19,6 +19,7 @@ from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.report import Report, described
 from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
+from seer_tf.evaluation.features.fingerprints import unshared
 from seer_tf.evaluation.features.labelled import Labels, check_alike, matched_labels
 from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.features.rows import Rows
@@ -51,6 +52,8 @@ def main() -> None:
     if request.test_data is not None:
         (bank, queries), labels = request.feature_sets(_labels)
         check_alike(bank, queries)
+        kept = unshared(bank.fingerprints, queries.fingerprints)
+        queries, labels = queries.selected(kept), labels and (*labels[:2], labels[2][kept])
     else:
         (bank,), labels = request.feature_sets(lambda bank: _labels(bank, bank))
         queries = bank
@@ -157,19 +160,19 @@ def _untrained_rows(
     of_bank = extractor.extract(_source(data), data, label="images, untrained network").rows[stage]
     if queries is bank:
         return of_bank, of_bank[chosen]
-    shown = Selection(_source(queries.origin.data), chosen)
+    shown = Selection(_source(queries.origin.data), queries.places_of(chosen))
     label = "queries on the sheet, untrained network"
     return of_bank, extractor.extract(shown, queries.origin.data, label=label).rows[stage]
 
 
 def _image(features: FeatureSet, number: int, similarity: float = 1.0) -> SheetImage:
-    source = _source(features.origin.data)
-    if number >= source.num_images or source.ids[number] != features.ids[number]:
+    source, place = _source(features.origin.data), int(features.places_of(np.array([number]))[0])
+    if place >= source.num_images or source.ids[place] != features.ids[number]:
         raise InputError(
             f"the images in {features.origin.data} have changed since the features were stored: image {number} was "
             f"{features.ids[number]}; extract the features again, or leave out --sheet"
         )
-    encoded = source.read(number)
+    encoded = source.read(place)
     pixels = decode_image(tf.constant(encoded), exif_orientation(encoded)).numpy()
     names = features.class_names or ()
     class_name = ", ".join(names[label] for label in features.classes[number]) if names else ""

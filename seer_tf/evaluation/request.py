@@ -9,10 +9,10 @@ from seer_tf.data.sources.registry import Data, absolute, check_source, name_of,
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.fingerprints import check_other_images
-from seer_tf.evaluation.features.labelled import LabelledFeatures, Labels, class_labels, labelled_features
+from seer_tf.evaluation.features.labelled import LabelledFeatures, Labels, class_labels, labelled_features, uncovered
 from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.features.store import MANIFEST, open_features
-from seer_tf.evaluation.result import EvaluationResult, add_to_file
+from seer_tf.evaluation.result import UNCOVERED, EvaluationResult, add_to_file
 from seer_tf.files.atomic import check_file
 
 Checked = TypeVar("Checked")
@@ -118,6 +118,7 @@ class EvaluationRequest:
         details: Mapping[str, Any],
     ) -> EvaluationResult:
         """Returns the result of the evaluation. The keyword arguments are fields of the result."""
+        missing = uncovered(train, test)
         return EvaluationResult(
             evaluation=evaluation,
             protocol=protocol,
@@ -131,7 +132,7 @@ class EvaluationRequest:
             num_test_images=test.num_images,
             num_classes=num_classes,
             seed=self.seed,
-            details=details,
+            details={**details, UNCOVERED: missing} if missing else details,
             digest=train.origin.digest,
             step=train.origin.step,
         )

@@ -16,6 +16,8 @@ from seer_tf.files import jsonl
 _NUM_RESAMPLES = 1000
 _LEVELS = (0.025, 0.975)
 
+#: Detail that names the training classes without a test image.
+UNCOVERED = "classes_without_test_images"
 HEADER = ("evaluation", "protocol", "model", "training data", "test data", "metric", "%", "95 %", "seed")
 
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.selection import Selection
 from seer_tf.data.sources.subset import select_subset
-from seer_tf.evaluation.features.fingerprints import check_disjoint, fingerprints
-from seer_tf.evaluation.features.labelled import check_no_class_is_empty, class_labels
+from seer_tf.evaluation.features.fingerprints import fingerprints, unshared
+from seer_tf.evaluation.features.labelled import class_labels
 from seer_tf.finetuning.config import LabelledDataConfig
 
 
@@ -35,13 +36,19 @@ class LabelledImages:
         """Returns `Source.identity` of both sets, by config field."""
         return {f"data.{name}": getattr(self, name).identity(with_classes=True) for name in ("train", "test")}
 
-    def check_disjoint(self) -> None:
-        """Reads every file once, and raises an error if the two sets have files in common.
+    def without_shared(self) -> "LabelledImages":
+        """Returns the same without the test images that are files of the training set; reads every file once.
 
         Raises:
-            InputError: The sets have files in common; the message gives their number.
+            InputError: Nothing is left of the test set.
         """
-        check_disjoint(fingerprints(self.train), fingerprints(self.test))
+        kept = unshared(fingerprints(self.train), fingerprints(self.test))
+        return dataclasses.replace(self, test=Selection(self.test, kept), test_labels=self.test_labels[kept])
+
+    def uncovered(self) -> list[str]:
+        """Returns the names of the classes without a test image, of which an accuracy says nothing."""
+        there = set(self.test_labels.tolist())
+        return [name for number, name in enumerate(self.class_names) if number not in there]
 
 
 def labelled_images(data: LabelledDataConfig, *, seed: int) -> LabelledImages:
@@ -52,12 +59,10 @@ def labelled_images(data: LabelledDataConfig, *, seed: int) -> LabelledImages:
         seed: Seed of the choice.
 
     Raises:
-        InputError: A set has no labels or labels out of range, the classes of the sets differ, a class has no training
-            image, or the part is larger than the training set.
+        InputError: A set has no labels or labels out of range, a class with test images has no training image, a class
+            has no image to learn from, or the part is larger than the training set.
     """
     train, test = open_source(data.train), open_source(data.test)
-    class_names, labels, test_labels = class_labels(train, test)
-    chosen = select_subset(train, labels, fraction=data.fraction, list_path=data.subset_list, seed=seed)
-    assert chosen.labels is not None
-    check_no_class_is_empty(class_names, chosen.labels)
+    chosen = select_subset(train, fraction=data.fraction, list_path=data.subset_list, seed=seed)
+    class_names, _, test_labels = class_labels(chosen, test)
     return LabelledImages(chosen, test, test_labels, class_names)

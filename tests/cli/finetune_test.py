@@ -84,8 +84,8 @@ def test_killed_and_begun_again_it_learns_and_its_classifier_serves(place: Path)
     [
         (["--fraction=2"], "data.fraction=2 is a subset that is larger than the data"),
         (["--subset_list={place}/nothing.txt"], "nothing.txt cannot be read"),
-        (["--test_data=folder:{place}/train"], "60 of the 60 test images are also in the training data"),
-        (["--test_data=folder:{place}/test/red"], "has no labels"),
+        (["--test_data=folder:{place}/train"], "all of the 60 test images are files of the training data too"),
+        (["--test_data=folder:{place}/test/red"], "the test data has no labels"),
         (["--recipe=low_shot_imagenet_10", "--fraction=1"], "has no projection head with a hidden layer"),
         (["--set=transform.size_px=64"], "transform.resize_px=32 is less than transform.size_px=64"),
         (["--set=optimizer.layer_decay=2"], "optimizer.layer_decay=2.0 must be from 0 to 1"),

@@ -18,7 +18,7 @@ from seer_tf.finetuning.labelled_images import labelled_images
 def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Three sets of images in folders, the last without one class, and a list of images of one class alone."""
     place, random = tmp_path_factory.mktemp("labelled"), np.random.default_rng(0)
-    for name, classes in (("train", "abc"), ("test", "cba"), ("other", "ab")):
+    for name, classes in (("train", "abc"), ("test", "cba"), ("other", "ab"), ("single", "a")):
         for label in classes:
             (place / name / label).mkdir(parents=True)
             for number in range(4):
@@ -38,14 +38,20 @@ def test_the_part_has_its_labels(place: pathlib.Path) -> None:
     assert data.class_names == ("a", "b", "c")
     assert data.train.labels is not None and np.bincount(data.train.labels).tolist() == [2, 2, 2]
     assert [data.class_names[label] for label in data.test_labels] == [name[0] for name in data.test.ids]
-    data.check_disjoint()
+    assert data.without_shared().test.num_images == 12 and not data.uncovered()
+
+
+def test_a_class_without_test_images_is_named(place: pathlib.Path) -> None:
+    data = labelled_images(config(place, test=f"folder:{place}/other"), seed=0)
+    assert data.test_labels.tolist() == [0] * 4 + [1] * 4 and data.uncovered() == ["c"]
 
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"test": "folder:{place}/other"}, "only the training data has the classes c"),
+        ({"train": "folder:{place}/other"}, "only the test data has the classes c"),
         ({"test": "folder:{place}/train/a"}, "the test data has no labels"),
+        ({"train": "folder:{place}/single", "test": "folder:{place}/single"}, "only one class, a, so every answer"),
         ({"fraction": 2.0}, "larger than the data"),
         ({"subset_list": "{place}/a.txt"}, "the training data has no image of b, c"),
         ({"subset_list": "{place}/none.txt"}, "none.txt cannot be read"),
@@ -57,10 +63,23 @@ def test_what_is_wrong_is_one_sentence(place: pathlib.Path, fields: dict[str, An
         labelled_images(config(place, **filled), seed=0)
 
 
-def test_a_test_set_that_shares_files_is_counted(place: pathlib.Path) -> None:
+def test_files_that_both_sets_share_are_left_out_of_the_test_set_and_counted(
+    place: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
     data = labelled_images(config(place, test=f"folder:{place}/train", fraction=0.5), seed=0)
-    with pytest.raises(InputError, match="6 of the 12 test images are also in the training data"):
-        data.check_disjoint()
+    kept = data.without_shared()
+    assert "6 of 12 test images are files of the training data too and are left out" in caplog.text
+    assert set(kept.test.ids) == set(data.test.ids) - set(data.train.ids) and kept.test_labels.tolist() == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+    ]
+    data = labelled_images(config(place, test=f"folder:{place}/train"), seed=0)
+    with pytest.raises(InputError, match="all of the 12 test images are files of the training data too"):
+        data.without_shared()
 
 
 def test_who_is_among_the_first() -> None:

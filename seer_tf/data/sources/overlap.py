@@ -14,22 +14,20 @@ from seer_tf.progress import Progress
 _MAX_COMPARED = 10_000
 
 
-def find_shared_image(one: Source, other: Source) -> tuple[str, str] | None:
-    """Looks for an image that is byte for byte the same in two sources.
+def find_shared_images(one: Source, other: Source) -> dict[int, str]:
+    """Looks for images that are byte for byte the same in two sources.
 
     Args:
         one: First source; all of its images are compared.
         other: Second source; at most 10,000 of its images are compared, evenly spaced.
 
     Returns:
-        Names of the image in both sources, or None if no shared image was found.
+        Numbers of the shared images in the first source, each with its name in the second.
     """
-    names = dict(zip(_digests(one, range(one.num_images)), one.ids, strict=True))
     numbers = np.linspace(0, other.num_images - 1, min(_MAX_COMPARED, other.num_images)).astype(int).tolist()
-    for number, digest in zip(numbers, _digests(other, numbers), strict=True):
-        if digest is not None and digest in names:
-            return names[digest], other.ids[number]
-    return None
+    names = {digest: other.ids[number] for number, digest in zip(numbers, _digests(other, numbers), strict=True)}
+    digests = _digests(one, range(one.num_images))
+    return {number: names[digest] for number, digest in enumerate(digests) if digest is not None and digest in names}
 
 
 def _digests(source: Source, numbers: Iterable[int]) -> list[bytes | None]:

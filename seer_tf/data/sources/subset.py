@@ -2,6 +2,7 @@
 
 import collections
 import posixpath
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -12,13 +13,28 @@ from seer_tf.files import storage
 from seer_tf.quantities import counted
 
 
-def balanced_subset(labels: np.ndarray, fraction: float, *, seed: int) -> np.ndarray:
+def class_members(source: Source) -> dict[int, np.ndarray]:
+    """Returns the numbers of the images of each class, int64 `[n]`, by the number of the class.
+
+    An image with several classes is in each of them. Images without a class come under the next number.
+    """
+    if source.labels is not None:
+        return {int(label): np.flatnonzero(source.labels == label) for label in np.unique(source.labels)}
+    members: dict[int, list[int]] = collections.defaultdict(list)
+    for number in range(source.num_images):
+        for label in source.classes_of(number) or (len(source.class_names or ()),):
+            members[label].append(number)
+    return {label: np.array(members[label], np.int64) for label in sorted(members)}
+
+
+def balanced_subset(members: Mapping[int, np.ndarray], fraction: float, *, seed: int) -> np.ndarray:
     """Chooses the same fraction of every class, rounded, and at least one image of each class.
 
-    For the same seed, the subset for a smaller fraction is a part of the subset for a larger one.
+    For the same seed, the subset for a smaller fraction is a part of the subset for a larger one. An image with several
+    classes is in the subset if one of them chooses it.
 
     Args:
-        labels: Class of each image, int `[N]`.
+        members: Numbers of the images of each class, as from `class_members`.
         fraction: Fraction of each class, above 0 and at most 1.
         seed: Seed of the choice.
 
@@ -32,10 +48,10 @@ def balanced_subset(labels: np.ndarray, fraction: float, *, seed: int) -> np.nda
         size = "larger than the data" if fraction > 1 else "empty"
         raise InputError(f"data.fraction={fraction:g} is a subset that is {size}; give more than 0 and at most 1")
     chosen = []
-    for label in np.unique(labels):
-        members = np.random.default_rng([seed, int(label)]).permutation(np.flatnonzero(labels == label))
-        chosen.append(members[: max(1, round(fraction * len(members)))])
-    return np.sort(np.concatenate(chosen))
+    for label, numbers in members.items():
+        shuffled = np.random.default_rng([seed, label]).permutation(numbers)
+        chosen.append(shuffled[: max(1, round(fraction * len(numbers)))])
+    return np.unique(np.concatenate(chosen))
 
 
 def listed_subset(source: Source, path: str) -> np.ndarray:
@@ -84,12 +100,11 @@ def listed_subset(source: Source, path: str) -> np.ndarray:
     return chosen
 
 
-def select_subset(source: Source, labels: np.ndarray, *, fraction: float, list_path: str, seed: int) -> Selection:
+def select_subset(source: Source, *, fraction: float, list_path: str, seed: int) -> Selection:
     """Returns the images to learn from, as a source.
 
     Args:
         source: All images.
-        labels: Class of each image, int `[N]`.
         fraction: Fraction of each class, as for `balanced_subset`.
         list_path: List of names, as for `listed_subset`; if it is not empty, the fraction is ignored.
         seed: Seed of the choice, as for `balanced_subset`.
@@ -99,4 +114,4 @@ def select_subset(source: Source, labels: np.ndarray, *, fraction: float, list_p
     """
     if list_path:
         return Selection(source, listed_subset(source, list_path))
-    return Selection(source, balanced_subset(labels, fraction, seed=seed))
+    return Selection(source, balanced_subset(class_members(source), fraction, seed=seed))

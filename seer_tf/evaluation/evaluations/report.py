@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from seer_tf.evaluation.features.feature_set import FeatureSet
-from seer_tf.evaluation.result import EvaluationResult
+from seer_tf.evaluation.features.labelled import named
+from seer_tf.evaluation.result import UNCOVERED, EvaluationResult
 from seer_tf.quantities import counted
 
 
@@ -32,12 +33,16 @@ class Report:
             f"{result.evaluation} of {result.network}: {fitted}{counted(result.num_test_images, 'test image')}, "
             f"{counted(result.num_classes, 'class')}; {result.protocol}"
         )
+        missing = result.details.get(UNCOVERED, ())
+        without = [f"Not covered: {counted(len(missing), 'class')} without a test image: {named(missing)}"]
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
         table = [
             "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
             for row in (self.header, *self.rows)
         ]
-        return "\n".join([*self.notes, title, *table, result.to_markdown(), result.to_json()])
+        return "\n".join(
+            [*self.notes, title, *(without if missing else ()), *table, result.to_markdown(), result.to_json()]
+        )
 
 
 def percent(value: float, interval: tuple[float, float]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from seer_tf.distributed.inference import Devices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import feature_batches
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource, fingerprints
-from seer_tf.evaluation.features.rows import Rows
+from seer_tf.evaluation.features.rows import Rows, SelectedRows
 from seer_tf.evaluation.features.stages import Pooling, StageFeatures
 
 
@@ -51,6 +51,7 @@ class FeatureSet:
         fingerprints: Fingerprints of the files, uint64 [N].
         class_names: Names of the classes; None without classes.
         classes: Classes of each image, any number for each; all empty without classes.
+        places: Numbers of the images in their source, int64 [N]; None if these are all of its images.
     """
 
     origin: Origin
@@ -59,6 +60,7 @@ class FeatureSet:
     fingerprints: np.ndarray
     class_names: tuple[str, ...] | None
     classes: Sequence[tuple[int, ...]]
+    places: np.ndarray | None = None
 
     @property
     def num_images(self) -> int:
@@ -71,6 +73,23 @@ class FeatureSet:
         if self.class_names is None or any(len(classes) != 1 for classes in self.classes):
             return None
         return np.array(self.classes, np.int64)[:, 0]
+
+    def selected(self, numbers: np.ndarray) -> "FeatureSet":
+        """Returns the features of some images, by their numbers in rising order, int64 [n]; nothing is read."""
+        if len(numbers) == self.num_images:
+            return self
+        return dataclasses.replace(
+            self,
+            rows={stage: SelectedRows(rows, numbers) for stage, rows in self.rows.items()},
+            ids=[self.ids[number] for number in numbers],
+            fingerprints=self.fingerprints[numbers],
+            classes=[self.classes[number] for number in numbers],
+            places=self.places_of(numbers),
+        )
+
+    def places_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns the numbers in the source of images with these numbers here, int64 [n]."""
+        return np.asarray(numbers) if self.places is None else self.places[numbers]
 
     def of_stages(self, stages: Sequence[str]) -> "FeatureSet":
         """Returns the features of some of the stages.

@@ -4,13 +4,15 @@ import concurrent.futures
 import hashlib
 
 import numpy as np
+from absl import logging
 
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.overlap import find_shared_image
+from seer_tf.data.sources.overlap import find_shared_images
 from seer_tf.data.sources.view import View
 from seer_tf.errors import InputError
 from seer_tf.parallel import num_cores
 from seer_tf.progress import Progress
+from seer_tf.quantities import counted
 
 _BYTES = 8
 
@@ -53,34 +55,45 @@ def fingerprint(encoded: bytes) -> np.uint64:
 
 
 def check_other_images(train: Source, test: Source) -> None:
-    """Raises an error if a test set is found to share files with the training set; meant as an early check.
+    """Raises an error if a test set surely has no file of its own; for a check before anything expensive.
 
-    Reads all test images and at most 10,000 training images. `check_disjoint` finds all shared files.
+    Reads all test images and at most 10,000 training images; `unshared` finds all that are shared.
 
     Raises:
-        InputError: The sets share a file. The message names it.
+        InputError: Every test image is among the training images.
     """
-    shared = find_shared_image(test, train)
-    if shared is not None:
-        raise InputError(
-            f"the test image {shared[0]} is also {shared[1]} in the training data, so the number would say nothing "
-            "about new images; remove the shared images from one of the two"
-        )
+    shared = find_shared_images(test, train)
+    if len(shared) == test.num_images:
+        raise _nothing_left(len(shared))
 
 
-def check_disjoint(train: np.ndarray, test: np.ndarray) -> None:
-    """Raises an error if a test set shares files with the training set.
+def unshared(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Returns the test images that are no files of the training set; the log counts the others.
 
     Args:
         train: Fingerprints of the training images, uint64 [N].
         test: Fingerprints of the test images, uint64 [M].
 
+    Returns:
+        Numbers of test images in rising order, int64 [m].
+
     Raises:
-        InputError: The sets share files. The message says how many.
+        InputError: All test images are files of the training set.
     """
-    num_shared = int(np.isin(test, train).sum())
-    if num_shared:
-        raise InputError(
-            f"{num_shared} of the {len(test)} test images are also in the training data, so the number would say "
-            "nothing about new images; remove the shared images from one of the two"
+    kept = np.flatnonzero(~np.isin(test, train))
+    if not len(kept):
+        raise _nothing_left(len(test))
+    if len(kept) < len(test):
+        logging.warning(
+            "%d of %s are files of the training data too and are left out of the test data",
+            len(test) - len(kept),
+            counted(len(test), "test image"),
         )
+    return kept
+
+
+def _nothing_left(num_images: int) -> InputError:
+    return InputError(
+        f"all of the {counted(num_images, 'test image')} are files of the training data too, so the number would say "
+        "nothing about new images; give others as one of the two"
+    )

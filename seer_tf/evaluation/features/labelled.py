@@ -9,7 +9,7 @@ import numpy as np
 
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
-from seer_tf.evaluation.features.fingerprints import check_disjoint
+from seer_tf.evaluation.features.fingerprints import unshared
 
 Labels = tuple[tuple[str, ...], np.ndarray, np.ndarray]
 """Class names; labels of training and test images: int64 [N] and [M], or bool [N, L] and [M, L] for several each."""
@@ -60,7 +60,7 @@ def class_labels(train: Labelled, test: Labelled) -> Labels:
 
 
 def labelled_features(train: FeatureSet, test: FeatureSet, labels: Labels) -> LabelledFeatures:
-    """Combines a training set, a test set and their labels.
+    """Combines a training set, a test set without the files of the training set, and their labels.
 
     Args:
         train: Features to fit on.
@@ -68,18 +68,26 @@ def labelled_features(train: FeatureSet, test: FeatureSet, labels: Labels) -> La
         labels: Labels of both, from `class_labels`, `matched_labels` or `matched_matrices`.
 
     Raises:
-        InputError: The features come from two models, or the sets share images.
+        InputError: The features come from two models, or every test image is a training image.
     """
     check_alike(train, test)
     class_names, train_labels, test_labels = labels
-    return LabelledFeatures(train, train_labels, test, test_labels, class_names)
+    kept = unshared(train.fingerprints, test.fingerprints)
+    return LabelledFeatures(train, train_labels, test.selected(kept), test_labels[kept], class_names)
+
+
+def uncovered(train: FeatureSet, test: FeatureSet) -> list[str]:
+    """Returns the names of the training classes without a test image, which a result does not cover."""
+    test_names = test.class_names or ()
+    there = {test_names[label] for classes in test.classes for label in classes}
+    return [name for name in train.class_names or () if name not in there]
 
 
 def check_alike(train: FeatureSet, test: FeatureSet) -> None:
     """Raises an error if two feature sets cannot be used together.
 
     Raises:
-        InputError: The features come from two models or from images prepared in two ways, or the sets share images.
+        InputError: The features come from two models or from images prepared in two ways.
     """
     for what, one, other in (
         ("models", train.origin.digest, test.origin.digest),
@@ -91,7 +99,6 @@ def check_alike(train: FeatureSet, test: FeatureSet) -> None:
                 f"the features of {train.origin.data} and {test.origin.data} come from two {what}, {one} and {other}; "
                 "extract both in the same way"
             )
-    check_disjoint(train.fingerprints, test.fingerprints)
 
 
 def check_no_class_is_empty(class_names: Sequence[str], labels: np.ndarray) -> None:
@@ -123,9 +130,7 @@ def checked_labels(data: Labelled, name: str) -> tuple[tuple[str, ...], np.ndarr
         InputError: The data set has no labels, several labels for one image, or labels beyond its classes.
     """
     if data.class_names is None:
-        raise InputError(
-            f"{name} has no labels; give folder:DIR with a sub-folder for each class, each with two images or more"
-        )
+        raise InputError(f"{name} has no labels; give folder:DIR with a sub-folder for each class")
     labels = data.labels
     if labels is None:
         raise InputError(f"{name} has images without a label or with several labels; use linear_svm.py for such data")
@@ -137,47 +142,58 @@ def matched_labels(train: Labelled, test: Labelled) -> Labels:
     """Returns the training set's class names, and the labels of both sets in its numbering, int64 [N] and [M].
 
     Raises:
-        InputError: One of the sets has no labels, several labels for one image, or labels beyond its classes; or the
-            classes of the sets differ.
+        InputError: One of the sets has no labels, several labels for one image, or labels beyond its classes; a class
+            with test images is not in the training set; or the training set has one class only.
     """
     train_names, train_labels = checked_labels(train, "the training data")
     test_names, test_labels = checked_labels(test, "the test data")
-    check_same_classes(train_names, test_names)
-    return train_names, train_labels, np.array([train_names.index(name) for name in test_names], np.int64)[test_labels]
+    if len(train_names) == 1:
+        raise InputError(
+            f"the training data has only one class, {train_names[0]}, so every answer would be right; add images of "
+            "another class"
+        )
+    return train_names, train_labels, _numbering(train_names, test_names, np.unique(test_labels))[test_labels]
 
 
 def matched_matrices(train: FeatureSet, test: FeatureSet) -> Labels:
     """Returns the training set's class names, and which classes each image has, bool [N, L] and [M, L].
 
     Raises:
-        InputError: One of the sets has no labels or labels beyond its classes, or their classes differ.
+        InputError: One of the sets has no labels or labels beyond its classes, or a class with test images has no
+            training image.
     """
     for data, name in ((train, "the training data"), (test, "the test data")):
         if data.class_names is None:
             raise InputError(f"{name} has no labels; give csv:FILE with the labels of each image")
         _check_range(np.array(list(itertools.chain(*data.classes)), np.int64), data.class_names, name)
     names, test_names = train.class_names or (), test.class_names or ()
-    check_same_classes(names, test_names)
-    train_matrix = _matrix(train.classes, np.arange(len(names)))
-    test_matrix = _matrix(test.classes, np.array([names.index(name) for name in test_names]))
+    used = np.unique(np.array(list(itertools.chain(*test.classes)), np.int64))
+    train_matrix = _matrix(train.classes, np.arange(len(names)), len(names))
+    test_matrix = _matrix(test.classes, _numbering(names, test_names, used), len(names))
     check_no_class_is_empty(names, train_matrix.nonzero()[1])
     return names, train_matrix, test_matrix
 
 
-def check_same_classes(train_names: Sequence[str], test_names: Sequence[str]) -> None:
-    """Raises an error if training and test data have different classes.
+def _numbering(train_names: Sequence[str], test_names: Sequence[str], used: np.ndarray) -> np.ndarray:
+    """Returns the number of each test class in the training set, int64 [test classes]; -1 for one that is not there.
+
+    Args:
+        train_names: Classes of the training set.
+        test_names: Classes of the test set.
+        used: Numbers of the test classes that have images, int64 [n].
 
     Raises:
-        InputError: The classes differ. The message names those that only one data set has.
+        InputError: A class that has test images is not in the training set.
     """
-    for name, extra in (
-        ("training", sorted(set(train_names) - set(test_names))),
-        ("test", sorted(set(test_names) - set(train_names))),
-    ):
-        if extra:
-            raise InputError(
-                f"only the {name} data has the classes {named(extra)}; give data sets with the same classes"
-            )
+    numbers = {name: number for number, name in enumerate(train_names)}
+    numbering = np.array([numbers.get(name, -1) for name in test_names], np.int64)
+    extra = sorted(test_names[number] for number in used if numbering[number] < 0)
+    if extra:
+        raise InputError(
+            f"only the test data has the classes {named(extra)}; leave them out of the test data, or add training "
+            "images of them"
+        )
+    return numbering
 
 
 def named(names: Sequence[str]) -> str:
@@ -185,9 +201,9 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:_NUM_NAMED]) + (f" and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else "")
 
 
-def _matrix(classes: Sequence[tuple[int, ...]], numbering: np.ndarray) -> np.ndarray:
+def _matrix(classes: Sequence[tuple[int, ...]], numbering: np.ndarray, num_classes: int) -> np.ndarray:
     """Returns which classes each image has, bool [N, L]; class c of the data has column `numbering[c]`."""
-    matrix = np.zeros([len(classes), len(numbering)], bool)
+    matrix = np.zeros([len(classes), num_classes], bool)
     for row, of_image in zip(matrix, classes, strict=True):
         row[numbering[list(of_image)]] = True
     return matrix

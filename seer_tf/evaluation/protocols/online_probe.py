@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from seer_tf.config import PretrainingConfig
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.overlap import find_shared_image
+from seer_tf.data.sources.overlap import find_shared_images
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import image_features
@@ -49,29 +50,23 @@ class OnlineProbe:
 
         Args:
             source: Labelled images.
-            training: Images of the run, which must be different images.
+            training: The images of the run. Labelled images that are among them are left out, as the log says.
             config: Config of the run. The probe images get the side of its largest crops.
 
         Raises:
-            InputError: The images have no labels, have fewer than two classes with two images, cannot be read, or are
-                among the training images.
+            InputError: The images have no labels, fewer than two classes of two images that are not trained on, or
+                cannot be read.
         """
         labels, class_names = source.labels, source.class_names
-        if labels is None or class_names is None or (np.unique(labels, return_counts=True)[1] > 1).sum() < 2:
+        if labels is None or class_names is None or not _has_two_classes(labels):
             raise InputError(
                 "the probe data need labels, with two images or more in at least two classes; give a folder with a "
                 "sub-folder for each class"
             )
-        numbers = _chosen(labels)
+        numbers = _untrained(source, _chosen(labels), labels, training)
         self._labels, self._num_classes = labels[numbers], len(class_names)
         self._is_query = held_out(self._labels, _QUERY_FRACTION)
         chosen = Selection(source, numbers)
-        shared = find_shared_image(chosen, training)
-        if shared is not None:
-            raise InputError(
-                f"the probe data share images with the training data ({shared[0]} is {shared[1]} there); give labelled "
-                "images that are not in the training data"
-            )
         transform = Transform(config.crops.sizes_px[0])
         with unreadable_images_named():
             self._images = list(images_dataset(chosen, transform, batch_size=_BATCH_SIZE))
@@ -93,6 +88,27 @@ class OnlineProbe:
             knn = knn_accuracy(bank, bank_labels, queries, query_labels, num_classes=self._num_classes, ks=[k])
             linear = linear_probe(bank, bank_labels, queries, query_labels, weight_decays=[_WEIGHT_DECAY])
         return {KNN: knn[k], LINEAR: linear.top1}
+
+
+def _has_two_classes(labels: np.ndarray) -> bool:
+    """Whether at least two classes have two images or more."""
+    return int((np.unique(labels, return_counts=True)[1] > 1).sum()) > 1
+
+
+def _untrained(source: Source, numbers: np.ndarray, labels: np.ndarray, training: Source) -> np.ndarray:
+    """Returns the numbers of the images that are not trained on, int [n]; the log counts the others."""
+    shared = find_shared_images(Selection(source, numbers), training)
+    if not shared:
+        return numbers
+    kept = np.delete(numbers, list(shared))
+    if not _has_two_classes(labels[kept]):
+        number, name = next(iter(shared.items()))
+        raise InputError(
+            f"the probe data share images with the training data ({source.ids[numbers[number]]} is {name} there), and "
+            "without them fewer than two classes of two images are left; give labelled images that are not trained on"
+        )
+    logging.warning("%d of %d probe images are trained on and are left out", len(shared), len(numbers))
+    return kept
 
 
 def _chosen(labels: np.ndarray) -> np.ndarray:

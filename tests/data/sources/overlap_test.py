@@ -3,7 +3,7 @@
 import pathlib
 
 from seer_tf.data.sources.builtin import render_image
-from seer_tf.data.sources.overlap import find_shared_image
+from seer_tf.data.sources.overlap import find_shared_images
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
 
@@ -13,7 +13,7 @@ def test_a_copy_under_another_name_is_found(tmp_path: pathlib.Path) -> None:
         (tmp_path / f"{index}.jpg").write_bytes(render_image("train", index)[0])
     training = open_source(f"folder:{tmp_path}")
     probe = open_source("builtin")
-    assert find_shared_image(Selection(probe, range(20, 30)), training) is None
-    assert find_shared_image(Selection(probe, (20, 2, 21)), training) == ("train/000002.jpg", "2.jpg")
+    assert find_shared_images(Selection(probe, range(20, 30)), training) == {}
+    assert find_shared_images(Selection(probe, (20, 2, 21, 0)), training) == {1: "2.jpg", 3: "0.jpg"}
     (tmp_path / "0.jpg").unlink()  # one that has vanished is like no other
-    assert find_shared_image(Selection(probe, (0, 20)), training) is None
+    assert find_shared_images(Selection(probe, (0, 20)), training) == {}

@@ -5,8 +5,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.subset import balanced_subset, listed_subset, select_subset
+from seer_tf.data.sources.base import Source, single_labels
+from seer_tf.data.sources.subset import balanced_subset, class_members, listed_subset, select_subset
 from seer_tf.errors import InputError
 
 _SIZES = {0: 200, 1: 37, 2: 1}
@@ -20,31 +20,61 @@ class _Names(Source):
         raise NotImplementedError
 
 
+class _Labelled(_Names):
+    """Images with any number of classes each."""
+
+    def __init__(self, classes: list[tuple[int, ...]]) -> None:
+        super().__init__([f"{number}.jpg" for number in range(len(classes))])
+        self.class_names, self._classes = ("a", "b", "c"), classes
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        return single_labels(self._classes)
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        return self._classes[index]
+
+
 def _labels() -> np.ndarray:
     labels = np.repeat([*_SIZES], [*_SIZES.values()])
     return np.random.default_rng(0).permutation(labels)
 
 
+def _members() -> dict[int, np.ndarray]:
+    return class_members(_Labelled([(label,) for label in _labels().tolist()]))
+
+
+def test_several_classes_of_an_image_pass_through() -> None:
+    """Each class gives its share, and an image without any is of no class."""
+    classes: list[tuple[int, ...]] = [(0, 1)] * 40 + [(1,)] * 20 + [(2,)] * 10 + [()] * 10
+    source = _Labelled(classes)
+    assert [len(numbers) for numbers in class_members(source).values()] == [40, 60, 10, 10]
+    chosen = select_subset(source, fraction=0.1, list_path="", seed=0)
+    counts = np.bincount([label for number in range(chosen.num_images) for label in chosen.classes_of(number)])
+    assert counts[0] >= 4 and counts[1] >= 6 and counts[2] == 1 and chosen.class_names == ("a", "b", "c")
+    assert [chosen.classes_of(number) for number in range(chosen.num_images)].count(()) == 1
+    assert chosen.labels is None and chosen.num_images <= 4 + 6 + 1 + 1
+
+
 @pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 1.0])
 def test_every_class_gives_its_share(fraction: float) -> None:
-    labels = _labels()
-    counts = np.bincount(labels[balanced_subset(labels, fraction, seed=3)])
+    counts = np.bincount(_labels()[balanced_subset(_members(), fraction, seed=3)])
     assert counts.tolist() == [max(1, round(fraction * size)) for size in _SIZES.values()]
 
 
 def test_a_seed_chooses_and_a_smaller_share_is_part_of_a_larger() -> None:
-    labels = _labels()
-    parts = [set(balanced_subset(labels, fraction, seed=3).tolist()) for fraction in (0.05, 0.1, 0.2, 0.5)]
+    members = _members()
+    parts = [set(balanced_subset(members, fraction, seed=3).tolist()) for fraction in (0.05, 0.1, 0.2, 0.5)]
     assert all(one < other for one, other in zip(parts, parts[1:], strict=False))
-    assert set(balanced_subset(labels, 0.1, seed=4).tolist()) != parts[1]
-    assert balanced_subset(labels, 0.1, seed=3).tolist() == sorted(parts[1])
+    assert set(balanced_subset(members, 0.1, seed=4).tolist()) != parts[1]
+    assert balanced_subset(members, 0.1, seed=3).tolist() == sorted(parts[1])
 
 
 def test_a_list_names_images_whole_or_by_file(tmp_path: pathlib.Path) -> None:
     source = _Names(["n01/n01_3.JPEG", "n01/n01_7.JPEG", "n02/n02_3.JPEG"])
     (tmp_path / "list.txt").write_text("n02_3.JPEG\n\nn01/n01_3.JPEG\n")
     assert listed_subset(source, str(tmp_path / "list.txt")).tolist() == [0, 2]
-    chosen = select_subset(source, np.array([0, 0, 1]), fraction=0.1, list_path=str(tmp_path / "list.txt"), seed=0)
+    chosen = select_subset(source, fraction=0.1, list_path=str(tmp_path / "list.txt"), seed=0)
     assert chosen.ids == ["n01/n01_3.JPEG", "n02/n02_3.JPEG"]
 
 
@@ -69,6 +99,6 @@ def test_a_wrong_list_is_one_sentence(tmp_path: pathlib.Path, lines: str, senten
 
 def test_a_share_is_above_nought_and_at_most_one() -> None:
     with pytest.raises(InputError, match="data.fraction=1.5 is a subset that is larger than the data"):
-        balanced_subset(_labels(), 1.5, seed=0)
+        balanced_subset(_members(), 1.5, seed=0)
     with pytest.raises(InputError, match="data.fraction=0 is a subset that is empty"):
-        balanced_subset(_labels(), 0.0, seed=0)
+        balanced_subset(_members(), 0.0, seed=0)

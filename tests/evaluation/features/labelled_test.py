@@ -14,7 +14,13 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet, Origin
-from seer_tf.evaluation.features.labelled import class_labels, labelled_features, matched_labels, matched_matrices
+from seer_tf.evaluation.features.labelled import (
+    class_labels,
+    labelled_features,
+    matched_labels,
+    matched_matrices,
+    uncovered,
+)
 from seer_tf.evaluation.features.stages import Pooling
 
 
@@ -46,8 +52,8 @@ def test_classes_are_matched_by_name():
     [
         (_Named([0], None), _Named([0, 1], ("a", "b")), "the training data has no labels"),
         (_Named([0, 1], ("a", "b")), _Named([0], None), "the test data has no labels"),
-        (_Named([0, 1], ("a", "b")), _Named([0, 1], ("a", "x")), "only the training data has the classes b;"),
-        (_Named([0, 1], ("a", "b")), _Named([0], ("a", "b", "x")), "only the test data has the classes x;"),
+        (_Named([0, 1], ("a", "b")), _Named([0, 1], ("a", "x")), "only the test data has the classes x;"),
+        (_Named([0], ("a",)), _Named([0], ("a",)), "the training data has only one class, a,"),
     ],
 )
 def test_what_cannot_be_matched_is_refused(train, test, text):
@@ -99,11 +105,6 @@ _SHARED = _features().fingerprints
     [
         ({"origin": dataclasses.replace(_ORIGIN, digest="other")}, {}, "from two models, other and digest"),
         ({}, {"origin": dataclasses.replace(_ORIGIN, transform=Transform(16))}, "from two transforms of the images"),
-        (
-            {"fingerprints": _SHARED},
-            {"fingerprints": _SHARED[[1, 2, 1, 0]] ^ np.array([0, 0, 7, 0], np.uint64)},
-            "3 of",
-        ),
         ({"classes": [(0,), (0,), (0,), (0,)]}, {}, "no image of y"),
         ({}, {"classes": [(0,), (0,), (1,), (2,)]}, "labels from 0 to 2 for 2 classes"),
         ({"classes": [(0,), (0, 1), (1,), (1,)]}, {}, "training data has images without a label or with several"),
@@ -114,6 +115,32 @@ def test_sets_that_do_not_go_together_are_refused(train, test, text):
     with pytest.raises(InputError, match=text):
         one, other = _features(**train), _features(**test)
         labelled_features(one, other, class_labels(one, other))
+
+
+def test_the_test_set_may_lack_classes_and_list_those_that_it_has_no_image_of():
+    """Fails if numbers are taken for granted, or a class without images counts."""
+    names, _, test = matched_labels(_Named([0, 1, 2], ("a", "b", "c")), _Named([1, 1], ("x", "b")))
+    assert names == ("a", "b", "c") and test.tolist() == [1, 1]
+    one, other = _features(), _features(classes=[(1,)] * 4)
+    found = labelled_features(one, other, class_labels(one, other))
+    assert found.test_labels.tolist() == [1] * 4 and uncovered(found.train, found.test) == ["x"]
+    _, _, matrix = matched_matrices(_features(), _features(class_names=("z", "y"), classes=[(1,), (), (1,), ()]))
+    assert matrix.tolist() == [[False, True], [False, False], [False, True], [False, False]]
+
+
+def test_files_of_the_training_set_are_left_out_of_the_test_set(caplog):
+    """With their names, classes and rows; the numbers in the source stay known."""
+    rows = {"avgpool": np.arange(8, dtype=np.float32).reshape(4, 2)}
+    shared = _SHARED[[1, 2, 1, 0]] ^ np.array([0, 7, 0, 7], np.uint64)
+    one, other = _features(fingerprints=_SHARED), _features(fingerprints=shared, rows=rows)
+    found = labelled_features(one, other, class_labels(one, other))
+    test = found.test
+    assert found.test_labels.tolist() == [0, 1] and test.labels is not None
+    assert (test.ids, test.classes, test.labels.tolist()) == (["b", "d"], [(0,), (1,)], [0, 1])
+    assert test.rows["avgpool"][:].tolist() == [[2, 3], [6, 7]] and test.places_of(np.array([1])).tolist() == [3]
+    assert "2 of 4 test images are files of the training data too and are left out" in caplog.text
+    with pytest.raises(InputError, match="all of the 4 test images"):
+        labelled_features(one, one, class_labels(one, one))
 
 
 def test_several_classes_of_an_image_are_matched_by_name():

@@ -46,6 +46,18 @@ def test_dark_and_bright_images_are_told_apart_and_the_model_stays(labelled: Sou
     assert all(np.array_equal(old, new) for old, new in zip(before, model.variables, strict=True))
 
 
+def test_images_that_are_trained_on_are_left_out(
+    labelled: Source, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "both").mkdir()
+    for number in range(3):
+        (tmp_path / "both" / f"{number}.png").write_bytes(labelled.read(number))
+    probe = OnlineProbe(labelled, open_source(f"folder:{tmp_path / 'both'}"), recipe("debug_tiny"))
+    assert sum(len(batch) for batch in probe._images) == len(probe._labels) == 37
+    assert np.bincount(probe._labels).tolist() == [17, 20]
+    assert "3 of 40 probe images are trained on and are left out" in caplog.text
+
+
 def test_training_images_and_images_without_labels_are_refused(labelled: Source, training: Source) -> None:
     config = recipe("debug_tiny")
     with pytest.raises(InputError, match=r"share images with the training data \((.*) is \1 there"):
