@@ -1,22 +1,47 @@
-"""`csv:FILE`: images with one label or several.
+"""`csv:FILE`: images with one label or several, from a table of any form that `table.py` reads.
 
-The first line names the columns. The first column holds the path of an image, relative to the directory of the table.
-All other columns hold labels. A cell may be empty, or hold several labels separated by `;`.
+One column holds the paths of images, relative to the directory of the table; others hold labels. Which ones they are
+follows from their names and cells (`_file_column`, `_label_columns`), or is said: `csv:FILE?label_column=breed`.
+A cell of a label column may be empty, or hold several labels separated by `;`. Columns of 0 and 1 are one class each.
 """
 
-import csv
 import functools
-import io
+import math
 import os
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from absl import logging
 
 from seer_tf.data.sources import image_files
 from seer_tf.data.sources.base import single_labels
+from seer_tf.data.sources.table import Table, read_table
 from seer_tf.errors import InputError
 from seer_tf.files import storage
+from seer_tf.quantities import counted
 
 _BETWEEN_LABELS = ";"
+_OPTIONS = ("file_column", "label_column")
+_FILE_NAMES = (
+    "file",
+    "file_name",
+    "filename",
+    "path",
+    "file_path",
+    "filepath",
+    "image",
+    "image_path",
+    "img",
+    "image_id",
+)
+_LABEL_NAMES = ("label", "labels", "class", "classes", "class_name", "category", "target", "tag", "tags")
+_FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+#: Cells that mean nothing, as pandas reads and writes them.
+_EMPTY = frozenset(
+    ("", "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NULL", "null", "None")
+)
 
 
 class CsvSource(image_files.FilesSource):
@@ -48,44 +73,148 @@ class CsvSource(image_files.FilesSource):
         return self._classes[index]
 
 
-def open_csv(path: str) -> CsvSource:
+def path_of(place: str) -> str:
+    """Returns the path of a table without the options behind it."""
+    path, mark, _ = place.rpartition("?")
+    return path if mark and not storage.exists(place) else place
+
+
+def open_csv(place: str) -> CsvSource:
     """Opens the images of a table. Files that cannot be used are left out; the log counts and names them.
 
+    Args:
+        place: Path of the table, with `?file_column=NAME`, `?label_column=NAME[,NAME]` or both joined by `&` behind it
+            where the columns are not known by their names and cells.
+
     Raises:
-        InputError: The table cannot be read, has no labels, names a file twice, or contains no image.
+        InputError: The table cannot be read, lacks labels or a column, names a file twice, or contains no image.
     """
-    classes = _read_table(path)
+    path = path_of(place)
+    classes = _classes(path, read_table(path), _parsed(path, place.removeprefix(path)))
     directory = os.path.dirname(path)
     usable, rejected = image_files.find_usable_files(f"csv:{path}", directory, list(classes))
     return CsvSource(directory, classes, rejected, usable)
 
 
-def _read_table(path: str) -> dict[str, tuple[str, ...]]:
+def _parsed(path: str, options: str) -> dict[str, list[str]]:
+    """Returns the names of columns by option."""
+    found = urllib.parse.parse_qs(options.removeprefix("?"))
+    for name in found:
+        if name not in _OPTIONS:
+            raise InputError.unknown(f"option of csv:{path}", name, _OPTIONS)
+    return {name: [column for value in values for column in value.split(",")] for name, values in found.items()}
+
+
+def _classes(path: str, table: Table, options: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Returns the names of the classes of each file."""
-    try:
-        text = storage.read(path).decode("utf-8-sig")
-        if "\0" in text:
-            raise csv.Error("it contains a NUL byte")
-        rows = list(csv.reader(io.StringIO(text)))
-    except OSError as error:
-        raise InputError(f"csv:{path}: the table cannot be read ({error.strerror}); give a CSV file.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"csv:{path}: this is not CSV in UTF-8 ({error}); save it as such a file.") from None
-    if len(rows) < 2 or len(rows[0]) < 2:
-        raise InputError(f"csv:{path}: the table needs a line of column names, then a path and a label on each line.")
-    first = rows[0][0]
-    if first and storage.is_file(os.path.join(os.path.dirname(path), first)):
+    if any(name and storage.is_file(os.path.join(os.path.dirname(path), name)) for name in table.columns):
         raise InputError(f"csv:{path}: the first line names an image; put the names of the columns above it.")
+    file_column = _file_column(path, table, options.get("file_column", ()))
+    label_columns = _label_columns(path, table, file_column, options.get("label_column", ()))
+    is_one_hot = len(label_columns) > 1 and _is_one_hot(table, label_columns)
     classes: dict[str, tuple[str, ...]] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        if not any(row):  # Excel leaves empty rows at the end.
-            continue
-        if len(row) != len(rows[0]):
-            raise InputError(f"csv:{path}: line {number} has {len(row)} cells instead of {len(rows[0])}; correct it.")
-        if row[0] in classes:
-            raise InputError(f"csv:{path}: line {number} names {row[0]} again; put all its labels into one line.")
-        labels = (label.strip() for cell in row[1:] for label in cell.split(_BETWEEN_LABELS))
-        classes[row[0]] = tuple(dict.fromkeys(label for label in labels if label))
+    for row, place in zip(table.rows, table.places, strict=True):
+        name = "" if row[file_column] is None else str(row[file_column])
+        if not name:
+            raise InputError(f"csv:{path}: {place}, column {table.columns[file_column]}: no file is named; correct it.")
+        if name in classes:
+            raise InputError(f"csv:{path}: {place} names {name} again; put all its labels into one line.")
+        if is_one_hot:
+            labels = [table.columns[number] for number in label_columns if _flag(row[number])]
+        else:
+            labels = [label for number in label_columns for label in _labels(row[number])]
+        classes[name] = tuple(dict.fromkeys(labels))
     if not any(classes.values()):
         raise InputError(f"csv:{path}: the table has no labels; give folder: or list: instead.")
+    _say(path, table, label_columns, is_one_hot, list(classes.values()))
     return classes
+
+
+def _say(
+    path: str, table: Table, label_columns: Sequence[int], is_one_hot: bool, classes: Sequence[tuple[str, ...]]
+) -> None:
+    """Says in the log which columns are the labels, and which rows have none."""
+    named = ", ".join(table.columns[number] for number in label_columns)
+    logging.info("csv:%s: labels from the columns %s%s", path, named, ", one class each" if is_one_hot else "")
+    empty = [place for place, labels in zip(table.places, classes, strict=True) if not labels]
+    if empty:
+        logging.warning("csv:%s: %s without a label, the first in %s", path, counted(len(empty), "row"), empty[0])
+
+
+def _file_column(path: str, table: Table, wanted: Sequence[str]) -> int:
+    """Returns the column of paths: the one that is asked for, else one whose first cell is a file, else one by name."""
+    if wanted:
+        return _number(path, table, wanted[0])
+    directory = os.path.dirname(path)
+    first = [str(cell) for cell in table.rows[0]]
+    for number, cell in enumerate(first):
+        if cell and storage.is_file(os.path.join(directory, cell)):
+            return number
+    known = [number for number, name in enumerate(table.columns) if name.lower() in _FILE_NAMES]
+    return known[0] if known else 0
+
+
+def _label_columns(path: str, table: Table, file_column: int, wanted: Sequence[str]) -> list[int]:
+    """Returns the columns of labels: those asked for, else one by its name, else all others, of text or of 0 and 1."""
+    if wanted:
+        return [_number(path, table, name) for name in wanted]
+    others = [number for number in range(len(table.columns)) if number != file_column]
+    known = [number for number in others if table.columns[number].lower() in _LABEL_NAMES]
+    if len(known) == 1:
+        return known
+    numeric = [number for number in others if _holds_numbers(table.column(number))]
+    if len(others) > 1 and numeric and not _is_one_hot(table, others):
+        names = ", ".join(table.columns)
+        raise InputError(
+            f"csv:{path}: which columns are labels? The columns are {names}, and {_fault(table, numeric)}; write "
+            f"csv:{path}?label_column=NAME, or NAME,NAME for several."
+        )
+    return others
+
+
+def _fault(table: Table, numeric: Sequence[int]) -> str:
+    """Says why columns of numbers are not columns of classes with 0 and 1."""
+    for row, place in zip(table.rows, table.places, strict=True):
+        for number in numeric:
+            if _flag(row[number]) is None:
+                return f"{place}, column {table.columns[number]} holds {row[number]!r}, which is neither 0 nor 1"
+    return f"only some hold 0 and 1, such as {table.columns[numeric[0]]}"
+
+
+def _number(path: str, table: Table, name: str) -> int:
+    if name not in table.columns:
+        raise InputError.unknown(f"column in csv:{path}", name, table.columns)
+    return list(table.columns).index(name)
+
+
+def _is_one_hot(table: Table, columns: Sequence[int]) -> bool:
+    """Whether every cell of the columns is 0 or 1."""
+    return all(_flag(row[number]) is not None for row in table.rows for number in columns)
+
+
+def _flag(cell: Any) -> bool | None:
+    """Returns what a cell of 0 and 1, or of False and True, says; None for any other cell."""
+    return _FLAGS.get(str(cell).strip().lower())
+
+
+def _holds_numbers(cells: Sequence[Any]) -> bool:
+    """Whether the cells are numbers or flags, empty ones aside."""
+    full = [cell for cell in cells if _labels(cell)]
+    return bool(full) and all(_flag(cell) is not None or _is_number(cell) for cell in full)
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except (TypeError, ValueError):
+        return False
+
+
+def _labels(cell: Any) -> list[str]:
+    """Returns the labels in a cell."""
+    if isinstance(cell, list):
+        return [label for one in cell for label in _labels(one)]
+    if isinstance(cell, float) and cell.is_integer():  # Pandas makes whole numbers floats where some are missing.
+        cell = int(cell)
+    labels = (label.strip() for label in ("" if cell is None else str(cell)).split(_BETWEEN_LABELS))
+    return [label for label in labels if label not in _EMPTY]

@@ -51,7 +51,8 @@ class Kind:
         name: Name before the colon.
         forms: How specs of this kind are written, for help and messages.
         open: Takes the place; returns the source.
-        path_to: "directory" or "file" if the place is a path to one, else "".
+        path_to: "directory" or "file" if the place begins with a path to one, else "".
+        path_of: Returns the path that a place begins with, without what follows.
         endings: Endings of the files that look like this kind.
         default_place: Place of a spec that is the name alone; "" if there must be one.
         accepts: Tells whether a place follows the grammar.
@@ -63,6 +64,7 @@ class Kind:
     forms: tuple[str, ...]
     open: Callable[[str], Source]
     path_to: str = ""
+    path_of: Callable[[str], str] = _as_it_is
     endings: Collection[str] = ()
     default_place: str = ""
     accepts: Callable[[str], bool] = bool
@@ -88,7 +90,14 @@ _KINDS = {
         Kind("folder", ("folder:DIR[@SPLIT]",), folder.open_folder, path_to="directory", resolved=_split_folder),
         Kind("tar", ("tar:FILE",), tar.open_tar, path_to="file", endings=(".tar", ".gz", ".tgz")),
         Kind("list", ("list:FILE",), list_file.open_list, path_to="file", endings=(".txt",)),
-        Kind("csv", ("csv:FILE",), csv_table.open_csv, path_to="file", endings=(".csv",)),
+        Kind(
+            "csv",
+            ("csv:FILE[?label_column=NAME]",),
+            csv_table.open_csv,
+            path_to="file",
+            path_of=csv_table.path_of,
+            endings=(".csv", ".tsv", ".parquet", ".jsonl"),
+        ),
         Kind("shards", ("shards:DIR",), shards.open_shards, path_to="directory"),
         Kind(
             "builtin",
@@ -124,9 +133,9 @@ def open_source(spec: Data) -> Source:
 
     Args:
         spec: `folder:DIR`, `folder:DIR@SPLIT` (`DIR/SPLIT`), `tar:FILE`, `list:FILE` (a path on each line), `csv:FILE`
-            (paths and labels), `shards:DIR`, `builtin` (its training images), `builtin:test`, or
-            `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a directory or file alone gets the kind that it looks
-            like.
+            or `csv:FILE?label_column=NAME` (paths and labels), `shards:DIR`, `builtin` (its training images),
+            `builtin:test`, or `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a directory or file alone gets the kind
+            that it looks like.
 
     Raises:
         InputError: The spec does not follow this grammar, or its images are missing or damaged.
@@ -161,7 +170,7 @@ def check_source(spec: Data) -> None:
         return
     kind, place = _parsed(spec)
     if kind.path_to:
-        _check_path(spec, kind, place)
+        _check_path(spec, kind, kind.path_of(place))
     kind.check(place)
 
 
@@ -191,7 +200,8 @@ def absolute(spec: str) -> str:
         return spec
     if not kind.path_to or storage.is_remote(place):
         return spec
-    return f"{kind.name}:{os.path.abspath(place)}"
+    path = kind.path_of(place)
+    return f"{kind.name}:{os.path.abspath(path)}{place.removeprefix(path)}"
 
 
 def _parsed(spec: str) -> tuple[Kind, str]:
