@@ -12,7 +12,7 @@ from absl import flags, logging
 
 from seer_tf.cli import command
 from seer_tf.data.images.decode import decode_image
-from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, check_split, describe_degenerate, open_boxes
+from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, check_split, describe_remarks, open_boxes
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.fingerprints import fingerprint, unshared
 from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit, pycocotools
@@ -61,9 +61,8 @@ def main() -> None:
         test = open_boxes(BOXES.value, TEST_SPLIT.value, train.class_names)
         kept = unshared(_fingerprints(train), _fingerprints(test))
         test = dataclasses.replace(test, images=tuple(test.images[number] for number in kept))
-        degenerate = describe_degenerate([train, test])
-        if degenerate:
-            logging.warning("%s", degenerate)
+        for sentence in describe_remarks([train, test]):
+            logging.warning("%s", sentence)
         network = _network()
         detector = _detector(network, train)
         fit(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seer_tf.data.pipelines.detection import BoxedImages, describe_degenerate, open_boxes
+from seer_tf.data.boxes.annotated import WITHOUT_AREA
+from seer_tf.data.pipelines.detection import BoxedImages, describe_remarks, open_boxes
 from seer_tf.errors import InputError
 from tests.real_images import REAL_IMAGES, needs_real_images
 
@@ -87,7 +88,7 @@ def _as_text(images: BoxedImages) -> dict[str, list[tuple[str, list[float]]]]:
 def test_both_layouts_give_the_same(write, tmp_path):
     """Classes are by name, sorted; an image without things counts."""
     images = open_boxes(write(tmp_path), "train")
-    assert images.class_names == ("cat", "dog") and _num_boxes(images) == 3 and not images.degenerate
+    assert images.class_names == ("cat", "dog") and _num_boxes(images) == 3 and not images.remarks
     expected = {
         name: [(label, [float(side) for side in box]) for label, box in things] for name, things in _BOXES.items()
     }
@@ -132,24 +133,139 @@ def test_boxes_without_area_are_named_and_left_out(write, tmp_path):
     things = [("dog", (5, 6, 5, 30)), ("cat", (0, 0, 9, 9)), ("dog", (3, 9, 8, 7))]
     images = open_boxes(write(tmp_path, {**_BOXES, "b.jpg": things}), "train")
     assert _as_text(images)["b.jpg"] == [("cat", [0.0, 0.0, 9.0, 9.0])]
-    sentence = describe_degenerate([images])
-    assert sentence is not None and sentence.startswith("left out, 2 boxes without area: b.jpg: dog from 5, 6 to 5, 30")
-    assert describe_degenerate([open_boxes(_write_coco(tmp_path / "whole"), "train")]) is None
+    (sentence,) = describe_remarks([images])
+    assert sentence.startswith("left out, 2 boxes without area: b.jpg: dog from 5, 6 to 5, 30")
+    assert describe_remarks([open_boxes(_write_coco(tmp_path / "whole"), "train")]) == []
 
 
-def test_a_box_may_be_off_by_rounding_and_no_more(tmp_path):
-    """What is a pixel beyond is cut; what is further is refused."""
+def test_a_box_beyond_its_image_is_cut_or_left_out_and_counted(tmp_path):
+    """What is a pixel beyond is rounding, and not worth a word."""
     images = open_boxes(_write_coco(tmp_path / "near", {**_BOXES, "b.jpg": [("cat", (-1, 0, 41, 20))]}), "train")
     assert _as_text(images)["b.jpg"] == [("cat", [0.0, 0.0, 40.0, 20.0])]
-    for box in ((-2, 0, 9, 9), (0, 0, 42.5, 9), (0, 0, 9, 60), (50, 60, 55, 65), (0, 0, float("nan"), 9)):
-        with pytest.raises(InputError, match="b.jpg: cat from .* reaches beyond the image, which is 40 x 50"):
-            open_boxes(_write_coco(tmp_path / str(box), {**_BOXES, "b.jpg": [("cat", box)]}), "train")
+    assert images.remarks == {}
+    for box, left in (
+        ((-2, 0, 9, 9), [0, 0, 9, 9]),
+        ((0, 0, 42.5, 9), [0, 0, 40, 9]),
+        ((0, 0, 9, 60), [0, 0, 9, 50]),
+        ((50, 60, 55, 65), None),
+    ):
+        images = open_boxes(_write_coco(tmp_path / str(box), {**_BOXES, "b.jpg": [("cat", box)]}), "train")
+        assert _as_text(images)["b.jpg"] == ([] if left is None else [("cat", left)])
+        (sentence,) = describe_remarks([images])
+        start = "left out, 1 box outside of the image" if left is None else "cut at the edge, 1 box that reached beyond"
+        assert sentence.startswith(start) and "b.jpg: cat from " in sentence
 
 
 def test_what_is_left_of_a_box_has_area(tmp_path):
     """One that lies in the pixel beyond the edge alone has none once it is cut."""
     images = open_boxes(_write_coco(tmp_path, {**_BOXES, "b.jpg": [("cat", (40, 0, 41, 20))]}), "train")
-    assert images.degenerate == ("b.jpg: cat from 40, 0 to 41, 20",) and not images.images[1].boxes.size
+    assert images.remarks == {WITHOUT_AREA: ["b.jpg: cat from 40, 0 to 41, 20"]} and not images.images[1].boxes.size
+
+
+def _with_ids(tmp_path: Path, changes: dict[str, list[Any]]) -> Path:
+    """Writes COCO's layout, its annotations numbered from 1, and some keys of the lists replaced."""
+    directory = _write_coco(tmp_path)
+    file = directory / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    for number, annotation in enumerate(content["annotations"], start=1):
+        annotation["id"] = number
+    for place, values in changes.items():
+        kind, key = place.split(".")
+        for one, value in zip(content[kind], values, strict=False):
+            one[key] = value
+            if value is ...:
+                del one[key]
+    file.write_text(json.dumps(content))
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"images.id": [10, 10]}, "images have the id 10 twice, a.jpg and b.jpg"),
+        ({"images.file_name": ["a.jpg", "a.jpg"]}, "a.jpg is image 10 and image 11; list each file once"),
+        ({"categories.id": [7, 7]}, "categories have the id 7 twice, dog and cat"),
+        ({"images.id": [...]}, r"images\[0\] has no `id`"),
+        ({"categories.name": [None]}, r"categories\[0\] has no `name`"),
+        (
+            {"annotations.image_id": [1, 2, 3]},
+            "has no boxes; left out, 3 boxes of no image that is listed: annotation 1 na",
+        ),
+    ],
+)
+def test_ids_that_do_not_join_are_refused_by_name(tmp_path, changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        open_boxes(_with_ids(tmp_path, changes), "train")
+
+
+@pytest.mark.parametrize(
+    ("changes", "num_boxes", "sentence"),
+    [
+        ({"annotations.image_id": ["10", "10.0", 12.0], "images.id": [10, 11, "12"]}, 2, "names image '10.0'"),
+        ({"annotations.image_id": [10, 99]}, 2, "1 box of no image that is listed: annotation 2 names image 99"),
+        ({"annotations.category_id": [..., 9]}, 1, "2 boxes of no category that is listed: annotation 1 names"),
+        ({"annotations.bbox": [None, [1, 2], ...]}, 0, None),
+        ({"annotations.bbox": [None, [0, 0, "x", 3]]}, 1, "2 boxes without four numbers: annotation 1 has the box"),
+        ({"annotations.bbox": [[], [0, 0, float("nan"), 3]]}, 1, "left out, 2 boxes without four numbers"),
+        (
+            {"annotations.bbox": [...], "annotations.segmentation": [[[5, 6, 20, 6], [9, 30, 7, 8]]]},
+            3,
+            "taken from the mask, 1 box without four numbers: annotation 1 has the box None",
+        ),
+    ],
+)
+def test_boxes_that_cannot_be_used_are_named_by_annotation(tmp_path, changes, num_boxes, sentence):
+    directory = _with_ids(tmp_path, changes)
+    if sentence is None:
+        with pytest.raises(InputError, match="has no boxes; left out, 3 boxes without four numbers"):
+            open_boxes(directory, "train")
+        return
+    images = open_boxes(directory, "train")
+    assert _num_boxes(images) == num_boxes and sentence in "; ".join(describe_remarks([images]))
+    if "segmentation" in str(changes):
+        assert _as_text(images)["a.jpg"][0] == ("dog", [5.0, 6.0, 20.0, 30.0])
+
+
+def test_fractions_of_the_image_are_recognised(tmp_path):
+    images = open_boxes(
+        _write_coco(tmp_path, {"a.jpg": [("dog", (0, 0.5, 0.25, 1))], "b.jpg": [], "c.jpg": []}), "train"
+    )
+    assert _as_text(images)["a.jpg"] == [("dog", [0.0, 25.0, 10.0, 50.0])]
+    assert describe_remarks([images])[0].startswith("multiplied by the size of the image, 1 box in fractions of it")
+
+
+def test_sizes_may_be_missing_and_images_lie_elsewhere(tmp_path):
+    directory = _with_ids(tmp_path / "coco", {"images.width": [..., 0, None]})
+    (directory / "train").rename(directory / "images")
+    assert {(image.width_px, image.height_px) for image in open_boxes(directory, "train").images} == {(40, 50)}
+    voc = _write_voc(tmp_path / "voc")
+    file = voc / "Annotations" / "a.xml"
+    file.write_text(file.read_text().replace("<width>40</width>", ""))
+    assert open_boxes(voc, "train").images[0].width_px == 40
+
+
+def test_pascal_voc_names_its_images_with_any_suffix(tmp_path):
+    """The name that the annotation states, else its own; one that several state is nobody's."""
+    voc = _write_voc(tmp_path)
+    Image.new("RGB", (40, 50)).save(voc / "JPEGImages" / "stated.png")
+    (voc / "JPEGImages" / "b.jpg").rename(voc / "JPEGImages" / "b.JPEG")
+    for name, stated in (("a", "stated.png"), ("b", "nowhere.jpg"), ("c", "nowhere.jpg")):
+        file = voc / "Annotations" / f"{name}.xml"
+        file.write_text(file.read_text().replace("<size>", f"<filename>{stated}</filename><size>"))
+    assert [image.file.name for image in open_boxes(voc, "train").images] == ["b.JPEG", "c.jpg", "stated.png"]
+    Image.new("RGB", (40, 50)).save(voc / "JPEGImages" / "c.png")
+    with pytest.raises(InputError, match=r"c.xml could be of c.jpg or c.png; state one"):
+        open_boxes(voc, "train")
+
+
+def test_an_object_of_pascal_voc_without_a_box_is_named(tmp_path):
+    voc = _write_voc(tmp_path)
+    file = voc / "Annotations" / "a.xml"
+    file.write_text(file.read_text().replace("<xmin>5</xmin>", ""))
+    images = open_boxes(voc, "train")
+    assert (
+        _num_boxes(images) == 2 and "1 box without four numbers: a.xml: object 1, dog" in describe_remarks([images])[0]
+    )
 
 
 def test_what_cannot_be_used(tmp_path):
@@ -173,7 +289,7 @@ def test_what_cannot_be_used(tmp_path):
     Image.new("RGB", (50, 40)).save(missing / "JPEGImages" / "b.jpg")
     with pytest.raises(InputError, match="b.jpg is 50 x 40 and its annotation says 40 x 50"):
         open_boxes(missing, "train")
-    (missing / "Annotations" / "b.xml").write_text("<annotation></annotation>")
+    (missing / "Annotations" / "b.xml").write_text("<annotation>")
     with pytest.raises(InputError, match="b.xml is not in Pascal VOC's format"):
         open_boxes(missing, "train")
 
@@ -214,6 +330,6 @@ def test_the_blood_cells():
     assert [len(part.images) for part in parts] == [205, 87, 72]
     assert sum(_num_boxes(part) for part in parts) + 2 == 4888
     assert all(part.class_names == ("Platelets", "RBC", "WBC") for part in parts)
-    sentence = describe_degenerate(parts)
-    assert sentence is not None and "BloodImage_00338.jpg: RBC from 504, 337 to 504, 337" in sentence
+    (sentence,) = describe_remarks(parts)
+    assert "BloodImage_00338.jpg: RBC from 504, 337 to 504, 337" in sentence
     np.testing.assert_array_equal(parts[0].images[0].boxes[0], [68, 315, 286, 480])

@@ -1,0 +1,1 @@
+"""Boxes around objects as annotation files hold them: COCO's layout and Pascal VOC's."""
