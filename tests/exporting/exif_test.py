@@ -40,6 +40,18 @@ def test_every_orientation_in_both_orders_of_bytes(order, orientation):
         assert _in_graph(encoded).numpy() == orientation
 
 
+@pytest.mark.parametrize("text", ['tiff:Orientation="%d"', "<tiff:Orientation>%d</tiff:Orientation>"])
+def test_an_orientation_that_only_xmp_has(text):
+    """EXIF counts before it."""
+    for orientation in (*range(1, 9), 0, 9):
+        file = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(file, "JPEG", xmp=(text % orientation).encode())
+        expected = orientation if 1 <= orientation <= 8 else 1
+        assert exif_orientation(file.getvalue()) == _in_graph(file.getvalue()).numpy() == expected
+    Image.new("RGB", (8, 8)).save(file := io.BytesIO(), "JPEG", xmp=(text % 8).encode(), exif=_exif(3, "II"))
+    assert exif_orientation(file.getvalue()) == _in_graph(file.getvalue()).numpy() == 3
+
+
 @pytest.mark.parametrize(
     "encoded",
     [

@@ -1,8 +1,9 @@
 """Decodes encoded bytes to RGB pixels. The content decides about the format, and no file is trusted.
 
 Pixels equal those of Pillow's `convert("RGB")`. A transparent image is laid over white. GIF is an exception:
-TensorFlow returns no alpha for it, and transparent pixels are black. From 16-bit PNG the upper eight bits are taken.
-TensorFlow ignores the rotation in EXIF; this module applies it.
+TensorFlow returns no alpha for it, and transparent pixels are black. Of a 16-bit PNG those eight bits are taken that
+begin with the highest bit that any of its pixels uses, because cameras and microscopes often write 10, 12 or 14.
+TensorFlow ignores the rotation in EXIF or XMP; this module applies it.
 """
 
 import functools
@@ -15,6 +16,7 @@ from PIL import Image
 from seer_tf.data.images import formats, jpeg_xl
 
 _EXIF_ORIENTATION = 0x0112
+_ORIENTATION_MARKS = (b"Exif", b"eXIf", b"EXIF", b"tiff:Orientation")
 # TensorFlow names the failed operation before and after the reason.
 _OPERATION = re.compile(r"\{\{.*?\}\}|\[Op:.*")
 _JPEG_START = b"\xff\xd8\xff"
@@ -79,10 +81,19 @@ def _decode_any(encoded: tf.Tensor, orientation: tf.Tensor | int | None, shrink:
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a PNG; for b < 8 bits per channel, TensorFlow fills in an alpha of 2 ** b - 1, which is dropped here."""
-    image = tf.io.decode_png(encoded, channels=4)
     bits = tf.io.decode_raw(tf.strings.substr(encoded, 24, 1), tf.uint8, fixed_length=1)[0]
+    image = tf.cond(bits == 16, lambda: _decode_16_bit_png(encoded), lambda: tf.io.decode_png(encoded, channels=4))
     filled = (bits < 8) & tf.reduce_all(image[..., 3] == tf.bitwise.left_shift(tf.ones_like(bits), bits) - 1)
     return tf.cond(filled, lambda: image[..., :3], lambda: _over_white(image))
+
+
+def _decode_16_bit_png(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes a PNG with 16 bits to uint8 `[h, w, 4]`; alpha always uses all of its bits."""
+    image = tf.io.decode_png(encoded, channels=4, dtype=tf.uint16)
+    largest = tf.cast(tf.reduce_max(image[..., :3]), tf.int32)
+    shift = tf.reduce_sum(tf.cast(largest >= [1 << bit for bit in range(8, 16)], tf.int32))
+    shifts = tf.cast(tf.stack([shift, shift, shift, 8]), tf.uint16)
+    return tf.cast(tf.bitwise.right_shift(image, tf.broadcast_to(shifts, tf.shape(image))), tf.uint8)
 
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
@@ -157,8 +168,8 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def exif_orientation(encoded: bytes) -> int:
-    """Returns the EXIF orientation of an encoded image, 1 to 8; 1 if it has none or it cannot be read."""
-    if b"Exif" not in encoded and b"eXIf" not in encoded and b"EXIF" not in encoded:
+    """Returns the orientation of an encoded image by EXIF, or else by XMP, 1 to 8; 1 without one that can be read."""
+    if not any(mark in encoded for mark in _ORIENTATION_MARKS):
         return 1
     try:
         with Image.open(io.BytesIO(encoded)) as image:

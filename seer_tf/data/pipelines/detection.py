@@ -196,7 +196,8 @@ def _measure(image: AnnotatedImage) -> tuple[int, int, int]:
     try:
         encoded = image_files.read_beginning(lambda num_bytes: storage.read(image.file, num_bytes=num_bytes))
         header = read_header(encoded)
-        if header.format != "JPEG" or b"Exif" in encoded:  # Other formats may have EXIF at the end.
+        if header.format != "JPEG" or b"Exif" in encoded or b"ns.adobe.com/xap" in encoded:
+            # Other formats may have EXIF at the end.
             encoded = image.file.read_bytes()
     except (OSError, UnusableImageError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from seer_tf.data.images import formats
-from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.quantities import counted
 
@@ -16,7 +15,7 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _QUANTILE_NAMES = ("minimum", "5 %", "25 %", "median", "75 %", "95 %", "maximum")
 _NUM_REASONS = 12
 _DARK = 16  # of 255, in the thumbnail
-_DARK_SAMPLE, _DARK_NAMED = 100, 3
+_DARK_NAMED = 3
 _EXAMPLE_GROUPS, _EXAMPLE_IMAGES = 12, 6
 
 
@@ -38,7 +37,6 @@ class Audit:
         num_duplicates: Number of images in these groups, without the first image of each group.
         duplicate_examples: Some of the groups, as numbers of records.
         dark_examples: Names of some of the nearly black images.
-        has_dark_16_bit_png: Whether a 16-bit PNG is among the first hundred of these.
     """
 
     num_images: int
@@ -54,7 +52,6 @@ class Audit:
     num_duplicates: int
     duplicate_examples: tuple[tuple[int, ...], ...]
     dark_examples: tuple[str, ...] = ()
-    has_dark_16_bit_png: bool = False
 
     @property
     def num_rejected(self) -> int:
@@ -78,11 +75,7 @@ class Audit:
         ]
         if self.num_dark:
             names = ", ".join(self.dark_examples)
-            remedy = (
-                "of 16-bit PNG the upper eight bits are taken, so stretch the levels of those that use fewer"
-                if self.has_dark_16_bit_png
-                else "look at some of them, and leave out those that show nothing"
-            )
+            remedy = "look at some of them, and leave out those that show nothing"
             sentences.append(f"nearly black: {counted(self.num_dark, 'image')}, such as {names}; {remedy}")
         return sentences
 
@@ -146,21 +139,15 @@ def summarize(
         dark_examples=tuple(
             source.ids[index].encode(errors="backslashreplace").decode() for index in dark[:_DARK_NAMED]
         ),
-        has_dark_16_bit_png=any(_is_16_bit_png(source, index) for index in dark[:_DARK_SAMPLE]),
     )
 
 
 def from_json(values: dict[str, Any]) -> Audit:
-    """Returns the audit that `dataclasses.asdict` turned into JSON values."""
-    tuples: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return Audit(**{**values, **tuples})
-
-
-def _is_16_bit_png(source: Source, index: int) -> bool:
-    try:
-        return formats.is_16_bit_png(source.read(index))
-    except UnusableImageError:
-        return False  # it could be read a moment ago, and is in the shards
+    """Returns the audit that `dataclasses.asdict` turned into JSON values, here or in an earlier version."""
+    known = {field.name for field in dataclasses.fields(Audit)}
+    found = {name: value for name, value in values.items() if name in known}
+    tuples: dict[str, Any] = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+    return Audit(**{**found, **tuples})
 
 
 def _kind(reason: str) -> str:

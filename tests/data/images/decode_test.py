@@ -281,13 +281,22 @@ def test_mutations_crash_nothing_and_stay_within_a_gibibyte(num):
 
 
 def test_what_the_documentation_excepts():
-    """Transparent places of GIF become black, and of 16 bits the upper eight are left."""
+    """Transparent places of GIF become black."""
     palette = Image.new("P", (8, 6), 1)
     palette.putpalette([200, 100, 50] * 256)
     palette.putpixel((3, 2), 5)
     assert not _ours(_encode(palette, "GIF", transparency=5))[2, 3].any()
-    levels = np.linspace(0, 4095, 4096).astype(np.uint16).reshape(64, 64)
-    assert np.unique(_ours(_encode(Image.fromarray(levels), "PNG"))).tolist() == list(range(16))
+
+
+@pytest.mark.parametrize("largest", [0, 200, 255, 256, 1023, 4095, 32767, 32768, 65535])
+def test_of_16_bits_the_eight_highest_that_are_used_are_left(largest):
+    """Grey, and colour of which one channel is dark."""
+    levels = np.linspace(0, largest, 400).astype(np.uint16).reshape(20, 20)
+    expected = levels >> max(0, largest.bit_length() - 8)
+    assert (_ours(_encode(Image.fromarray(levels), "PNG")) == expected[..., None]).all()
+    colour = np.stack([levels // 300, levels, levels // 2], axis=-1)
+    encoded = tf.io.encode_png(colour).numpy()
+    assert (_ours(encoded) == colour >> max(0, largest.bit_length() - 8)).all()
 
 
 @pytest.mark.skipif(not _IMAGES.exists(), reason="needs the development images in ../shared/images")
