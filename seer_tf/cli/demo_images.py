@@ -38,7 +38,7 @@ def demo_images(data: str) -> tuple[Source, Source | None]:
     """
     if data == "builtin":
         return open_source("builtin"), open_source("builtin:test")
-    images = open_source(data)
+    images = open_source(data, to_prepare=True)  # The demo makes shards of them.
     labels = images.labels
     counts = np.zeros(0) if labels is None else np.bincount(labels)
     if labels is None or len(counts) < 2 or counts.min() < _MIN_IMAGES_PER_CLASS:

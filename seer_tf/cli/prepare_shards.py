@@ -44,7 +44,7 @@ def main() -> None:
     check_source(DATA.value)
     check_output(OUTPUT.value)
     audit = write_shards(
-        open_source(DATA.value),
+        open_source(DATA.value, to_prepare=True),
         OUTPUT.value,
         ShardOptions(longest_side_px=LONGEST_SIDE_PX.value, keep_truncated=KEEP_TRUNCATED.value),
         run=run,

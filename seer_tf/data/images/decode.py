@@ -221,8 +221,5 @@ def header_reject_reason(encoded: bytes) -> str | None:
     except formats.UnusableImageError as error:
         return str(error)
     if header.decoded_bytes > formats.DECODED_BYTES_LIMIT:
-        return (
-            f"{header.width_px} x {header.height_px} pixels are more than "
-            f"{formats.DECODED_BYTES_LIMIT // 1_000_000} MB decoded"
-        )
+        return formats.too_large(header.height_px, header.width_px)
     return None

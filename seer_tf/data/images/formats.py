@@ -5,10 +5,12 @@ Offsets come from the specifications of the formats. TensorFlow decodes JPEG, PN
 
 import dataclasses
 import struct
+from collections.abc import Iterator
 
 from seer_tf.data.images import jpeg_xl
 
 DECODED_BYTES_LIMIT = 300_000_000
+JPEG_SIDE_LIMIT_PX = 1 << 16
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WebP", "JPEG XL")
 
 _MAGICS = (
@@ -34,6 +36,7 @@ _UNSUPPORTED_MAGICS = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
 )
 _WEBP_ANIMATION = 0x02
+_METADATA_BYTES = 1 << 17
 _GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
 _BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
 _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -92,6 +95,19 @@ def image_format(encoded: bytes) -> str:
     raise UnusableImageError("not an image")
 
 
+def too_large(height_px: int, width_px: int) -> str:
+    """Returns the reason to refuse an image of this size."""
+    return f"{width_px} x {height_px} pixels are more than {DECODED_BYTES_LIMIT // 1_000_000} MB decoded"
+
+
+def has_several_frames(encoded: bytes) -> bool:
+    """Whether a GIF, PNG or JPEG is an animation or holds several pictures, of which the first counts."""
+    if encoded.startswith(b"GIF8"):
+        return len(list(_gif_frames(encoded))) > 1
+    start = encoded[:_METADATA_BYTES]
+    return b"acTL" in start if start.startswith(b"\x89PNG") else start.startswith(b"\xff\xd8") and b"MPF\0" in start
+
+
 def is_16_bit_png(encoded: bytes) -> bool:
     """Whether an image is a PNG with 16 bits a channel; `encoded` may be the beginning of the file."""
     return encoded.startswith(b"\x89PNG") and encoded[24:25] == b"\x10"
@@ -110,7 +126,7 @@ def read_header(encoded: bytes) -> Header:
         raise UnusableImageError(f"broken {kind} header") from None
     if height < 1 or width < 1:
         raise UnusableImageError(f"broken {kind} header")
-    return Header(kind, height, width, _gif_frames_bytes(encoded) if kind == "GIF" else 0)
+    return Header(kind, height, width, sum(_gif_frames(encoded)) if kind == "GIF" else 0)
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int]:
@@ -138,14 +154,14 @@ def _gif_size(encoded: bytes) -> tuple[int, int]:
     return height, width
 
 
-def _gif_frames_bytes(encoded: bytes) -> int:
-    """Returns the bytes of all readable frames of a GIF, one byte per pixel (GIF89a specification, section 11)."""
+def _gif_frames(encoded: bytes) -> Iterator[int]:
+    """Yields the bytes of each readable frame of a GIF, one byte per pixel (GIF89a specification, section 11)."""
     try:
-        place, total = 13 + _gif_palette_bytes(encoded[10]), 0
+        place = 13 + _gif_palette_bytes(encoded[10])
         while encoded[place] in (_GIF_EXTENSION, _GIF_FRAME):
             if encoded[place] == _GIF_FRAME:
                 width, height = struct.unpack_from("<HH", encoded, place + 5)
-                total += width * height
+                yield width * height
                 place += 11 + _gif_palette_bytes(encoded[place + 9])
             else:
                 place += 2
@@ -153,8 +169,7 @@ def _gif_frames_bytes(encoded: bytes) -> int:
                 place += 1 + encoded[place]
             place += 1
     except (struct.error, IndexError):
-        pass
-    return total
+        return
 
 
 def _gif_palette_bytes(flags: int) -> int:

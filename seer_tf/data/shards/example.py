@@ -1,6 +1,6 @@
 """The record of a shard: a `tf.train.Example`.
 
-    image/encoded        bytes of the file, unchanged
+    image/encoded        bytes of the file, or of what was made of it (`converted.tsv`)
     image/id             name
     image/height, width  size in px, as stored
     image/orientation    EXIF orientation, 1 to 8, which the reader applies

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 REJECTED_HEADER = "file\treason\n"
+CONVERTED_HEADER = "file\tdone\n"
 DUPLICATES_HEADER = "group\tfile\n"
 
 

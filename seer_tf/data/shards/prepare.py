@@ -27,7 +27,9 @@ from seer_tf.data.shards.writer import (
     ENTRY,
     ShardJob,
     ShardOptions,
+    converted_path,
     entries_path,
+    found_path,
     prepare_image,
     prepare_in_order,
     rejected_path,
@@ -255,6 +257,8 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
     parts = [ledger.parse(storage.read(rejected_path(path)).decode()) for path in paths]
     rejected = sorted([*source.rejected, *(pair for part in parts for pair in part)])
     _write_ledger(directory, shards.REJECTED, ledger.REJECTED_HEADER, rejected)
+    converted = sorted(pair for path in paths for pair in ledger.parse(_noted(converted_path(path)).decode()))
+    _write_ledger(directory, shards.CONVERTED, ledger.CONVERTED_HEADER, converted)
     joined = np.concatenate(entries)
     if not joined.size:
         where = os.path.join(directory, shards.REJECTED)
@@ -266,7 +270,8 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
     named = [(str(k), source.ids[joined["image"][place]]) for k, group in enumerate(groups, 1) for place in group]
     _write_ledger(directory, shards.DUPLICATES, ledger.DUPLICATES_HEADER, named)
     lines = [_shard(path, len(part)) for path, part in zip(paths, entries, strict=True)]
-    found = audit.summarize(joined, rejected, groups, num_shards, sum(line.num_bytes for line in lines), source)
+    notes = audit.Notes(rejected, converted, [json.loads(_noted(found_path(path)) or b"{}") for path in paths])
+    found = audit.summarize(joined, notes, groups, num_shards, sum(line.num_bytes for line in lines), source)
     manifest = {
         **begun,
         "classes": source.class_names,
@@ -279,9 +284,15 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
 def _remove_intermediate_files(directory: str, num_shards: int) -> None:
     """Removes the files that were needed to continue after an interruption."""
     paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
-    for path in (*map(entries_path, paths), *map(rejected_path, paths), *map(thumbnails_path, paths)):
-        storage.remove(path)
+    for path_of in (entries_path, rejected_path, converted_path, found_path, thumbnails_path):
+        for path in paths:
+            storage.remove(path_of(path))
     storage.remove(os.path.join(directory, _PLAN))
+
+
+def _noted(path: str) -> bytes:
+    """Returns what was noted of a shard; nothing of one that an earlier version wrote."""
+    return storage.read(path) if storage.exists(path) else b""
 
 
 def _shard(path: str, num_images: int) -> shards.Shard:

@@ -3,15 +3,17 @@
 A job holds all that a worker needs to write any shard, and is sent to other processes and machines.
 """
 
+import collections
 import dataclasses
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from seer_tf import parallel
-from seer_tf.data.images import decode, formats
+from seer_tf.data.images import conversion, decode, formats
 from seer_tf.data.images.formats import UnreadableImageError, UnusableImageError
 from seer_tf.data.shards import example, ledger, near_duplicates, tfrecord
 from seer_tf.data.sources import shards
@@ -34,6 +36,7 @@ ENTRY = np.dtype(
     ]
 )
 _JPEG_QUALITY = 95
+_MADE_SMALLER = f"made smaller, stored as JPEG of quality {_JPEG_QUALITY}"
 _MAX_UNREADABLE_FRACTION = 0.01
 
 
@@ -59,6 +62,8 @@ class PreparedImage:
         encoded: Bytes of the image.
         header: Format and size.
         thumbnail: Thumbnail as from `near_duplicates.make_thumbnail`; black, which resembles no image, for a bad image.
+        done: What was done to the image, as from `conversion.prepared`; empty for one that keeps its bytes.
+        found: What its file has, as from `conversion.prepared`.
         reason: Reason why the image cannot be used, or None.
         is_readable: Whether the bytes of the image can be read.
     """
@@ -68,6 +73,8 @@ class PreparedImage:
     thumbnail: np.ndarray = dataclasses.field(
         default_factory=lambda: np.zeros(near_duplicates.THUMBNAIL_SHAPE, np.uint8)
     )
+    done: tuple[str, ...] = ()
+    found: Mapping[str, str] = dataclasses.field(default_factory=dict)
     reason: str | None = None
     is_readable: bool = True
 
@@ -78,23 +85,25 @@ class PreparedImage:
 
 
 def prepare_image(source: Source, index: int, options: ShardOptions) -> PreparedImage:
-    """Reads, decodes and checks image `index`; every pixel is decoded once."""
+    """Reads, converts, decodes and checks image `index`; an image that keeps its bytes is decoded once."""
     try:
         encoded = source.read(index)
+        prepared = conversion.prepared(encoded)
+        image, reason = decode.judged(prepared.encoded)
+        completed = decode.complete_jpeg(encoded) if image is None and options.keep_truncated else None
+        if completed is not None:
+            prepared = conversion.prepared(completed)
+            image, reason = decode.judged(prepared.encoded)
     except UnusableImageError as error:
         return PreparedImage(reason=str(error), is_readable=not isinstance(error, UnreadableImageError))
-    image, reason = decode.judged(encoded)
-    if image is None and options.keep_truncated:
-        completed = decode.complete_jpeg(encoded)
-        if completed is not None:
-            encoded, (image, reason) = completed, decode.judged(completed)
     if image is None:
         return PreparedImage(reason=reason)
-    thumbnail = near_duplicates.make_thumbnail(image)
+    thumbnail, stored, done = near_duplicates.make_thumbnail(image), prepared.encoded, prepared.done
     if 0 < options.longest_side_px < max(image.shape):
-        upright = decode.turn_upright(image, decode.exif_orientation(encoded))
-        encoded = _encode_smaller(upright, options.longest_side_px)
-    return PreparedImage(encoded, formats.read_header(encoded), thumbnail)
+        upright = decode.turn_upright(image, decode.exif_orientation(stored))
+        stored = _encode_smaller(upright, options.longest_side_px)
+        done = (*done, _MADE_SMALLER)
+    return PreparedImage(stored, formats.read_header(stored), thumbnail, done, prepared.found)
 
 
 def prepare_in_order(
@@ -140,6 +149,16 @@ def thumbnails_path(shard: str) -> str:
     return f"{shard.removesuffix('.tfrecord')}.thumbnails"
 
 
+def converted_path(shard: str) -> str:
+    """Returns the path of the converted files of a shard, which exists until all shards are finished."""
+    return f"{shard.removesuffix('.tfrecord')}.converted.tsv"
+
+
+def found_path(shard: str) -> str:
+    """Returns the path of what the files of a shard have, which exists until all shards are finished."""
+    return f"{shard.removesuffix('.tfrecord')}.found.json"
+
+
 def rejected_path(shard: str) -> str:
     """Returns the path of the rejected files of a shard, which exists until all shards are finished."""
     return f"{shard.removesuffix('.tfrecord')}.rejected.tsv"
@@ -168,9 +187,10 @@ class ShardJob:
         return shard_path(self.directory, number, len(self.parts))
 
     def __call__(self, number: int, num_threads: int = 1) -> None:
-        """Writes shard `number`, its entries and its rejected files; the shard gets its name last."""
+        """Writes shard `number` and what is noted of its files; the shard gets its name last."""
         path = self.path(number)
-        entries, rejected, offset = [], [], 0
+        entries, rejected, converted, offset = [], [], [], 0
+        found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         indices = self.parts[number].tolist()
         images = prepare_in_order(self.source, indices, self._prepare, num_threads)
         with storage.atomic_file(path) as unfinished:
@@ -183,7 +203,13 @@ class ShardJob:
                     writer.write(record)
                     entries.append((offset, len(record), *entry))
                     offset += tfrecord.framed_bytes(len(record))
+                    if image.done:
+                        converted.append((self.source.ids[index], "; ".join(image.done)))
+                    for key, value in image.found.items():
+                        found[key][value] += 1
             storage.write(rejected_path(path), ledger.to_text(rejected).encode())
+            storage.write(converted_path(path), ledger.to_text(converted).encode())
+            storage.write(found_path(path), json.dumps(found).encode())
             storage.write(entries_path(path), np.array(entries, ENTRY).tobytes())
 
     def _prepare(self, index: int) -> PreparedImage:

@@ -79,12 +79,13 @@ def path_of(place: str) -> str:
     return path if mark and not storage.exists(place) else place
 
 
-def open_csv(place: str) -> CsvSource:
+def open_csv(place: str, *, to_prepare: bool = False) -> CsvSource:
     """Opens the images of a table. Files that cannot be used are left out; the log counts and names them.
 
     Args:
         place: Path of the table, with `?file_column=NAME`, `?label_column=NAME[,NAME]` or both joined by `&` behind it
             where the columns are not known by their names and cells.
+        to_prepare: As for `image_files.find_usable`.
 
     Raises:
         InputError: The table cannot be read, lacks labels or a column, names a file twice, or contains no image.
@@ -92,7 +93,7 @@ def open_csv(place: str) -> CsvSource:
     path = path_of(place)
     classes = _classes(path, read_table(path), _parsed(path, place.removeprefix(path)))
     directory = os.path.dirname(path)
-    usable, rejected = image_files.find_usable_files(f"csv:{path}", directory, list(classes))
+    usable, rejected = image_files.find_usable_files(f"csv:{path}", directory, list(classes), to_prepare=to_prepare)
     return CsvSource(directory, classes, rejected, usable)
 
 

@@ -29,7 +29,7 @@ class FolderSource(image_files.FilesSource):
         return folder_labels(self.ids, self.class_names)
 
 
-def open_folder(directory: str) -> FolderSource:
+def open_folder(directory: str, *, to_prepare: bool = False) -> FolderSource:
     """Opens the images below a directory. Files that are not images are left out; the log counts and names them.
 
     Raises:
@@ -37,7 +37,7 @@ def open_folder(directory: str) -> FolderSource:
     """
     spec = f"folder:{directory}"
     names, skipped = system_folders.separated(spec, list_files(directory))
-    usable, rejected = image_files.find_usable_files(spec, directory, names)
+    usable, rejected = image_files.find_usable_files(spec, directory, names, to_prepare=to_prepare)
     return FolderSource(directory, usable, sorted([*rejected, *skipped]))
 
 

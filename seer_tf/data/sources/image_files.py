@@ -1,12 +1,15 @@
 """Sources with one file per image: the common part of `folder:`, `list:` and `csv:`."""
 
+import collections
+import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from absl import logging
 
 from seer_tf import parallel
-from seer_tf.data.images import decode
+from seer_tf.data.images import conversion, decode, formats, profiles
 from seer_tf.data.images.formats import UnreadableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
@@ -19,6 +22,7 @@ _BEGINNINGS_BYTES = (1 << 14, 1 << 18, 1 << 22, 1 << 26)
 #: Only these formats have metadata of any length before the size of the image.
 _INCOMPLETE = ("broken JPEG header", "broken JPEG XL header")
 _NUM_NAMED_FILES = 5
+_REMEDY = "make shards of the images (prepare_shards)"
 
 
 class FilesSource(Source):
@@ -37,15 +41,19 @@ class FilesSource(Source):
             raise UnreadableImageError(f"cannot be read: {error.strerror}") from None
 
 
-def find_usable_files(spec: str, directory: str, names: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+def find_usable_files(
+    spec: str, directory: str, names: Sequence[str], *, to_prepare: bool = False
+) -> tuple[list[str], list[tuple[str, str]]]:
     """Separates images from other files, as `find_usable`, by paths that are absolute or relative to `directory`."""
-    return find_usable(
-        spec, names, lambda name, num_bytes: storage.read(os.path.join(directory, name), num_bytes=num_bytes)
-    )
+
+    def read(name: str, num_bytes: int) -> bytes:
+        return storage.read(os.path.join(directory, name), num_bytes=num_bytes)
+
+    return find_usable(spec, names, read, to_prepare=to_prepare)
 
 
 def find_usable(
-    spec: str, names: Sequence[str], read: Callable[[str, int], bytes]
+    spec: str, names: Sequence[str], read: Callable[[str, int], bytes], *, to_prepare: bool = False
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """Separates images from other files by their headers. The log counts and names the files that are left out.
 
@@ -56,6 +64,7 @@ def find_usable(
         spec: Data spec, for the log.
         names: Names of the files.
         read: Function of a name and a number of bytes; it returns the first bytes of the file, at most that number.
+        to_prepare: Whether shards are made of the images, so that those count that `conversion.py` can read.
 
     Returns:
         Names of the images, in their order; name and reason for each file that is left out.
@@ -65,23 +74,34 @@ def find_usable(
     """
     if not names:
         raise InputError(f"{spec}: there are only folders of systems and tools in it; give images.")
-    reasons = []
+    looks = []
     with Progress(len(names), "file", f"looking into {spec}") as progress:
-        for reason in parallel.in_order(lambda name: _reject_reason(read, name), names, parallel.num_cores()):
-            reasons.append(reason)
+        for look in parallel.in_order(functools.partial(_look, read, to_prepare), names, parallel.num_cores()):
+            looks.append(look)
             progress.advance()
-    usable = [name for name, reason in zip(names, reasons, strict=True) if reason is None]
+    usable = [name for name, look in zip(names, looks, strict=True) if look.reason is None]
+    num_convertible = sum(look.is_convertible for look in looks)
     if not usable:
+        remedy = _REMEDY if num_convertible else f"give one with {', '.join(formats.FORMATS)} files"
         raise InputError(
-            f"{spec}: no readable image among {counted(len(names), 'file')} ({names[0]}: {reasons[0]}); give one with "
-            "JPEG, PNG, GIF, BMP, WebP or JPEG XL files."
+            f"{spec}: no readable image among {counted(len(names), 'file')} ({names[0]}: {looks[0].reason}); {remedy}."
         )
-    rejected = [(name, reason) for name, reason in zip(names, reasons, strict=True) if reason is not None]
+    rejected = [(name, look.reason) for name, look in zip(names, looks, strict=True) if look.reason is not None]
     if rejected:
         named = "; ".join(f"{name}: {reason}" for name, reason in rejected[:_NUM_NAMED_FILES])
         more = "; ..." if len(rejected) > _NUM_NAMED_FILES else ""
-        logging.warning("%s: %d of %d files left out (%s%s)", spec, len(rejected), len(names), named, more)
+        remedy = f"; {_REMEDY}, which reads {num_convertible} of these" if num_convertible else ""
+        logging.warning("%s: %d of %d files left out (%s%s)%s", spec, len(rejected), len(names), named, more, remedy)
+    _say_profiles(spec, {name: look.profile for name, look in zip(names, looks, strict=True) if look.profile})
     return usable, rejected
+
+
+def _say_profiles(spec: str, profile_of: Mapping[str, str]) -> None:
+    """Says in the log how many images look other than they are meant to, and what to do."""
+    if profile_of:
+        kinds = collections.Counter(profile_of.values()).most_common(_NUM_NAMED_FILES)
+        images, named = counted(len(profile_of), "image"), ", ".join(f"{kind} {number}" for kind, number in kinds)
+        logging.warning("%s: the colour profiles of %s are not applied (%s); %s", spec, images, named, _REMEDY)
 
 
 def read_beginning(read: Callable[[int], bytes]) -> bytes:
@@ -100,8 +120,29 @@ def read_beginning(read: Callable[[int], bytes]) -> bytes:
     return found
 
 
-def _reject_reason(read: Callable[[str, int], bytes], name: str) -> str | None:
+class _Look(NamedTuple):
+    """What the beginning of a file tells.
+
+    Attributes:
+        reason: Why the file is left out, or None.
+        is_convertible: Whether it is left out although shards could be made of it.
+        profile: Name of a colour profile that will be ignored, or None.
+    """
+
+    reason: str | None
+    is_convertible: bool = False
+    profile: str | None = None
+
+
+def _look(read: Callable[[str, int], bytes], to_prepare: bool, name: str) -> _Look:
     try:
-        return decode.header_reject_reason(read_beginning(lambda num_bytes: read(name, num_bytes)))
+        beginning = read_beginning(lambda num_bytes: read(name, num_bytes))
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return _Look(f"cannot be read: {error.strerror}")
+    reason = decode.header_reject_reason(beginning)
+    if reason is not None:
+        is_convertible = conversion.can_read(beginning)
+        return _Look(None) if is_convertible and to_prepare else _Look(reason, is_convertible)
+    profile = None if to_prepare else profiles.embedded(beginning)
+    is_ignored = profile is not None and profiles.changes_colours(profile)
+    return _Look(None, profile=profiles.name(profile) if is_ignored and profile else None)

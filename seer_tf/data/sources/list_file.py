@@ -7,7 +7,7 @@ from seer_tf.errors import InputError
 from seer_tf.files import storage
 
 
-def open_list(path: str) -> image_files.FilesSource:
+def open_list(path: str, *, to_prepare: bool = False) -> image_files.FilesSource:
     """Opens the images that a list names. Files that cannot be used are left out; the log counts and names them.
 
     Raises:
@@ -23,5 +23,5 @@ def open_list(path: str) -> image_files.FilesSource:
     if not names:
         raise InputError(f"list:{path}: the list is empty; write the path of an image on each line.")
     directory = os.path.dirname(path)
-    usable, rejected = image_files.find_usable_files(f"list:{path}", directory, names)
+    usable, rejected = image_files.find_usable_files(f"list:{path}", directory, names, to_prepare=to_prepare)
     return image_files.FilesSource(directory, usable, rejected)

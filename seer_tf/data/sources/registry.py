@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import os
 from collections.abc import Callable, Collection
 
@@ -57,6 +58,7 @@ class Kind:
         default_place: Place of a spec that is the name alone; "" if there must be one.
         accepts: Tells whether a place follows the grammar.
         resolved: Returns the place that a place stands for, e.g. `DIR/SPLIT` for `DIR@SPLIT`.
+        open_to_prepare: Like `open`, but takes the images that `images/conversion.py` can read too; None for `open`.
         check: Raises an `InputError` if nothing lies at the place; reads as little as it can.
     """
 
@@ -69,6 +71,7 @@ class Kind:
     default_place: str = ""
     accepts: Callable[[str], bool] = bool
     resolved: Callable[[str], str] = _as_it_is
+    open_to_prepare: Callable[[str], Source] | None = None
     check: Callable[[str], None] = _nothing_to_check
 
 
@@ -87,9 +90,30 @@ def _check_tfds(name_at_split: str) -> None:
 _KINDS = {
     kind.name: kind
     for kind in (
-        Kind("folder", ("folder:DIR[@SPLIT]",), folder.open_folder, path_to="directory", resolved=_split_folder),
-        Kind("tar", ("tar:FILE",), tar.open_tar, path_to="file", endings=(".tar", ".gz", ".tgz")),
-        Kind("list", ("list:FILE",), list_file.open_list, path_to="file", endings=(".txt",)),
+        Kind(
+            "folder",
+            ("folder:DIR[@SPLIT]",),
+            folder.open_folder,
+            path_to="directory",
+            resolved=_split_folder,
+            open_to_prepare=functools.partial(folder.open_folder, to_prepare=True),
+        ),
+        Kind(
+            "tar",
+            ("tar:FILE",),
+            tar.open_tar,
+            path_to="file",
+            endings=(".tar", ".gz", ".tgz"),
+            open_to_prepare=functools.partial(tar.open_tar, to_prepare=True),
+        ),
+        Kind(
+            "list",
+            ("list:FILE",),
+            list_file.open_list,
+            path_to="file",
+            endings=(".txt",),
+            open_to_prepare=functools.partial(list_file.open_list, to_prepare=True),
+        ),
         Kind(
             "csv",
             ("csv:FILE[?label_column=NAME]",),
@@ -97,6 +121,7 @@ _KINDS = {
             path_to="file",
             path_of=csv_table.path_of,
             endings=(".csv", ".tsv", ".parquet", ".jsonl"),
+            open_to_prepare=functools.partial(csv_table.open_csv, to_prepare=True),
         ),
         Kind("shards", ("shards:DIR",), shards.open_shards, path_to="directory"),
         Kind(
@@ -128,7 +153,7 @@ def grammar() -> str:
     return f"{', '.join(forms)} or {last}; DIR alone is folder:DIR"
 
 
-def open_source(spec: Data) -> Source:
+def open_source(spec: Data, *, to_prepare: bool = False) -> Source:
     """Opens the source that a data spec names; a source is returned as it is.
 
     Args:
@@ -136,6 +161,7 @@ def open_source(spec: Data) -> Source:
             or `csv:FILE?label_column=NAME` (paths and labels), `shards:DIR`, `builtin` (its training images),
             `builtin:test`, or `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a directory or file alone gets the kind
             that it looks like.
+        to_prepare: Whether shards are made of the images, so that those that `images/conversion.py` can read count too.
 
     Raises:
         InputError: The spec does not follow this grammar, or its images are missing or damaged.
@@ -144,7 +170,7 @@ def open_source(spec: Data) -> Source:
         return spec
     check_source(spec)
     kind, place = _parsed(spec)
-    source = kind.open(place)
+    source = (kind.open_to_prepare if to_prepare and kind.open_to_prepare else kind.open)(place)
     _say_classes(spec, source)
     return source
 

@@ -4,6 +4,7 @@
     DIR/index.npy                         int64 [images, 3]: offset of the record in its shard, its length, label
     DIR/manifest.json                     images, bytes and SHA-256 of each shard, classes, audit; written last
     DIR/rejected.tsv                      file and reason, one line each below a header
+    DIR/converted.tsv                     file and what was done to it, likewise
     DIR/duplicates.tsv                    groups of images that look alike, one file on each line
 
 This module reads shards; `shards/prepare.py` writes them.
@@ -32,6 +33,7 @@ from seer_tf.files import storage
 from seer_tf.quantities import counted
 
 MANIFEST, INDEX, REJECTED, DUPLICATES = "manifest.json", "index.npy", "rejected.tsv", "duplicates.tsv"
+CONVERTED = "converted.tsv"
 #: Values in the column of labels for an image without a class, and for one with several, which its record holds.
 NO_LABEL, SEVERAL_LABELS = -1, -2
 

@@ -54,7 +54,7 @@ class TarSource(Source):
         return encoded
 
 
-def open_tar(path: str) -> TarSource:
+def open_tar(path: str, *, to_prepare: bool = False) -> TarSource:
     """Opens the images in an uncompressed tar file; a link stands for the member that it leads to.
 
     Raises:
@@ -80,7 +80,7 @@ def open_tar(path: str) -> TarSource:
         return storage.read(path, offset, min(num_bytes, length))
 
     names, skipped = system_folders.separated(f"tar:{path}", names)
-    usable, rejected = image_files.find_usable(f"tar:{path}", names, read)
+    usable, rejected = image_files.find_usable(f"tar:{path}", names, read, to_prepare=to_prepare)
     return TarSource(path, places, usable, sorted([*rejected, *skipped]))
 
 
