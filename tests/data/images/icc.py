@@ -25,9 +25,9 @@ def grey_profile(gamma: float) -> bytes:
     return _profile("GRAY", "XYZ ", "Grey", {"kTRC": _gamma(gamma)})
 
 
-def cmyk_profile(labs: Mapping[tuple[int, int, int, int], tuple[float, float, float]]) -> bytes:
+def cmyk_profile(labs: Mapping[tuple[int, ...], Sequence[float]]) -> bytes:
     """A profile of a table, which has a colour in Lab for each of the sixteen mixtures of full and no ink."""
-    colors = [labs[inks] for inks in itertools.product((0, 1), repeat=4)]  # type: ignore[index]
+    colors = [labs[inks] for inks in itertools.product((0, 1), repeat=4)]
     table = bytes(round(level) for L, a, b in colors for level in (L * 2.55, a + 128, b + 128))
     identity = struct.pack(">9i", *(65536 * (number % 4 == 0) for number in range(9)))
     lut = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + identity + bytes(range(256)) * 4 + table + bytes(range(256)) * 3
