@@ -50,7 +50,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> BoxedImages:
         file = directory / f"{number}.png"
         Image.fromarray(pixels).save(file)
         found.append(BoxedImage(file, 160, 80, 1, np.array(boxes, np.float32), np.array(labels, np.int64)))
-    return BoxedImages(tuple(found), ("red", "blue"), ())
+    return BoxedImages(tuple(found), ("red", "blue"), {})
 
 
 def _detections(images: BoxedImages, shift: float = 0.0) -> list[Detections]:
