@@ -253,6 +253,16 @@ def test_a_file_says_what_it_is_of_and_older_ones_are_known_by_their_sections(co
     assert configs.from_json(older, type(config)) == config
 
 
+@pytest.mark.parametrize("kind", [Config, FinetuneConfig])
+def test_a_field_that_was_added_later_may_be_missing(kind: type[Config | FinetuneConfig]) -> None:
+    values = configs.to_json(kind())
+    for each in configs.describe(kind):
+        if each.added_later:
+            del values[each.section][each.name]
+    assert values != configs.to_json(kind())
+    assert configs.from_json(values, kind) == kind()
+
+
 def test_differences_names_each_field() -> None:
     other = dataclasses.replace(Config(), run=dataclasses.replace(Config().run, seed=3, num_steps=9))
     assert configs.differences(Config(), other) == ["run.num_steps: 1000, 9", "run.seed: 0, 3"]

@@ -93,7 +93,7 @@ class Pretraining:
             placement = self.devices.placement(cluster)
             directory.check(config)
             self._check_first(config)
-            source = open_source(config.data.source)
+            source = task.training_images(config)
             task.check_fit(config, source, placement.num_replicas)
             images = task.identity(source)
             directory.check(config, images)
@@ -123,7 +123,7 @@ class Pretraining:
             raise InputError(f"`minutes={minutes:g}` must be {_LEAST_MINUTES} or more")
         placement = self.devices.placement(self.devices.cluster())
         derive = Derivation(placement, self.devices.strategy, minutes, self.device_memory_gib, self.say)
-        return derive.config(open_source(named.data.source), own)
+        return derive.config(task.training_images(named), own)
 
     def _check_first(self, config: Config) -> None:
         """Checks paths and names, before any image is read.

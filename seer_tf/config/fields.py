@@ -50,7 +50,9 @@ ABOVE_ZERO, FROM_ZERO = Range(excluded=True), Range()
 PROBABILITY, PORTION = Range(high=1), Range(high=1, excluded=True)
 
 
-def field(default: T, help: str, *, within: Range | tuple[str, ...] | None = None, unit: str = "") -> T:
+def field(
+    default: T, help: str, *, within: Range | tuple[str, ...] | None = None, unit: str = "", added_later: bool = False
+) -> T:
     """Declares a field of a section.
 
     Args:
@@ -59,8 +61,10 @@ def field(default: T, help: str, *, within: Range | tuple[str, ...] | None = Non
         within: Range of a number, or choices of a text. It applies to each element of a tuple. None allows any value
             of the type.
         unit: Unit of a number, e.g. "px".
+        added_later: Whether files of earlier versions lack the field; its default then does what those versions did.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "within": within, "unit": unit})
+    metadata = {"help": help, "within": within, "unit": unit, "added_later": added_later}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Field:
         help: What the field means.
         within: Range of a number, choices of a text, or None.
         unit: Unit of a number, or "".
+        added_later: Whether files of earlier versions lack the field.
     """
 
     section: str
@@ -84,6 +89,7 @@ class Field:
     help: str
     within: Range | tuple[str, ...] | None
     unit: str
+    added_later: bool
 
     @property
     def path(self) -> str:

@@ -118,7 +118,7 @@ def read_method(values: Mapping[str, Any]) -> str:
 
 
 def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
-    """Returns the config that `to_json` wrote.
+    """Returns the config that `to_json` wrote. A field that was added later may be missing, and has its default.
 
     Args:
         values: Output of `to_json`.
@@ -137,7 +137,9 @@ def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
         for section in sections(kind)
         for name, value in _section(values, section).items()
     }
-    if differing := saved.keys() ^ {each.path for each in describe(kind)}:
+    known = {each.path for each in describe(kind)}
+    needed = {each.path for each in describe(kind) if not each.added_later}
+    if differing := (saved.keys() - known) | (needed - saved.keys()):
         raise InputError(
             f"the saved config is from another version of seer_tf (fields that only one of the two has: "
             f"{shorten(', '.join(sorted(differing)))}); use the version that wrote it"

@@ -28,6 +28,13 @@ class DataConfig:
     """Images of the run."""
 
     source: str = field("builtin", "Images to train on, e.g. folder:DIR.")
+    num_images: int = field(
+        0,
+        "Number of images of data.source to train on, evenly spaced; 0 for all.",
+        within=FROM_ZERO,
+        unit="images",
+        added_later=True,
+    )
     global_batch_size: int = field(
         256, "Number of images in a step, over all replicas.", within=ABOVE_ZERO, unit="images"
     )

@@ -51,7 +51,9 @@ _DATA_FLAGS = {  # a part of a path, or the name of a TensorFlow dataset
 _NUM_CLASSES = {_IMAGENET: 1000, _INAT: 8142, _PLACES: 205, _VOC: 20}
 
 
-_384_PX = (("config.transform.size_px", 384),)
+_PRETRAINED = (("config.classifier.untrained", False),)
+_UNTRAINED = (("config.classifier.untrained", True),)
+_384_PX = (*_PRETRAINED, ("config.transform.size_px", 384))
 _VISSL_PROBE = (("recipe", "vissl_imagenet"),)
 
 
@@ -72,15 +74,49 @@ def _rows(
     )
 
 
+_TABLE_1 = "the paper, table 1, resolution not stated"
+_AT_384 = "VISSL, 384 px"
+
 PUBLISHED_NUMBERS = (
-    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, table 1, resolution not stated", _128GF=83.8, _256GF=84.2),
+    *_rows(FINE_TUNING, _IMAGENET, "top-1", _TABLE_1, 1.0, _PRETRAINED, _128GF=83.8, _256GF=84.2),
     *_rows(
-        FINE_TUNING, _IMAGENET, "top-1", "VISSL, 384 px", 1.0, _384_PX, _32GF=83.4, _64GF=84.0, _128GF=84.5, _256GF=85.2
+        FINE_TUNING,
+        _IMAGENET,
+        "top-1",
+        _AT_384,
+        1.0,
+        _384_PX,
+        _32GF=83.4,
+        _64GF=84.0,
+        _128GF=84.5,
+        _256GF=85.2,
+        _10B=85.8,
     ),
-    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 1 % of the labels", 0.01, _128GF=57.5, _256GF=60.5),
-    *_rows(FINE_TUNING, _IMAGENET, "top-1", "the paper, 10 % of the labels", 0.1, _128GF=76.7, _256GF=77.9),
-    *_rows(FINE_TUNING, _INAT, "top-1", "VISSL", _32GF=79.1, _64GF=80.0, _128GF=82.6, _256GF=83.9),
-    *_rows(FINE_TUNING, _PLACES, "top-1", "VISSL", _32GF=67.5, _64GF=67.4, _128GF=67.5, _256GF=67.7),
+    *_rows(
+        FINE_TUNING, _IMAGENET, "top-1", "VISSL, supervised, from pycls", 1.0, _UNTRAINED, _64GF=80.55, _128GF=80.57
+    ),
+    *_rows(
+        FINE_TUNING, _IMAGENET, "top-1", "the paper, 1 % of the labels", 0.01, _PRETRAINED, _128GF=57.5, _256GF=60.5
+    ),
+    *_rows(
+        FINE_TUNING, _IMAGENET, "top-1", "the paper, 10 % of the labels", 0.1, _PRETRAINED, _128GF=76.7, _256GF=77.9
+    ),
+    *_rows(
+        FINE_TUNING, _INAT, "top-1", _AT_384, 1.0, _384_PX, _32GF=79.1, _64GF=80.0, _128GF=82.6, _256GF=83.9, _10B=84.7
+    ),
+    *_rows(
+        FINE_TUNING,
+        _PLACES,
+        "top-1",
+        _AT_384,
+        1.0,
+        _384_PX,
+        _32GF=67.5,
+        _64GF=67.4,
+        _128GF=67.5,
+        _256GF=67.7,
+        _10B=69.0,
+    ),
     *_rows(
         "linear_probe",
         _IMAGENET,
@@ -92,7 +128,9 @@ PUBLISHED_NUMBERS = (
         _64GF=75.25,
         _128GF=75.96,
         _256GF=77.51,
+        _10B=79.8,
     ),
+    *_rows("linear_probe", _IMAGENET, "top-1", "VISSL, SwAV on ImageNet", 1.0, _VISSL_PROBE, _16GF=76.15, _128GF=78.36),
 )
 
 

@@ -69,7 +69,7 @@ class ClassifierConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SgdConfig:
-    """The optimizer: SGD as in PyTorch. Weight decay does not apply to batch normalisation.
+    """The optimizer: SGD as in PyTorch.
 
     A layer is the stem or a block. The uppermost layer has the schedule's learning rate.
     """
@@ -77,6 +77,9 @@ class SgdConfig:
     momentum: float = field(0.9, "Momentum.", within=PROBABILITY)
     nesterov: bool = field(True, "Nesterov momentum.")
     weight_decay: float = field(0.0, "Weight decay.", within=FROM_ZERO)
+    decay_batch_norm: bool = field(
+        False, "Whether weight decay includes scale and offset of batch normalisation.", added_later=True
+    )
     layer_decay: float = field(
         1.0, "Ratio of the learning rate of each layer to that of the layer above.", within=PROBABILITY
     )
@@ -100,7 +103,19 @@ class EpochScheduleConfig:
     num_epochs: float = field(
         35.0, "Length of the run if run.num_steps is 0.", within=Range(high=1_000_000, excluded=True), unit="epochs"
     )
-    peak_learning_rate: float = field(0.0125, "Learning rate at the beginning.", within=ABOVE_ZERO)
+    peak_learning_rate: float = field(
+        0.0125, "Learning rate at the beginning, or at the end of a warm-up.", within=ABOVE_ZERO
+    )
+    warmup_epochs: float = field(
+        0.0,
+        "Epochs at the beginning in which the learning rate rises linearly to its peak.",
+        within=FROM_ZERO,
+        unit="epochs",
+        added_later=True,
+    )
+    warmup_start_learning_rate: float = field(
+        0.0, "Learning rate at the first step of a warm-up.", within=FROM_ZERO, added_later=True
+    )
     step_epochs: tuple[float, ...] = field(
         (30.0,), "Epochs at which the learning rate is multiplied by step_factor.", within=FROM_ZERO, unit="epochs"
     )
@@ -174,6 +189,11 @@ class FinetuneConfig(BaseConfig):
         epochs = self.schedule.step_epochs
         if self.schedule.kind == "steps" and not (epochs and list(epochs) == sorted(epochs)):
             raise InputError(f"schedule.step_epochs={epochs} must be epochs in rising order, e.g. 30")
+        if self.schedule.warmup_epochs > self.schedule.num_epochs:
+            raise InputError(
+                f"schedule.warmup_epochs={self.schedule.warmup_epochs} is more than schedule.num_epochs="
+                f"{self.schedule.num_epochs}; lower it"
+            )
         transform = self.transform
         if transform.resize_px and transform.resize_px < transform.size_px:
             raise InputError(

@@ -53,8 +53,10 @@ class ClassifierState(RunState):
             momentum=sgd.momentum,
             nesterov=sgd.nesterov,
             factors=[factors.get(weight.path, sgd.classifier_rate_factor) for weight in weights],
-            # VISSL's `regularize_bn: False`.
-            decays=[0.0 if weight.path.endswith(_BATCH_NORM) else sgd.weight_decay for weight in weights],
+            decays=[
+                0.0 if weight.path.endswith(_BATCH_NORM) and not sgd.decay_batch_norm else sgd.weight_decay
+                for weight in weights
+            ],
         )
 
     def named_variables(self) -> dict[str, tf.Variable]:

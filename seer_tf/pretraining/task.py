@@ -6,7 +6,9 @@ import tensorflow as tf
 
 from seer_tf.config import PretrainingConfig
 from seer_tf.data.pipelines.pretraining import distorted, pretraining_dataset
-from seer_tf.data.sources.registry import Source
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.part import Part
+from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.replacing import ReplacingSource
 from seer_tf.pretraining.logger import PretrainingLogOptions
 from seer_tf.pretraining.registry import find_method
@@ -53,6 +55,16 @@ def pretrain(
     strategy = strategy or tf.distribute.get_strategy()
     check_fit(config, source, strategy.num_replicas_in_sync)
     return run(task, directory, strategy)
+
+
+def training_images(config: PretrainingConfig) -> Source:
+    """Opens the images that a run is trained on: those of `data.source`, or the part that `data.num_images` says.
+
+    Raises:
+        InputError: They cannot be opened, or there are fewer.
+    """
+    source = open_source(config.data.source)
+    return Part(source, config.data.num_images) if config.data.num_images else source
 
 
 def identity(source: Source) -> dict[str, str]:

@@ -59,6 +59,18 @@ def stepped(config: FinetuneConfig, strategy: tf.distribute.Strategy, images: np
     return {name: variable.numpy() for name, variable in state.named_variables().items()}, found
 
 
+@pytest.mark.parametrize("decays_batch_norm", [False, True])
+def test_weight_decay_includes_batch_norm_where_the_config_says_so(decays_batch_norm: bool) -> None:
+    config = small("optimizer.weight_decay=0.5", f"optimizer.decay_batch_norm={decays_batch_norm}")
+    state = ClassifierState(config, build_classifier(config, backbone(), None, _NAMES))
+    of_norms = {
+        decay
+        for weight, decay in zip(state.model.trainable_variables, state.optimizer._decays, strict=True)
+        if weight.path.endswith(("gamma", "beta"))
+    }
+    assert of_norms == {0.5 if decays_batch_norm else 0.0}
+
+
 def test_cross_entropy_of_smoothed_labels() -> None:
     logits, labels = np.random.default_rng(0).normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
     targets = np.full((5, 3), 0.1 / 3)

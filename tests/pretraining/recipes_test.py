@@ -128,6 +128,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
         "schedule.kind": "constant_then_halve",
         "schedule.halving_window_steps": 2000,
     },
+    "seer_ablation_32m_images": {"data.num_images": 32_000_000},
+    "seer_ablation_length": {"schedule.kind": "constant", "run.keep_every_steps": 30_000},
 }
 EXPECTED |= {name: {**EXPECTED["seer_regnety_16gf"], **change} for name, change in ABLATIONS.items()}
 

@@ -38,6 +38,13 @@ class Source(abc.ABC):
         """Returns all classes of image `index`: none, one or several."""
         return () if self.labels is None else (int(self.labels[index]),)
 
+    def absent_of(self, index: int) -> tuple[int, ...] | None:
+        """Returns the classes that image `index` is known to lack; None for all that it does not have.
+
+        Classes that an image neither has nor is known to lack do not count when a classifier is judged on it.
+        """
+        return None
+
     def fingerprint(self, *, with_classes: bool = True) -> str:
         """Returns a SHA-256 in hex that identifies the images by their names and classes, without reading them.
 
@@ -48,6 +55,8 @@ class Source(abc.ABC):
         for index, name in enumerate(self.ids):
             classes = self.classes_of(index) if with_classes else ()
             digest.update(f"{name}\0{classes}\0".encode("utf-8", "surrogateescape"))
+            if with_classes and (absent := self.absent_of(index)) is not None:
+                digest.update(f"{absent}\0".encode())
         return digest.hexdigest()
 
     def identity(self, *, with_classes: bool) -> str:

@@ -28,6 +28,10 @@ class View(Source):
         """Returns all classes of image `index`: none, one or several."""
         return self._source.classes_of(index)
 
+    def absent_of(self, index: int) -> tuple[int, ...] | None:
+        """Returns the classes that image `index` is known to lack; None for all that it does not have."""
+        return self._source.absent_of(index)
+
     def fingerprint(self, *, with_classes: bool = True) -> str:
         """Returns a SHA-256 in hex that identifies the images."""
         return self._source.fingerprint(with_classes=with_classes)

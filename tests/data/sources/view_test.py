@@ -36,6 +36,9 @@ class _Everything(Source):
     def classes_of(self, index: int) -> tuple[int, ...]:
         return (index, 7)
 
+    def absent_of(self, index: int) -> tuple[int, ...]:
+        return (index, 5)
+
     def fingerprint(self, *, with_classes: bool = True) -> str:
         return f"of everything, {with_classes}"
 
@@ -47,6 +50,7 @@ def _value(source: Source, name: str) -> Any:
     value = getattr(source, name)
     found = {
         "classes_of": lambda: value(1),
+        "absent_of": lambda: value(1),
         "read": lambda: value(1),
         "fingerprint": lambda: [value(), value(with_classes=False)],
     }
@@ -54,7 +58,16 @@ def _value(source: Source, name: str) -> Any:
 
 
 def test_the_contract_has_no_attribute_that_the_next_test_misses() -> None:
-    assert {"ids", "class_names", "rejected", "is_verified", "num_images", "labels", "classes_of"} <= _CONTRACT
+    assert {
+        "ids",
+        "class_names",
+        "rejected",
+        "is_verified",
+        "num_images",
+        "labels",
+        "classes_of",
+        "absent_of",
+    } <= _CONTRACT
     assert all(name in vars(_Everything) or name in vars(_Everything()) for name in _CONTRACT)
 
 
