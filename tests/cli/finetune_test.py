@@ -82,9 +82,9 @@ def test_killed_and_begun_again_it_learns_and_its_classifier_serves(place: Path)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--fraction=2"], "data.fraction=2 is a subset that is larger than the data"),
-        (["--subset_list={place}/nothing.txt"], "nothing.txt cannot be read"),
-        (["--test_data=folder:{place}/train"], "all of the 60 test images are files of the training data too"),
+        (["--fraction=2"], "data.fraction=2.0 must be above 0 and at most 1"),
+        (["--subset_list={place}/nothing.txt"], "nothing.txt is not a file"),
+        (["--test_data=folder:{place}/train"], "train, so the accuracy would say nothing about new images"),
         (["--test_data=folder:{place}/test/red"], "the test data has no labels"),
         (["--recipe=low_shot_imagenet_10", "--fraction=1"], "has no projection head with a hidden layer"),
         (["--set=transform.size_px=64"], "transform.resize_px=32 is less than transform.size_px=64"),
