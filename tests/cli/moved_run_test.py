@@ -80,7 +80,7 @@ def test_a_moved_run_is_evaluated_exported_and_continued(moved: Path) -> None:
     again = ["--recipe=debug_tiny", "--run_dir=run", *_SHORT]
     assert "data.source" in _error(_run("pretrain", *again, "--data=test", cwd=moved))
     gone = json.loads((moved / "run" / "config.json").read_text())["config"]["data"]["source"]
-    assert "name their new place by --data" in _error(_run("pretrain", *again, f"--data={gone}", cwd=moved))
+    assert "name its new place by --data" in _error(_run("pretrain", *again, f"--data={gone}", cwd=moved))
     assert "6 steps done" in _done(_run("pretrain", *again, "--data=images", cwd=moved))
     _done(_run("export", "--model=run", "--output=model_of_the_noted_images", cwd=moved))
 
