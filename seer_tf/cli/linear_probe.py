@@ -1,4 +1,7 @@
-"""Fits linear classifiers to frozen features of a training set and measures their accuracy on a test set."""
+"""Fits linear classifiers to frozen features of a training set and measures their accuracy on a test set.
+
+With --recipe=vissl_openimages images may have several classes, and the result is the mean average precision.
+"""
 
 from absl import flags
 

@@ -88,6 +88,22 @@ def test_every_protocol_on_stored_features_and_all_on_one_page(root):
 
 
 @pytest.mark.slow
+def test_images_with_several_labels_some_of_them_unknown(root, tmp_path):
+    """Of the green ones it is not known whether they are blue."""
+    for part, num_images in (("train", 20), ("test", 8)):
+        lines = ["file,present,absent"]
+        for name, labels in (("blue", "blue;any,red"), ("red", "red;any,blue"), ("green", "any,red")):
+            lines += [f"{root / part / name / str(number)}.png,{labels}" for number in range(num_images)]
+        (tmp_path / f"{part}.csv").write_text("\n".join(lines))
+    data = [f"--train_data=csv:{tmp_path}/train.csv", f"--test_data=csv:{tmp_path}/test.csv"]
+    ran = _run("linear_probe", "--pixels=histogram", "--recipe=vissl_openimages", *data)
+    assert ran.returncode == 0, ran.stderr
+    outcome = json.loads(ran.stdout.splitlines()[-1])
+    assert (outcome["metric"], outcome["num_classes"], outcome["recipe"]) == ("mAP", 3, "vissl_openimages")
+    assert 0.5 < outcome["value"] <= 1.0  # a few steps at a small rate
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "arguments", "sentence"),
     [

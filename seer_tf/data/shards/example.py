@@ -5,8 +5,9 @@
     image/height, width  size in px, as stored
     image/orientation    EXIF orientation, 1 to 8, which the reader applies
     label                numbers of the classes; missing without classes
+    label/absent         numbers of the classes that the image is known to lack; missing where the data does not say
 
-Each feature except the label has one value. The first two hold bytes, the others int64.
+Each feature except the last two has one value. The first two hold bytes, the others int64.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,13 @@ import tensorflow as tf
 from seer_tf.data.images import decode
 from seer_tf.data.images.formats import Header
 
+ABSENT = "label/absent"
 
-def serialize(encoded: bytes, header: Header, name: str, classes: Sequence[int]) -> bytes:
-    """Returns the record of a usable image with the numbers of its classes."""
+
+def serialize(
+    encoded: bytes, header: Header, name: str, classes: Sequence[int], absent: Sequence[int] | None = None
+) -> bytes:
+    """Returns the record of a usable image with the numbers of its classes, and of those that it is known to lack."""
     numbers = {
         "image/height": [header.height_px],
         "image/width": [header.width_px],
@@ -26,6 +31,8 @@ def serialize(encoded: bytes, header: Header, name: str, classes: Sequence[int])
     }
     if classes:
         numbers["label"] = list(classes)
+    if absent is not None:
+        numbers[ABSENT] = list(absent)
     texts = {"image/encoded": encoded, "image/id": name.encode("utf-8", "surrogateescape")}
     return serialize_features(texts, numbers)
 

@@ -222,5 +222,6 @@ class ShardJob:
         classes = self.source.classes_of(index)
         label = classes[0] if len(classes) == 1 else shards.SEVERAL_LABELS if classes else shards.NO_LABEL
         kind = formats.FORMATS.index(header.format)
-        record = example.serialize(image.encoded, header, self.source.ids[index], classes)
+        absent = self.source.absent_of(index)
+        record = example.serialize(image.encoded, header, self.source.ids[index], classes, absent)
         return record, (label, index, header.height_px, header.width_px, kind, image.thumbnail)

@@ -3,6 +3,9 @@
 One column holds the paths of images, relative to the directory of the table; others hold labels. Which ones they are
 follows from their names and cells (`_file_column`, `_label_columns`), or is said: `csv:FILE?label_column=breed`.
 A cell of a label column may be empty, or hold several labels separated by `;`. Columns of 0 and 1 are one class each.
+
+A column named `absent` holds labels that the image is known to lack. In a table with this column, an image does not
+count for labels that it neither has nor lacks, such as difficult objects of Pascal VOC, or most labels of Open Images.
 """
 
 import functools
@@ -23,6 +26,7 @@ from seer_tf.files import storage
 from seer_tf.quantities import counted
 
 _BETWEEN_LABELS = ";"
+_ABSENT = "absent"
 _OPTIONS = ("file_column", "label_column")
 _FILE_NAMES = (
     "file",
@@ -44,11 +48,20 @@ _EMPTY = frozenset(
 )
 
 
+Classes = dict[str, tuple[str, ...]]
+"""Names of classes by file."""
+
+
 class CsvSource(image_files.FilesSource):
     """Image files with the classes that a table assigns to them."""
 
     def __init__(
-        self, directory: str, classes: dict[str, tuple[str, ...]], rejected: list[tuple[str, str]], names: list[str]
+        self,
+        directory: str,
+        classes: Classes,
+        rejected: list[tuple[str, str]],
+        names: list[str],
+        absent: Classes | None = None,
     ) -> None:
         """Takes the files that are images.
 
@@ -57,11 +70,16 @@ class CsvSource(image_files.FilesSource):
             classes: Names of the classes of each file in the table.
             rejected: Name and reason for each file that was left out.
             names: Files that are images.
+            absent: Names of the classes that each file is known to lack; None for all that it does not have.
         """
         super().__init__(directory, names, rejected)
-        self.class_names = tuple(sorted({label for name in names for label in classes[name]}))
+        listed = [classes, *([] if absent is None else [absent])]
+        self.class_names = tuple(sorted({label for labels in listed for name in names for label in labels[name]}))
         numbers = {label: number for number, label in enumerate(self.class_names)}
-        self._classes = [tuple(sorted(numbers[label] for label in classes[name])) for name in names]
+        self._classes, *lacking = [
+            [tuple(sorted(numbers[label] for label in labels[name])) for name in names] for labels in listed
+        ]
+        self._absent = lacking[0] if lacking else None
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
@@ -71,6 +89,10 @@ class CsvSource(image_files.FilesSource):
     def classes_of(self, index: int) -> tuple[int, ...]:
         """Returns all classes of image `index`: none, one or several."""
         return self._classes[index]
+
+    def absent_of(self, index: int) -> tuple[int, ...] | None:
+        """Returns the classes that image `index` is known to lack; None for all that it does not have."""
+        return None if self._absent is None else self._absent[index]
 
 
 def path_of(place: str) -> str:
@@ -91,10 +113,12 @@ def open_csv(place: str, *, to_prepare: bool = False) -> CsvSource:
         InputError: The table cannot be read, lacks labels or a column, names a file twice, or contains no image.
     """
     path = path_of(place)
-    classes = _classes(path, read_table(path), _parsed(path, place.removeprefix(path)))
+    table = read_table(path)
+    classes = _classes(path, table, _parsed(path, place.removeprefix(path)))
+    absent = _absent(path, table, classes)
     directory = os.path.dirname(path)
     usable, rejected = image_files.find_usable_files(f"csv:{path}", directory, list(classes), to_prepare=to_prepare)
-    return CsvSource(directory, classes, rejected, usable)
+    return CsvSource(directory, classes, rejected, usable, absent)
 
 
 def _parsed(path: str, options: str) -> dict[str, list[str]]:
@@ -131,6 +155,20 @@ def _classes(path: str, table: Table, options: Mapping[str, Sequence[str]]) -> d
     return classes
 
 
+def _absent(path: str, table: Table, classes: Classes) -> Classes | None:
+    """Returns the names of the classes that each file is known to lack; None without a column of these."""
+    columns = [number for number, name in enumerate(table.columns) if name.lower() == _ABSENT]
+    if not columns:
+        return None
+    absent = {
+        name: tuple(dict.fromkeys(_labels(row[columns[0]]))) for name, row in zip(classes, table.rows, strict=True)
+    }
+    for name, labels in absent.items():
+        if both := set(labels) & set(classes[name]):
+            raise InputError(f"csv:{path}: {name} both has and lacks {min(both)}; take it out of one of the columns.")
+    return absent
+
+
 def _say(
     path: str, table: Table, label_columns: Sequence[int], is_one_hot: bool, classes: Sequence[tuple[str, ...]]
 ) -> None:
@@ -159,7 +197,7 @@ def _label_columns(path: str, table: Table, file_column: int, wanted: Sequence[s
     """Returns the columns of labels: those asked for, else one by its name, else all others, of text or of 0 and 1."""
     if wanted:
         return [_number(path, table, name) for name in wanted]
-    others = [number for number in range(len(table.columns)) if number != file_column]
+    others = [number for number, name in enumerate(table.columns) if number != file_column and name.lower() != _ABSENT]
     known = [number for number in others if table.columns[number].lower() in _LABEL_NAMES]
     if len(known) == 1:
         return known

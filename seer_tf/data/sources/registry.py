@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 
 from absl import logging
 
-from seer_tf.data.sources import builtin, csv_table, folder, list_file, shards, tar
+from seer_tf.data.sources import builtin, csv_table, folder, list_file, shards, tar, voc
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
@@ -81,6 +81,10 @@ def _open_tfds(name_at_split: str) -> Source:
     return tfds.open_tfds(name_at_split)
 
 
+def _check_voc(directory_at_split: str) -> None:
+    voc.find_lists(directory_at_split)
+
+
 def _check_tfds(name_at_split: str) -> None:
     from seer_tf.data.sources import tfds
 
@@ -131,6 +135,7 @@ _KINDS = {
             default_place="train",
             accepts=builtin.SPLITS.__contains__,
         ),
+        Kind("voc", ("voc:DIR@SPLIT",), voc.open_voc, path_to="directory", path_of=voc.directory_of, check=_check_voc),
         Kind("tfds", ("tfds:NAME[/CONFIG][:VERSION]@SPLIT",), _open_tfds, check=_check_tfds),
     )
 }
@@ -159,8 +164,8 @@ def open_source(spec: Data, *, to_prepare: bool = False) -> Source:
     Args:
         spec: `folder:DIR`, `folder:DIR@SPLIT` (`DIR/SPLIT`), `tar:FILE`, `list:FILE` (a path on each line), `csv:FILE`
             or `csv:FILE?label_column=NAME` (paths and labels), `shards:DIR`, `builtin` (its training images),
-            `builtin:test`, or `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a directory or file alone gets the kind
-            that it looks like.
+            `builtin:test`, `voc:DIR@SPLIT`, or `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a directory or file
+            alone gets the kind that it looks like.
         to_prepare: Whether shards are made of the images, so that those that `images/conversion.py` can read count too.
 
     Raises:

@@ -27,6 +27,7 @@ from absl import logging
 
 from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.shards import tfrecord
+from seer_tf.data.shards.example import ABSENT
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
@@ -85,6 +86,14 @@ class ShardsSource(Source):
         if label == SEVERAL_LABELS:
             return tuple(self.features(index)["label"].int64_list.value)
         return () if label == NO_LABEL else (label,)
+
+    def absent_of(self, index: int) -> tuple[int, ...] | None:
+        """Returns the classes that image `index` is known to lack; None for all that it does not have."""
+        return tuple(self.features(index)[ABSENT].int64_list.value) if self._says_what_is_absent else None
+
+    @functools.cached_property
+    def _says_what_is_absent(self) -> bool:
+        return self.class_names is not None and self.num_images > 0 and ABSENT in self.features(0)
 
     def fingerprint(self, *, with_classes: bool = True) -> str:
         """Returns a SHA-256 in hex that identifies the images by the checksums of the shards.

@@ -1,6 +1,9 @@
 """`tfds:NAME[/CONFIG][:VERSION]@SPLIT`: a dataset that TensorFlow Datasets has prepared on this machine.
 
 Nothing is downloaded. Records are found by number, and images stay the encoded bytes that TFDS stores.
+
+Where a dataset lists the classes without difficult objects beside all classes, as `voc` does, an image has the former,
+and a class that only the latter names does not count for it.
 """
 
 import functools
@@ -16,6 +19,8 @@ from seer_tf.data.shards import tfrecord
 from seer_tf.data.sources.base import Source, single_labels
 from seer_tf.errors import InputError
 
+_NO_DIFFICULT = "_no_difficult"
+
 
 class TfdsSource(Source):
     """One split of a dataset; the lengths of the records in its TFRecord files tell where each record lies."""
@@ -27,6 +32,7 @@ class TfdsSource(Source):
         class_key: str | None,
         class_names: tuple[str, ...] | None,
         name: str,
+        listed_key: str | None = None,
     ) -> None:
         """Finds the records of a split.
 
@@ -36,7 +42,10 @@ class TfdsSource(Source):
             class_key: Feature of the records that holds the class or classes; None without classes.
             class_names: Names of the classes; None without classes.
             name: Beginning of the ids.
+            listed_key: Feature that holds all classes, where `class_key` holds those without difficult objects; None
+                where there is no such difference.
         """
+        self._listed_key = listed_key
         self._image_key, self._class_key, self.class_names = image_key, class_key, class_names
         self._paths = [instruction.filename for instruction in split.file_instructions]
         places = []
@@ -60,6 +69,13 @@ class TfdsSource(Source):
         """All classes of each image; the first access reads all records."""
         features = map(self._features, range(self.num_images))
         return [tuple(feature[self._class_key].int64_list.value) for feature in features]
+
+    def absent_of(self, index: int) -> tuple[int, ...] | None:
+        """Returns the classes that image `index` lacks, without those whose objects in it are difficult."""
+        if self._listed_key is None or self.class_names is None:
+            return None
+        listed = set(self._features(index)[self._listed_key].int64_list.value)
+        return tuple(number for number in range(len(self.class_names)) if number not in listed)
 
     def read(self, index: int) -> bytes:
         """Returns the encoded bytes of image `index`."""
@@ -87,6 +103,9 @@ def open_tfds(name_at_split: str) -> TfdsSource:
     labels = {key: getattr(feature, "feature", feature) for key, feature in info.features.items()}
     class_key = _first(info.features, tfds.features.ClassLabel) or _first(labels, tfds.features.ClassLabel)
     class_names = None if class_key is None else tuple(labels[class_key].names)
+    without_difficult = f"{class_key}{_NO_DIFFICULT}"
+    if without_difficult in labels:
+        return TfdsSource(split_info, image_key, without_difficult, class_names, name_at_split, class_key)
     return TfdsSource(split_info, image_key, class_key, class_names, name_at_split)
 
 

@@ -1,22 +1,37 @@
-"""Fits linear classifiers to frozen features of a training set, and measures their accuracy on a test set."""
+"""Fits linear classifiers to frozen features of a training set, and measures their accuracy on a test set.
+
+Recipes for images with several classes measure the mean average precision.
+"""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
+from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import name_of, open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.report import Report, described
 from seer_tf.evaluation.features.augmented import augmented_batches
-from seer_tf.evaluation.features.fingerprints import check_other_images
-from seer_tf.evaluation.features.labelled import LabelledFeatures, class_labels, labelled_features
+from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
+from seer_tf.evaluation.features.fingerprints import check_other_images, unshared
+from seer_tf.evaluation.features.labelled import (
+    LabelledFeatures,
+    check_alike,
+    class_labels,
+    labelled_features,
+    matched_rows,
+)
 from seer_tf.evaluation.protocols import probe_grid
 from seer_tf.evaluation.protocols.chosen_probe import ChosenProbe, chosen_probe
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
-from seer_tf.evaluation.protocols.probe_grid import Batches, probe_recipe
+from seer_tf.evaluation.protocols.linear_svm import mean_average_precision
+from seer_tf.evaluation.protocols.probe_grid import Batches, ProbeRecipe, probe_recipe
 from seer_tf.evaluation.request import EvaluationRequest
-from seer_tf.evaluation.result import mean_interval
+from seer_tf.evaluation.result import bootstrap_interval, mean_interval
+
+Matched = TypeVar("Matched")
 
 OPTIMUM = "optimum"
 RECIPES = (*probe_grid.RECIPES, OPTIMUM)
@@ -35,6 +50,8 @@ def evaluate(request: EvaluationRequest, recipe: str = "grid") -> Report:
     if recipe == OPTIMUM:
         return _optimum(request, request.labelled())
     found = probe_recipe(recipe)
+    if found.has_several_labels:
+        return _several_labels(request, recipe, found)
     if found.is_augmented:
         features, augmented = _augmented(request, recipe, found.batch_size)
     else:
@@ -47,22 +64,69 @@ def _augmented(
     request: EvaluationRequest, recipe: str, batch_size: int
 ) -> tuple[LabelledFeatures, Callable[[np.ndarray], Batches]]:
     """Returns the features, and a function from numbers of training images to batches of features from random crops."""
-    if not request.features.is_given or request.test_data is None:
-        raise InputError(f"`recipe={recipe}` makes new crops in each epoch; give `model`, and images")
-    request.check_places()
-    extractor = request.features.extractor()
-    train, test = open_source(request.train_data), open_source(request.test_data)
-    train_name, test_name = name_of(request.train_data), name_of(request.test_data)
-    labels = class_labels(extractor.announce(train, train_name), extractor.announce(test, test_name))
-    check_other_images(train, test)
-    test_features = extractor.extract(test, test_name, label="test images")
-    features = labelled_features(extractor.leave(train, train_name), test_features, labels)
+    extractor, train, sets, labels = _to_crop(request, recipe, class_labels)
+    features = labelled_features(*sets, labels)
 
     def batches(numbers: np.ndarray) -> Batches:
         labels = features.train_labels[numbers]
         return augmented_batches(extractor, Selection(train, numbers), labels, batch_size, seed=request.seed)
 
     return features, batches
+
+
+def _to_crop(
+    request: EvaluationRequest, recipe: str, match: Callable[[FeatureSet, FeatureSet], Matched]
+) -> tuple[Extractor, Source, tuple[FeatureSet, FeatureSet], Matched]:
+    """Returns the extractor, the training images, both feature sets (without training features) and their labels.
+
+    Args:
+        request: Features, data and seed.
+        recipe: Name of the recipe, for messages.
+        match: Function that returns the labels of both sets, or raises an error; called before features are made.
+    """
+    if not request.features.is_given or request.test_data is None:
+        raise InputError(f"`recipe={recipe}` makes new crops in each epoch; give `model`, and images")
+    request.check_places()
+    extractor = request.features.extractor()
+    train, test = open_source(request.train_data), open_source(request.test_data)
+    train_name, test_name = name_of(request.train_data), name_of(request.test_data)
+    labels = match(extractor.announce(train, train_name), extractor.announce(test, test_name))
+    check_other_images(train, test)
+    test_features = extractor.extract(test, test_name, label="test images")
+    return extractor, train, (extractor.leave(train, train_name), test_features), labels
+
+
+def _several_labels(request: EvaluationRequest, name: str, recipe: ProbeRecipe) -> Report:
+    """Fits to images with several classes, some of which may be unknown, and measures the mean average precision."""
+    extractor, source, (train, test), (class_names, train_rows, test_rows) = _to_crop(request, name, matched_rows)
+    check_alike(train, test)
+    kept = unshared(train.fingerprints, test.fingerprints)
+    test, labels = test.selected(kept), test_rows[kept]
+    batches = augmented_batches(extractor, source, train_rows, recipe.batch_size, seed=request.seed)
+    grid = probe_grid.ProbeGrid(train.origin.poolings, len(class_names), recipe, seed=request.seed)
+    grid.fit(batches, train.num_images, held_out={}, held_out_labels=np.zeros(0))
+    scores = grid.scores(test.rows)
+    found = {stage: mean_average_precision(labels, of_stage) for stage, of_stage in scores.items()}
+    stage = max(found, key=lambda stage: found[stage])  # nothing is held out; the best stage is the result, as in VISSL
+    result = request.result(
+        train,
+        test,
+        num_classes=len(class_names),
+        evaluation="linear_probe",
+        protocol=(
+            f"{name}: {recipe.epochs} epochs of random crops and flips, SGD, several classes for each image; "
+            f"{described(test, stage)}"
+        ),
+        metric="mAP",
+        value=found[stage],
+        interval=bootstrap_interval(
+            lambda chosen: mean_average_precision(labels[chosen], scores[stage][chosen]),
+            test.num_images,
+            seed=request.seed,
+        ),
+        details={"recipe": name, "stage": stage, "test_mAP": found},
+    )
+    return Report(result, ("stage", "test mAP %"), [(at, f"{100 * value:.2f}") for at, value in found.items()])
 
 
 def _report(request: EvaluationRequest, name: str, features: LabelledFeatures, probe: ChosenProbe) -> Report:

@@ -2,7 +2,7 @@
 
 from seer_tf.evaluation.evaluations.report import Report, described
 from seer_tf.evaluation.features.labelled import matched_matrices
-from seer_tf.evaluation.protocols.linear_svm import NUM_FOLDS, average_precision, linear_svm, mean_average_precision
+from seer_tf.evaluation.protocols.linear_svm import NUM_FOLDS, average_precisions, linear_svm, mean_average_precision
 from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.evaluation.result import bootstrap_interval
 
@@ -20,11 +20,7 @@ def evaluate(request: EvaluationRequest) -> Report:
     # Cross-validation on the training set chooses the stage; the test set must not influence the choice.
     stage = max(machines, key=lambda stage: machines[stage].cross_validated.mean())
     scores, costs = machines[stage].scores, machines[stage].costs
-    precisions = {
-        name: average_precision(test_matrix[:, number], scores[:, number])
-        for number, name in enumerate(class_names)
-        if test_matrix[:, number].any()
-    }
+    precisions = {class_names[number]: value for number, value in average_precisions(test_matrix, scores).items()}
     result = request.result(
         train,
         test,

@@ -51,6 +51,7 @@ class FeatureSet:
         fingerprints: Fingerprints of the files, uint64 [N].
         class_names: Names of the classes; None without classes.
         classes: Classes of each image, any number for each; all empty without classes.
+        absent: Classes that each image is known to lack; None for all classes that it does not have.
         places: Numbers of the images in their source, int64 [N]; None if these are all of its images.
     """
 
@@ -60,6 +61,7 @@ class FeatureSet:
     fingerprints: np.ndarray
     class_names: tuple[str, ...] | None
     classes: Sequence[tuple[int, ...]]
+    absent: Sequence[tuple[int, ...]] | None = None
     places: np.ndarray | None = None
 
     @property
@@ -84,6 +86,7 @@ class FeatureSet:
             ids=[self.ids[number] for number in numbers],
             fingerprints=self.fingerprints[numbers],
             classes=[self.classes[number] for number in numbers],
+            absent=None if self.absent is None else [self.absent[number] for number in numbers],
             places=self.places_of(numbers),
         )
 
@@ -166,4 +169,11 @@ class Extractor:
 
     def _feature_set(self, source: Source, data: str, rows: Mapping[str, Rows], fingerprints: np.ndarray) -> FeatureSet:
         classes = [source.classes_of(number) for number in range(source.num_images)]
-        return FeatureSet(self.origin(data), rows, source.ids, fingerprints, source.class_names, classes)
+        absent = absent_classes(source, range(source.num_images))
+        return FeatureSet(self.origin(data), rows, source.ids, fingerprints, source.class_names, classes, absent)
+
+
+def absent_classes(source: Source, numbers: Sequence[int]) -> list[tuple[int, ...]] | None:
+    """Returns the classes that some images of a source are known to lack; None where the source does not say."""
+    found = [source.absent_of(number) for number in numbers]
+    return None if None in found else [absent for absent in found if absent is not None]

@@ -10,9 +10,10 @@ import numpy as np
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.fingerprints import unshared
+from seer_tf.evaluation.features.label_rows import LabelRows
 
 Labels = tuple[tuple[str, ...], np.ndarray, np.ndarray]
-"""Class names; labels of training and test images: int64 [N] and [M], or bool [N, L] and [M, L] for several each."""
+"""Class names; labels of training and test images: int64 [N] and [M], or int8 [N, L] and [M, L] of `LabelRows`."""
 
 _NUM_NAMED = 5
 
@@ -35,7 +36,7 @@ class LabelledFeatures:
 
     Attributes:
         train: Features to fit on, from N images.
-        train_labels: Int64 [N], positions in `class_names`; bool [N, L] if an image may have several of L classes.
+        train_labels: Int64 [N], positions in `class_names`; int8 [N, L] of `LabelRows` for several of L classes.
         test: Features to measure the accuracy on, from M images.
         test_labels: Labels of the test images, in the same form.
         class_names: Names of the classes, in the order of the training set.
@@ -133,7 +134,10 @@ def checked_labels(data: Labelled, name: str) -> tuple[tuple[str, ...], np.ndarr
         raise InputError(f"{name} has no labels; give folder:DIR with a sub-folder for each class")
     labels = data.labels
     if labels is None:
-        raise InputError(f"{name} has images without a label or with several labels; use linear_svm.py for such data")
+        raise InputError(
+            f"{name} has images without a label or with several labels; use linear_svm.py for such data, or "
+            "linear_probe.py with recipe vissl_openimages"
+        )
     _check_range(labels, data.class_names, name)
     return data.class_names, labels
 
@@ -156,7 +160,17 @@ def matched_labels(train: Labelled, test: Labelled) -> Labels:
 
 
 def matched_matrices(train: FeatureSet, test: FeatureSet) -> Labels:
-    """Returns the training set's class names, and which classes each image has, bool [N, L] and [M, L].
+    """Returns what `matched_rows` does, as whole matrices, int8 [N, L] and [M, L].
+
+    Raises:
+        InputError: `matched_rows` raises it.
+    """
+    names, train_rows, test_rows = matched_rows(train, test)
+    return names, train_rows[:], test_rows[:]
+
+
+def matched_rows(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ...], LabelRows, LabelRows]:
+    """Returns the training set's class names, and which classes each image of both sets has.
 
     Raises:
         InputError: One of the sets has no labels or labels beyond its classes, or a class with test images has no
@@ -165,13 +179,14 @@ def matched_matrices(train: FeatureSet, test: FeatureSet) -> Labels:
     for data, name in ((train, "the training data"), (test, "the test data")):
         if data.class_names is None:
             raise InputError(f"{name} has no labels; give csv:FILE with the labels of each image")
-        _check_range(np.array(list(itertools.chain(*data.classes)), np.int64), data.class_names, name)
+        listed = itertools.chain(*data.classes, *(data.absent or ()))
+        _check_range(np.array(list(listed), np.int64), data.class_names, name)
     names, test_names = train.class_names or (), test.class_names or ()
     used = np.unique(np.array(list(itertools.chain(*test.classes)), np.int64))
-    train_matrix = _matrix(train.classes, np.arange(len(names)), len(names))
-    test_matrix = _matrix(test.classes, _numbering(names, test_names, used), len(names))
-    check_no_class_is_empty(names, train_matrix.nonzero()[1])
-    return names, train_matrix, test_matrix
+    train_rows = LabelRows(train.classes, train.absent, np.arange(len(names)), len(names))
+    test_rows = LabelRows(test.classes, test.absent, _numbering(names, test_names, used), len(names))
+    check_no_class_is_empty(names, train_rows.present())
+    return names, train_rows, test_rows
 
 
 def _numbering(train_names: Sequence[str], test_names: Sequence[str], used: np.ndarray) -> np.ndarray:
@@ -199,14 +214,6 @@ def _numbering(train_names: Sequence[str], test_names: Sequence[str], used: np.n
 def named(names: Sequence[str]) -> str:
     """Returns the first few names and the number of others, for a sentence."""
     return ", ".join(names[:_NUM_NAMED]) + (f" and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else "")
-
-
-def _matrix(classes: Sequence[tuple[int, ...]], numbering: np.ndarray, num_classes: int) -> np.ndarray:
-    """Returns which classes each image has, bool [N, L]; class c of the data has column `numbering[c]`."""
-    matrix = np.zeros([len(classes), num_classes], bool)
-    for row, of_image in zip(matrix, classes, strict=True):
-        row[numbering[list(of_image)]] = True
-    return matrix
 
 
 def _check_range(labels: np.ndarray, class_names: Sequence[str], name: str) -> None:

@@ -20,7 +20,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import absolute
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.feature_set import Extractor
+from seer_tf.evaluation.features.feature_set import Extractor, absent_classes
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource
 from seer_tf.evaluation.features.store import MANIFEST, Manifest, little_endian, read_manifest
 from seer_tf.files import storage
@@ -177,6 +177,8 @@ def _write_shard(
         "classes": [source.classes_of(number) for number in numbers],
         "fingerprints": source.fingerprints[numbers.start : numbers.stop].tolist(),
     }
+    if (absent := absent_classes(source, numbers)) is not None:
+        images["absent"] = absent
     if manifest.format == "npy":
         for stage, values in features.items():
             with atomic_file(manifest.file(directory, stage, shard, "npy")) as unfinished:

@@ -6,7 +6,8 @@
     DIR/res5-00000-of-00012.npy          float16 or float32 [n, D], one file for each stage, or
     DIR/features-00000-of-00012.tfrecord one tf.train.Example for each image: "image/id", "label" (any number) and for
                                          each stage "features/res5", the bytes of its D numbers, lowest byte first
-    DIR/images-00000-of-00012.json       ids, classes and fingerprints of the shard's images; written last
+    DIR/images-00000-of-00012.json       ids, classes and fingerprints of the shard's images, and the classes that they
+                                         are known to lack, where the data says so; written last
 
 A shard is finished when its `images` file exists.
 """
@@ -98,6 +99,7 @@ def open_features(directory: str | os.PathLike[str]) -> FeatureSet:
         fingerprints=np.array([number for shard in images for number in shard["fingerprints"]], np.uint64),
         class_names=manifest.class_names,
         classes=[tuple(classes) for shard in images for classes in shard["classes"]],
+        absent=[tuple(classes) for shard in images for classes in shard["absent"]] if "absent" in images[0] else None,
     )
 
 

@@ -1,8 +1,8 @@
 """VOC07's protocol: a linear support vector machine for each class, with a cross-validated cost; mean AP.
 
 It follows VISSL's `svm_trainer.py` and `voc07/eval_resnet_8gpu_transfer_voc07_svm.yaml`, and uses the same solver,
-scikit-learn's `LinearSVC`. An image may have several classes. One difference: VISSL excludes from a class's test the
-images in which all objects of the class are marked as difficult. Sources of labels do not have such marks here.
+scikit-learn's `LinearSVC`. An image may have several classes. If it is not known whether an image has a class, as where
+VOC marks all its objects as difficult, the image is negative in training and not in that class's test, as in VISSL.
 
 Shapes: N training images, M test images, D numbers of a feature, L classes.
 """
@@ -20,6 +20,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.parallel import Parallel, delayed
 
 from seer_tf.errors import InputError
+from seer_tf.evaluation.features.label_rows import PRESENT, UNKNOWN
 from seer_tf.parallel import num_cores
 from seer_tf.progress import Progress
 
@@ -53,14 +54,15 @@ def linear_svm(
 
     Args:
         train: Float [N, D].
-        train_matrix: Which classes each image has, bool [N, L].
+        train_matrix: Which classes each image has, int8 [N, L] of `LabelRows`.
         test: Float [M, D].
         costs: Costs to choose from.
 
     Raises:
         InputError: There are fewer images with a class, or without it, than folds.
     """
-    num_with = train_matrix.sum(axis=0)  # [L]
+    is_present = train_matrix == PRESENT
+    num_with = is_present.sum(axis=0)  # [L]
     few = np.flatnonzero(np.minimum(num_with, len(train) - num_with) < NUM_FOLDS)
     if few.size:
         raise InputError(
@@ -69,7 +71,7 @@ def linear_svm(
         )
     train, test = _normalized(train), _normalized(test)
 
-    labels = np.where(train_matrix, 1, -1).T  # [L, N]
+    labels = np.where(is_present, 1, -1).T  # [L, N]
     # Processes, not threads, because threads would share one random number generator inside the solver. The tasks are
     # scikit-learn's own functions, so that the processes need not import TensorFlow.
     parallel = Parallel(n_jobs=min(num_cores(), len(labels)), return_as="generator")
@@ -116,11 +118,24 @@ def mean_average_precision(matrix: np.ndarray, scores: np.ndarray) -> float:
     """Returns the mean of the average precision over the classes that at least one image has.
 
     Args:
-        matrix: Bool [M, L].
+        matrix: Which classes each image has, int8 [M, L] of `LabelRows`.
         scores: [M, L].
     """
-    there = np.flatnonzero(matrix.any(axis=0))
-    return float(np.mean([average_precision(matrix[:, number], scores[:, number]) for number in there]))
+    return float(np.mean(list(average_precisions(matrix, scores).values())))
+
+
+def average_precisions(matrix: np.ndarray, scores: np.ndarray) -> dict[int, float]:
+    """Returns the average precision of each class that is in some image, over the images of which it is known.
+
+    Args:
+        matrix: Which classes each image has, int8 [M, L] of `LabelRows`.
+        scores: [M, L].
+    """
+    found = {}
+    for number in np.flatnonzero((matrix == PRESENT).any(axis=0)).tolist():
+        known = matrix[:, number] != UNKNOWN
+        found[number] = average_precision(matrix[known, number] == PRESENT, scores[known, number])
+    return found
 
 
 def _machine(cost: float) -> LinearSVC:

@@ -3,17 +3,21 @@
 Each classifier is VISSL's `eval_mlp` (batch norm, then a linear layer), trained by VISSL's protocol (SGD with Nesterov
 momentum and a stepwise learning rate). The classifiers see the same batches and do not affect one another.
 
+For images with several classes each classifier is VISSL's `mlp`, a linear layer alone, and the loss is the sigmoid
+cross-entropy of `bce_logits_multiple_output_single_target`.
+
 Shapes: B images, G settings, K classes; a stage has P cells, C channels and D = P * C numbers.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from seer_tf.errors import InputError
+from seer_tf.evaluation.features.label_rows import PRESENT, UNKNOWN, LabelRows
 from seer_tf.evaluation.features.rows import Rows
 from seer_tf.evaluation.features.stages import Pooling
 from seer_tf.progress import Progress
@@ -24,8 +28,11 @@ _DROP = 0.1
 _REFERENCE_BATCH_SIZE = 256
 _ROWS_AT_ONCE = 1024
 
+_DEVICE_IMAGES = 16  # VISSL's BATCHSIZE_PER_REPLICA for Open Images
+
 Batches = Callable[[int], Iterable[tuple[Mapping[str, np.ndarray | tf.Tensor], np.ndarray | tf.Tensor]]]
-"""A function from the number of an epoch to its batches: features [B, D] by stage, and labels int [B]."""
+"""A function from the number of an epoch to its batches: features [B, D] by stage, and labels int [B], or int8 [B, K]
+from `LabelRows` for images with several classes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +47,7 @@ class ProbeRecipe:
         is_augmented: Whether each epoch sees new crops (RandomResizedCrop, flip), which requires the network.
         held_out_fraction: Fraction of the training images on which the best setting is chosen; 0 for a single setting.
         batch_size: Images in a step.
+        has_several_labels: Whether images have any number of classes; then there is no batch norm.
     """
 
     learning_rates: tuple[float, ...]
@@ -49,6 +57,7 @@ class ProbeRecipe:
     is_augmented: bool
     held_out_fraction: float
     batch_size: int = _REFERENCE_BATCH_SIZE
+    has_several_labels: bool = False
 
     @property
     def settings(self) -> tuple[tuple[float, float], ...]:
@@ -73,6 +82,17 @@ RECIPES = {
     "vissl_imagenet": _vissl(28, 8, 16, 24),
     "vissl_places205": _vissl(14, 4, 8, 12),
     "vissl_inat18": _vissl(84, 24, 48, 72),
+    # `openimages/eval_resnet_8gpu_transfer_openimages_linear.yaml`: 0.003 for 64 devices of 16 images.
+    "vissl_openimages": ProbeRecipe(
+        learning_rates=(0.003 * _REFERENCE_BATCH_SIZE / 1024,),
+        weight_decays=(1e-4,),
+        epochs=16,
+        drops_after_epochs=(2, 4, 6),
+        is_augmented=True,
+        held_out_fraction=0.0,
+        batch_size=1024,
+        has_several_labels=True,
+    ),
 }
 
 
@@ -95,9 +115,7 @@ class ProbeGrid:
         """
         self.recipe = recipe
         self.curve: list[dict[str, np.ndarray]] = []
-        self._probes = {
-            stage: _StageProbes(pooling, recipe.settings, num_classes, seed) for stage, pooling in poolings.items()
-        }
+        self._probes = {stage: _StageProbes(pooling, recipe, num_classes, seed) for stage, pooling in poolings.items()}
 
     def fit(
         self,
@@ -143,6 +161,22 @@ class ProbeGrid:
             right[stage] = np.concatenate(parts, axis=1) == labels
         return right
 
+    def scores(self, features: Mapping[str, Rows]) -> dict[str, np.ndarray]:
+        """Returns the logits of the first setting, float32 [N, K] by stage.
+
+        Args:
+            features: [N, D] by stage; batch norm takes its moving statistics.
+        """
+        return {
+            stage: np.concatenate(
+                [
+                    probes.logits(tf.cast(features[stage][start : start + _ROWS_AT_ONCE], tf.float32))[:, 0].numpy()
+                    for start in range(0, len(features[stage]), _ROWS_AT_ONCE)
+                ]
+            )
+            for stage, probes in self._probes.items()
+        }
+
     def best(self) -> tuple[str, int]:
         """Returns stage and number of the setting with the best final held-out accuracy; if equal, the first."""
         last = self.curve[-1]
@@ -157,8 +191,11 @@ class ProbeGrid:
 class _StageProbes:
     """The classifiers of one stage. The trailing axes of all weights are [G, K] or [G, 1], to match settings [G, 1]."""
 
-    def __init__(self, pooling: Pooling, settings: Sequence[tuple[float, float]], num_classes: int, seed: int) -> None:
+    def __init__(self, pooling: Pooling, recipe: ProbeRecipe, num_classes: int, seed: int) -> None:
+        settings = recipe.settings
         cells, channels, count = pooling.rows * pooling.columns, pooling.channels, len(settings)
+        self._has_batch_norm = not recipe.has_several_labels
+        self._losses = _binary_losses if recipe.has_several_labels else _softmax_losses
         bound = pooling.dim**-0.5  # PyTorch's initialisation of a linear layer, which VISSL keeps
         kernel, bias = (
             tf.random.stateless_uniform([*shape, 1, num_classes], [seed, number], -bound, bound)
@@ -170,7 +207,8 @@ class _StageProbes:
             tf.Variable(tf.ones([channels, count, 1])),
             tf.Variable(tf.zeros([channels, count, 1])),
         )
-        self._decayed, self._free = (self._kernel, self._bias), (self._gamma, self._beta)
+        self._decayed = (self._kernel, self._bias)
+        self._free = (self._gamma, self._beta) if self._has_batch_norm else ()
         self._velocities = [tf.Variable(tf.zeros_like(weight)) for weight in (*self._decayed, *self._free)]
         self._mean, self._variance = tf.Variable(tf.zeros([channels])), tf.Variable(tf.ones([channels]))
         self._rates = tf.constant([[rate] for rate, _ in settings])  # [G, 1]
@@ -180,10 +218,9 @@ class _StageProbes:
         """Updates every classifier once. As in PyTorch, the velocity does not contain the learning rate."""
         weights = (*self._decayed, *self._free)
         with tf.GradientTape() as tape:
-            logits = self._logits(features, *self._batch_statistics(features))  # [B, G, K]
-            targets = tf.repeat(tf.cast(labels, tf.int32)[:, None], logits.shape[1], axis=1)  # [B, G]
-            entropies = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [B, G]
-            loss = tf.reduce_sum(tf.reduce_mean(entropies, axis=0))  # a sum, so the classifiers' gradients stay apart
+            statistics = self._batch_statistics(features) if self._has_batch_norm else self._moving_statistics()
+            losses = self._losses(self._logits(features, *statistics), labels)  # [G]
+            loss = tf.reduce_sum(losses)  # a sum, so the classifiers' gradients stay apart
         for weight, velocity, gradient in zip(weights, self._velocities, tape.gradient(loss, weights), strict=True):
             if any(weight is decayed for decayed in self._decayed):
                 gradient += self._decays * weight
@@ -193,7 +230,15 @@ class _StageProbes:
     @tf.function(reduce_retracing=True)
     def predictions(self, features: tf.Tensor) -> tf.Tensor:
         """Returns the classes, int64 [G, B], of features [B, D]."""
-        return tf.transpose(tf.argmax(self._logits(features, self._mean, self._variance), axis=2))
+        return tf.transpose(tf.argmax(self._logits(features, *self._moving_statistics()), axis=2))
+
+    @tf.function(reduce_retracing=True)
+    def logits(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns [B, G, K] of features [B, D]."""
+        return self._logits(features, *self._moving_statistics())
+
+    def _moving_statistics(self) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.convert_to_tensor(self._mean), tf.convert_to_tensor(self._variance)
 
     def _batch_statistics(self, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the batch's mean and variance. Updates the moving ones; their variance is unbiased, as in PyTorch."""
@@ -207,19 +252,48 @@ class _StageProbes:
     def _logits(self, features: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
         """Returns logits [B, G, K]. Batch norm's scale and offset are folded into the linear layer, for one product."""
         cells, channels, count, num_classes = self._kernel.shape
-        values = (tf.reshape(features, [-1, cells, channels]) - mean) * tf.math.rsqrt(variance + _EPSILON)  # [B, P, C]
+        values = tf.reshape(features, [-1, cells, channels])  # [B, P, C]
+        if self._has_batch_norm:
+            values = (values - mean) * tf.math.rsqrt(variance + _EPSILON)
         kernel = tf.reshape(self._gamma * self._kernel, [cells * channels, count * num_classes])  # [D, G K]
         logits = tf.matmul(tf.reshape(values, [-1, cells * channels]), kernel)  # [B, G K]
         offset = tf.reduce_sum(self._beta * self._kernel, axis=[0, 1])  # [G, K]
         return tf.reshape(logits, [-1, count, num_classes]) + offset + self._bias
 
 
-def shuffled_batches(features: Mapping[str, Rows], labels: np.ndarray, batch_size: int, *, seed: int) -> Batches:
+def _softmax_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Returns the mean cross-entropy of each setting, [G], of logits [B, G, K] and labels int [B]."""
+    targets = tf.repeat(tf.cast(labels, tf.int32)[:, None], logits.shape[1], axis=1)  # [B, G]
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits), axis=0)
+
+
+def _binary_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Returns the sigmoid cross-entropy of each setting, [G], summed over the classes.
+
+    As in VISSL each device averages, for each class, over those of its images of which the class is known, and the
+    devices are averaged. A batch that does not divide into 16 images for each device is one device's.
+
+    Args:
+        logits: [B, G, K].
+        labels: Int8 [B, K] of `LabelRows`.
+    """
+    num_devices = logits.shape[0] // _DEVICE_IMAGES if logits.shape[0] % _DEVICE_IMAGES == 0 else 1
+    is_known = tf.cast(labels != UNKNOWN, logits.dtype)[:, None]  # [B, 1, K]
+    targets = tf.cast(labels == PRESENT, logits.dtype)[:, None] + tf.zeros_like(logits)  # [B, G, K]
+    entropies = is_known * tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
+    of_device, known = (tf.reshape(x, [num_devices, -1, *x.shape[1:]]) for x in (entropies, is_known))
+    sums = tf.reduce_sum(of_device, axis=1) / tf.maximum(tf.reduce_sum(known, axis=1), 1.0)  # [devices, G, K]
+    return tf.reduce_sum(tf.reduce_mean(sums, axis=0), axis=1)
+
+
+def shuffled_batches(
+    features: Mapping[str, Rows], labels: np.ndarray | LabelRows, batch_size: int, *, seed: int
+) -> Batches:
     """Returns batches of fixed features, in a new order each epoch; images that do not fill a batch are left out.
 
     Args:
         features: [N, D] by stage.
-        labels: Int [N].
+        labels: Int [N], or `LabelRows`.
         batch_size: Images in a batch, at most N.
         seed: Seed of the orders.
     """

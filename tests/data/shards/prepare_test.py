@@ -229,6 +229,18 @@ def test_several_labels_of_an_image_are_kept(folder, tmp_path):
     assert source.labels is None
 
 
+def test_labels_that_an_image_is_known_to_lack_are_kept(folder, tmp_path):
+    table = folder / "labels.csv"
+    table.write_text("file,kind,absent\neven/00.jpg,cat,\nodd/01.jpg,,cat;dog\n")
+    prepare.write_shards(
+        registry.open_source(f"csv:{table}"), str(tmp_path), ShardOptions(), run=LocalRunner(1), shard_bytes=10**6
+    )
+    table.unlink()
+    source = shards.open_shards(str(tmp_path))
+    found = {name: source.absent_of(number) for number, name in enumerate(source.ids)}
+    assert found == {"even/00.jpg": (), "odd/01.jpg": (0, 1)}
+
+
 def test_two_runs_do_not_write_one_output(folder, tmp_path):
     (tmp_path / "out").mkdir()
     with open(tmp_path / "out" / ".lock", "w") as file:

@@ -212,6 +212,16 @@ def test_a_table_with_several_labels(folder):
     assert [source.classes_of(index) for index in range(3)] == [(1, 2), (0, 1), ()]
 
 
+def test_a_table_may_say_which_labels_an_image_is_known_to_lack(folder):
+    source = _csv(folder, "file,kind,absent\na/1.png,cat,dog;bird\na/2.png,dog,\nb/3.png,,cat\n")
+    assert source.class_names == ("bird", "cat", "dog")
+    assert [source.classes_of(index) for index in range(3)] == [(1,), (2,), ()]
+    assert [source.absent_of(index) for index in range(3)] == [(0, 2), (), (1,)]
+    assert _csv(folder, "file,kind\na/1.png,cat\n").absent_of(0) is None
+    with pytest.raises(InputError, match="a/1.png both has and lacks cat"):
+        _csv(folder, "file,kind,absent\na/1.png,cat,cat\n")
+
+
 def test_a_column_may_have_no_name_or_that_of_a_folder_and_rows_may_be_empty(folder):
     for name in ("", "a"):
         source = _csv(folder, f"{name},kind\na/1.png,cat\n\na/2.png,dog\n,\n,,\n")

@@ -26,18 +26,24 @@ class Numbers(tfds.core.GeneratorBasedBuilder):
     """Images of their number; even and odd, or what divides them."""
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="small"), tfds.core.BuilderConfig(name="divisors")]
+    BUILDER_CONFIGS = [
+        tfds.core.BuilderConfig(name="small"),
+        tfds.core.BuilderConfig(name="divisors"),
+        tfds.core.BuilderConfig(name="difficult"),
+    ]
     pkg_dir_path = pathlib.Path(__file__).parent
     code_path = None  # TFDS looks for the checksums of downloads beside it
     url_infos: dict[str, Any] = {}
 
     def _info(self) -> tfds.core.DatasetInfo:
         picture = tfds.features.Image(shape=(None, None, 3), encoding_format="png")
-        kinds = {
-            "small": tfds.features.ClassLabel(names=["even", "odd"]),
-            "divisors": tfds.features.Sequence(tfds.features.ClassLabel(names=["two", "three"])),
+        several = tfds.features.Sequence(tfds.features.ClassLabel(names=["two", "three"]))
+        kinds: dict[str, dict[str, Any]] = {
+            "small": {"kind": tfds.features.ClassLabel(names=["even", "odd"])},
+            "divisors": {"kind": several},
+            "difficult": {"kind": several, "kind_no_difficult": several},
         }
-        features = tfds.features.FeaturesDict({"picture": picture, "kind": kinds[self.builder_config.name]})
+        features = tfds.features.FeaturesDict({"picture": picture, **kinds[self.builder_config.name]})
         return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
@@ -46,8 +52,12 @@ class Numbers(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, numbers: range) -> Iterator[tuple[int, dict[str, Any]]]:
         for number in numbers:
             divisors = [kind for kind, divisor in enumerate((2, 3)) if number % divisor == 0]
-            kind = divisors if self.builder_config.name == "divisors" else number % 2
-            yield number, {"picture": io.BytesIO(_encoded(number)), "kind": kind}
+            kinds = {
+                "small": {"kind": number % 2},
+                "divisors": {"kind": divisors},
+                "difficult": {"kind": divisors, "kind_no_difficult": divisors[:1]},
+            }
+            yield number, {"picture": io.BytesIO(_encoded(number)), **kinds[self.builder_config.name]}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +93,13 @@ def test_several_classes_of_an_image():
     source = registry.open_source("tfds:numbers/divisors@train")
     assert source.class_names == ("two", "three") and source.labels is None
     assert [source.classes_of(index) for index in range(4)] == [(0, 1), (), (0,), (1,)]
+
+
+def test_difficult_classes_are_neither_present_nor_absent():
+    source = registry.open_source("tfds:numbers/difficult@train")
+    assert [source.classes_of(index) for index in range(4)] == [(0,), (), (0,), (1,)]
+    assert [source.absent_of(index) for index in range(4)] == [(), (0, 1), (1,), (0,)]
+    assert registry.open_source("tfds:numbers/divisors@train").absent_of(0) is None
 
 
 def test_a_slice_of_a_split():

@@ -19,6 +19,7 @@ from seer_tf.evaluation.features.labelled import (
     labelled_features,
     matched_labels,
     matched_matrices,
+    matched_rows,
     uncovered,
 )
 from seer_tf.evaluation.features.stages import Pooling
@@ -147,18 +148,26 @@ def test_several_classes_of_an_image_are_matched_by_name():
     """Fails if the test set's own numbers are taken."""
     train = _features(classes=[(0, 1), (), (1,), (0,)])
     test = _features(class_names=("y", "x"), classes=[(0,), (0, 1), (1,), ()])
-    names, train_matrix, test_matrix = matched_matrices(train, test)
+    names, train_rows, test_rows = matched_rows(train, test)
     assert names == ("x", "y")
-    assert train_matrix.tolist() == [[True, True], [False, False], [False, True], [True, False]]
-    assert test_matrix.tolist() == [[False, True], [True, True], [True, False], [False, False]]
+    assert train_rows[:].tolist() == [[1, 1], [0, 0], [0, 1], [1, 0]]
+    assert test_rows[:].tolist() == [[0, 1], [1, 1], [1, 0], [0, 0]]
+    assert test_rows[np.array([2, 0])].tolist() == [[1, 0], [0, 1]]
     with pytest.raises(InputError, match="the test data has no labels"):
-        matched_matrices(train, _features(class_names=None, classes=[()] * 4))
+        matched_rows(train, _features(class_names=None, classes=[()] * 4))
     with pytest.raises(InputError, match="no image of y"):
-        matched_matrices(_features(classes=[(0,)] * 4), test)
+        matched_rows(_features(classes=[(0,)] * 4), test)
+
+
+def test_what_an_image_neither_has_nor_lacks_is_unknown():
+    """Fails if an unknown class counts as absent."""
+    train = _features(classes=[(0,), (1,), (), ()])
+    test = _features(class_names=("y", "x"), classes=[(0,), (), (1,), ()], absent=[(1,), (0, 1), (), (0,)])
+    assert matched_rows(train, test)[2][:].tolist() == [[0, 1], [0, 0], [1, -1], [-1, 0]]
 
 
 @pytest.mark.parametrize("label", [-1, 2])
 def test_several_classes_out_of_range_are_refused(label):
     """Fails if -1 is the last class, as NumPy has it."""
     with pytest.raises(InputError, match=f"the test data has labels from {min(label, 0)} to {max(label, 1)} for 2 cl"):
-        matched_matrices(_features(), _features(classes=[(0,), (0, 1), (label,), ()]))
+        matched_rows(_features(), _features(classes=[(0,), (0, 1), (label,), ()]))

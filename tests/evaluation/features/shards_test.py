@@ -38,6 +38,9 @@ class _Images(Source):
     def classes_of(self, index: int) -> tuple[int, ...]:
         return tuple(range(index % 3))
 
+    def absent_of(self, index: int) -> tuple[int, ...]:
+        return (2,)
+
     def read(self, index: int) -> bytes:
         if index == self._breaks_at:
             raise InputError("the disk is gone")
@@ -77,6 +80,7 @@ def test_features_in_files_are_those_in_memory(extractor, write, file_format):
     assert len(list(directory.glob("images-*-of-00005.json"))) == 5
     assert (found.origin, found.ids, found.class_names) == (expected.origin, expected.ids, expected.class_names)
     assert found.classes == expected.classes
+    assert found.absent == expected.absent == [(2,)] * _NUM_IMAGES
     assert found.fingerprints.tolist() == expected.fingerprints.tolist()
     assert found.fingerprints[3] == fingerprint(_Images().read(3))
     for stage, rows in expected.rows.items():

@@ -38,6 +38,21 @@ def test_the_mean_is_over_classes_that_are_there():
     assert mean_average_precision(matrix, scores) == 0.5
 
 
+def test_images_of_which_a_class_is_unknown_are_no_part_of_its_test():
+    """VOC's difficult objects: by hand, the second image of two that score high does not count."""
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    matrix = np.array([[1, 0], [-1, 0], [1, 0], [0, 0]], np.int8)
+    assert mean_average_precision(matrix, scores) == 1.0
+    assert mean_average_precision(np.where(matrix == -1, 0, matrix), scores) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_unknown_classes_are_negative_ones_to_fit_on():
+    """As in VISSL's `train_cls`."""
+    (train, matrix), (test, _) = _part(60, 0), _part(10, 1)
+    found = linear_svm(train, np.where(matrix, 1, -1).astype(np.int8), test, costs=(1.0,))
+    np.testing.assert_array_equal(found.scores, linear_svm(train, matrix, test, costs=(1.0,)).scores)
+
+
 def test_machines_are_scikit_learns_with_the_protocols_arguments():
     """Fails without normalisation, without the weight of positives, or with another choice of the cost."""
     (train, matrix), (test, test_matrix) = _part(120, 0), _part(60, 1)

@@ -81,6 +81,45 @@ def test_every_setting_of_every_stage_is_what_pytorch_trains_alone():
         assert grid.correct(test, logits[:, 2].argmax(1))[stage][2].all()
 
 
+def _loss_of_a_device(logits: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
+    """Masked sigmoid cross-entropies, over the known images of each class; zero for a class without any."""
+    known = torch.tensor(labels != -1).float()
+    targets = torch.tensor(labels == 1).float()
+    entropies = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none") * known
+    return (entropies / known.sum(dim=0).clamp(min=1.0)).sum()
+
+
+@pytest.mark.parametrize("batch_size", [20, 32])
+def test_several_labels_are_what_pytorch_trains(batch_size: int) -> None:
+    """In VISSL's devices of 16 images, or in one device. Fails if an unknown class counts, or is averaged over."""
+    torch.set_num_threads(1)
+    features, _ = _features(64, seed=0)
+    labels = np.random.default_rng(3).integers(-1, 2, [64, _NUM_CLASSES]).astype(np.int8)
+    labels[:, 1] = np.where(np.arange(64) % 9 == 0, labels[:, 1], -1)  # in most batches hardly known
+    recipe = ProbeRecipe((0.05,), (0.1,), 3, (1, 2), True, 0.0, batch_size=batch_size, has_several_labels=True)
+    batches = shuffled_batches(features, labels, batch_size, seed=5)
+    grid = ProbeGrid(_POOLINGS, _NUM_CLASSES, recipe, seed=3)
+    linears = {}
+    for stage, pooling in _POOLINGS.items():
+        linear = linears[stage] = torch.nn.Linear(pooling.dim, _NUM_CLASSES)
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(grid._probes[stage]._kernel.numpy()[:, :, 0].reshape(pooling.dim, -1).T))
+            linear.bias.copy_(torch.tensor(grid._probes[stage]._bias.numpy()[0]))
+        optimizer = torch.optim.SGD(linear.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=0.1)
+        for epoch in range(recipe.epochs):
+            optimizer.param_groups[0]["lr"] = 0.05 * batch_size / 256 * 0.1**epoch
+            for values, of_batch in batches(epoch):
+                logits, devices = linear(torch.tensor(values[stage])), 2 if batch_size == 32 else 1
+                parts = zip(logits.chunk(devices), np.split(of_batch, devices), strict=True)
+                optimizer.zero_grad()
+                torch.stack([_loss_of_a_device(*part) for part in parts]).mean().backward()
+                optimizer.step()
+    grid.fit(batches, len(labels), held_out={}, held_out_labels=np.zeros(0))
+    for stage, found in grid.scores(features).items():
+        expected = linears[stage](torch.tensor(features[stage])).detach().numpy()
+        np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
 def test_the_best_setting_is_that_of_the_held_out_slice():
     """A stage of noise and a stage that knows the classes; the curve has a point for each epoch."""
     (features, labels), (held_out, held_out_labels) = _features(300, seed=0), _features(100, seed=1)
@@ -111,13 +150,20 @@ def test_the_recipes_are_vissls():
     """One rate, one decay, and the epochs and steps of its configurations."""
     assert RECIPES["vissl_imagenet"].settings == ((0.01, 5e-4),)
     epochs = {
-        name: (recipe.epochs, recipe.drops_after_epochs) for name, recipe in RECIPES.items() if recipe.is_augmented
+        name: (recipe.epochs, recipe.drops_after_epochs)
+        for name, recipe in RECIPES.items()
+        if recipe.is_augmented and not recipe.has_several_labels
     }
     assert epochs == {
         "vissl_imagenet": (28, (8, 16, 24)),
         "vissl_places205": (14, (4, 8, 12)),
         "vissl_inat18": (84, (24, 48, 72)),
     }
+    several = RECIPES["vissl_openimages"]
+    assert (several.epochs, several.drops_after_epochs, several.batch_size) == (16, (2, 4, 6), 1024)
+    ((rate, decay),) = several.settings
+    assert (rate * several.batch_size / 256, decay) == (pytest.approx(0.003), 1e-4)
+    assert several.has_several_labels and several.is_augmented and not several.held_out_fraction
     assert len(RECIPES["grid"].settings) == 20
     with pytest.raises(InputError, match="did you mean 'vissl_imagenet'"):
         probe_recipe("vissl_imagnet")
