@@ -101,9 +101,9 @@ def color_jitter(
 
 
 def turn_hue(crop: Image.Image, turns: float) -> Image.Image:
-    """Moves the hue of every pixel by a fraction of the colour circle, which Pillow divides into 256 steps."""
+    """Moves the hue of every pixel by whole steps of the colour circle, which Pillow divides into 256."""
     hue, saturation, value = crop.convert("HSV").split()
-    turned = hue.point([(level + round(255 * turns)) % 256 for level in range(256)])
+    turned = hue.point([(level + int(255 * turns)) % 256 for level in range(256)])
     return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
 
 
