@@ -18,6 +18,7 @@ COMMANDS = {
     "linear_probe": "Evaluate features by a linear classifier.",
     "linear_svm": "Evaluate features by linear SVMs on several labels per image.",
     "retrieval": "Evaluate features by retrieval, and show neighbours.",
+    "copy_detection": "Find copies of images, and evaluate that on CopyDays.",
     "robustness": "Evaluate a classifier on other test sets.",
     "browse_clusters": "Assign images to clusters, as a table and a page.",
     "finetune": "Fine-tune a network on labelled images.",

@@ -42,18 +42,27 @@ FINE_TUNING = "fine-tuning"
 """Name of the evaluation in an `EvaluationResult` of fine-tuning."""
 
 _IMAGENET, _INAT, _PLACES, _VOC = "ImageNet", "iNaturalist 2018", "Places205", "VOC07"
+_COPYDAYS = "CopyDays, strong"
 _DATA_FLAGS = {  # a part of a path, or the name of a TensorFlow dataset
     _IMAGENET: r"(^|[:/])(imagenet(2012|[-_]?1k)?|ilsvrc[-_]?2012)($|[:/@])",
     _INAT: r"(^|[:/])(i_naturalist2018|inat(uralist)?[-_]?(20)?18)",
     _PLACES: r"(^|[:/])places[-_]?205",
     _VOC: r"(^|[:/])voc(/|[-_])?(20)?07",
+    _COPYDAYS: r"(^|[:/])copydays.*/strong",
 }
-_NUM_CLASSES = {_IMAGENET: 1000, _INAT: 8142, _PLACES: 205, _VOC: 20}
+_NUM_CLASSES = {_IMAGENET: 1000, _INAT: 8142, _PLACES: 205, _VOC: 20, _COPYDAYS: 157}
 
 
 _PRETRAINED = (("config.classifier.untrained", False),)
 _UNTRAINED = (("config.classifier.untrained", True),)
 _384_PX = (*_PRETRAINED, ("config.transform.size_px", 384))
+_COPIES = (  # `instance_retrieval/eval_resnet_1gpu_copydays.yaml`
+    ("pooling", "rmac"),
+    ("stage", "res4"),
+    ("longer_side_px", 224),
+    ("is_whitened", True),
+    ("has_distractors", True),
+)
 _VISSL_PROBE = (("recipe", "vissl_imagenet"),)
 
 
@@ -129,6 +138,19 @@ PUBLISHED_NUMBERS = (
         _128GF=75.96,
         _256GF=77.51,
         _10B=79.8,
+    ),
+    *_rows(
+        "copy_detection",
+        _COPYDAYS,
+        "mAP",
+        "VISSL",
+        1.0,
+        _COPIES,
+        _32GF=83.0,
+        _64GF=83.2,
+        _128GF=86.5,
+        _256GF=87.8,
+        _10B=90.6,
     ),
     *_rows("linear_probe", _IMAGENET, "top-1", "VISSL, SwAV on ImageNet", 1.0, _VISSL_PROBE, _16GF=76.15, _128GF=78.36),
 )

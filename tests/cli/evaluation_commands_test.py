@@ -88,6 +88,40 @@ def test_every_protocol_on_stored_features_and_all_on_one_page(root):
 
 
 @pytest.mark.slow
+def test_copies_are_counted_by_the_names_of_copydays_and_listed_by_any(root, tmp_path):
+    """Copies are shrunk a little. Fails if distractors are listed, or counted as originals."""
+    for number, original in enumerate(sorted((root / "test").rglob("*.png"))[::3]):
+        for part, name, size in (("original", 200_000, (44, 36)), ("copies", 200_001, (42, 34))):
+            (tmp_path / part).mkdir(exist_ok=True)
+            Image.open(original).resize(size).save(tmp_path / part / f"{name + 100 * number}.png")
+    shared = [
+        f"--model={root}/network.keras",
+        f"--train_data={tmp_path}/original",
+        "--stage=res3",
+        "--longer_side_px=44",
+    ]
+    table, results = tmp_path / "copies.tsv", tmp_path / "results.jsonl"
+    more = [f"--distractors={root}/train/red", f"--whitening_data={root}/train/blue", "--num_components=16"]
+    ran = _run("copy_detection", *shared, *more, f"--test_data={tmp_path}/copies", f"--results={results}")
+    assert ran.returncode == 0, ran.stderr
+    (outcome,) = read_file(results)
+    assert (outcome.evaluation, outcome.metric, outcome.num_test_images, outcome.num_classes) == (
+        "copy_detection",
+        "mAP",
+        8,
+        8,
+    )
+    assert outcome.details["has_distractors"] and outcome.details["is_whitened"] and 0 < outcome.value <= 1
+    ran = _run("copy_detection", *shared, f"--test_data={root}/test/red", f"--output={table}", "--threshold=-1")
+    assert ran.returncode == 0, ran.stderr
+    rows = [line.split("\t") for line in table.read_text().splitlines()]
+    assert rows[0] == ["image", "nearest", "similarity"] and len(rows) == 1 + 8
+    assert all(float(similarity) <= 1.0001 for *_, similarity in rows[1:])
+    ran = _run("copy_detection", *shared, f"--test_data={root}/test/red")
+    assert ran.returncode == 2 and "give --output for the table of likely copies" in ran.stderr
+
+
+@pytest.mark.slow
 def test_images_with_several_labels_some_of_them_unknown(root, tmp_path):
     """Of the green ones it is not known whether they are blue."""
     for part, num_images in (("train", 20), ("test", 8)):

@@ -74,6 +74,24 @@ class Transform:
         return resize(image, resized, square, self.interpolation)
 
 
+@dataclasses.dataclass(frozen=True)
+class WholeImage:
+    """Resizes the longer side, bilinearly, and cuts nothing off.
+
+    Attributes:
+        size_px: Length of the longer side of the result.
+    """
+
+    size_px: int
+
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
+        """Transforms an image, uint8 `[h, w, 3]`, to uint8 `[h', w', 3]`."""
+        shape = tf.shape(image)[:2]
+        size = tf.cast(tf.round(shape * self.size_px / tf.reduce_max(shape)), tf.int32)
+        size = tf.maximum(size, 1)
+        return resize(image, size, size, "bilinear")
+
+
 def resize(image: tf.Tensor, size: tf.Tensor, window: tf.Tensor, interpolation: str) -> tf.Tensor:
     """Resizes an image and keeps a central window of the result.
 

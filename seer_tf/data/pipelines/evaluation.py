@@ -2,15 +2,16 @@
 
 import tensorflow as tf
 
-from seer_tf.data.images.transform import Transform
+from seer_tf.data.images.transform import Transform, WholeImage
 from seer_tf.data.pipelines import read
 from seer_tf.data.sources.base import Source
 
 
-def images_dataset(source: Source, transform: Transform, *, batch_size: int) -> tf.data.Dataset:
+def images_dataset(source: Source, transform: Transform | WholeImage, *, batch_size: int) -> tf.data.Dataset:
     """Returns batches of uint8 `[b, size, size, 3]` in the order of the source; the last batch may be smaller.
 
-    An image that does not decode is an error; iterate inside of `read.unreadable_images_named`.
+    Whole images have sizes of their own, and are batches of one. An image that does not decode is an error; iterate
+    inside of `read.unreadable_images_named`.
     """
 
     @tf.autograph.experimental.do_not_convert

@@ -75,8 +75,23 @@ class FeatureRequest:
             encoder, transform, step = self._open(self.model)
             pooled = poolings(encoder.backbone, self.stages or [AVGPOOL], size_px=transform.size_px)
             features = stage_features(encoder, pooled)
-        name = f"{self.model}{_UNTRAINED}" if self.untrained else self.model
-        return Extractor(features, pooled, name, model_digest(encoder), transform, self.batch_size, devices, step)
+        return Extractor(features, pooled, self.name, model_digest(encoder), transform, self.batch_size, devices, step)
+
+    @property
+    def name(self) -> str:
+        """Returns how results call the network."""
+        return f"{self.model}{_UNTRAINED}" if self.untrained else self.model or ""
+
+    def network(self) -> tuple[Encoder, int | None]:
+        """Returns the network and its step (None if unknown).
+
+        Raises:
+            InputError: No model is named, or it cannot be used.
+        """
+        if self.model is None:
+            raise InputError("`model` is missing; give a network")
+        encoder, _, step = self._open(self.model)
+        return encoder, step
 
     def run_of(self, model: str) -> Path | None:
         """Returns the directory of the run that keeps the results of features; None if no run keeps them.

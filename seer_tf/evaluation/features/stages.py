@@ -73,7 +73,7 @@ def poolings(backbone: Backbone, stages: Sequence[str], *, size_px: int) -> dict
     for stage in stages:
         if stage not in stage_names(backbone):
             raise InputError.unknown("stage of this network", stage, stage_names(backbone))
-    shapes = _maps(backbone).compute_output_shape((None, size_px, size_px, 3))
+    shapes = stage_maps(backbone).compute_output_shape((None, size_px, size_px, 3))
     return {stage: pooling(backbone.variant, stage, shapes[stage][1:]) for stage in stages}
 
 
@@ -101,7 +101,7 @@ def stage_features(encoder: Encoder, pooled: Mapping[str, Pooling]) -> StageFeat
         encoder: Backbone and normalisation.
         pooled: Pooling of each stage, from `poolings`.
     """
-    maps = _maps(encoder.backbone)
+    maps = stage_maps(encoder.backbone)
 
     def features(images: tf.Tensor) -> dict[str, tf.Tensor]:
         of_stage = maps(encoder.normalize(images), training=False)  # [B, h, w, C] each
@@ -110,7 +110,7 @@ def stage_features(encoder: Encoder, pooled: Mapping[str, Pooling]) -> StageFeat
     return features
 
 
-def _maps(backbone: Backbone) -> keras.Model:
+def stage_maps(backbone: Backbone) -> keras.Model:
     """Returns the model that computes the maps of all stages; `AVGPOOL` names the map of the last stage."""
     outputs = {f"res{name.removeprefix('P')}": output for name, output in backbone.pyramid_outputs.items()}
     return keras.Model(backbone.input, {**outputs, AVGPOOL: backbone.output})

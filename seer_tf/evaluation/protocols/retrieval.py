@@ -61,7 +61,7 @@ def retrieval(
     """
     precisions, ranks = np.full(len(queries), np.nan), np.full(len(queries), -1)
     with Progress(len(queries), "query", "retrieval") as progress:
-        for first, similarities in _similarities(bank, queries):
+        for first, similarities in similarities_by_chunk(bank, queries):
             for number, of_query in enumerate(similarities, start=first):
                 is_relevant = bank_labels == query_labels[number]  # [N]
                 if is_same_set:
@@ -84,7 +84,7 @@ def _judged(similarities: np.ndarray, is_relevant: np.ndarray) -> tuple[float, i
     return float(np.mean(num_relevant_at_least / num_at_least)), num_nearer
 
 
-def _similarities(bank: Rows, queries: Rows) -> Iterator[tuple[int, np.ndarray]]:
+def similarities_by_chunk(bank: Rows, queries: Rows) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the number of the first query of a chunk, and the chunk's similarities, float32 [q, N]."""
     if bank.shape[1] != queries.shape[1]:
         raise InputError(
