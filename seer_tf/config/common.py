@@ -33,6 +33,11 @@ class CropsConfig:
         (1.0, 0.14), "Largest fraction of the image's area that a crop covers, for each group.", within=PORTION
     )
     interpolation: str = field("bilinear", "Interpolation by which crops are resized.", within=INTERPOLATIONS)
+    padded: bool = field(
+        False,
+        "Whether smaller crops get zeros to the right and below and go through the network together with the largest.",
+        added_later=True,
+    )
     flip_probability: float = field(0.5, "Probability of a horizontal flip.", within=PROBABILITY)
     color_jitter_probability: float = field(
         0.8, "Probability that brightness, contrast, saturation and hue are changed.", within=PROBABILITY
@@ -55,6 +60,16 @@ class CropsConfig:
         "Standard deviation of the red, green and blue channel, by which pixel values are divided.",
         within=ABOVE_ZERO,
     )
+
+    @property
+    def forward_sizes_px(self) -> tuple[int, ...]:
+        """Sides of the images that the network sees, one for each group."""
+        return (max(self.sizes_px),) * len(self.sizes_px) if self.padded else self.sizes_px
+
+    @property
+    def num_forwards(self) -> int:
+        """Number of passes of the network over the crops of a batch."""
+        return 1 if self.padded else len(self.sizes_px)
 
     def check(self) -> None:
         """Raises an error if fields contradict each other.

@@ -194,7 +194,7 @@ def _image_flops(config: Config) -> int:
 def _forward_multiply_adds(config: Config, num_sizes: int) -> tuple[int, int]:
     """Returns the multiply-adds of trunk and head for one image's crops with the first `num_sizes` sizes."""
     cost = backbone_cost(config.backbone)
-    groups = list(zip(config.crops.num, config.crops.sizes_px, strict=True))[:num_sizes]
+    groups = list(zip(config.crops.num, config.crops.forward_sizes_px, strict=True))[:num_sizes]
     trunk = sum(count * cost.multiply_adds(size) for count, size in groups)
     widths = (*_head_widths(config), config.head.num_prototypes)
     head = sum(width_in * width_out for width_in, width_out in itertools.pairwise(widths))
@@ -202,8 +202,8 @@ def _forward_multiply_adds(config: Config, num_sizes: int) -> tuple[int, int]:
 
 
 def _num_sizes_for_codes(config: Config) -> int:
-    """Returns the number of crop sizes in the first pass over micro-batches; batch norm in the head needs all."""
-    return len(config.crops.num) if config.head.batch_norm else 1
+    """Returns the number of crop sizes in the first pass over micro-batches; batch norm over all crops needs all."""
+    return len(config.crops.num) if config.head.batch_norm or config.crops.padded else 1
 
 
 def _memory(config: Config, parameters: int, images: int, num_devices: int) -> Memory:
@@ -232,7 +232,7 @@ def _activations(config: Config, images: int, *, synchronized: bool) -> tuple[in
     # Synchronised batch norm consists of single operations and keeps two float32 tensors; the fused keeps its input.
     normalized = 2 * wide if synchronized else element
     cost, kept, recomputed = backbone_cost(config.backbone), 0, 0
-    for count, size in zip(config.crops.num, config.crops.sizes_px, strict=True):
+    for count, size in zip(config.crops.num, config.crops.forward_sizes_px, strict=True):
         image = 3 * size**2 * (1 + _FLOAT + (element if element == _HALF else 0)) + 3 * (size + 2) ** 2 * element
         trunk, again = _trunk(cost.blocks(size), config.backbone.activation_checkpointing, element, normalized)
         rows = count * images
@@ -278,19 +278,19 @@ def _queue_memory(config: Config, num_devices: int) -> int:
 
 
 def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
-    once = _statistics(config, num_devices, len(config.crops.num))
+    once = _statistics(config, num_devices, config.crops.num_forwards)
     number, num_bytes = 2 * once.number, 2 * once.num_bytes  # the statistics, and as much for their gradients
     parts = config.run.accumulation_steps
     if parts > 1:
-        first = _statistics(config, num_devices, _num_sizes_for_codes(config))
+        first = _statistics(config, num_devices, min(config.crops.num_forwards, _num_sizes_for_codes(config)))
         number, num_bytes = number + first.number, num_bytes + first.num_bytes
     return Reductions(parts * number, parts * num_bytes)
 
 
-def _statistics(config: Config, num_devices: int, num_sizes: int) -> Reductions:
-    """Returns the sums in a forward pass of the backbone for each of `num_sizes` crop sizes, and of the head."""
+def _statistics(config: Config, num_devices: int, num_forwards: int) -> Reductions:
+    """Returns the sums in `num_forwards` forward passes of the backbone, and of the head."""
     widths = list(backbone_cost(config.backbone).normalized_widths)
-    widths *= num_sizes
+    widths *= num_forwards
     if config.head.batch_norm:
         widths += config.head.hidden_dims
     groups = collectives.num_groups(num_devices, group_replicas=config.run.batch_norm_group_replicas)

@@ -46,6 +46,18 @@ def test_the_256gf_is_the_papers() -> None:
     assert 4 * 2 * large < per_image < 4 * 2 * large * 1.5
 
 
+def test_the_10b_network_in_one_pass_of_padded_crops() -> None:
+    config = recipe("seer_regnety_10b")
+    plan, apart = (
+        planning.plan(configs.override(config, [f"crops.padded={padded}"]), num_devices=496) for padded in (True, False)
+    )
+    assert plan.backbone_parameters == 9_323_934_872
+    assert plan.images_per_device == 16
+    assert plan.batch_norm.number == apart.batch_norm.number / 2  # one pass in place of two
+    assert 1.5 < plan.memory.activations / apart.memory.activations < 2  # (6 * 160^2) / (2 * 160^2 + 4 * 96^2) = 1.74
+    assert plan.memory.weights > 40e9  # which no device of 40 GB holds: the released run shards them
+
+
 @pytest.mark.parametrize(
     ("batch", "steps", "seconds", "expected"), [(8704, 114_890, 6.125, 8.1), (8192, 122_070, 6.125 * 8192 / 8704, 8.1)]
 )

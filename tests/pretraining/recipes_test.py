@@ -1,5 +1,6 @@
 """The recipes of the papers, number by number. V: VISSL's files; P: the SEER paper; S: SwAV's paper and scripts."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,22 @@ EXPECTED: dict[str, dict[str, Any]] = {
         **LARGER,
         "backbone.variant": "256GF",
         "backbone.activation_checkpointing": "block",
+    },
+    # V pretrain/seer/models/regnet10B.yaml
+    "seer_regnety_10b": {
+        **SEER,
+        **LARGER,
+        "backbone.variant": "10B",
+        "backbone.activation_checkpointing": "stage",
+        "crops.sizes_px": (160, 96),
+        "crops.padded": True,
+        "swav.epsilon": 0.03,
+        "data.global_batch_size": 7936,
+        "schedule.warmup_steps": 5500,
+        "schedule.peak_learning_rate": 9.3,
+        "schedule.final_learning_rate": 0.0093,
+        "run.batch_norm_group_replicas": 8,
+        "run.num_steps": 126_008,
     },
     "swav_imagenet_16gf": {
         **SEER,
@@ -180,6 +197,7 @@ LAUNCHES: dict[str, Launch] = {
     "seer_regnety_64gf": LARGER_LAUNCH,
     "seer_regnety_128gf": SMALLER_LAUNCH,
     "seer_regnety_256gf": LARGER_LAUNCH,
+    "seer_regnety_10b": Launch(num_nodes=62, images_per_gpu=16, num_images=BILLION, num_epochs=1),
     "swav_imagenet_16gf": Launch(num_nodes=8, images_per_gpu=64, num_images=IMAGENET, num_epochs=800),
 } | dict.fromkeys(ABLATIONS, SMALLER_LAUNCH)
 
@@ -195,7 +213,9 @@ def test_learning_rates_are_those_that_vissl_resolves(name: str) -> None:
     config, launch = recipe(name), LAUNCHES[name]
     assert (config.data.global_batch_size, config.run.num_steps) == (launch.global_batch_size, launch.num_steps)
     warmup, cosine, constant = (launch.resolve(part, base_value=0.3) for part in (WARMUP, COSINE, CONSTANT))
-    warmup_steps = launch.num_steps // 80 if name == "swav_imagenet_16gf" else 8000  # V lengths 0.0125; P 3.2
+    # V lengths 0.0125 and 0.043648; P 3.2
+    shares = {"swav_imagenet_16gf": 0.0125, "seer_regnety_10b": 0.043648}
+    warmup_steps = math.ceil(shares[name] * launch.num_steps) if name in shares else 8000
     expected = schedules.vissl_cosine(
         launch.num_steps, warmup_steps, warmup["start_value"], warmup["end_value"], cosine["end_value"]
     )

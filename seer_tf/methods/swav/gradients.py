@@ -67,8 +67,9 @@ def in_micro_batches(state: TrainState, crops: Crops, statistics: MovingStatisti
     """
     assigning, num_parts = state.config.swav.num_assigning_crops, state.config.run.accumulation_steps
     parts = list(zip(*(_dealt(group, num_parts, axis=0) for group in crops), strict=True))
-    # All assigning crops have the first size. Without batch norm in the head, crops of other sizes do not affect them.
-    num_sizes = len(crops) if state.config.head.batch_norm else 1
+    # All assigning crops have the first size. Without batch norm in the head, and without padding, which lets the backbone
+    # see all crops at once, crops of other sizes do not affect them.
+    num_sizes = len(crops) if state.config.head.batch_norm or state.config.crops.padded else 1
     firsts: list[tuple[tf.Tensor, tf.Tensor]] = []
     for part in parts:
         embeddings, scores = _forward(state, _after(firsts[-1:], part[:num_sizes]))

@@ -3,6 +3,10 @@
 The model follows the multi-crop mode of VISSL's `models/base_ssl_model.py`. The backbone makes one pass for each crop
 size. Then the head makes one pass over all rows, so that its batch normalisation sees all crops.
 
+SEER's 10 B network was trained with one pass over all crops instead (VISSL's `create_multidimensional_tensor`). Smaller
+crops get zeros to the right and below. Convolutions and batch normalisation see the zeros; they are cut off the last map
+before it is pooled (`get_tunk_forward_interpolated_outputs`).
+
 Shapes: B images, V crops per image in all, n crops of one size, s x s pixels, D embedding dimensions, K prototypes.
 """
 
@@ -45,6 +49,19 @@ def unflatten(rows: tf.Tensor, num_crops: int) -> tf.Tensor:
     return tf.reshape(rows, [num_crops, -1, *rows.shape[1:]])
 
 
+def pixels_of_crop(side: int, map_side: int, padded_side: int) -> int:
+    """Returns how many pixels of a map are a crop's, along one side.
+
+    Those whose nearest pixel of the padded crop, cut off to whole numbers as PyTorch does, is one of the crop.
+
+    Args:
+        side: Side of the crop.
+        map_side: Side of the map.
+        padded_side: Side of the crop with its padding.
+    """
+    return sum(pixel * padded_side // map_side < side for pixel in range(map_side))
+
+
 @keras.saving.register_keras_serializable(package="seer_tf")
 class SwavModel(Encoder, keras.Model):
     """A model from uint8 crops to embeddings and prototype scores."""
@@ -56,6 +73,7 @@ class SwavModel(Encoder, keras.Model):
         mean: Sequence[float],
         std: Sequence[float],
         *,
+        pads_crops: bool = False,
         name: str = "swav_model",
         **kwargs: Any,
     ) -> None:
@@ -66,11 +84,12 @@ class SwavModel(Encoder, keras.Model):
             head: Layer from pooled features [N, C] to embeddings and scores.
             mean: Mean of the red, green and blue channel, for images between 0 and 1.
             std: Standard deviation of these channels.
+            pads_crops: Whether smaller crops are padded with zeros and all go through the backbone together.
             name: Name of the model.
             **kwargs: Further arguments of `keras.Model`.
         """
         super().__init__(name=name, **kwargs)
-        self.backbone, self.head = backbone, head
+        self.backbone, self.head, self.pads_crops = backbone, head, pads_crops
         self.mean, self.std = tuple(mean), tuple(std)
         if not head.built:
             head.build((None, backbone.output_shape[-1]))
@@ -86,8 +105,25 @@ class SwavModel(Encoder, keras.Model):
         Returns:
             Embeddings [V * B, D] of unit norm and scores [V * B, K], crop-major, both float32 at least.
         """
-        features = [self.features(self.normalize(flatten_crops(group)), training=training) for group in crops]
+        groups = [self.normalize(flatten_crops(group)) for group in crops]  # [n * B, s, s, 3] each
+        if self.pads_crops:
+            features = self._features_of_padded(groups, training)
+        else:
+            features = [self.features(group, training=training) for group in groups]
         return self.head(tf.concat(features, axis=0), training=training)
+
+    def _features_of_padded(self, groups: Sequence[tf.Tensor], training: bool | None) -> list[tf.Tensor]:
+        """Returns the pooled features [n * B, C] of each group of normalised crops, by one pass."""
+        sides = [group.shape[1] for group in groups]
+        largest = max(sides)
+        padded = [
+            tf.pad(group, [[0, 0], [0, largest - side], [0, largest - side], [0, 0]])
+            for group, side in zip(groups, sides, strict=True)
+        ]
+        maps = self.backbone(tf.concat(padded, axis=0), training=training)  # [V * B, h, w, C]
+        of_group = tf.split(maps, [tf.shape(group)[0] for group in groups])
+        kept = [pixels_of_crop(side, maps.shape[1], largest) for side in sides]
+        return [tf.reduce_mean(part[:, :rows, :rows], axis=[1, 2]) for part, rows in zip(of_group, kept, strict=True)]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
@@ -96,6 +132,7 @@ class SwavModel(Encoder, keras.Model):
             "head": keras.saving.serialize_keras_object(self.head),
             "mean": self.mean,
             "std": self.std,
+            "pads_crops": self.pads_crops,
             "name": self.name,
         }
 
@@ -129,7 +166,8 @@ def build_swav_model(config: Config, *, synchronized: bool = False) -> SwavModel
         batch_norm=config.head.batch_norm,
         **layer_kwargs,
     )
-    return SwavModel(backbone, head, config.crops.mean, config.crops.std, dtype=config.run.precision)
+    crops = config.crops
+    return SwavModel(backbone, head, crops.mean, crops.std, pads_crops=crops.padded, dtype=config.run.precision)
 
 
 def check_images(config: Config, num_images: int) -> None:

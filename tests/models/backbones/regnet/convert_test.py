@@ -1,6 +1,7 @@
 """Converted networks against PyTorch's on the same weights: transformers' RegNet, and the released code's numbers."""
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,28 @@ def test_the_head_equals_pytorchs_and_every_tensor_is_accounted_for(
     assert others == {"classy_state_dict.optimizer.optim.state.0.momentum_buffer"}
     assert len(counters) == len(released_checkpoints.norms(network)) + 2 * batch_norm
     assert set(converted.matched) | set(converted.unused) == set(open_stored_network(path).tensors)
+
+
+def test_a_network_in_the_parts_of_the_10b_one_equals_pytorchs(folder: Path, network: transformers.RegNetModel) -> None:
+    """Its third stage is in two parts. Fails if a part is taken for a block, or blocks are counted by part."""
+    path, _ = _vissl_file(folder, network, batch_norm=False)
+    content = torch.load(path, weights_only=False)
+    model = content["classy_state_dict"]["base_model"]["model"]
+    model["trunk"] = {_in_parts(name): tensor for name, tensor in model["trunk"].items()}
+    assert "_feature_blocks.res4.block3-part1.block3-5.f.c.weight" in model["trunk"]
+    torch.save(content, folder / "in_parts.torch")
+    converted = convert(folder / "in_parts.torch")
+    assert converted.variant == "400MF" and converted.swav_head is not None
+    assert _error(converted.backbone, network) < _TOLERANCE
+
+
+def _in_parts(name: str) -> str:
+    """Puts the parts of a stage above its blocks, as VISSL's `regnet_fsdp` does: [[1], [3], [3, 6], [6]] here."""
+    found = re.match(r"(_feature_blocks\.res\d)\.block(\d)-(\d+)\.(.*)", name)
+    if found is None:
+        return name
+    stage, part = found[2], int(found[2] == "3" and int(found[3]) >= 3)
+    return f"{found[1]}.block{stage}-part{part}.block{stage}-{found[3]}.{found[4]}"
 
 
 @pytest.fixture(scope="module")
