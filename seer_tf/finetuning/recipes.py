@@ -70,8 +70,8 @@ def finetune_inat18_384() -> FinetuneConfig:
 def finetune_places205_224() -> FinetuneConfig:
     """VISSL's fine-tuning on Places205: 105 epochs, rate 0.1 for 256 images, a tenth of it after 30, 60, 90 and 100.
 
-    From `fulltune/places205/eval_resnet_8gpu_transfer_places205_fulltune.yaml`: no decay, random crops and flips.
-    `fulltune/cars/eval_resnet_8gpu_transfer_cars_fulltune.yaml` is the same for another data set. Not run here.
+    From `fulltune/places205/eval_resnet_8gpu_transfer_places205_fulltune.yaml`: no decay, random crops and flips. Not
+    run here.
     """
     return _fulltune(105.0, 30.0, 60.0, 90.0, 100.0)
 
@@ -83,6 +83,14 @@ def finetune_places205_384() -> FinetuneConfig:
     schedule those were reached is not said. Not run here.
     """
     return _at_384_px(finetune_places205_224(), distorted_crops(384))
+
+
+def finetune_transfer_224() -> FinetuneConfig:
+    """VISSL's fine-tuning on Stanford Cars, CIFAR-10 and Oxford Flowers (`fulltune/{cars,cifar10,flowers}`).
+
+    The three configurations agree with that of Places205. No numbers of SEER for them are known to us. Not run here.
+    """
+    return finetune_places205_224()
 
 
 def supervised_imagenet() -> FinetuneConfig:
@@ -184,6 +192,7 @@ RECIPES = by_name(
     finetune_inat18_384,
     finetune_places205_224,
     finetune_places205_384,
+    finetune_transfer_224,
     supervised_imagenet,
     low_shot_imagenet_1,
     low_shot_imagenet_10,

@@ -125,6 +125,8 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
     "finetune_places205_224": {**SHARED, **AT_224, **PLACES},
     "finetune_places205_384": {**SHARED, **AT_384, **DISTORTED, **PLACES},
+    # V fulltune/{cars,cifar10,flowers}/eval_resnet_8gpu_transfer_*_fulltune.yaml
+    "finetune_transfer_224": {**SHARED, **AT_224, **PLACES},
     # V pretrain/supervised/supervised_8gpu_regnety.yaml
     "supervised_imagenet": {
         **SHARED,

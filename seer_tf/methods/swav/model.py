@@ -4,8 +4,8 @@ The model follows the multi-crop mode of VISSL's `models/base_ssl_model.py`. The
 size. Then the head makes one pass over all rows, so that its batch normalisation sees all crops.
 
 SEER's 10 B network was trained with one pass over all crops instead (VISSL's `create_multidimensional_tensor`). Smaller
-crops get zeros to the right and below. Convolutions and batch normalisation see the zeros; they are cut off the last map
-before it is pooled (`get_tunk_forward_interpolated_outputs`).
+crops get zeros to the right and below. Convolutions and batch normalisation see the zeros. They are cut off from the
+last map before it is pooled (`get_tunk_forward_interpolated_outputs`).
 
 Shapes: B images, V crops per image in all, n crops of one size, s x s pixels, D embedding dimensions, K prototypes.
 """
