@@ -67,8 +67,8 @@ def in_micro_batches(state: TrainState, crops: Crops, statistics: MovingStatisti
     """
     assigning, num_parts = state.config.swav.num_assigning_crops, state.config.run.accumulation_steps
     parts = list(zip(*(_dealt(group, num_parts, axis=0) for group in crops), strict=True))
-    # All assigning crops have the first size. Crops of other sizes affect them only if batch norm sees all crops at once:
-    # in the head, or in the backbone with padded crops.
+    # All assigning crops have the first size. Crops of other sizes affect them only if batch norm sees all crops at
+    # once: in the head, or in the backbone with padded crops.
     num_sizes = len(crops) if state.config.head.batch_norm or state.config.crops.padded else 1
     firsts: list[tuple[tf.Tensor, tf.Tensor]] = []
     for part in parts:
