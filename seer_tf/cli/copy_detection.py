@@ -62,7 +62,7 @@ def main() -> None:
     bank_rows = np.concatenate([descriptors(_regions(encoder, source, label), whitening) for source, label in bank])
     rows = descriptors(_regions(encoder, images, "images"), whitening)
     if OUTPUT.value is not None:
-        _write_table(bank_rows[: originals.num_images], originals, rows, images)
+        _write_table(OUTPUT.value, bank_rows[: originals.num_images], originals, rows, images)
     if _has_blocks(originals, images):
         report = _report(request, bank_rows, originals, rows, images, model_digest(encoder), step)
         evaluation_flags.finish(request, report)
@@ -95,16 +95,14 @@ def _regions(encoder: Encoder, source: Source, label: str) -> list[np.ndarray]:
     )
 
 
-def _write_table(bank: np.ndarray, originals: Source, rows: np.ndarray, images: Source) -> None:
+def _write_table(path: str, bank: np.ndarray, originals: Source, rows: np.ndarray, images: Source) -> None:
     found = likely_copies(bank, originals.ids, rows, images.ids, threshold=THRESHOLD.value)
     text = io.StringIO()
     table = csv.writer(text, "excel-tab", lineterminator="\n")
     table.writerow(["image", "nearest", "similarity"])
     table.writerows([copy.name, copy.nearest, f"{copy.similarity:.4f}"] for copy in found)
-    write_atomically(OUTPUT.value, text.getvalue())
-    logging.info(
-        "%s: %d of %s at %g or more", OUTPUT.value, len(found), counted(images.num_images, "image"), THRESHOLD.value
-    )
+    write_atomically(path, text.getvalue())
+    logging.info("%s: %d of %s at %g or more", path, len(found), counted(images.num_images, "image"), THRESHOLD.value)
 
 
 def _report(

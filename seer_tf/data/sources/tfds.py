@@ -102,6 +102,8 @@ def open_tfds(name_at_split: str) -> TfdsSource:
     # An image has one class, or a sequence of classes, as in tfds:voc.
     labels = {key: getattr(feature, "feature", feature) for key, feature in info.features.items()}
     class_key = _first(info.features, tfds.features.ClassLabel) or _first(labels, tfds.features.ClassLabel)
+    if class_key is not None and class_key.removesuffix(_NO_DIFFICULT) in labels:
+        class_key = class_key.removesuffix(_NO_DIFFICULT)  # TFDS gives features in any order
     class_names = None if class_key is None else tuple(labels[class_key].names)
     without_difficult = f"{class_key}{_NO_DIFFICULT}"
     if without_difficult in labels:
