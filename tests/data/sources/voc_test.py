@@ -48,7 +48,8 @@ def test_the_flag_is_that_of_other_places_too(voc: pathlib.Path, monkeypatch: py
     [
         ("voc:{voc}", "the split is missing; write voc:DIR@SPLIT"),
         ("voc:{voc}@val", "no lists of a split 'val', such as dog_val.txt"),
-        ("voc:{voc}/nowhere@test", "cannot be read .*give a directory of Pascal VOC"),
+        ("voc:{voc}/nowhere@test", "there is no such directory"),
+        ("voc:{voc}/JPEGImages@test", "cannot be read .*give a directory of Pascal VOC"),
     ],
 )
 def test_what_is_no_split_is_refused(voc: pathlib.Path, flag: str, sentence: str) -> None:
