@@ -52,7 +52,7 @@ class Numbers(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, numbers: range) -> Iterator[tuple[int, dict[str, Any]]]:
         for number in numbers:
             divisors = [kind for kind, divisor in enumerate((2, 3)) if number % divisor == 0]
-            kinds = {
+            kinds: dict[str, dict[str, Any]] = {
                 "small": {"kind": number % 2},
                 "divisors": {"kind": divisors},
                 "difficult": {"kind": divisors, "kind_no_difficult": divisors[:1]},
