@@ -33,7 +33,7 @@ def _common_hue(config: Config) -> float:
 
 @pytest.mark.slow
 def test_its_features_are_better_than_untrained_ones_and_than_colour_histograms(tmp_path: pathlib.Path) -> None:
-    config = override(recipe("demo"), ["data.source=builtin", "run.seed=1"])  # of six seeds one gains 18 points only
+    config = override(recipe("demo"), ["data.source=builtin", "run.seed=1"])  # of seven seeds one gains 18 points only
     train, test, directory = open_source("builtin"), open_source("builtin:test"), RunDirectory(tmp_path / "run")
     pretrain(config, train, directory)
     pretrained, untrained, histogram, _ = (row.knn for row in findings(directory, train, test).accuracies)
