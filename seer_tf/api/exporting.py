@@ -40,7 +40,8 @@ class Export:
         """Returns a sentence about each file."""
         return [
             f"{file.format}: {Path(self.path, file.file)}, {file.num_bytes / 1e6:.1f} MB, largest difference in a "
-            f"fresh process {file.largest_difference:.1e} of the largest value ({file.tolerance:.0e} allowed)"
+            f"fresh process{_reader_of(file)} {file.largest_difference:.1e} of the largest value "
+            f"({file.tolerance:.0e} allowed)"
             for file in self.files
         ]
 
@@ -51,6 +52,11 @@ class Export:
             for file in self.files
         ]
         return tables.table(("format", "file", "size", "verified to"), rows)
+
+
+def _reader_of(file: ExportedFile) -> str:
+    stand_in = FORMATS[file.format].stand_in
+    return f" with {stand_in}" if stand_in else ""
 
 
 def export(
@@ -70,7 +76,8 @@ def export(
     Args:
         model: A run, one of its checkpoints, a conversion, a `.keras` file, or a model from `load`.
         output_dir: Directory to write; must not exist.
-        formats: Some of saved_model, keras, litert_float32, litert_float16, litert_dynamic_int8, litert_int8 and onnx.
+        formats: Some of saved_model, keras, litert_float32, litert_float16, litert_dynamic_int8, litert_int8, onnx,
+            timm and hugging_face.
         part: Part of the network to export: backbone, head, prototypes or classifier.
         images: Images for the comparison and for int8 calibration; if None, the run's training images, or rendered
             images without a run.

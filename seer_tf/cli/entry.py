@@ -25,7 +25,7 @@ COMMANDS = {
     "finetune_detector": "Fine-tune an object detector.",
     "report": "Collect evaluations on one page.",
     "convert_checkpoint": "Convert released SEER weights to Keras models.",
-    "export": "Write a network as SavedModel, .keras, LiteRT or ONNX.",
+    "export": "Write a network as SavedModel, .keras, LiteRT or ONNX, or for PyTorch.",
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seer_tf.errors import InputError
 from seer_tf.exporting import fresh_process
-from seer_tf.exporting.writers import keras_file, litert, onnx, saved_model
+from seer_tf.exporting.writers import keras_file, litert, onnx, pytorch, saved_model
 from seer_tf.networks.network import Network
 
 _PROTOCOL_BUFFER_BYTES = 2**31  # largest size of a protocol buffer or a flat buffer
@@ -29,6 +29,7 @@ class Format:
         extra: Extra of this package that installs `modules`.
         modules: Modules that are needed to write or read such a file.
         user_variables: Environment variables that users may have set. The file is tested once with each setting.
+        stand_in: Program that reads the file in place of the users' own program; empty if it is the same program.
     """
 
     file_name: str
@@ -41,6 +42,7 @@ class Format:
     extra: str = ""
     modules: tuple[str, ...] = ()
     user_variables: Sequence[Mapping[str, str]] = (fresh_process.AS_IT_IS,)
+    stand_in: str = ""
 
 
 def _litert(name: str, tolerance: float, write: Callable[..., None], weight_bytes: int) -> Format:
@@ -55,6 +57,11 @@ def _litert(name: str, tolerance: float, write: Callable[..., None], weight_byte
         extra="litert",
         modules=("ai_edge_litert",),
     )
+
+
+def _pytorch(file_name: str, write: Callable[..., None]) -> Format:
+    reader = fresh_process.READERS / "pytorch.py"
+    return Format(file_name, 1e-5, reader, write, stand_in="the converter of seer_tf (PyTorch was not run)")
 
 
 FORMATS: dict[str, Format] = {
@@ -85,6 +92,8 @@ FORMATS: dict[str, Format] = {
         extra="onnx",
         modules=("onnx", "onnxruntime", "tf2onnx"),
     ),
+    "timm": _pytorch("timm.safetensors", pytorch.write_timm),
+    "hugging_face": _pytorch("hugging_face", pytorch.write_hugging_face),
 }
 
 

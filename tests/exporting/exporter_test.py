@@ -201,8 +201,9 @@ def test_what_cannot_be_exported(network, source, tmp_path):
 @pytest.mark.parametrize("part", ["backbone", "head", "prototypes", "classifier"])
 def test_every_part_in_every_format(part, source, tmp_path):
     """With the names of classes inside each file."""
-    files = export(tiny_network().selected(part), tmp_path / "model", source=source, formats=list(FORMATS))
-    assert len(files) == len(FORMATS)
+    formats = [name for name in FORMATS if name not in ("timm", "hugging_face")]  # which know only named variants
+    files = export(tiny_network().selected(part), tmp_path / "model", source=source, formats=formats)
+    assert len(files) == len(formats)
     if part != "classifier":
         return
     with zipfile.ZipFile(tmp_path / "model" / "model_float16.tflite") as archive:
