@@ -18,7 +18,9 @@ DATA = command.required(
     flags.DEFINE_string("data", None, "Images, e.g. folder:DIR; their labels, if any, are stored too.")
 )
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write or to continue."))
-FORMAT = flags.DEFINE_enum("format", "npy", FORMATS, "Format of the files: arrays, or records of tf.train.Example.")
+FORMAT = flags.DEFINE_enum(
+    "format", "npy", FORMATS, "Format of the files: arrays, records of tf.train.Example, or Parquet tables."
+)
 DTYPE = flags.DEFINE_enum("dtype", "float16", DTYPES, "Type of the numbers.")
 SHARD_MB = flags.DEFINE_float("shard_mb", SHARD_BYTES / 1e6, "Approximate size of a shard, in MB.", lower_bound=0.001)
 

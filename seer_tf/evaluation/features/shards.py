@@ -22,6 +22,7 @@ from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import Extractor, absent_classes
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource
+from seer_tf.evaluation.features.parquet import write_parquet
 from seer_tf.evaluation.features.store import MANIFEST, Manifest, little_endian, read_manifest
 from seer_tf.files import storage
 from seer_tf.files.atomic import atomic_file, check_directory, write_atomically
@@ -184,8 +185,11 @@ def _write_shard(
             with atomic_file(manifest.file(directory, stage, shard, "npy")) as unfinished:
                 np.save(unfinished, values)
     else:
-        with atomic_file(manifest.file(directory, "features", shard, "tfrecord")) as unfinished:
-            _write_records(unfinished, images, features)
+        with atomic_file(manifest.file(directory, "features", shard, manifest.format)) as unfinished:
+            if manifest.format == "parquet":
+                write_parquet(unfinished, images["ids"], images["classes"], features)
+            else:
+                _write_records(unfinished, images, features)
     write_atomically(manifest.file(directory, "images", shard, "json"), json.dumps(images))
 
 

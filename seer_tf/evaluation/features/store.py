@@ -5,7 +5,8 @@
     DIR/features.json                    origin and storage format of the features; written first
     DIR/res5-00000-of-00012.npy          float16 or float32 [n, D], one file for each stage, or
     DIR/features-00000-of-00012.tfrecord one tf.train.Example for each image: "image/id", "label" (any number) and for
-                                         each stage "features/res5", the bytes of its D numbers, lowest byte first
+                                         each stage "features/res5", the bytes of its D numbers, lowest byte first, or
+    DIR/features-00000-of-00012.parquet  columns "image", "label" (a list) and for each stage "res5" (D numbers)
     DIR/images-00000-of-00012.json       ids, classes and fingerprints of the shard's images, and the classes that they
                                          are known to lack, where the data says so; written last
 
@@ -26,11 +27,12 @@ from seer_tf.data.images.transform import Transform
 from seer_tf.data.shards import tfrecord
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet, Origin
+from seer_tf.evaluation.features.parquet import read_parquet
 from seer_tf.evaluation.features.stages import Pooling
 from seer_tf.quantities import counted
 from seer_tf.training.run_directory import check_exists
 
-FORMATS = ("npy", "tfrecord")
+FORMATS = ("npy", "tfrecord", "parquet")
 DTYPES = ("float16", "float32")
 MANIFEST = "features.json"
 
@@ -117,7 +119,7 @@ class _StoredRows:
         numbers = np.arange(len(self))[rows]
         result = np.empty([len(numbers), self.shape[1]], self._manifest.dtype)
         shards, positions = np.divmod(numbers, self._manifest.images_per_shard)
-        read = self._of_npy if self._manifest.format == "npy" else self._of_records
+        read = {"npy": self._of_npy, "tfrecord": self._of_records, "parquet": self._of_parquet}[self._manifest.format]
         for shard in np.unique(shards):
             result[shards == shard] = read(shard, positions[shards == shard])
         return result
@@ -137,6 +139,10 @@ class _StoredRows:
         features = (tf.train.Example.FromString(record).features.feature for record in records)
         values = [feature[f"features/{self._stage}"].bytes_list.value[0] for feature in features]
         return np.frombuffer(b"".join(values), little_endian(self._manifest.dtype)).reshape(len(positions), -1)
+
+    def _of_parquet(self, shard: int, positions: np.ndarray) -> np.ndarray:
+        path = self._manifest.file(self._directory, "features", shard, "parquet")
+        return read_parquet(path, self._stage, positions)
 
 
 @functools.lru_cache(maxsize=4096)

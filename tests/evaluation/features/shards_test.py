@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
@@ -16,6 +17,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import Extractor
 from seer_tf.evaluation.features.fingerprints import fingerprint
+from seer_tf.evaluation.features.parquet import read_parquet, write_parquet
 from seer_tf.evaluation.features.shards import write_features
 from seer_tf.evaluation.features.stages import Pooling
 from seer_tf.evaluation.features.store import open_features
@@ -71,7 +73,7 @@ def write(extractor: Extractor, tmp_path: Path) -> Callable[..., Path]:
     return function
 
 
-@pytest.mark.parametrize("file_format", ["npy", "tfrecord"])
+@pytest.mark.parametrize("file_format", ["npy", "tfrecord", "parquet"])
 def test_features_in_files_are_those_in_memory(extractor, write, file_format):
     """Rounded to float16, with all that is known of the images; rows in any order, across shards."""
     expected = extractor.extract(_Images(), "folder:X")
@@ -99,6 +101,30 @@ def test_records_can_be_read_without_this_package(write):
     assert record["image/id"].bytes_list.value == ["größe/0.png".encode()]
     values = np.frombuffer(record["features/res4"].bytes_list.value[0], "<f4")
     np.testing.assert_array_equal(values, open_features(directory).rows["res4"][:1][0])
+
+
+def test_tables_can_be_read_without_this_package(extractor, write):
+    """One data set of all shards: names, labels and numbers of every image."""
+    expected = extractor.extract(_Images(), "folder:X")
+    directory = write(_Images(), file_format="parquet", dtype="float32")
+    table = pyarrow.parquet.read_table(sorted(directory.glob("features-*.parquet")))
+    assert table.column_names == ["image", "label", "avgpool", "res4"]
+    assert table["image"].to_pylist() == expected.ids
+    assert [tuple(label) for label in table["label"].to_pylist()] == expected.classes
+    for stage, rows in expected.rows.items():
+        np.testing.assert_array_equal(np.array(table[stage].to_pylist(), np.float32), rows)
+
+
+def test_rows_of_a_table_come_from_their_groups_alone(tmp_path):
+    """In any order, more than once; a damaged file is one sentence."""
+    values = np.random.default_rng(0).normal(size=[1000, 3]).astype(np.float16)
+    file = tmp_path / "features.parquet"
+    write_parquet(file, [str(number) for number in range(1000)], [()] * 1000, {"res5": values})
+    for rows in (np.array([999, 0, 500, 500, 63, 64]), np.arange(1000)):
+        np.testing.assert_array_equal(read_parquet(file, "res5", rows), values[rows])
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cannot be read .*extract the features again"):
+        read_parquet(file, "res5", np.array([0]))
 
 
 def test_it_continues_where_it_stopped(extractor, write):
