@@ -40,11 +40,26 @@ def test_the_kubernetes_job_gives_each_pod_its_number_and_address() -> None:
     assert pod["restartPolicy"] == "Never"  # which podFailurePolicy needs
     assert spec["podFailurePolicy"]["rules"][0]["onExitCodes"] == {"operator": "In", "values": [2]}
     (container,) = pod["containers"]
-    given = dict(argument.removeprefix("--").split("=", 1) for argument in container["args"])
+    command, *arguments = container["args"]
+    assert command == "pretrain"
+    given = dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
     name, domain = job["metadata"]["name"], service["metadata"]["name"]
     assert given["workers"].split(",") == [f"{name}-{index}.{domain}:2222" for index in range(spec["completions"])]
     assert given["worker_index"] == "$(JOB_COMPLETION_INDEX)"
     assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_the_jobs_run_the_image_that_the_page_builds_with_enough_shared_memory() -> None:
+    (registry, image) = re.findall(r"docker build --file=Dockerfile\.gpu --tag=(\w+)/(\S+) \.$", _PAGE, re.MULTILINE)[0]
+    assert f"docker push {registry}/{image}\n" in _PAGE
+    assert f"--container-image={registry}#{image} " in block("bash")  # Pyxis writes # after the registry
+    _, job = yaml.safe_load_all(block("yaml"))
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == f"{registry}/{image}"
+    (name,) = (mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == "/dev/shm")
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == name)
+    assert volume["emptyDir"]["medium"] == "Memory"
 
 
 @pytest.mark.parametrize("language", ["bash", "yaml"])
