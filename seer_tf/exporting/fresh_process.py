@@ -1,5 +1,6 @@
 """Runs an exported file as its user would: by a script, in a fresh process with the environment of a user."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from seer_tf.files.plain_path import plain_path
 
 READERS = Path(__file__).parent / "readers"
 _SET_BY_US = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS")
@@ -34,7 +37,8 @@ def run(reader: Path, path: Path, given: Path, variables: Mapping[str, str]) -> 
         RuntimeError: The script fails.
     """
     outputs = given / "outputs.npz"
-    fresh = run_script(reader, (path, given, outputs), variables)
+    with plain_path(path) if path.is_dir() else contextlib.nullcontext(path) as plain:
+        fresh = run_script(reader, (plain, given, outputs), variables)
     if fresh.returncode:
         settings = "".join(f" with {name}={value}" for name, value in variables.items())
         raise RuntimeError(f"{path.name} fails in a fresh process{settings}; nothing was written:\n{fresh.stderr}")

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.files.atomic import atomic_directory
+from seer_tf.files.plain_path import plain_path
 
 
 class DamagedError(Exception):
@@ -53,8 +54,8 @@ def shapes(directory: pathlib.Path) -> dict[str, tuple[int, ...]]:
     Raises:
         DamagedError: A file is missing, or the index differs from what was written.
     """
-    with _damage_named():
-        listed = tf.train.load_checkpoint(str(directory / _TENSORS)).get_variable_to_shape_map()
+    with _reader(directory) as reader:
+        listed = reader.get_variable_to_shape_map()
     return {name: tuple(shape) for name, shape in listed.items()}
 
 
@@ -64,8 +65,7 @@ def read(directory: pathlib.Path, names: Iterable[str]) -> dict[str, np.ndarray]
     Raises:
         DamagedError: A file or a tensor is missing, or a tensor differs from what was written.
     """
-    with _damage_named():
-        reader = tf.train.load_checkpoint(str(directory / _TENSORS))
+    with _reader(directory) as reader:
         return {name: reader.get_tensor(name) for name in names}
 
 
@@ -82,8 +82,9 @@ _ABOUT = "about.json"
 
 
 @contextlib.contextmanager
-def _damage_named() -> Iterator[None]:
+def _reader(directory: pathlib.Path) -> Iterator[Any]:
     try:
-        yield
+        with plain_path(directory) as plain:
+            yield tf.train.load_checkpoint(str(plain / _TENSORS))
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:  # TensorFlow raises any of these
         raise DamagedError(str(error).splitlines()[0]) from None

@@ -54,6 +54,18 @@ def test_every_variable_comes_back_bit_for_bit(run: Run) -> None:
         np.testing.assert_array_equal(variable, saved.named_variables()[name], err_msg=name)
 
 
+@pytest.mark.parametrize("name", ["lr=[0.6]", "[", "a\\b", "a?b*", "a b%20"])
+def test_characters_of_patterns_may_be_in_a_path(tmp_path: pathlib.Path, built: TrainState, name: str) -> None:
+    directory = RunDirectory(tmp_path / name)
+    directory.claim(built.config)
+    checkpoints = Checkpoints(directory, built)
+    built.step.assign(3)
+    checkpoints.save()
+    checkpoints.wait()
+    built.step.assign(0)
+    assert checkpoints.restore_latest() == 3
+
+
 def test_what_is_saved_is_the_state_of_that_moment(run: Run) -> None:
     """Writing goes on in the background while the variables change."""
     directory, state, checkpoints = run

@@ -1,12 +1,15 @@
 """SavedModels that can be run and fine-tuned anywhere: on GPUs, and on CPUs with and without oneDNN."""
 
 import os
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
+from seer_tf.files.plain_path import is_plain
 from seer_tf.models.convolution import ChoiceAtLoading
 
 Prepare = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -33,6 +36,8 @@ def write_archive(
         # TensorFlow's variables, because the archive would write Keras's variables a second time.
         archive.add_variable_collection(collection, [variable.value for variable in getattr(model, collection)])
     archive.write_out(os.fspath(directory), verbose=False)
+    if not is_plain(pathlib.Path(directory)):
+        logging.warning("TensorFlow loads no SavedModel from a path with [, ] or a backslash; move it to another path")
 
 
 def write_model(model: keras.Model, directory: str | os.PathLike[str]) -> None:

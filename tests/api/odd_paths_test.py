@@ -1,0 +1,33 @@
+"""Paths with characters of patterns work from the first step to the export."""
+
+import pathlib
+
+import pytest
+
+import seer_tf
+from seer_tf.data.sources import builtin
+
+_SHORT = {
+    "run.log_every_steps": 2,
+    "run.checkpoint_every_steps": 2,
+    "run.steps_per_call": 2,
+    "schedule.warmup_steps": 1,
+    "swav.freeze_prototypes_steps": 1,
+    "run.num_steps": 4,
+}
+
+
+@pytest.mark.slow
+def test_a_run_is_trained_resumed_loaded_and_exported(tmp_path: pathlib.Path) -> None:
+    place = tmp_path / "lr=[0.6]" / "a\\b?*"
+    (place / "images").mkdir(parents=True)
+    for number in range(40):
+        (place / "images" / f"{number}[{number}].jpg").write_bytes(builtin.render_image("train", number)[0])
+    run_dir = place / "run"
+    trained = seer_tf.pretrain(place / "images", run_dir, recipe="debug_tiny", settings=_SHORT)
+    (run_dir / "checkpoints" / "step-4").rename(place / "taken away")
+    seer_tf.pretrain(place / "images", run_dir, recipe="debug_tiny", settings=_SHORT)
+    assert (run_dir / "checkpoints" / "step-4").is_dir()  # continued from step 2
+    assert len(trained.features(place / "images").ids) == 40
+    seer_tf.export(run_dir, place / "export", images=place / "images")
+    assert list((place / "export").rglob("saved_model.pb"))
