@@ -2,9 +2,12 @@
 
 import difflib
 import math
+import unicodedata
 from collections.abc import Iterable
 from typing import Self
 
+#: Control characters, halves of characters, and ends of lines and paragraphs.
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 _MOST_CHARACTERS, _LARGEST_WRITTEN = 120, 10**80
 
 
@@ -14,6 +17,10 @@ class InputError(ValueError):
     The message is one sentence. It names the thing, and says what is wrong with it and what to do. Commands print only
     that sentence and end with exit status 2. A library user gets an ordinary exception.
     """
+
+    def __init__(self, message: object = "") -> None:
+        """Takes the sentence; `printable` makes names in it harmless to a terminal."""
+        super().__init__(printable(str(message)))
 
     @classmethod
     def unknown(cls, kind: str, name: str, valid: Iterable[str]) -> Self:
@@ -35,6 +42,14 @@ class LostWorkerError(RuntimeError):
 
     The message is one sentence. Commands print it and end with exit status 75, which asks for another try.
     """
+
+
+def printable(text: str) -> str:
+    """Returns a text in one line: control characters and broken characters are written as Python writes them."""
+    if text.isprintable():
+        return text
+    escaped = (repr(each)[1:-1] if unicodedata.category(each) in _UNPRINTABLE else each for each in text)
+    return "".join(escaped)
 
 
 def shorten(value: object) -> str:

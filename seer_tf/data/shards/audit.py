@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from seer_tf.data.images import formats
-from seer_tf.data.sources import shards
+from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS
 from seer_tf.data.sources.base import Source
+from seer_tf.errors import InputError
+from seer_tf.files import sealed_json
 from seer_tf.quantities import counted
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -211,11 +213,11 @@ def _classes(entries: np.ndarray, source: Source) -> collections.Counter[str | N
         return counts
     labels, numbers = np.unique(entries["label"], return_counts=True)
     for label, number in zip(labels.tolist(), numbers.tolist(), strict=True):
-        if label == shards.SEVERAL_LABELS:
+        if label == SEVERAL_LABELS:
             images = entries["image"][entries["label"] == label].tolist()
             counts.update(names[one] for image in images for one in source.classes_of(image))
         else:
-            counts[None if label == shards.NO_LABEL else names[label]] += number
+            counts[None if label == NO_LABEL else names[label]] += number
     return counts
 
 
@@ -228,12 +230,18 @@ def _joined(found: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[
     return {kind: dict(counts.most_common()) for kind, counts in sums.items()}
 
 
-def from_json(values: dict[str, Any]) -> Audit:
-    """Returns the audit that `dataclasses.asdict` turned into JSON values, here or in an earlier version."""
+def from_json(values: Any) -> Audit:
+    """Returns the audit that `dataclasses.asdict` turned into JSON values, here or in an earlier version.
+
+    Raises:
+        InputError: The values are damaged.
+    """
     known = {field.name for field in dataclasses.fields(Audit)}
-    found = {name: value for name, value in values.items() if name in known}
-    tuples: dict[str, Any] = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
-    return Audit(**{**found, **tuples})
+    try:
+        found = sealed_json.typed(values, dict[str, Any], "the audit")
+        return sealed_json.typed({name: value for name, value in found.items() if name in known}, Audit, "the audit")
+    except sealed_json.DamagedJsonError as error:
+        raise InputError(f"manifest.json is damaged ({error}); prepare the shards again") from None
 
 
 def _kind(reason: str) -> str:

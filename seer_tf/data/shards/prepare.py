@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from absl import logging
 
 from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.shards import audit, ledger, near_duplicates
+from seer_tf.data.shards import index as shard_index
 from seer_tf.data.shards.audit import Audit
 from seer_tf.data.shards.writer import (
     ENTRY,
@@ -39,7 +39,7 @@ from seer_tf.data.shards.writer import (
 from seer_tf.data.sources import shards
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.files import storage
+from seer_tf.files import sealed_json, storage
 from seer_tf.files.atomic import check_directory
 from seer_tf.files.lock import locked
 from seer_tf.parallel import Job, Runner, in_order, num_cores
@@ -97,7 +97,7 @@ def write_shards(
             _run_unfinished(job, parts, run, f"writing {counted(num_shards, 'shard')} to {output_dir}")
             _finish(source, output_dir, begun)
         _remove_intermediate_files(output_dir, num_shards)
-        return audit.from_json(_load(output_dir, shards.MANIFEST)["audit"])
+        return audit.from_json(_load(output_dir, shards.MANIFEST).get("audit"))
 
 
 def check_output(output_dir: str) -> None:
@@ -146,7 +146,7 @@ def _begun(directory: str) -> dict[str, Any] | None:
     for name in (shards.MANIFEST, _PLAN):
         if storage.exists(os.path.join(directory, name)):
             begun = _load(directory, name)
-            if {"plan", "num_shards"} <= begun.keys():
+            if isinstance(begun.get("plan"), dict) and type(begun.get("num_shards")) is int:
                 return begun
             raise InputError(
                 f"{directory}: {name} is of an earlier version, or of something else; give a new directory."
@@ -265,7 +265,7 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
         raise InputError(
             f"{directory}: not one usable image among {counted(len(rejected), 'file')}; see {where} for the reasons."
         )
-    _write_index(directory, joined)
+    checksum = _write_index(directory, joined)
     groups = near_duplicates.find_groups(joined["thumbnail"])
     named = [(str(k), source.ids[joined["image"][place]]) for k, group in enumerate(groups, 1) for place in group]
     _write_ledger(directory, shards.DUPLICATES, ledger.DUPLICATES_HEADER, named)
@@ -277,6 +277,7 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
         "classes": source.class_names,
         "shards": list(map(dataclasses.asdict, lines)),
         "audit": dataclasses.asdict(found),
+        "index_crc32c": checksum,
     }
     _save(directory, shards.MANIFEST, manifest)
 
@@ -302,11 +303,9 @@ def _shard(path: str, num_images: int) -> shards.Shard:
     return shards.Shard(os.path.basename(path), num_images, num_bytes, digest.hexdigest())
 
 
-def _write_index(directory: str, entries: np.ndarray) -> None:
+def _write_index(directory: str, entries: np.ndarray) -> int:
     index = np.stack([entries["offset"], entries["length"], entries["label"]], axis=1).astype(np.int64)
-    file = io.BytesIO()
-    np.save(file, index)
-    storage.write(os.path.join(directory, shards.INDEX), file.getvalue())
+    return shard_index.write(os.path.join(directory, shards.INDEX), index)
 
 
 def _write_ledger(directory: str, name: str, header: str, pairs: Iterable[tuple[str, str]]) -> None:
@@ -314,12 +313,12 @@ def _write_ledger(directory: str, name: str, header: str, pairs: Iterable[tuple[
 
 
 def _save(directory: str, name: str, values: dict[str, Any]) -> None:
-    storage.write(os.path.join(directory, name), json.dumps(values, indent=2).encode())
+    storage.write(os.path.join(directory, name), json.dumps(sealed_json.sealed(values), indent=2).encode())
 
 
 def _load(directory: str, name: str) -> dict[str, Any]:
     path = os.path.join(directory, name)
     try:
-        return json.loads(storage.read(path))
-    except ValueError:
+        return sealed_json.parse(storage.read(path))
+    except sealed_json.DamagedJsonError:
         raise InputError(f"{path}: the file is broken; give another directory, or remove this one.") from None

@@ -16,7 +16,7 @@ from seer_tf import parallel
 from seer_tf.data.images import conversion, decode, formats
 from seer_tf.data.images.formats import UnreadableImageError, UnusableImageError
 from seer_tf.data.shards import example, ledger, near_duplicates, tfrecord
-from seer_tf.data.sources import shards
+from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
@@ -220,7 +220,7 @@ class ShardJob:
     def _record(self, index: int, image: PreparedImage, header: formats.Header) -> tuple[bytes, tuple]:
         """Returns the record of an image, and its entry without offset and length."""
         classes = self.source.classes_of(index)
-        label = classes[0] if len(classes) == 1 else shards.SEVERAL_LABELS if classes else shards.NO_LABEL
+        label = classes[0] if len(classes) == 1 else SEVERAL_LABELS if classes else NO_LABEL
         kind = formats.FORMATS.index(header.format)
         absent = self.source.absent_of(index)
         record = example.serialize(image.encoded, header, self.source.ids[index], classes, absent)

@@ -2,7 +2,8 @@
 
     DIR/images-00000-of-00128.tfrecord    records, see `shards/example.py`
     DIR/index.npy                         int64 [images, 3]: offset of the record in its shard, its length, label
-    DIR/manifest.json                     images, bytes and SHA-256 of each shard, classes, audit; written last
+    DIR/manifest.json                     images, bytes and SHA-256 of each shard, classes, audit, CRC-32C of the index;
+                                          written last
     DIR/rejected.tsv                      file and reason, one line each below a header
     DIR/converted.tsv                     file and what was done to it, likewise
     DIR/duplicates.tsv                    groups of images that look alike, one file on each line
@@ -14,9 +15,7 @@ import bisect
 import dataclasses
 import functools
 import hashlib
-import io
 import itertools
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -26,17 +25,17 @@ import tensorflow as tf
 from absl import logging
 
 from seer_tf.data.images.formats import UnusableImageError
+from seer_tf.data.shards import index as shard_index
 from seer_tf.data.shards import tfrecord
 from seer_tf.data.shards.example import ABSENT
+from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.files import storage
+from seer_tf.files import sealed_json, storage
 from seer_tf.quantities import counted
 
 MANIFEST, INDEX, REJECTED, DUPLICATES = "manifest.json", "index.npy", "rejected.tsv", "duplicates.tsv"
 CONVERTED = "converted.tsv"
-#: Values in the column of labels for an image without a class, and for one with several, which its record holds.
-NO_LABEL, SEVERAL_LABELS = -1, -2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +46,40 @@ class Shard:
     num_images: int
     num_bytes: int
     sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What manifest.json says. Earlier versions wrote fewer of the entries.
+
+    Attributes:
+        shards: Entry of each shard, in order.
+        classes: Names of the classes; None without classes.
+        plan: What the shards were made from and how.
+        num_shards: Number of shards.
+        audit: Numbers for the summary.
+        index_crc32c: CRC-32C of index.npy; None if the index was written without one.
+    """
+
+    shards: tuple[Shard, ...]
+    classes: tuple[str, ...] | None
+    plan: dict[str, Any] | None = None
+    num_shards: int | None = None
+    audit: dict[str, Any] | None = None
+    index_crc32c: int | None = None
+
+    def __post_init__(self) -> None:
+        """Compares the entries with each other."""
+        if not self.shards or self.num_shards not in (None, len(self.shards)):
+            raise ValueError("the number of shards is another")
+        for shard in self.shards:
+            if shard.name != os.path.basename(shard.name) or not shard.name.isprintable() or shard.num_images < 0:
+                raise ValueError(f"{shard.name!r} with {shard.num_images} images is no shard")
+
+    @property
+    def num_images(self) -> int:
+        """Returns the number of images in all shards."""
+        return sum(shard.num_images for shard in self.shards)
 
 
 class ShardsSource(Source):
@@ -149,35 +182,27 @@ def open_shards(directory: str) -> ShardsSource:
         InputError: The manifest is missing, or the files do not match it.
     """
     try:
-        manifest = json.loads(storage.read(os.path.join(directory, MANIFEST)))
-        shards = [Shard(**shard) for shard in manifest["shards"]]
-        classes = manifest["classes"]
+        manifest = sealed_json.read(storage.read(os.path.join(directory, MANIFEST)), Manifest)
     except FileNotFoundError:
         raise InputError(
             f"shards:{directory}: there is no {MANIFEST}; give a directory of shards that are finished."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"shards:{directory}: {MANIFEST} cannot be read; prepare the shards again.") from None
-    index = _open_index(directory)
-    num_images = sum(shard.num_images for shard in shards)
-    if len(index) != num_images:
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"shards:{directory}: {MANIFEST} lists {counted(num_images, 'image')} and {INDEX} {len(index)}; "
+            f"shards:{directory}: {MANIFEST} cannot be read ({error}); prepare the shards again."
+        ) from None
+    index = shard_index.read(os.path.join(directory, INDEX), manifest.index_crc32c)
+    if len(index) != manifest.num_images:
+        raise InputError(
+            f"shards:{directory}: {MANIFEST} lists {counted(manifest.num_images, 'image')} and {INDEX} {len(index)}; "
             "prepare the shards again, in another directory."
         )
-    for shard in shards:
+    if manifest.index_crc32c is None:
+        sizes = [(shard.num_images, shard.num_bytes) for shard in manifest.shards]
+        shard_index.check(os.path.join(directory, INDEX), index, sizes, len(manifest.classes or ()))
+    for shard in manifest.shards:
         _check_size(os.path.join(directory, shard.name), shard)
-    return ShardsSource(directory, shards, index, None if classes is None else tuple(classes))
-
-
-def _open_index(directory: str) -> np.ndarray:
-    path = os.path.join(directory, INDEX)
-    try:
-        if storage.is_remote(path):
-            return np.load(io.BytesIO(storage.read(path)))
-        return np.load(path, mmap_mode="r")
-    except (OSError, ValueError):
-        raise InputError(f"{path}: the index is missing or broken; prepare the shards again.") from None
+    return ShardsSource(directory, manifest.shards, index, manifest.classes)
 
 
 def _check_size(path: str, shard: Shard) -> None:

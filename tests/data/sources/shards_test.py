@@ -20,6 +20,7 @@ from seer_tf.data.sources import shards
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.parallel import LocalRunner
+from tests import mutations
 
 _NUM_IMAGES = 40
 
@@ -266,6 +267,7 @@ def test_what_does_not_match_the_manifest_is_found_when_opened(tmp_path, harm, s
         (tmp_path / "index.npy").write_bytes(b"hello")
     else:
         manifest = json.loads((tmp_path / "manifest.json").read_text())
+        del manifest["checksum"]  # as an earlier version wrote it
         manifest["shards"][0]["num_images"] += 1
         (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=sentence.format(shard=path.name)):
@@ -327,3 +329,66 @@ def test_many_shards_need_few_open_files(tmp_path):
     for index in range(source.num_images):
         source.read(index)
     assert len(list(pathlib.Path("/proc/self/fd").iterdir())) <= before + 1
+
+
+def _content(source):
+    images = range(source.num_images)
+    return source.class_names, list(source.ids), [source.classes_of(number) for number in images]
+
+
+def _changes(path, contents, read, whole):
+    """Reads a file with each of some contents in it; the result must be the whole one or a sentence in one line."""
+    num_refused = 0
+    for content in contents:
+        path.write_bytes(content)
+        try:
+            assert read() == whole
+        except InputError as error:
+            assert len(str(error).splitlines()) == 1
+            num_refused += 1
+    return num_refused
+
+
+def test_no_damage_to_manifest_or_index_changes_an_id_or_a_class(tmp_path):
+    _write(tmp_path)
+    whole = _content(shards.open_shards(str(tmp_path)))
+    for name in ("manifest.json", "index.npy"):
+        path, good = tmp_path / name, (tmp_path / name).read_bytes()
+        refused = _changes(
+            path, mutations.flipped(good, 200), lambda: _content(shards.open_shards(str(tmp_path))), whole
+        )
+        assert refused > 150
+        path.write_bytes(good)
+
+
+def test_a_manifest_of_other_types_is_refused_when_opened_and_when_prepared(tmp_path):
+    """As an earlier version wrote it, without checksums."""
+    _write(tmp_path)
+    path = tmp_path / "manifest.json"
+    good = path.read_bytes()
+    for content in mutations.retyped(good, 200, without=("checksum", "index_crc32c")):
+        path.write_bytes(content)
+        for use in (lambda: shards.open_shards(str(tmp_path)).labels, lambda: _write(tmp_path)):
+            try:
+                use()
+            except InputError as error:
+                assert len(str(error).splitlines()) == 1
+
+
+def test_an_index_without_a_checksum_must_fit_its_shards(tmp_path):
+    _write(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({name: value for name, value in manifest.items() if name not in ("checksum", "index_crc32c")})
+    )
+    path = tmp_path / "index.npy"
+    good = path.read_bytes()
+    whole = np.load(path)
+    for content in mutations.flipped(good, 200):
+        path.write_bytes(content)
+        try:
+            found = shards.open_shards(str(tmp_path))._index
+        except InputError:
+            continue
+        np.testing.assert_array_equal(found[:, :2], whole[:, :2])
+        assert (found[:, 2] < 2).all() and (found[:, 2] >= -2).all()

@@ -1,0 +1,59 @@
+"""Damage to files, drawn from a seed."""
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+_OTHER_TYPES = (None, True, -1, 10**30, 0.5, float("nan"), "x", "", "\x1b[2J\n", [], [[1]], {}, {"a": 1})
+
+
+def flipped(content: bytes, number: int, *, seed: int = 0) -> Iterator[bytes]:
+    """Yields a content with one byte changed, removed or doubled, or with its end cut off.
+
+    Args:
+        content: Content of a file.
+        number: Number of contents to yield.
+        seed: Seed of the places and changes.
+    """
+    draw = random.Random(seed)
+    for _ in range(number):
+        place = draw.randrange(len(content))
+        head, tail = content[:place], content[place + 1 :]
+        yield draw.choice(
+            [
+                head + bytes([content[place] ^ 1 << draw.randrange(8)]) + tail,
+                head + bytes([draw.randrange(256)]) + tail,
+                head + tail,
+                head + content[place : place + 1] * 2 + tail,
+                head,
+            ]
+        )
+
+
+def retyped(content: bytes, number: int, *, without: tuple[str, ...] = (), seed: int = 0) -> Iterator[bytes]:
+    """Yields a JSON object with one of its values, at any depth, replaced by one of another type or left out.
+
+    Args:
+        content: JSON with an object.
+        number: Number of contents to yield.
+        without: Keys to leave out at the top, for example the checksum.
+        seed: Seed of the places and changes.
+    """
+    draw = random.Random(seed)
+    for _ in range(number):
+        values = {key: value for key, value in json.loads(content).items() if key not in without}
+        holder, key = draw.choice(list(_places(values)))
+        if draw.random() < 0.2:
+            del holder[key]
+        else:
+            holder[key] = draw.choice(_OTHER_TYPES)
+        yield json.dumps(values).encode()
+
+
+def _places(values: Any) -> Iterator[tuple[Any, Any]]:
+    keys = list(values) if isinstance(values, dict) else range(len(values))
+    for key in keys:
+        yield values, key
+        if isinstance(values[key], (dict, list)):
+            yield from _places(values[key])
