@@ -84,9 +84,9 @@ def _check_regnety(network: Network, project: str) -> None:
             "this network is no named variant of RegNetY, so it could not be read back; take another format"
         )
     if network.head is not None:
-        raise InputError(f"{project} has no head from pretraining; take the part backbone or classifier")
+        raise InputError(f"{project} has no head from pretraining; take backbone or classifier as `part`")
     if classifier is not None and [variable.name for variable in classifier.variables] != ["kernel", "bias"]:
-        raise InputError(f"{project}'s classifier is one linear layer, and this one is not; take the part backbone")
+        raise InputError(f"{project}'s classifier is one linear layer, and this one is not; take backbone as `part`")
 
 
 def _design(backbone: RegNetY) -> RegNetDesign:
