@@ -40,6 +40,6 @@ def test_no_message_below_the_commands_names_a_flag() -> None:
         for path in sorted((ROOT / "seer_tf").rglob("*.py"))
         if "cli" not in path.parts
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
-        if re.search(r"(?<![\w(-])--[a-z_]{2,}", line)
+        if re.search(r"(?<![\w(-])--[a-z_]{2,}\b(?!:)", line)  # a name before a colon is a variable of CSS
     ]
     assert found == []

@@ -43,16 +43,15 @@ def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
             "run.init_from=",  # a run to continue may be longer than the trial, and weights do not change the speed
             "run.reset=",
         ]
-        command = [
-            *(sys.executable, "-m", "seer_tf.cli", "pretrain", "--recipe=debug_tiny"),
-            *(
-                f"--run_dir={scratch}/run",
-                f"--log_json={log}",
-                f"--strategy={strategy}",
-                f"--num_devices={num_devices}",
-            ),
-            *(f"--set={assignment}" for assignment in assignments),
+        flags = [
+            ("recipe", "debug_tiny"),
+            ("run_dir", f"{scratch}/run"),
+            ("log_json", log),
+            ("strategy", strategy),
+            ("num_devices", num_devices),
+            *(("set", assignment) for assignment in assignments),
         ]
+        command = [sys.executable, "-m", "seer_tf.cli", "pretrain", *(f"--{name}={value}" for name, value in flags)]
         path = os.pathsep.join([str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
         result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
         if result.returncode:
