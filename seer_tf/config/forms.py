@@ -144,7 +144,10 @@ def from_json(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
             f"the saved config is from another version of seer_tf (fields that only one of the two has: "
             f"{shorten(', '.join(sorted(differing)))}); use the version that wrote it"
         )
-    config = replace(kind(recipe=str(values.get("recipe", ""))), saved)
+    recipe = values.get("recipe", "")
+    if not isinstance(recipe, str):
+        raise InputError(f"the saved config has the recipe {shorten(repr(recipe))}, which is no name")
+    config = replace(kind(recipe=recipe), saved)
     config.check()
     return config
 

@@ -5,13 +5,13 @@ import html
 import json
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
-from seer_tf.errors import InputError
-from seer_tf.files import jsonl
+from seer_tf.errors import InputError, printable
+from seer_tf.files import jsonl, sealed_json
 
 _NUM_RESAMPLES = 1000
 _LEVELS = (0.025, 0.975)
@@ -133,28 +133,35 @@ def add_to_file(outcome: EvaluationResult, path: str | os.PathLike[str]) -> None
 
 
 def read_file(path: str | os.PathLike[str]) -> list[EvaluationResult]:
-    """Reads the results that `add_to_file` wrote.
+    """Reads the results that `add_to_file` wrote. A warning names lines that are damaged; the others count.
 
     Raises:
-        InputError: The file cannot be read, or one of its lines is not a result.
+        InputError: The file cannot be read, or none of its lines is a result.
     """
+    results, damaged = [], []
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
-        return [_from_json(json.loads(line)) for line in lines if line.strip()]
+        for number, values in jsonl.numbered(path):
+            try:
+                results.append(_from_json(values))
+            except sealed_json.DamagedJsonError as error:
+                damaged.append(f"line {number}: {error}")
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist; an evaluation writes such a file, or prints a line for it at its end"
         ) from None
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
+    except OSError as error:
+        damaged.append(str(error.strerror))
+    if damaged and not results:
         raise InputError(
-            f"{path} is not a file of evaluation results ({error}); give a file with one JSON object per line"
-        ) from None
+            f"{path} is not a file of evaluation results ({damaged[0]}); give a file with one JSON object per line"
+        )
+    for place in damaged:
+        logging.warning("%s, %s; this result is lost", path, printable(place))
+    return results
 
 
 def _from_json(values: Any) -> EvaluationResult:
-    if not isinstance(values, dict):
-        raise TypeError(f"{values!r} is not an object")
-    optional = ("digest", "step")  # older files do not have these fields
+    found = sealed_json.typed(values, dict[str, Any], "the result")
     names = [field.name for field in dataclasses.fields(EvaluationResult) if field.name != "details"]
-    own = {name: values.pop(name) for name in names if name in values or name not in optional}
-    return EvaluationResult(**{**own, "interval": tuple(own["interval"])}, details=values)
+    own = {name: found.pop(name) for name in names if name in found}
+    return sealed_json.typed({**own, "details": found}, EvaluationResult, "the result")

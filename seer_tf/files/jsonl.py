@@ -3,10 +3,11 @@
 import contextlib
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from typing import Any
+
+from seer_tf.files import sealed_json
 
 
 def append_line(path: str | os.PathLike[str], line: str) -> None:
@@ -35,9 +36,15 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
 
 def read_complete(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yields the objects of a file in order; lines that are not a JSON object, such as half a line, are skipped."""
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            with contextlib.suppress(json.JSONDecodeError):
-                values = json.loads(line)
-                if isinstance(values, dict):
-                    yield values
+    return (values for _, values in numbered(path) if values is not None)
+
+
+def numbered(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Yields number, from 1, and object of each line that is not empty; None for what is not a JSON object."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    yield number, sealed_json.parse(line)
+                except sealed_json.DamagedJsonError:
+                    yield number, None

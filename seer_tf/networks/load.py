@@ -1,7 +1,6 @@
 """Opens a network from a run, a checkpoint of a run, a conversion, or a `.keras` file."""
 
 import dataclasses
-import json
 import os
 import re
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from seer_tf.data.images.transform import Transform
 from seer_tf.errors import InputError
+from seer_tf.files import sealed_json
 from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.methods.swav.model import SwavModel
 from seer_tf.models import Backbone
@@ -116,9 +116,9 @@ def of_converted(converted: ConvertedNetwork) -> Network:
 
 def _of_conversion(directory: Path) -> Network:
     try:
-        account = json.loads((directory / "metadata.json").read_text("utf-8"))
-        variant = account["variant"]
-    except (OSError, ValueError, KeyError, TypeError):
+        account = sealed_json.parse((directory / "metadata.json").read_bytes())
+        variant = sealed_json.typed(account.get("variant"), str, "variant")
+    except (OSError, sealed_json.DamagedJsonError):
         raise InputError(f"{directory} has no readable metadata.json; convert the checkpoint again") from None
     backbone = read_keras_file(directory / "model.keras")
     if not isinstance(backbone, Backbone):

@@ -40,7 +40,7 @@ def _from_json_lines(file: pathlib.Path) -> Curves:
     for numbers in jsonl.read_complete(file):
         step = numbers.pop("step", None)
         for name, value in numbers.items():
-            if step is not None and value is not None:
+            if type(step) is int and type(value) in (int, float):
                 curves.setdefault(name, {})[step] = value
     return curves
 

@@ -7,6 +7,7 @@ that are held in lists.
 
 import concurrent.futures
 import dataclasses
+import functools
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -38,6 +39,21 @@ class Quality:
 
     measure: str
     value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What a checkpoint says of its tensors.
+
+    Attributes:
+        step: Step of the run.
+        quality: Quality of the features; None if it is unknown.
+        licence: Licence of the weights; empty if it is unknown.
+    """
+
+    step: int | None = None
+    quality: Quality | None = None
+    licence: str = ""
 
 
 class Checkpoints:
@@ -104,8 +120,7 @@ class Checkpoints:
         return int(self._state.step.numpy())
 
     def _write(self, step: int, tensors: Mapping[str, tf.Tensor], quality: Quality | None) -> None:
-        quality_values = quality and dataclasses.asdict(quality)
-        about = {"step": step, "quality": quality_values, "licence": self._state.model.licence}
+        about = dataclasses.asdict(About(step, quality, self._state.model.licence))
         try:
             tensor_store.write(self._directory.checkpoint(step), tensors, about)
             published.add_notice(self._directory.path, self._state.model.licence)
@@ -196,8 +211,22 @@ def restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_
 
 
 def licence(path: pathlib.Path) -> str:
-    """Returns the licence of the weights in a checkpoint; empty if the licence is unknown."""
-    return tensor_store.read_about(path).get("licence", "")
+    """Returns the licence of the weights in a checkpoint; empty if the licence is unknown.
+
+    All checkpoints of a run have the same licence, so a damaged `about.json` loses nothing while there is another.
+    """
+    others = sorted(other for other in path.parent.iterdir() if other != path and other.is_dir())
+    found = (about(each) for each in (path, *others))
+    return next((each.licence for each in found if each is not None), "")
+
+
+def about(path: pathlib.Path) -> About | None:
+    """Returns what a checkpoint says of its tensors; None, with a warning, if that is damaged."""
+    try:
+        return tensor_store.read_about(path, About)
+    except tensor_store.DamagedError as error:
+        _warn(f"{path / 'about.json'} is damaged ({error}); the tensors are intact, their quality is unknown")
+        return None
 
 
 def in_float32(config: AnyConfig) -> AnyConfig:
@@ -222,8 +251,13 @@ def _restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of
 
 
 def _quality(path: pathlib.Path) -> Quality | None:
-    saved = tensor_store.read_about(path).get("quality")
-    return Quality(**saved) if saved else None
+    found = about(path)
+    return None if found is None else found.quality
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    logging.warning("%s", text)  # cached, so that each text is shown once
 
 
 def _reason(error: tf.errors.OpError | OSError) -> str:

@@ -16,7 +16,7 @@ from seer_tf import config as configs
 from seer_tf.config import AnyConfig, BaseConfig, Config
 from seer_tf.data.sources import places
 from seer_tf.errors import InputError
-from seer_tf.files import storage
+from seer_tf.files import sealed_json, storage
 from seer_tf.files.atomic import check_directory, write_atomically
 from seer_tf.files.lock import locked
 from seer_tf.versions import versions
@@ -132,7 +132,7 @@ class RunDirectory:
         """Returns the result of a function that is given the content of config.json."""
         file = self.path / "config.json"
         try:
-            content = json.loads(file.read_text("utf-8"))
+            content = sealed_json.parse(file.read_bytes())
             written_by = content["versions"]["seer_tf"]
             if _numbers(written_by) > _numbers(seer_tf.__version__):
                 raise InputError(
@@ -147,6 +147,10 @@ class RunDirectory:
             raise InputError(f"{file}: {error}") from None
         except OSError as error:
             raise InputError(f"{file} cannot be read ({error.strerror}); change its permissions") from None
+        except sealed_json.DamagedJsonError as error:
+            raise InputError(
+                f"{file} is damaged ({error}); restore it or start a new run in another directory"
+            ) from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{file} is damaged; restore it or start a new run in another directory") from None
 
@@ -189,12 +193,12 @@ class RunDirectory:
             images: Identity of the images now, by field.
         """
         for field, place in now.items():
-            has_moved, identity = was[field] != place, images.get(field)
-            texts = f"{field}: {was[field]} ({known.get(field)}), {place} ({identity})"
+            has_moved, identity = was.get(field) != place, images.get(field)
+            texts = f"{field}: {was.get(field)} ({known.get(field)}), {place} ({identity})"
             if has_moved and identity and field not in known:
                 _warn(
                     f"{self.path} was begun by a version that did not note its images: check yourself that {place} "
-                    f"has the same images as {was[field]}"
+                    f"has the same images as {was.get(field)}"
                 )
             elif has_moved and (identity is None or identity != known[field]):
                 raise self._of_another_run(texts)
@@ -277,10 +281,10 @@ class RunDirectory:
 
     def images(self) -> dict[str, str]:
         """Returns the identity of the images by field; an older run may have noted none."""
-        return self._read(lambda content: dict(content.get("images", {})))
+        return self._read(lambda content: sealed_json.typed(content.get("images", {}), dict[str, str]))
 
     def _write(self, content: Mapping[str, Any]) -> None:
-        write_atomically(self.path / "config.json", json.dumps(content, indent=2) + "\n")
+        write_atomically(self.path / "config.json", json.dumps(sealed_json.sealed(content), indent=2) + "\n")
 
     def _of_another_run(self, changed: str) -> InputError:
         return InputError(

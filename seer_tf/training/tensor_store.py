@@ -8,13 +8,16 @@ import contextlib
 import json
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
+from seer_tf.files import sealed_json
 from seer_tf.files.atomic import atomic_directory
 from seer_tf.files.plain_path import plain_path
+
+T = TypeVar("T")
 
 
 class DamagedError(Exception):
@@ -45,7 +48,7 @@ def write(directory: pathlib.Path, tensors: Mapping[str, tf.Tensor], about: Mapp
             shape_and_slices=[""] * len(tensors),
             tensors=list(tensors.values()),
         )
-        (unfinished / _ABOUT).write_text(json.dumps(about, indent=2) + "\n")
+        (unfinished / _ABOUT).write_text(json.dumps(sealed_json.sealed(about), indent=2) + "\n")
 
 
 def shapes(directory: pathlib.Path) -> dict[str, tuple[int, ...]]:
@@ -69,12 +72,22 @@ def read(directory: pathlib.Path, names: Iterable[str]) -> dict[str, np.ndarray]
         return {name: reader.get_tensor(name) for name in names}
 
 
-def read_about(directory: pathlib.Path) -> dict[str, Any]:
-    """Returns the content of `about.json`; an empty dictionary if it cannot be read."""
+def read_about(directory: pathlib.Path, kind: type[T]) -> T:
+    """Returns the content of `about.json`.
+
+    Args:
+        directory: Directory that `write` made.
+        kind: Dataclass for the content.
+
+    Raises:
+        DamagedError: The file is missing, or differs from what was written.
+    """
     try:
-        return json.loads((directory / _ABOUT).read_text())
-    except (OSError, json.JSONDecodeError):
-        return {}
+        return sealed_json.read((directory / _ABOUT).read_bytes(), kind)
+    except OSError as error:
+        raise DamagedError(str(error.strerror)) from None
+    except sealed_json.DamagedJsonError as error:
+        raise DamagedError(str(error)) from None
 
 
 _TENSORS = "tensors"

@@ -17,6 +17,7 @@ from seer_tf.evaluation.result import (
     mean_interval,
     read_file,
 )
+from tests import mutations
 
 _OUTCOME = EvaluationResult(
     evaluation="k-NN",
@@ -93,6 +94,29 @@ def test_what_is_no_outcome_is_refused(tmp_path, text):
         read_file(tmp_path / "lines")
     with pytest.raises(InputError, match="does not exist"):
         read_file(tmp_path / "nowhere")
+
+
+def test_half_a_line_costs_its_own_result_alone(tmp_path, caplog):
+    """As a process that was killed leaves it, last or before other lines."""
+    line = _OUTCOME.to_json()
+    (tmp_path / "lines").write_text(f"{line}\n{line[:90]}\n{line}\n{line[:200]}")
+    assert read_file(tmp_path / "lines") == [_OUTCOME, _OUTCOME]
+    assert "line 2: " in caplog.text and "line 4: " in caplog.text and "this result is lost" in caplog.text
+
+
+def test_damage_to_one_line_leaves_the_others(tmp_path):
+    """Whatever happens to it; and a file of damaged lines alone is one sentence."""
+    line = _OUTCOME.to_json().encode()
+    for damaged in (*mutations.flipped(line, 200), *mutations.retyped(line, 200)):
+        (tmp_path / "lines").write_bytes(line + b"\n" + damaged)
+        found = read_file(tmp_path / "lines")
+        assert found[0] == _OUTCOME and len(found) <= 2
+        assert all(outcome.to_markdown() and outcome.to_json() for outcome in found)
+        (tmp_path / "alone").write_bytes(damaged)
+        try:
+            read_file(tmp_path / "alone")
+        except InputError as error:
+            assert len(str(error).splitlines()) == 1
 
 
 def test_the_interval_of_an_accuracy_is_that_of_the_binomial():

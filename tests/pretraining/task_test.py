@@ -25,6 +25,7 @@ from seer_tf.pretraining.task import batches_from, pretrain
 from seer_tf.reports.curves import read_events
 from seer_tf.reports.units import SHARES, unit
 from seer_tf.training import tensor_store
+from seer_tf.training.checkpoints import Quality, about
 from seer_tf.training.loop import RunResult
 from seer_tf.training.run_directory import RunDirectory
 from tests.replicas import two_replicas
@@ -38,6 +39,12 @@ _SETTINGS = (
     "run.keep_checkpoints=3",
     "run.steps_per_call=1",
 )
+
+
+def _quality(checkpoint: pathlib.Path) -> Quality | None:
+    found = about(checkpoint)
+    assert found is not None
+    return found.quality
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +110,9 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
         assert (f"{name}_percent" in tags) == (name in SHARES), name
         assert name not in SHARES or all(0 <= value <= 1 for value in written)
     assert scalars(directory, f"{KNN}_percent")[6] == pytest.approx(100 * lines[-1][KNN])
-    assert tensor_store.read_about(newest)["quality"] == {"measure": KNN, "value": lines[-1][KNN]}
-    assert tensor_store.read_about(directory.checkpoint(2))["quality"] is None  # the probe has not looked yet
-    assert tensor_store.read_about(plain)["quality"] == {
-        "measure": WITHOUT_LABELS,
-        "value": lines[-1][WITHOUT_LABELS],
-    }
+    assert _quality(newest) == Quality(KNN, lines[-1][KNN])
+    assert _quality(directory.checkpoint(2)) is None  # the probe has not looked yet
+    assert _quality(plain) == Quality(WITHOUT_LABELS, lines[-1][WITHOUT_LABELS])
     assert any(directory.tensorboard.rglob("*.xplane.pb"))
 
 

@@ -1,5 +1,6 @@
 """Checkpoints hold every variable, by name; the newest that is whole comes back; and a model comes back from them."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -14,9 +15,10 @@ from seer_tf.errors import InputError
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.networks.pretrained import load_model
 from seer_tf.pretraining.recipes import recipe
-from seer_tf.training.checkpoints import Checkpoints, Quality, kept
+from seer_tf.training.checkpoints import About, Checkpoints, Quality, about, kept, licence
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import model_variables
+from tests import mutations
 
 Run = tuple[RunDirectory, TrainState, Checkpoints]
 
@@ -120,6 +122,34 @@ def test_a_damaged_checkpoint_is_skipped_with_a_word(run: Run, caplog: pytest.Lo
     checkpoints.save()
     checkpoints.wait()
     assert directory.checkpoint_steps() == [3, 4]  # the damaged one does not outlive those that are written after it
+
+
+@pytest.mark.parametrize("without", [(), ("checksum",)])
+def test_damage_to_about_json_costs_no_tensor_and_stops_no_run(run: Run, without: tuple[str, ...]) -> None:
+    """Bytes and types change; the checkpoint is restored, and the background writer goes on."""
+    directory, state, checkpoints = run
+    state.model.licence = "some licence"
+    for step, quality in ((3, None), (4, Quality("k-NN", 0.5))):
+        state.step.assign(step)
+        checkpoints.save(quality)
+        checkpoints.wait()
+    path = directory.checkpoint(4) / "about.json"
+    content = json.loads(path.read_bytes())
+    good = json.dumps({key: value for key, value in content.items() if key not in without}).encode()
+    contents = [*mutations.flipped(good, 200 if not without else 0), *mutations.retyped(good, 200, without=without)]
+    for damaged in contents:
+        path.write_bytes(damaged)
+        found = about(directory.checkpoint(4))
+        assert found in (None, About(4, Quality("k-NN", 0.5), "some licence")) or without
+        kept({4: None if found is None else found.quality}, 1, 0)
+    path.write_bytes(b"\xff{")
+    assert checkpoints.restore_latest() == 4
+    state.step.assign(5)
+    checkpoints.save(Quality("k-NN", 0.4))
+    checkpoints.wait()
+    assert directory.checkpoint_steps() == [4, 5]
+    assert licence(directory.checkpoint(4)) == "some licence"  # from the checkpoint beside it
+    state.model.licence = ""
 
 
 def test_nothing_but_damaged_checkpoints_is_one_sentence(run: Run) -> None:

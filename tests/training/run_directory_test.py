@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pathlib
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +15,7 @@ from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.finetuning.recipes import recipe as finetuning_recipe
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.training.run_directory import RunDirectory
+from tests import mutations
 
 
 def test_the_config_comes_back(tmp_path: pathlib.Path) -> None:
@@ -56,6 +58,7 @@ def test_a_run_says_what_it_is(tmp_path: pathlib.Path) -> None:
         directory.read_config()
     file = tmp_path / "config.json"
     content = json.loads(file.read_text())
+    del content["checksum"]
     assert content["config"].pop("kind") == "finetuning"
     file.write_text(json.dumps(content))  # as runs before it was said
     assert directory.kind() == "finetuning"
@@ -68,6 +71,7 @@ def test_a_run_of_a_newer_version_is_refused(tmp_path: pathlib.Path) -> None:
     RunDirectory(tmp_path).claim(recipe("debug_tiny"))
     file = tmp_path / "config.json"
     content = json.loads(file.read_text())
+    del content["checksum"]
     file.write_text(json.dumps(content | {"versions": {"seer_tf": "9.10.0"}}))
     with pytest.raises(InputError, match="was made by seer_tf 9.10.0, which is newer than this"):
         RunDirectory(tmp_path).claim(recipe("debug_tiny"))
@@ -176,6 +180,7 @@ def test_a_run_of_an_earlier_version_opens(
     directory.claim(_with_data("folder:photos"))
     file = directory.path / "config.json"
     content = json.loads(file.read_text())
+    del content["checksum"]
     assert content["config"]["data"]["source"] == f"folder:{tmp_path}/photos"
     content["config"]["data"]["source"] = "folder:photos"
     del content["images"]
@@ -209,3 +214,23 @@ def test_a_place_is_looked_at_before_there_is_a_config(tmp_path: pathlib.Path) -
         RunDirectory(tmp_path / "file").check_place()
     with pytest.raises(InputError, match="is not a run directory"):
         RunDirectory(tmp_path / "file").read_config()
+
+
+def test_damage_to_config_json_is_one_sentence(tmp_path: pathlib.Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.claim(recipe("debug_tiny"), {"data.source": "some images"})
+    path = tmp_path / "config.json"
+    good = path.read_bytes()
+    values = {key: value for key, value in json.loads(good).items() if key != "checksum"}
+    without = json.dumps(values).encode()  # as earlier versions wrote it
+    for content in (*mutations.flipped(good, 200), *mutations.flipped(without, 200), *mutations.retyped(without, 200)):
+        path.write_bytes(content)
+        for use in (directory.kind, directory.method, directory.read_config, directory.images, _checked(directory)):
+            try:
+                use()
+            except InputError as error:
+                assert len(str(error).splitlines()) == 1
+
+
+def _checked(directory: RunDirectory) -> Callable[[], None]:
+    return lambda: directory.check(recipe("debug_tiny"), {"data.source": "other images"})

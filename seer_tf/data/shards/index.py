@@ -17,8 +17,18 @@ from seer_tf.files import storage
 #: Values in the column of labels for an image without a class, and for one with several, which its record holds.
 NO_LABEL, SEVERAL_LABELS = -1, -2
 _CHUNK_BYTES = 1 << 24
-# What NumPy raises on a damaged header.
-_DAMAGE = (OSError, ValueError, TypeError, SyntaxError, EOFError, ArithmeticError, MemoryError, tokenize.TokenError)
+#: What NumPy raises on a damaged file.
+ARRAY_DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    tokenize.TokenError,
+)
 
 
 def write(path: str, index: np.ndarray) -> int:
@@ -46,7 +56,7 @@ def read(path: str, crc32c: int | None) -> np.ndarray:
         if index.dtype != np.int64 or index.ndim != 2 or index.shape[1] != 3:
             raise ValueError
         return index
-    except _DAMAGE:
+    except ARRAY_DAMAGE:
         raise _broken(path) from None
 
 

@@ -5,7 +5,6 @@ Several processes may write to one directory, each its own shards. `store.py` de
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +22,8 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import Extractor, absent_classes
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource
 from seer_tf.evaluation.features.parquet import write_parquet
-from seer_tf.evaluation.features.store import MANIFEST, Manifest, little_endian, read_manifest
-from seer_tf.files import storage
+from seer_tf.evaluation.features.store import MANIFEST, Manifest, digest_of_ids, little_endian, read_manifest
+from seer_tf.files import sealed_json, storage
 from seer_tf.files.atomic import atomic_file, check_directory, write_atomically
 from seer_tf.files.lock import locked
 
@@ -68,7 +67,7 @@ def write_features(
         num_images=source.num_images,
         images_per_shard=max(1, shard_bytes // bytes_per_image),
         class_names=source.class_names,
-        digest_of_ids=hashlib.sha256("\n".join(source.ids).encode()).hexdigest(),
+        digest_of_ids=digest_of_ids(source.ids),
     )
     directory = Path(directory)
     _claim(directory, manifest)
@@ -190,12 +189,12 @@ def _write_shard(
                 write_parquet(unfinished, images["ids"], images["classes"], features)
             else:
                 _write_records(unfinished, images, features)
-    write_atomically(manifest.file(directory, "images", shard, "json"), json.dumps(images))
+    write_atomically(manifest.file(directory, "images", shard, "json"), json.dumps(sealed_json.sealed(images)))
 
 
 def _write_records(path: Path, images: Mapping[str, Sequence], features: Mapping[str, np.ndarray]) -> None:
     with tf.io.TFRecordWriter(str(path)) as writer:
         for row, (name, classes) in enumerate(zip(images["ids"], images["classes"], strict=True)):
-            texts = {"image/id": name.encode()}
+            texts = {"image/id": name.encode("utf-8", "surrogateescape")}
             texts |= {f"features/{stage}": values[row].tobytes() for stage, values in features.items()}
             writer.write(serialize_features(texts, {"label": classes}))

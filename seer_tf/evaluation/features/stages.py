@@ -48,6 +48,11 @@ class Pooling:
     columns: int
     channels: int
 
+    def __post_init__(self) -> None:
+        """Checks values that were read from a file."""
+        if min(self.rows, self.columns, self.channels) < 1:
+            raise ValueError(f"a grid has at least one cell, and not {self}")
+
     @property
     def dim(self) -> int:
         """Returns D."""

@@ -13,28 +13,33 @@
 A shard is finished when its `images` file exists.
 """
 
+import contextlib
 import dataclasses
 import functools
+import hashlib
+import itertools
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.data.images.transform import Transform
 from seer_tf.data.shards import tfrecord
+from seer_tf.data.shards.index import ARRAY_DAMAGE
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet, Origin
 from seer_tf.evaluation.features.parquet import read_parquet
-from seer_tf.evaluation.features.stages import Pooling
+from seer_tf.files import sealed_json
 from seer_tf.quantities import counted
 from seer_tf.training.run_directory import check_exists
 
 FORMATS = ("npy", "tfrecord", "parquet")
 DTYPES = ("float16", "float32")
 MANIFEST = "features.json"
+_MOST_SHARDS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +64,13 @@ class Manifest:
     class_names: tuple[str, ...] | None
     digest_of_ids: str
 
+    def __post_init__(self) -> None:
+        """Checks values that were read from a file."""
+        if self.format not in FORMATS or self.dtype not in DTYPES:
+            raise ValueError(f"{self.format!r} of {self.dtype!r} is not written by this version")
+        if self.num_images < 0 or self.images_per_shard < 1 or self.num_shards > _MOST_SHARDS:
+            raise ValueError(f"{self.num_images} images, {self.images_per_shard} in a shard, are not possible")
+
     @property
     def num_shards(self) -> int:
         """Returns the number of shards."""
@@ -75,7 +87,39 @@ class Manifest:
 
     def to_json(self) -> str:
         """Returns the content of features.json."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return json.dumps(sealed_json.sealed(dataclasses.asdict(self)), indent=2) + "\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardImages:
+    """The images of one shard, as its `images` file has them.
+
+    Attributes:
+        ids: Names of the images.
+        classes: Classes of each image.
+        fingerprints: Fingerprint of each file, below 2^64.
+        absent: Classes that each image is known to lack; None where the data does not say.
+    """
+
+    ids: tuple[str, ...]
+    classes: tuple[tuple[int, ...], ...]
+    fingerprints: tuple[int, ...]
+    absent: tuple[tuple[int, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Compares the fields with each other."""
+        absent = self.ids if self.absent is None else self.absent
+        if len({len(values) for values in (self.ids, self.classes, self.fingerprints, absent)}) != 1:
+            raise ValueError("its lists have different lengths")
+        if self.fingerprints and not 0 <= min(self.fingerprints) <= max(self.fingerprints) < 2**64:
+            raise ValueError("its fingerprints are out of range")
+
+    def check(self, num_images: int, num_classes: int) -> None:
+        """Raises a `ValueError` if the number of images is another, or a class is unknown."""
+        known = range(num_classes)
+        named = itertools.chain.from_iterable((*self.classes, *(self.absent or ())))
+        if len(self.ids) != num_images or any(number not in known for number in named):
+            raise ValueError("its images or classes do not fit the features")
 
 
 def open_features(directory: str | os.PathLike[str]) -> FeatureSet:
@@ -93,16 +137,38 @@ def open_features(directory: str | os.PathLike[str]) -> FeatureSet:
             f"{directory}: unfinished, {num_missing} of {counted(len(paths), 'shard')} missing; give the command that "
             "was writing the features again, and it continues where it stopped"
         )
-    images = [json.loads(path.read_text()) for path in paths]
+    images = [_read_images(path, manifest, shard) for shard, path in enumerate(paths)]
+    ids = [name for shard in images for name in shard.ids]
+    if digest_of_ids(ids) != manifest.digest_of_ids:
+        raise InputError(f"{directory}: the names of the images differ from {MANIFEST}; extract the features again")
+    absent = [shard.absent for shard in images if shard.absent is not None]
+    if len(absent) not in (0, len(images)):
+        raise InputError(f"{directory}: some shards lack the absent classes; extract the features again")
     return FeatureSet(
         origin=manifest.origin,
         rows={stage: _StoredRows(directory, manifest, stage) for stage in manifest.origin.poolings},
-        ids=[name for shard in images for name in shard["ids"]],
-        fingerprints=np.array([number for shard in images for number in shard["fingerprints"]], np.uint64),
+        ids=ids,
+        fingerprints=np.array([number for shard in images for number in shard.fingerprints], np.uint64),
         class_names=manifest.class_names,
-        classes=[tuple(classes) for shard in images for classes in shard["classes"]],
-        absent=[tuple(classes) for shard in images for classes in shard["absent"]] if "absent" in images[0] else None,
+        classes=[classes for shard in images for classes in shard.classes],
+        absent=[classes for shard in absent for classes in shard] if absent else None,
     )
+
+
+def digest_of_ids(ids: Sequence[str]) -> str:
+    """Returns the SHA-256 of names of images in hex; names of files need not be Unicode."""
+    return hashlib.sha256("\n".join(ids).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _read_images(path: Path, manifest: Manifest, shard: int) -> ShardImages:
+    try:
+        images = sealed_json.read(path.read_bytes(), ShardImages)
+        images.check(len(manifest.numbers(shard)), len(manifest.class_names or ()))
+        return images
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); remove this file and extract the features again, which makes this shard anew"
+        ) from None
 
 
 class _StoredRows:
@@ -117,7 +183,8 @@ class _StoredRows:
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         numbers = np.arange(len(self))[rows]
-        result = np.empty([len(numbers), self.shape[1]], self._manifest.dtype)
+        with _damage_named(self._directory / MANIFEST):
+            result = np.empty([len(numbers), self.shape[1]], self._manifest.dtype)
         shards, positions = np.divmod(numbers, self._manifest.images_per_shard)
         read = {"npy": self._of_npy, "tfrecord": self._of_records, "parquet": self._of_parquet}[self._manifest.format]
         for shard in np.unique(shards):
@@ -127,22 +194,35 @@ class _StoredRows:
     def _of_npy(self, shard: int, positions: np.ndarray) -> np.ndarray:
         # The file is mapped only during this call, because mapped pages would count as memory of the process.
         path = self._manifest.file(self._directory, self._stage, shard, "npy")
-        try:
-            return np.load(path, mmap_mode="r")[positions]
-        except (OSError, ValueError, IndexError) as error:
-            raise InputError(f"{path} cannot be read ({error}); extract the features again") from None
+        with _damage_named(path):
+            rows = np.load(path, mmap_mode="r")
+            if rows.shape != (len(self._manifest.numbers(shard)), self.shape[1]) or rows.dtype != self._manifest.dtype:
+                raise ValueError(f"its numbers are {rows.dtype} {list(rows.shape)}")
+            return rows[positions]
 
     def _of_records(self, shard: int, positions: np.ndarray) -> np.ndarray:
         path = self._manifest.file(self._directory, "features", shard, "tfrecord")
-        places = _places(path)[positions]
-        records = (tfrecord.read_record(path, int(offset), int(length)) for offset, length in places)
-        features = (tf.train.Example.FromString(record).features.feature for record in records)
-        values = [feature[f"features/{self._stage}"].bytes_list.value[0] for feature in features]
-        return np.frombuffer(b"".join(values), little_endian(self._manifest.dtype)).reshape(len(positions), -1)
+        with _damage_named(path):
+            places = _places(path)[positions]
+            records = (tfrecord.read_record(path, int(offset), int(length)) for offset, length in places)
+            features = (tf.train.Example.FromString(record).features.feature for record in records)
+            values = [feature[f"features/{self._stage}"].bytes_list.value[0] for feature in features]
+            return np.frombuffer(b"".join(values), little_endian(self._manifest.dtype)).reshape(-1, self.shape[1])
 
     def _of_parquet(self, shard: int, positions: np.ndarray) -> np.ndarray:
         path = self._manifest.file(self._directory, "features", shard, "parquet")
-        return read_parquet(path, self._stage, positions)
+        with _damage_named(path):
+            return read_parquet(path, self._stage, positions)
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except ARRAY_DAMAGE as error:
+        raise InputError(f"{path} cannot be read ({error}); extract the features again") from None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -162,16 +242,11 @@ def read_manifest(directory: Path) -> Manifest:
         InputError: The file does not exist, or it is damaged.
     """
     try:
-        values = json.loads((directory / MANIFEST).read_text())
-        origin = values.pop("origin")
-        origin["transform"] = Transform(**origin["transform"])
-        origin["poolings"] = {stage: Pooling(**pooling) for stage, pooling in origin["poolings"].items()}
-        names = values.pop("class_names")
-        return Manifest(origin=Origin(**origin), class_names=None if names is None else tuple(names), **values)
+        return sealed_json.read((directory / MANIFEST).read_bytes(), Manifest)
     except (FileNotFoundError, NotADirectoryError):
         check_exists(directory)
         raise InputError(
             f"{directory} holds no features: there is no {MANIFEST}; write them with extract_features.py"
         ) from None
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise InputError(f"{directory / MANIFEST} is damaged; extract the features again") from None
+    except (OSError, sealed_json.DamagedJsonError) as error:
+        raise InputError(f"{directory / MANIFEST} is damaged ({error}); extract the features again") from None

@@ -15,12 +15,13 @@ import tensorflow as tf
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.feature_set import Extractor
+from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
 from seer_tf.evaluation.features.fingerprints import fingerprint
 from seer_tf.evaluation.features.parquet import read_parquet, write_parquet
 from seer_tf.evaluation.features.shards import write_features
 from seer_tf.evaluation.features.stages import Pooling
 from seer_tf.evaluation.features.store import open_features
+from tests import mutations
 
 _NUM_IMAGES, _SIDE_PX = 23, 4
 _SHARD_BYTES = 5 * 2 * (3 + 6)  # five images of nine float16
@@ -197,12 +198,50 @@ def test_what_holds_no_features_is_refused(tmp_path):
         open_features(tmp_path)
 
 
+def _content(features: FeatureSet) -> Any:
+    values = {stage: np.asarray(rows[4:6]).tobytes() for stage, rows in features.rows.items()}
+    return features.ids, features.classes, features.absent, features.fingerprints.tolist(), values
+
+
+@pytest.mark.parametrize("name", ["features.json", "images-00001-of-00005.json"])
+def test_damage_is_named_and_changes_no_id_or_class(write, name):
+    """Bytes; and types in a file without a checksum, as earlier versions wrote it."""
+    directory = write(_Images())
+    whole, path = _content(open_features(directory)), directory / name
+    good = path.read_bytes()
+    for content in mutations.flipped(good, 200):
+        path.write_bytes(content)
+        try:
+            assert _content(open_features(directory)) == whole
+        except InputError as error:
+            assert len(str(error).splitlines()) == 1
+    for content in mutations.retyped(good, 200, without=("checksum",)):
+        path.write_bytes(content)
+        try:
+            found = _content(open_features(directory))
+        except InputError as error:
+            assert len(str(error).splitlines()) == 1
+        else:
+            assert found[0] == whole[0]
+
+
+def test_damage_to_the_numbers_is_one_sentence(write):
+    directory = write(_Images())
+    path = directory / "res4-00001-of-00005.npy"
+    for content in mutations.flipped(path.read_bytes()[:128], 200):
+        path.write_bytes(content)
+        try:
+            open_features(directory).rows["res4"][:]
+        except InputError as error:
+            assert len(str(error).splitlines()) == 1
+
+
 _MEASURE = """
 import resource, sys
 import numpy as np, tensorflow as tf
 from seer_tf.data.sources.base import Source
 from seer_tf.data.images.transform import Transform
-from seer_tf.evaluation.features.feature_set import Extractor
+from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
 from seer_tf.evaluation.features.shards import write_features
 from seer_tf.evaluation.features.stages import Pooling
 

@@ -5,10 +5,10 @@ Files and head sizes come from VISSL's `projects/SEER/README.md`, `MODEL_ZOO.md`
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 from seer_tf.config import HeadConfig
+from seer_tf.files import sealed_json
 
 BASE_URL = "https://dl.fbaipublicfiles.com/vissl/model_zoo/"
 MEAN = (0.485, 0.456, 0.406)
@@ -50,8 +50,9 @@ def licence_beside(file: Path) -> str:
     Backbones that earlier versions converted do not carry the licence themselves.
     """
     try:
-        return json.loads(file.with_name("metadata.json").read_text("utf-8")).get("licence") or ""
-    except (OSError, ValueError, AttributeError):
+        account = sealed_json.parse(file.with_name("metadata.json").read_bytes())
+        return sealed_json.typed(account.get("licence") or "", str, "licence")
+    except (OSError, sealed_json.DamagedJsonError):
         return ""
 
 
