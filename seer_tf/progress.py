@@ -12,6 +12,7 @@ from typing import Any, Self
 import absl.logging
 import tqdm
 
+from seer_tf.errors import printable
 from seer_tf.quantities import duration, pace, plural
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -48,7 +49,7 @@ class Progress:
             label: Name of the work, e.g. "writing shards".
             done: Number of pieces that were finished earlier.
         """
-        self._total, self._unit, self._label = total, unit, label
+        self._total, self._unit, self._label = total, unit, printable(label)
         self._done = done
         self._already = done
         self._shown = -1

@@ -5,7 +5,21 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-_OTHER_TYPES = (None, True, -1, 10**30, 0.5, float("nan"), "x", "", "\x1b[2J\n", [], [[1]], {}, {"a": 1})
+_OTHER_TYPES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**30,
+    0.5,
+    float("nan"),
+    "x",
+    "",
+    "\x1b[2J\n",
+    [],
+    [[1]],
+    {},
+    {"a": 1},
+)
 
 
 def flipped(content: bytes, number: int, *, seed: int = 0) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import errno
+import io
 import itertools
 import math
 import os
@@ -19,7 +20,7 @@ from absl import flags, logging
 
 from seer_tf.cli import usage
 from seer_tf.cli.messages import FlagsInMessages, with_flags
-from seer_tf.errors import InputError, LostWorkerError
+from seer_tf.errors import InputError, LostWorkerError, printable
 from seer_tf.stop_signals import Interrupted, StopSignals
 
 TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75: the command is not finished, and the same command continues
@@ -228,6 +229,8 @@ def _illegal(error: flags.IllegalFlagValueError) -> InputError:
 
 def _set_up_logs() -> None:
     """Sends the project's log to standard error, and leaves out informal remarks of other libraries."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # prints names of files, which need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
@@ -256,4 +259,4 @@ def _stop(sentence: str, status: int) -> NoReturn:
 
 def _say(sentence: str) -> None:
     sys.stdout.flush()
-    print(f"error: {with_flags(sentence)}", file=sys.stderr, flush=True)
+    print(f"error: {printable(with_flags(sentence))}", file=sys.stderr, flush=True)

@@ -10,6 +10,8 @@ import re
 
 from absl import flags
 
+from seer_tf.errors import printable
+
 _FLAGS_OF_FIELDS = {
     "data.augment_on": "augment_on",
     "data.max_bad_fraction": "max_bad_fraction",
@@ -31,11 +33,12 @@ def with_flags(sentence: str) -> str:
 
 
 class FlagsInMessages(logging.Filter):
-    """A filter of log records that writes flags into the library's messages."""
+    """A filter of log records that writes flags into the library's messages, and control characters as text."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrites the message of the record; lets every record pass."""
-        record.msg, record.args = with_flags(record.getMessage()), ()
+        lines = with_flags(record.getMessage()).split("\n")
+        record.msg, record.args = "\n".join(map(printable, lines)), ()
         return True
 
 

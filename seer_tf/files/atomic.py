@@ -21,14 +21,14 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
 
     Args:
         path: File to write.
-        content: Text, which is written as UTF-8, or bytes.
+        content: Bytes, or text, which is written as UTF-8; what UTF-8 cannot express is escaped.
 
     Raises:
         OSError: The file cannot be written. An existing file is unchanged, and no temporary file remains.
     """
     path = pathlib.Path(path)
     with _renamed(path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}"), path) as unfinished:
-        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+        unfinished.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from seer_tf.errors import shorten
@@ -134,7 +134,7 @@ def _tuple(value: Any, kinds: Sequence[Any], name: str) -> tuple[Any, ...]:
     return tuple(typed(each, kinds[0], name) for each in value)
 
 
-def _object(value: Any, kind: Callable[..., Any], name: str) -> Any:
+def _object(value: Any, kind: Any, name: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(value, dict, name)
     known, needed = _fields(kind)

@@ -1,11 +1,12 @@
 """Messages: the library names fields and arguments, a command names flags."""
 
+import logging
 import re
 
 import pytest
 from absl import flags
 
-from seer_tf.cli.messages import with_flags
+from seer_tf.cli.messages import FlagsInMessages, with_flags
 from tests.places import ROOT
 
 
@@ -32,6 +33,12 @@ def flags_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_can_be_set_becomes_a_flag(sentence: str, expected: str) -> None:
     assert with_flags(sentence) == expected
+
+
+def test_names_in_the_log_do_not_command_a_terminal() -> None:
+    record = logging.makeLogRecord({"msg": "%s: 50 %% of größe\nnext line", "args": ("\x1b[2J caf\udce9",)})
+    assert FlagsInMessages().filter(record)
+    assert record.getMessage() == "\\x1b[2J caf\\udce9: 50 % of größe\nnext line"
 
 
 def test_no_message_below_the_commands_names_a_flag() -> None:

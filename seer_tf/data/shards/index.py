@@ -52,7 +52,7 @@ def read(path: str, crc32c: int | None) -> np.ndarray:
     try:
         if crc32c not in (None, _crc32c(path)):
             raise ValueError
-        index = np.load(io.BytesIO(storage.read(path)) if storage.is_remote(path) else path, **_mapped(path))
+        index = np.load(io.BytesIO(storage.read(path))) if storage.is_remote(path) else np.load(path, mmap_mode="r")
         if index.dtype != np.int64 or index.ndim != 2 or index.shape[1] != 3:
             raise ValueError
         return index
@@ -80,10 +80,6 @@ def check(path: str, index: np.ndarray, shards: Sequence[tuple[int, int]], num_c
         known = (SEVERAL_LABELS <= labels) & (labels < num_classes)
         if not (np.array_equal(begins, ends) and known.all() and (lengths >= 0).all()):
             raise _broken(path)
-
-
-def _mapped(path: str) -> dict[str, str]:
-    return {} if storage.is_remote(path) else {"mmap_mode": "r"}
 
 
 def _crc32c(path: str) -> int:

@@ -114,7 +114,8 @@ def assign_clusters(
 
     def write_pending(writer: pyarrow.parquet.ParquetWriter) -> int:
         columns = [np.concatenate(column) for column in zip(*pending, strict=True)]
-        rows = [pyarrow.array(ids[num_written:num_done]), *map(pyarrow.array, columns)]
+        names = [name.encode(errors="backslashreplace").decode() for name in ids[num_written:num_done]]
+        rows = [pyarrow.array(names), *map(pyarrow.array, columns)]
         writer.write_table(pyarrow.Table.from_arrays(rows, schema=_SCHEMA))
         pending.clear()
         return num_done
