@@ -28,7 +28,8 @@ def write_parquet(
         features: Float16 or float32 [N, D] by stage.
     """
     columns = {
-        "image": pyarrow.array(ids, pyarrow.string()),
+        # Names of files need not be UTF-8, but the text of a table is.
+        "image": pyarrow.array([name.encode(errors="backslashreplace").decode() for name in ids], pyarrow.string()),
         "label": pyarrow.array(classes, pyarrow.list_(pyarrow.int64())),
         **{stage: _column(values) for stage, values in features.items()},
     }

@@ -26,7 +26,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("file_format", ["npy", "tfrecord"])
+@pytest.mark.parametrize("file_format", ["npy", "tfrecord", "parquet"])
 def test_features_of_any_file_are_written_and_read(folder: pathlib.Path, file_format: str) -> None:
     poolings = {"avgpool": Pooling(1, 1, 3)}
     means = {"avgpool": lambda images: tf.reduce_mean(tf.cast(images, tf.float32), [1, 2])}
