@@ -39,8 +39,8 @@ def demo() -> Config:
 
     Command: `script/demo`. Epsilon is 0.02, not SwAV's 0.05: at the start scores grow only if crops of an image share
     more than epsilon / temperature of the scores' variance. Crops are large parts of the image, which share more. They
-    may have any hue, since a network that tells images apart by colour learns little else. A peak learning rate of 3.0
-    lowers RankMe to 11 with one seed, whose k-NN stays. `docs/lab/results.md` has each seed, and other settings.
+    may have any hue, since a network that tells images apart by colour learns little else. The warm-up is long: where
+    the rate is near its peak too early, RankMe falls and k-NN stays. `docs/lab/results.md` has all seeds.
     """
     return Config(
         data=DataConfig(global_batch_size=32),
@@ -51,7 +51,7 @@ def demo() -> Config:
         head=HeadConfig(hidden_dims=(512,), embedding_dim=64, num_prototypes=30),
         swav=SwavConfig(epsilon=0.02, freeze_prototypes_steps=50),
         schedule=ScheduleConfig(
-            warmup_steps=100, peak_learning_rate=2.0, final_learning_rate=0.002, reference_batch_size=32
+            warmup_steps=200, peak_learning_rate=2.0, final_learning_rate=0.002, reference_batch_size=32
         ),
         run=RunConfig(num_steps=700, log_every_steps=20, checkpoint_every_steps=200),
     )
