@@ -69,8 +69,9 @@ def test_the_fast_boxes_are_the_plain_ones(width: int, height: int) -> None:
     assert np.abs(fast - plain).max() <= 1 and (fast != plain).mean() < 0.01
 
 
-@pytest.mark.parametrize(("turns", "hue"), [(0.0, 0), (0.25, 64), (-0.25, 192), (-0.5, 128), (1.0, 255)])
+@pytest.mark.parametrize(("turns", "hue"), [(0.0, 0), (0.25, 63), (-0.25, 193), (-0.5, 129), (1.0, 255)])
 def test_a_turn_of_the_hue_goes_round_the_colour_circle(turns: float, hue: int) -> None:
+    """A turn is 255 steps, cut to whole ones, as in torchvision."""
     red = Image.new("RGB", (1, 1), (255, 0, 0))
     expected = Image.new("HSV", (1, 1), (hue, 255, 255)).convert("RGB")
     assert turn_hue(red, turns).getpixel((0, 0)) == expected.getpixel((0, 0))
