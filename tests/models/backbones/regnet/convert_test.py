@@ -242,7 +242,7 @@ def test_a_backbone_by_name_and_files_that_hold_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file .*nowhere.keras"):
         models.load_backbone(tmp_path / "nowhere.keras")
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "dense.keras")
-    with pytest.raises(InputError, match=r"dense.keras: this is no backbone; give model\.keras"):
+    with pytest.raises(InputError, match=r"dense.keras: this is no backbone; give the model\.keras"):
         models.load_backbone(tmp_path / "dense.keras")
 
 
