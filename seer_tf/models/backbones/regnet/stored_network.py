@@ -126,9 +126,9 @@ def open_stored_network(path: Path) -> StoredNetwork:
     found = find_layout(tensors)
     if found is None:
         names = ", ".join(itertools.islice(tensors, 3)) or "none"
-        layouts = ", ".join(layout.name for layout in LAYOUTS)
+        *layouts, last = (layout.name for layout in LAYOUTS)
         raise InputError(
-            f"{path}: there is no RegNetY in this file (its first tensors: {names}); give a checkpoint with names as "
-            f"in {layouts}."
+            f"{path}: there is no RegNetY in this file (its first tensors: {names}); give a checkpoint with the names "
+            f"of {', '.join(layouts)} or {last}."
         )
     return StoredNetwork(path, *found, tensors)
