@@ -27,10 +27,11 @@ _UNTIL_RECEIVED = "while stop.received is None: time.sleep(0.01)"
 
 
 @contextlib.contextmanager
-def _started(body: str, *, raises: bool = False, ignored: str = "") -> Iterator[subprocess.Popen[str]]:
+def _started(body: str, *, raises: bool = False, on_hangup: str = "SIG_DFL") -> Iterator[subprocess.Popen[str]]:
     """Starts a process that runs a body while it takes the signals over, and kills what is left of it."""
     code = (
-        f"{_LOAD}{ignored}\nwith module.StopSignals('it ends', raises={raises}) as stop:\n"
+        f"{_LOAD}signal.signal(signal.SIGHUP, signal.{on_hangup})\n"
+        f"with module.StopSignals('it ends', raises={raises}) as stop:\n"
         f"    print('ready', flush=True)\n    {body}\nprint('after', stop.received, flush=True)"
     )
     with subprocess.Popen(
@@ -87,7 +88,7 @@ def test_a_terminal_that_hangs_up_twice_ends_nothing() -> None:
 
 
 def test_an_ignored_sighup_stays_ignored() -> None:
-    with _started("time.sleep(0.5)", ignored="signal.signal(signal.SIGHUP, signal.SIG_IGN)") as process:
+    with _started("time.sleep(0.5)", on_hangup="SIG_IGN") as process:
         process.send_signal(signal.SIGHUP)
         assert process.communicate(timeout=5) == ("after None\n", "")
 

@@ -71,6 +71,7 @@ def lose(victim: int, number: signal.Signals, workers: list[subprocess.Popen[str
     return time.monotonic() - started
 
 
+@pytest.mark.slow
 @pytest.mark.two_process
 def test_a_killed_chief_stops_the_other(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """The one case of the slow test below that is noticed at once."""

@@ -41,6 +41,7 @@ def test_small_parts_of_noise_have_nothing_in_common_and_whole_images_much(noise
     assert whole > 0.9
 
 
+@pytest.mark.slow
 def test_less_distortion_leaves_more_in_common():
     source = open_source("builtin")
     half, none = (view_correlation(_config(*assignments), source) for assignments in ([], _AS_THEY_ARE[:-1]))
