@@ -126,7 +126,7 @@ def test_short_commands_print_nothing_of_tensorflow(photos: pathlib.Path) -> Non
         ["pretrain", *training, f"--run_dir={photos}/mirrored", "--num_devices=2"],
         ["extract_features", f"--model={run}", f"--data={data}", f"--output={photos}/features"],
         ["retrieval", f"--train_data=features:{photos}/features"],
-        ["export", f"--model={run}", f"--output={photos}/model", "--formats=saved_model,keras,litert"],
+        ["export", f"--model={run}", f"--output={photos}/model", "--formats=saved_model,keras,litert_float32"],
         ["browse_clusters", f"--model={run}", f"--data={data}", f"--output={photos}/clusters"],
         ["compare_runs", run, f"--output={photos}/comparison.html"],
         ["report", run, f"--output={photos}/report.html"],
