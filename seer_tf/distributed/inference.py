@@ -32,7 +32,10 @@ class Devices:
         """
         num_devices = self._strategy.num_replicas_in_sync
         if num_devices == 1:
-            return tf.function(function, input_signature=[tf.TensorSpec([None, *images.shape[1:]], images.dtype)])
+            compiled = tf.function(function, input_signature=[tf.TensorSpec([None, *images.shape[1:]], images.dtype)])
+            # TensorFlow warns of a function that is compiled for each of several small data sets. It does not count
+            # calls of the one graph.
+            return lambda batch: compiled.get_concrete_function()(batch)
 
         @functools.partial(tf.function, reduce_retracing=True)
         def on_each(values: Any) -> Any:
