@@ -137,4 +137,5 @@ def test_short_commands_print_nothing_of_tensorflow(photos: pathlib.Path) -> Non
         assert done.returncode == 0, done.stderr
         assert not _FOREIGN.search(done.stderr), (command, done.stderr)
     refused = _run("knn", *pixels)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+    assert refused.returncode == 2 and refused.stderr.splitlines()[-1].startswith("error: "), refused.stderr
+    assert not _FOREIGN.search(refused.stderr) and "Traceback" not in refused.stderr, refused.stderr
