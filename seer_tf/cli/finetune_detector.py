@@ -14,7 +14,7 @@ from seer_tf.cli import command
 from seer_tf.data.images.decode import decode_image
 from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, check_split, describe_remarks, open_boxes
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.fingerprints import fingerprint, unshared
+from seer_tf.evaluation.features.fingerprints import fingerprints, unshared
 from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit, pycocotools
 from seer_tf.exporting.writers.detector import write_detector
 from seer_tf.files.new_directory import new_directory
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def _fingerprints(images: BoxedImages) -> np.ndarray:
-    return np.array([fingerprint(image.file.read_bytes()) for image in images.images], np.uint64)
+    return fingerprints(lambda number: images.images[number].file.read_bytes(), len(images.images))
 
 
 def _network() -> Network:

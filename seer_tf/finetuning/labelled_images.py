@@ -4,6 +4,7 @@ Legend: M test images.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -37,13 +38,20 @@ class LabelledImages:
         return {f"data.{name}": getattr(self, name).identity(with_classes=True) for name in ("train", "test")}
 
     def without_shared(self) -> "LabelledImages":
-        """Returns the same without the test images that are files of the training set; reads every file once.
+        """Returns the same without the test images that are files of the training set.
+
+        The first call reads every file.
 
         Raises:
             InputError: Nothing is left of the test set.
         """
-        kept = unshared(fingerprints(self.train), fingerprints(self.test))
+        kept = self._unshared
         return dataclasses.replace(self, test=Selection(self.test, kept), test_labels=self.test_labels[kept])
+
+    @functools.cached_property
+    def _unshared(self) -> np.ndarray:
+        """Numbers of the test images that are no files of the training set, int64 [m]."""
+        return unshared(*(fingerprints(source.read, source.num_images) for source in (self.train, self.test)))
 
     def uncovered(self) -> list[str]:
         """Returns the names of the classes without a test image, of which an accuracy says nothing."""

@@ -161,7 +161,7 @@ class Extractor:
 
     def leave(self, source: Source, data: str) -> FeatureSet:
         """Returns metadata only, for features that are recomputed in each epoch. Reads every file once."""
-        return self._feature_set(source, data, {}, fingerprints(source))
+        return self._feature_set(source, data, {}, fingerprints(source.read, source.num_images))
 
     def announce(self, source: Source, data: str) -> FeatureSet:
         """Returns the metadata that is known without reading files, for checks of the labels."""

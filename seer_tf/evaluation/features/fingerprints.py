@@ -1,7 +1,7 @@
 """Fingerprints of image files, which show whether two sets share images. They are taken while files are read."""
 
-import concurrent.futures
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 from absl import logging
@@ -10,7 +10,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.overlap import find_shared_images
 from seer_tf.data.sources.view import View
 from seer_tf.errors import InputError
-from seer_tf.parallel import num_cores
+from seer_tf.parallel import in_order, num_cores
 from seer_tf.progress import Progress
 from seer_tf.quantities import counted
 
@@ -36,15 +36,18 @@ class FingerprintedSource(View):
         return encoded
 
 
-def fingerprints(source: Source) -> np.ndarray:
-    """Reads every file of a source once, and returns the fingerprints, uint64 [num_images]."""
-    with (
-        concurrent.futures.ThreadPoolExecutor(num_cores()) as pool,
-        Progress(source.num_images, "image", "looking for shared files") as progress,
-    ):
-        found = np.zeros(source.num_images, np.uint64)
-        for number, encoded in enumerate(pool.map(source.read, range(source.num_images))):
-            found[number] = fingerprint(encoded)
+def fingerprints(read: Callable[[int], bytes], num_images: int) -> np.ndarray:
+    """Reads every file of a set once, and returns the fingerprints, uint64 [num_images].
+
+    Args:
+        read: Function that returns the bytes of the file with a number; called in several threads.
+        num_images: Number of files.
+    """
+    found = np.zeros(num_images, np.uint64)
+    with Progress(num_images, "image", "looking for shared files") as progress:
+        of_files = in_order(lambda number: fingerprint(read(number)), range(num_images), num_cores())
+        for number, value in enumerate(of_files):
+            found[number] = value
             progress.advance()
     return found
 
