@@ -18,7 +18,6 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.report import Report
 from seer_tf.evaluation.features.descriptors import POOLINGS, descriptors, fitted_whitening, image_regions
 from seer_tf.evaluation.features.extract import model_digest
-from seer_tf.evaluation.features.stages import stage_maps
 from seer_tf.evaluation.protocols.copy_detection import block_of, copy_detection, likely_copies
 from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.evaluation.result import EvaluationResult, mean_interval
@@ -53,8 +52,6 @@ def main() -> None:
         None if flag is None else open_source(flag) for flag in (DISTRACTORS.value, WHITENING_DATA.value)
     )
     encoder, step = request.features.network()
-    if STAGE.value not in stage_maps(encoder.backbone).output:
-        raise InputError.unknown("stage of this network", STAGE.value, stage_maps(encoder.backbone).output)
     whitening = None
     if others is not None:
         whitening = fitted_whitening(_regions(encoder, others, "images for the whitening"), NUM_COMPONENTS.value)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import functools
 import os
 from collections.abc import Callable, Collection
 
@@ -51,27 +50,27 @@ class Kind:
     Attributes:
         name: Name before the colon.
         forms: How specs of this kind are written, for help and messages.
-        open: Takes the place; returns the source.
+        open: Takes the place; returns the source. If the kind `converts`, it takes the keyword `to_prepare` too.
         path_to: "directory" or "file" if the place begins with a path to one, else "".
         path_of: Returns the path that a place begins with, without what follows.
         endings: Endings of the files that look like this kind.
         default_place: Place of a spec that is the name alone; "" if there must be one.
         accepts: Tells whether a place follows the grammar.
         resolved: Returns the place that a place stands for, e.g. `DIR/SPLIT` for `DIR@SPLIT`.
-        open_to_prepare: Like `open`, but takes the images that `images/conversion.py` can read too; None for `open`.
+        converts: Whether, for shards, the source can have the images that only `images/conversion.py` reads.
         check: Raises an `InputError` if nothing lies at the place; reads as little as it can.
     """
 
     name: str
     forms: tuple[str, ...]
-    open: Callable[[str], Source]
+    open: Callable[..., Source]
     path_to: str = ""
     path_of: Callable[[str], str] = _as_it_is
     endings: Collection[str] = ()
     default_place: str = ""
     accepts: Callable[[str], bool] = bool
     resolved: Callable[[str], str] = _as_it_is
-    open_to_prepare: Callable[[str], Source] | None = None
+    converts: bool = False
     check: Callable[[str], None] = _nothing_to_check
 
 
@@ -100,7 +99,7 @@ _KINDS = {
             folder.open_folder,
             path_to="directory",
             resolved=_split_folder,
-            open_to_prepare=functools.partial(folder.open_folder, to_prepare=True),
+            converts=True,
         ),
         Kind(
             "tar",
@@ -108,7 +107,7 @@ _KINDS = {
             tar.open_tar,
             path_to="file",
             endings=(".tar", ".gz", ".tgz"),
-            open_to_prepare=functools.partial(tar.open_tar, to_prepare=True),
+            converts=True,
         ),
         Kind(
             "list",
@@ -116,7 +115,7 @@ _KINDS = {
             list_file.open_list,
             path_to="file",
             endings=(".txt",),
-            open_to_prepare=functools.partial(list_file.open_list, to_prepare=True),
+            converts=True,
         ),
         Kind(
             "csv",
@@ -125,7 +124,7 @@ _KINDS = {
             path_to="file",
             path_of=csv_table.path_of,
             endings=(".csv", ".tsv", ".parquet", ".jsonl"),
-            open_to_prepare=functools.partial(csv_table.open_csv, to_prepare=True),
+            converts=True,
         ),
         Kind("shards", ("shards:DIR",), shards.open_shards, path_to="directory"),
         Kind(
@@ -175,7 +174,7 @@ def open_source(spec: Data, *, to_prepare: bool = False) -> Source:
         return spec
     check_source(spec)
     kind, place = _parsed(spec)
-    source = (kind.open_to_prepare if to_prepare and kind.open_to_prepare else kind.open)(place)
+    source = kind.open(place, to_prepare=to_prepare) if kind.converts else kind.open(place)
     _say_classes(spec, source)
     return source
 
@@ -243,8 +242,8 @@ def _parsed(spec: str) -> tuple[Kind, str]:
         return kind, kind.resolved(place or kind.default_place)
     if spec and storage.exists(spec):
         return _kind_of(spec), spec
-    if _split_folder(spec) != spec:
-        return _KINDS["folder"], _split_folder(spec)
+    if (folder_of_split := _split_folder(spec)) != spec:
+        return _KINDS["folder"], folder_of_split
     near = difflib.get_close_matches(name, _KINDS, n=1) if place else []
     hint = f"did you mean {near[0]}:{place}? " if near and near[0] != name else ""
     raise InputError(

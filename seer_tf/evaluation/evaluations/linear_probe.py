@@ -3,8 +3,8 @@
 Recipes for images with several classes measure the mean average precision.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,11 +25,11 @@ from seer_tf.evaluation.features.labelled import (
 )
 from seer_tf.evaluation.protocols import probe_grid
 from seer_tf.evaluation.protocols.chosen_probe import ChosenProbe, chosen_probe
-from seer_tf.evaluation.protocols.linear_probe import linear_probe
+from seer_tf.evaluation.protocols.linear_probe import LinearProbe, linear_probe
 from seer_tf.evaluation.protocols.linear_svm import mean_average_precision
 from seer_tf.evaluation.protocols.probe_grid import Batches, ProbeRecipe, probe_recipe
 from seer_tf.evaluation.request import EvaluationRequest
-from seer_tf.evaluation.result import bootstrap_interval, mean_interval
+from seer_tf.evaluation.result import EvaluationResult, bootstrap_interval, mean_interval
 
 Matched = TypeVar("Matched")
 
@@ -132,18 +132,15 @@ def _several_labels(request: EvaluationRequest, name: str, recipe: ProbeRecipe) 
 def _report(request: EvaluationRequest, name: str, features: LabelledFeatures, probe: ChosenProbe) -> Report:
     recipe, (rate, decay) = probe.recipe, probe.setting
     how = "random crops and flips" if recipe.is_augmented else "centre crops"
-    result = request.result(
-        features.train,
-        features.test,
-        num_classes=len(features.class_names),
-        evaluation="linear_probe",
+    result = _top1_result(
+        request,
+        features,
+        probe,
+        probe.stage,
         protocol=(
             f"{name}: {recipe.epochs} epochs of {how}, SGD, learning rate {rate:g} per 256, weight decay "
-            f"{decay:g}, fitted on {probe.num_fitted:,}; {described(features.test, probe.stage)}"
+            f"{decay:g}, fitted on {probe.num_fitted:,}"
         ),
-        metric="top-1",
-        value=probe.top1,
-        interval=mean_interval(probe.correct, seed=request.seed),
         details={
             "recipe": name,
             "top1": probe.top1,
@@ -174,19 +171,36 @@ def _optimum(request: EvaluationRequest, features: LabelledFeatures) -> Report:
     stage = next(iter(features.train.rows))
     train, test = (part.rows[stage][:].astype(np.float32) for part in (features.train, features.test))
     probe = linear_probe(train, features.train_labels, test, features.test_labels)
-    result = request.result(
-        features.train,
-        features.test,
-        num_classes=len(features.class_names),
-        evaluation="linear_probe",
-        protocol=(
-            f"{OPTIMUM}: logistic regression by L-BFGS, weight decay {probe.weight_decay:g}; "
-            f"{described(features.test, stage)}"
-        ),
-        metric="top-1",
-        value=probe.top1,
-        interval=mean_interval(probe.correct, seed=request.seed),
+    result = _top1_result(
+        request,
+        features,
+        probe,
+        stage,
+        protocol=f"{OPTIMUM}: logistic regression by L-BFGS, weight decay {probe.weight_decay:g}",
         details={"recipe": OPTIMUM, "top1": probe.top1, "stage": stage, "weight_decay": probe.weight_decay},
     )
     rows = [(f"{decay:g}", f"{100 * top1:.2f}") for decay, top1 in probe.held_out_top1.items()]
     return Report(result, ("weight decay", "held-out top-1 %"), rows)
+
+
+def _top1_result(
+    request: EvaluationRequest,
+    features: LabelledFeatures,
+    probe: ChosenProbe | LinearProbe,
+    stage: str,
+    *,
+    protocol: str,
+    details: Mapping[str, Any],
+) -> EvaluationResult:
+    """Returns the result of a probe on the features of a stage, for images with one class each."""
+    return request.result(
+        features.train,
+        features.test,
+        num_classes=len(features.class_names),
+        evaluation="linear_probe",
+        protocol=f"{protocol}; {described(features.test, stage)}",
+        metric="top-1",
+        value=probe.top1,
+        interval=mean_interval(probe.correct, seed=request.seed),
+        details=details,
+    )
