@@ -13,8 +13,9 @@ from seer_tf.api.images import Images, as_data
 from seer_tf.config import Config
 from seer_tf.data.sources.registry import name_of, open_source
 from seer_tf.evaluation.features.feature_set import Extractor
-from seer_tf.evaluation.features.request import FeatureRequest
+from seer_tf.evaluation.features.request import BATCH_SIZE, FeatureRequest
 from seer_tf.evaluation.features.stages import AVGPOOL
+from seer_tf.evaluation.protocols import online_probe
 from seer_tf.evaluation.result import EvaluationResult
 from seer_tf.methods.swav.metrics import RANK_ME, RELATIVE_LOSS
 from seer_tf.models import Backbone
@@ -28,8 +29,8 @@ from seer_tf.training.run_directory import RunDirectory
 _SHOWN = {
     RELATIVE_LOSS: "loss / ln K",
     RANK_ME: "RankMe",
-    "probe/knn_top1": "k-NN",
-    "probe/linear_top1": "linear probe",
+    online_probe.KNN: "k-NN",
+    online_probe.LINEAR: "linear probe",
     IMAGES_PER_SECOND: "images/s",
 }
 
@@ -69,7 +70,7 @@ class Model:
         stage: str = AVGPOOL,
         size_px: int | None = None,
         squash: bool = False,
-        batch_size: int = 128,
+        batch_size: int = BATCH_SIZE,
     ) -> Features:
         """Returns the features of images after the model's own transform, with batch norm in inference mode.
 
