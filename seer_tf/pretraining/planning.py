@@ -10,10 +10,13 @@ import itertools
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
+from seer_tf.methods.swav.sinkhorn import working_dtype
 from seer_tf.models.backbone import BlockCost
 from seer_tf.models.backbones.registry import backbone_cost
 
@@ -262,19 +265,26 @@ def _trunk(blocks: Sequence[BlockCost], checkpointing: str, element: int, normal
 
 def _head_memory(config: Config, images: int) -> int:
     rows, widths = sum(config.crops.num) * images, _head_widths(config)
-    element, _ = _element_bytes(config)
+    element, wide = _element_bytes(config)
     hidden = rows * sum(config.head.hidden_dims) * element * (2 if config.head.batch_norm else 1)
     # For every crop: scores, their softmax and its gradient. For assigning crops: scores, exponentials and codes.
-    scores = 3 * images * config.head.num_prototypes * (sum(config.crops.num) + config.swav.num_assigning_crops)
-    return hidden + rows * (widths[0] + 2 * widths[-1]) * _FLOAT + scores * _FLOAT
+    scores = 3 * images * config.head.num_prototypes * sum(config.crops.num) * wide
+    codes = 3 * images * config.head.num_prototypes * config.swav.num_assigning_crops * _code_bytes(config)
+    return hidden + rows * (widths[0] + 2 * widths[-1]) * wide + scores + codes
 
 
 def _queue_memory(config: Config, num_devices: int) -> int:
     """Returns the bytes of the queue, which every device holds, and of scores, exponentials and codes of its share."""
     _, wide = _element_bytes(config)
-    stored = config.swav.queue_length * config.head.embedding_dim
-    scores = 3 * config.swav.queue_length // num_devices * config.head.num_prototypes
-    return config.swav.num_assigning_crops * (stored + scores) * wide
+    stored = config.swav.queue_length * config.head.embedding_dim * wide
+    scores = 3 * config.swav.queue_length // num_devices * config.head.num_prototypes * _code_bytes(config)
+    return config.swav.num_assigning_crops * (stored + scores)
+
+
+def _code_bytes(config: Config) -> int:
+    """Returns the size in bytes of a number in Sinkhorn's algorithm."""
+    _, wide = _element_bytes(config)
+    return working_dtype(tf.float64 if wide > _FLOAT else tf.float32, config.swav.epsilon).size
 
 
 def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
@@ -299,11 +309,11 @@ def _statistics(config: Config, num_devices: int, num_forwards: int) -> Reductio
 
 def _code_reductions(config: Config, num_devices: int) -> Reductions:
     iterations, assigning = config.swav.sinkhorn_iterations, config.swav.num_assigning_crops
-    elements = assigning * (iterations * config.head.num_prototypes + num_devices)
+    num_bytes = assigning * (iterations * config.head.num_prototypes + num_devices) * _code_bytes(config)
     if not config.swav.queue_length:
-        return Reductions(iterations + 1, elements * _FLOAT)
-    elements += assigning * config.data.global_batch_size * config.head.embedding_dim
-    return Reductions(iterations + 2, elements * _FLOAT)
+        return Reductions(iterations + 1, num_bytes)
+    gathered = assigning * config.data.global_batch_size * config.head.embedding_dim
+    return Reductions(iterations + 2, num_bytes + gathered * _FLOAT)
 
 
 def _gradient_reductions(config: Config) -> Reductions:

@@ -106,6 +106,15 @@ def test_a_queue_takes_memory_and_a_gather() -> None:
     assert double.memory.queue == 2 * plan.memory.queue
 
 
+def test_codes_of_a_small_epsilon_are_counted_in_float64() -> None:
+    config = recipe("swav_imagenet_400mf")
+    plan, fine = (planning.plan(configs.override(config, [f"swav.epsilon={e}"]), 2) for e in (0.05, 0.02))
+    # Each device scores 128 images; 3 iterations, 3,000 prototypes, two assigning crops, 4 more bytes for a number.
+    assert fine.codes.num_bytes - plan.codes.num_bytes == 4 * 2 * (3 * 3000 + 2)
+    assert fine.memory.head - plan.memory.head == 4 * 3 * 2 * 128 * 3000
+    assert fine.memory.queue - plan.memory.queue == 4 * 3 * 2 * 1920 * 3000
+
+
 def test_groups_of_batch_norm_that_do_not_divide_the_devices_are_refused() -> None:
     config = configs.override(recipe("debug_tiny"), ["run.batch_norm_group_replicas=3"])
     with pytest.raises(InputError, match="does not divide the 4 replicas"):

@@ -70,10 +70,20 @@ def sinkhorn(scores: tf.Tensor, *, epsilon: float, num_iterations: int, counted:
     dtype = tf.float32 if scores.dtype.size < tf.float32.size else scores.dtype
     shape = tf.shape(scores)
     problems = tf.reshape(tf.stop_gradient(scores), [math.prod(scores.shape[:-2]), shape[-2], shape[-1]])  # [P, B, K]
-    problems = tf.cast(problems, dtype if 2 / epsilon <= math.log(_limit(dtype)) else tf.float64)
+    problems = tf.cast(problems, working_dtype(dtype, epsilon))
     counted = tf.fill([shape[-2]], True) if counted is None else counted
     codes = _codes if collectives.num_replicas() > 1 else _codes_alone
     return tf.cast(tf.reshape(codes(problems, counted, epsilon, num_iterations), shape), dtype)
+
+
+def working_dtype(dtype: tf.DType, epsilon: float) -> tf.DType:
+    """Returns the dtype of the computation: float64 if exp(2 / epsilon) overflows in `dtype`.
+
+    Args:
+        dtype: Dtype of the scores, at least float32.
+        epsilon: Weight of the entropy, above zero.
+    """
+    return dtype if 2 / epsilon <= math.log(_limit(dtype)) else tf.float64
 
 
 def _compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
