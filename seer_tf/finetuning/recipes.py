@@ -85,6 +85,17 @@ def finetune_places205_384() -> FinetuneConfig:
     return _at_384_px(finetune_places205_224(), distorted_crops(384))
 
 
+def finetune_im2gps_224() -> FinetuneConfig:
+    """VISSL's geolocalisation: 15 epochs on photos that are labelled with one of 3,297 cells of the Earth's surface.
+
+    From `fulltune/im2gps_yfcc/eval_resnet_8gpu_transfer_im2gps_fulltune.yaml`: rate 0.1 for 256 images, a tenth of it
+    after 4, 8, 12, 13 and 14 epochs, decay 1e-4, random crops and flips. SEER's README reports how many images of
+    Im2GPS are placed within 1 to 2,500 km; the accuracy over cells is another number. Not run here.
+    """
+    config = _fulltune(15.0, 4.0, 8.0, 12.0, 13.0, 14.0)
+    return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, weight_decay=1e-4))
+
+
 def finetune_transfer_224() -> FinetuneConfig:
     """VISSL's fine-tuning on Stanford Cars, CIFAR-10 and Oxford Flowers (`fulltune/{cars,cifar10,flowers}`).
 
@@ -192,6 +203,7 @@ RECIPES = by_name(
     finetune_inat18_384,
     finetune_places205_224,
     finetune_places205_384,
+    finetune_im2gps_224,
     finetune_transfer_224,
     supervised_imagenet,
     low_shot_imagenet_1,

@@ -125,6 +125,15 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
     "finetune_places205_224": {**SHARED, **AT_224, **PLACES},
     "finetune_places205_384": {**SHARED, **AT_384, **DISTORTED, **PLACES},
+    # V fulltune/im2gps_yfcc/eval_resnet_8gpu_transfer_im2gps_fulltune.yaml
+    "finetune_im2gps_224": {
+        **SHARED,
+        **AT_224,
+        "optimizer.weight_decay": 1e-4,
+        "schedule.num_epochs": 15.0,
+        "schedule.peak_learning_rate": 0.1,
+        "schedule.step_epochs": (4.0, 8.0, 12.0, 13.0, 14.0),
+    },
     # V fulltune/{cars,cifar10,flowers}/eval_resnet_8gpu_transfer_*_fulltune.yaml
     "finetune_transfer_224": {**SHARED, **AT_224, **PLACES},
     # V pretrain/supervised/supervised_8gpu_regnety.yaml

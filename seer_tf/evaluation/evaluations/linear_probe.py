@@ -3,6 +3,7 @@
 Recipes for images with several classes measure the mean average precision.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from seer_tf.data.sources.registry import name_of, open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.report import Report, described
-from seer_tf.evaluation.features.augmented import augmented_batches
+from seer_tf.evaluation.features.augmented import cropped_batches, flipped_batches
 from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
 from seer_tf.evaluation.features.fingerprints import check_other_images, unshared
 from seer_tf.evaluation.features.labelled import (
@@ -36,6 +37,8 @@ Matched = TypeVar("Matched")
 OPTIMUM = "optimum"
 RECIPES = (*probe_grid.RECIPES, OPTIMUM)
 
+_IMAGES = {"none": "centre crops", "crops": "random crops and flips", "flips": "whole images and flips"}
+
 
 def evaluate(request: EvaluationRequest, recipe: str = "grid") -> Report:
     """Fits the classifiers of a recipe, and evaluates one of them on the test images.
@@ -52,29 +55,32 @@ def evaluate(request: EvaluationRequest, recipe: str = "grid") -> Report:
     found = probe_recipe(recipe)
     if found.has_several_labels:
         return _several_labels(request, recipe, found)
-    if found.is_augmented:
-        features, augmented = _augmented(request, recipe, found.batch_size)
-    else:
+    if found.augmentation == "flips":
+        request = dataclasses.replace(request, features=dataclasses.replace(request.features, squash=True))
+    if found.augmentation == "none":
         features, augmented = request.labelled(), None
+    else:
+        features, augmented = _augmented(request, recipe, found)
     probe = chosen_probe(features, found, seed=request.seed, augmented=augmented)
     return _report(request, recipe, features, probe)
 
 
 def _augmented(
-    request: EvaluationRequest, recipe: str, batch_size: int
+    request: EvaluationRequest, name: str, recipe: ProbeRecipe
 ) -> tuple[LabelledFeatures, Callable[[np.ndarray], Batches]]:
-    """Returns the features, and a function from numbers of training images to batches of features from random crops."""
-    extractor, train, sets, labels = _to_crop(request, recipe, class_labels)
+    """Returns the features, and a function from numbers of training images to batches of their augmented features."""
+    extractor, train, sets, labels = _to_augment(request, name, class_labels)
     features = labelled_features(*sets, labels)
+    augmented_batches = flipped_batches if recipe.augmentation == "flips" else cropped_batches
 
     def batches(numbers: np.ndarray) -> Batches:
         labels = features.train_labels[numbers]
-        return augmented_batches(extractor, Selection(train, numbers), labels, batch_size, seed=request.seed)
+        return augmented_batches(extractor, Selection(train, numbers), labels, recipe.batch_size, seed=request.seed)
 
     return features, batches
 
 
-def _to_crop(
+def _to_augment(
     request: EvaluationRequest, recipe: str, match: Callable[[FeatureSet, FeatureSet], Matched]
 ) -> tuple[Extractor, Source, tuple[FeatureSet, FeatureSet], Matched]:
     """Returns the extractor, the training images, both feature sets (without training features) and their labels.
@@ -85,7 +91,7 @@ def _to_crop(
         match: Function that returns the labels of both sets, or raises an error; called before features are made.
     """
     if not request.features.is_given or request.test_data is None:
-        raise InputError(f"`recipe={recipe}` makes new crops in each epoch; give `model`, and images")
+        raise InputError(f"`recipe={recipe}` changes the images in each epoch; give `model`, and images")
     request.check_places()
     extractor = request.features.extractor()
     train, test = open_source(request.train_data), open_source(request.test_data)
@@ -98,11 +104,11 @@ def _to_crop(
 
 def _several_labels(request: EvaluationRequest, name: str, recipe: ProbeRecipe) -> Report:
     """Fits to images with several classes, some of which may be unknown, and measures the mean average precision."""
-    extractor, source, (train, test), (class_names, train_rows, test_rows) = _to_crop(request, name, matched_rows)
+    extractor, source, (train, test), (class_names, train_rows, test_rows) = _to_augment(request, name, matched_rows)
     check_alike(train, test)
     kept = unshared(train.fingerprints, test.fingerprints)
     test, labels = test.selected(kept), test_rows[kept]
-    batches = augmented_batches(extractor, source, train_rows, recipe.batch_size, seed=request.seed)
+    batches = cropped_batches(extractor, source, train_rows, recipe.batch_size, seed=request.seed)
     grid = probe_grid.ProbeGrid(train.origin.poolings, len(class_names), recipe, seed=request.seed)
     grid.fit(batches, train.num_images, held_out={}, held_out_labels=np.zeros(0))
     scores = grid.scores(test.rows)
@@ -131,7 +137,7 @@ def _several_labels(request: EvaluationRequest, name: str, recipe: ProbeRecipe) 
 
 def _report(request: EvaluationRequest, name: str, features: LabelledFeatures, probe: ChosenProbe) -> Report:
     recipe, (rate, decay) = probe.recipe, probe.setting
-    how = "random crops and flips" if recipe.is_augmented else "centre crops"
+    how = _IMAGES[recipe.augmentation]
     result = _top1_result(
         request,
         features,

@@ -1,7 +1,8 @@
 """Many linear classifiers at once: learning rates, weight decays and stages share each batch of features.
 
 Each classifier is VISSL's `eval_mlp` (batch norm, then a linear layer), trained by VISSL's protocol (SGD with Nesterov
-momentum and a stepwise learning rate). The classifiers see the same batches and do not affect one another.
+momentum, and a learning rate that falls in steps or by a cosine). The classifiers see the same batches and do not
+affect one another.
 
 For images with several classes each classifier is VISSL's `mlp`, a linear layer alone, and the loss is the sigmoid
 cross-entropy of `bce_logits_multiple_output_single_target`.
@@ -11,7 +12,9 @@ Shapes: B images, G settings, K classes; a stage has P cells, C channels and D =
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +28,7 @@ from seer_tf.progress import Progress
 _MOMENTUM = 0.9
 _EPSILON, _KEPT = 1e-5, 0.9  # for batch norm: VISSL's BATCHNORM_EPS, and 1 - BATCHNORM_MOMENTUM
 _DROP = 0.1
+_COSINE_END = 0.01
 _REFERENCE_BATCH_SIZE = 256
 _ROWS_AT_ONCE = 1024
 
@@ -43,8 +47,9 @@ class ProbeRecipe:
         learning_rates: Learning rates for a batch of 256 images; scaled in proportion to the actual batch size.
         weight_decays: Weight decays for the linear layer; batch norm has none.
         epochs: Passes over the training images.
-        drops_after_epochs: Epochs after which the learning rate is divided by 10.
-        is_augmented: Whether each epoch sees new crops (RandomResizedCrop, flip), which requires the network.
+        drops_after_epochs: Epochs after which the learning rate is divided by 10; empty for a cosine to a hundredth.
+        augmentation: What each epoch sees: "none" for features that are made once, "crops" for new random crops and
+            flips, "flips" for whole images with new flips. The last two require the network.
         held_out_fraction: Fraction of the training images on which the best setting is chosen; 0 for a single setting.
         batch_size: Images in a step.
         has_several_labels: Whether images have any number of classes; then there is no batch norm.
@@ -54,7 +59,7 @@ class ProbeRecipe:
     weight_decays: tuple[float, ...]
     epochs: int
     drops_after_epochs: tuple[int, ...]
-    is_augmented: bool
+    augmentation: Literal["none", "crops", "flips"]
     held_out_fraction: float
     batch_size: int = _REFERENCE_BATCH_SIZE
     has_several_labels: bool = False
@@ -64,10 +69,16 @@ class ProbeRecipe:
         """Returns the G pairs of learning rate and weight decay."""
         return tuple(itertools.product(self.learning_rates, self.weight_decays))
 
+    def rate_factor(self, epoch: int) -> float:
+        """Returns the factor of the learning rates in an epoch; the first is 0."""
+        if self.drops_after_epochs:
+            return _DROP ** sum(epoch >= after for after in self.drops_after_epochs)
+        return _COSINE_END + (1 - _COSINE_END) * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
 
-def _vissl(epochs: int, *drops: int) -> ProbeRecipe:
+
+def _vissl(epochs: int, *drops: int, augmentation: Literal["crops", "flips"] = "crops") -> ProbeRecipe:
     """Returns the recipe in VISSL's `linear_image_classification/*/eval_resnet_8gpu_transfer_*_linear.yaml`."""
-    return ProbeRecipe((0.01,), (5e-4,), epochs, drops, is_augmented=True, held_out_fraction=0.0)
+    return ProbeRecipe((0.01,), (5e-4,), epochs, drops, augmentation=augmentation, held_out_fraction=0.0)
 
 
 RECIPES = {
@@ -76,19 +87,24 @@ RECIPES = {
         weight_decays=(0.0, 5e-4, 5e-3, 5e-2),
         epochs=28,
         drops_after_epochs=(8, 16, 24),
-        is_augmented=False,
+        augmentation="none",
         held_out_fraction=0.1,
     ),
     "vissl_imagenet": _vissl(28, 8, 16, 24),
     "vissl_places205": _vissl(14, 4, 8, 12),
     "vissl_inat18": _vissl(84, 24, 48, 72),
+    # Caltech-101, DTD, Food-101, KITTI distance, Stanford Cars; then CIFAR-10 and SUN397; then CLEVR's two tasks.
+    "vissl_transfer": _vissl(28, 8, 16, 24),
+    "vissl_transfer_whole": _vissl(28, 8, 16, 24, augmentation="flips"),
+    "vissl_clevr_count": _vissl(50, augmentation="flips"),
+    "vissl_clevr_dist": _vissl(100, augmentation="flips"),
     # `openimages/eval_resnet_8gpu_transfer_openimages_linear.yaml`: 0.003 for 64 devices of 16 images.
     "vissl_openimages": ProbeRecipe(
         learning_rates=(0.003 * _REFERENCE_BATCH_SIZE / 1024,),
         weight_decays=(1e-4,),
         epochs=16,
         drops_after_epochs=(2, 4, 6),
-        is_augmented=True,
+        augmentation="crops",
         held_out_fraction=0.0,
         batch_size=1024,
         has_several_labels=True,
@@ -136,8 +152,7 @@ class ProbeGrid:
         scale = min(self.recipe.batch_size, num_images) / _REFERENCE_BATCH_SIZE
         with Progress(self.recipe.epochs * num_images, "image", "linear probe") as progress:
             for epoch in range(self.recipe.epochs):
-                num_drops = sum(epoch >= after for after in self.recipe.drops_after_epochs)
-                factor = tf.constant(scale * _DROP**num_drops, tf.float32)
+                factor = tf.constant(scale * self.recipe.rate_factor(epoch), tf.float32)
                 for features, labels in batches(epoch):
                     self._step(dict(features), labels, factor)
                     progress.advance(len(labels))

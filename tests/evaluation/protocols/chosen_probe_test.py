@@ -13,7 +13,7 @@ from seer_tf.evaluation.features.stages import Pooling
 from seer_tf.evaluation.protocols.chosen_probe import chosen_probe
 from seer_tf.evaluation.protocols.probe_grid import Batches, ProbeRecipe, shuffled_batches
 
-_GRID = ProbeRecipe((1e-5, 0.3), (0.0, 5e-4), 4, (2, 3), is_augmented=False, held_out_fraction=0.25, batch_size=64)
+_GRID = ProbeRecipe((1e-5, 0.3), (0.0, 5e-4), 4, (2, 3), augmentation="none", held_out_fraction=0.25, batch_size=64)
 _ONE = dataclasses.replace(_GRID, learning_rates=(0.3,), weight_decays=(0.0,), held_out_fraction=0.0)
 _POOLINGS = {"noise": Pooling(1, 1, 6), "avgpool": Pooling(1, 1, 6)}
 

@@ -19,7 +19,7 @@ from seer_tf.evaluation.result import mean_interval
 
 _NUM_CLASSES, _BATCH_SIZE = 4, 16
 _POOLINGS = {"res4": Pooling(2, 3, 5), "avgpool": Pooling(1, 1, 7)}
-_RECIPE = ProbeRecipe((0.02, 0.5), (0.0, 0.1), 3, (1, 2), is_augmented=False, held_out_fraction=0.0, batch_size=16)
+_RECIPE = ProbeRecipe((0.02, 0.5), (0.0, 0.1), 3, (1, 2), augmentation="none", held_out_fraction=0.0, batch_size=16)
 
 
 def _features(num_images: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -152,21 +152,37 @@ def test_the_recipes_are_vissls():
     epochs = {
         name: (recipe.epochs, recipe.drops_after_epochs)
         for name, recipe in RECIPES.items()
-        if recipe.is_augmented and not recipe.has_several_labels
+        if recipe.augmentation != "none" and not recipe.has_several_labels
     }
     assert epochs == {
         "vissl_imagenet": (28, (8, 16, 24)),
         "vissl_places205": (14, (4, 8, 12)),
         "vissl_inat18": (84, (24, 48, 72)),
+        "vissl_transfer": (28, (8, 16, 24)),
+        "vissl_transfer_whole": (28, (8, 16, 24)),
+        "vissl_clevr_count": (50, ()),
+        "vissl_clevr_dist": (100, ()),
     }
+    whole = {name for name, recipe in RECIPES.items() if recipe.augmentation == "flips"}
+    assert whole == {"vissl_transfer_whole", "vissl_clevr_count", "vissl_clevr_dist"}
     several = RECIPES["vissl_openimages"]
     assert (several.epochs, several.drops_after_epochs, several.batch_size) == (16, (2, 4, 6), 1024)
     ((rate, decay),) = several.settings
     assert (rate * several.batch_size / 256, decay) == (pytest.approx(0.003), 1e-4)
-    assert several.has_several_labels and several.is_augmented and not several.held_out_fraction
+    assert several.has_several_labels and several.augmentation == "crops" and not several.held_out_fraction
     assert len(RECIPES["grid"].settings) == 20
     with pytest.raises(InputError, match="did you mean 'vissl_imagenet'"):
         probe_recipe("vissl_imagnet")
+
+
+def test_the_learning_rate_falls_in_steps_or_by_a_cosine():
+    """VISSL's multistep, and its cosine from 0.01 to 0.0001 that changes once in an epoch."""
+    steps = [RECIPES["vissl_imagenet"].rate_factor(epoch) for epoch in (0, 7, 8, 16, 27)]
+    np.testing.assert_allclose(steps, [1, 1, 0.1, 0.01, 0.001])
+    recipe = RECIPES["vissl_clevr_count"]
+    cosine = [0.01 * recipe.rate_factor(epoch) for epoch in range(50)]
+    expected = 1e-4 + (0.01 - 1e-4) * (1 + np.cos(np.pi * np.arange(50) / 50)) / 2
+    np.testing.assert_allclose(cosine, expected)
 
 
 def test_gaussians_give_their_bayes_accuracy_within_the_interval():
@@ -192,7 +208,7 @@ def test_shuffled_labels_give_chance():
 def _probe_of(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> np.ndarray:
     """Fits one setting of the grid's protocol on one stage; returns which test images are right."""
     poolings = {"avgpool": Pooling(1, 1, train.shape[1])}
-    recipe = ProbeRecipe((0.1,), (5e-4,), 8, (3, 5, 7), is_augmented=False, held_out_fraction=0.0)
+    recipe = ProbeRecipe((0.1,), (5e-4,), 8, (3, 5, 7), augmentation="none", held_out_fraction=0.0)
     grid = ProbeGrid(poolings, int(train_labels.max()) + 1, recipe, seed=0)
     batches = shuffled_batches({"avgpool": train}, train_labels, 256, seed=0)
     grid.fit(batches, len(train), held_out={}, held_out_labels=np.array([]))
