@@ -123,9 +123,15 @@ def end(process: subprocess.Popen[str], number: signal.Signals) -> None:
         assert f"{number.name}: saved at step" in output
 
 
-def test_three_kills_do_not_show(images: pathlib.Path, whole: dict[str, np.ndarray], tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize(
+    "numbers", [(), pytest.param((signal.SIGKILL, signal.SIGTERM), marks=pytest.mark.slow)], ids=["one", "three"]
+)
+def test_kills_do_not_show(
+    numbers: tuple[signal.Signals, ...], images: pathlib.Path, whole: dict[str, np.ndarray], tmp_path: pathlib.Path
+) -> None:
+    """The last kill is in the middle of a checkpoint; the slow case has two more before it."""
     run_dir = tmp_path / "run"
-    for number in (signal.SIGKILL, signal.SIGTERM):
+    for number in numbers:
         with start(images, run_dir) as process:
             wait_for_a_checkpoint(process, run_dir)
             end(process, number)
