@@ -93,6 +93,8 @@ def test_override_refuses(assignment: str, expected: str) -> None:
         ("data.max_bad_fraction=1", "below 1"),
         ("crops.sizes_px=16,32", "start with the largest size"),
         ("crops.blur_min_sigma_px=3", "above crops.blur_max_sigma_px"),
+        ("crops.view_blur_probabilities=2", "from 0 to 1"),
+        ("crops.view_solarize_probabilities=0,0,0,0,0,0,0.2", "more values than an image has crops, 6"),
         ("run.reset=head", "no meaning without run.init_from"),
         ("run.reset=heads", "did you mean 'head'"),
         ("schedule.kind=cosin", "valid ones are swav_cosine"),

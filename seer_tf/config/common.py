@@ -50,6 +50,21 @@ class CropsConfig:
     blur_probability: float = field(0.5, "Probability of a Gaussian blur.", within=PROBABILITY)
     blur_min_sigma_px: float = field(0.1, "Smallest standard deviation of the blur.", within=_SIGMA_PX, unit="px")
     blur_max_sigma_px: float = field(2.0, "Largest standard deviation of the blur.", within=_SIGMA_PX, unit="px")
+    solarize_probability: float = field(
+        0.0, "Probability that the brighter half of the levels is inverted.", within=PROBABILITY, added_later=True
+    )
+    view_blur_probabilities: tuple[float, ...] = field(
+        (),
+        "Probability of a blur for each of an image's first crops, in place of blur_probability.",
+        within=PROBABILITY,
+        added_later=True,
+    )
+    view_solarize_probabilities: tuple[float, ...] = field(
+        (),
+        "Probability of solarisation for each of an image's first crops, in place of solarize_probability.",
+        within=PROBABILITY,
+        added_later=True,
+    )
     mean: tuple[float, ...] = field(
         (0.485, 0.456, 0.406),
         "Mean of the red, green and blue channel, subtracted from pixel values between 0 and 1.",
@@ -70,6 +85,34 @@ class CropsConfig:
     def num_forwards(self) -> int:
         """Number of passes of the network over the crops of a batch."""
         return 1 if self.padded else len(self.sizes_px)
+
+    @property
+    def has_views(self) -> bool:
+        """Whether the crops of an image have probabilities of their own."""
+        return bool(self.view_blur_probabilities or self.view_solarize_probabilities)
+
+    @property
+    def solarizes(self) -> bool:
+        """Whether any crop can be solarised."""
+        return any((self.solarize_probability, *self.view_solarize_probabilities))
+
+    def of_view(self, number: int) -> "CropsConfig":
+        """Returns the config in which the probabilities of one crop of an image are those of all crops.
+
+        Args:
+            number: Number of the crop among all crops of an image, from zero.
+        """
+
+        def own(of_views: tuple[float, ...], of_all: float) -> float:
+            return of_views[number] if number < len(of_views) else of_all
+
+        return dataclasses.replace(
+            self,
+            blur_probability=own(self.view_blur_probabilities, self.blur_probability),
+            solarize_probability=own(self.view_solarize_probabilities, self.solarize_probability),
+            view_blur_probabilities=(),
+            view_solarize_probabilities=(),
+        )
 
     def check(self) -> None:
         """Raises an error if fields contradict each other.
@@ -98,6 +141,12 @@ class CropsConfig:
                 f"crops.blur_min_sigma_px={self.blur_min_sigma_px} is above crops.blur_max_sigma_px="
                 f"{self.blur_max_sigma_px}; change one of them"
             )
+        for name in ("view_blur_probabilities", "view_solarize_probabilities"):
+            if len(getattr(self, name)) > sum(self.num):
+                raise InputError(
+                    f"crops.{name}={getattr(self, name)} has more values than an image has crops, {sum(self.num)}; "
+                    "leave out the last ones"
+                )
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != 3:
                 raise InputError(f"crops.{name}={values} must have three values, one each for red, green and blue")

@@ -21,6 +21,7 @@ _BLEND_ORDERS = np.array([[op for op in order if op != _HUE] for order in _ORDER
 _HUE_POSITIONS = np.argmax(_ORDERS == _HUE, axis=1).astype(np.int32)
 NUM_ORDERS = len(_ORDERS)
 _NUM_BOX_PASSES = 3
+_FIRST_INVERTED = 128.0  # as in Pillow's `solarize`
 
 
 def flip(crops: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
@@ -118,6 +119,12 @@ def shift_hue(planes: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
     sextant -= 6.0 * tf.floor(sextant * (1.0 / 6.0))  # 0 to 6 from red over green (2) and blue (4) back to red
     parts = (tf.abs(sextant - 3.0) - 1.0, 2.0 - tf.abs(sextant - 2.0), 2.0 - tf.abs(sextant - 4.0))
     return tf.stack([least + chroma * tf.clip_by_value(part, 0.0, 1.0) for part in parts], axis=1)
+
+
+def solarize(planes: tf.Tensor, solarized: tf.Tensor) -> tf.Tensor:
+    """Inverts the levels from 128 on of the crops `[N, 3, S, S]` for which `solarized`, bool `[N]`, is true."""
+    inverted = tf.where(planes < _FIRST_INVERTED - 0.5, planes, 255.0 - planes)  # levels are rounded afterwards
+    return tf.raw_ops.Select(condition=solarized, x=inverted, y=planes)
 
 
 def gaussian_blur(planes: tf.Tensor, sigma_px: tf.Tensor, *, max_sigma_px: float) -> tf.Tensor:

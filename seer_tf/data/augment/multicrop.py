@@ -12,7 +12,7 @@ they are decoded; `cut` for one image, because images differ in size; `distort` 
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ class Draws(NamedTuple):
     Attributes:
         corners: Top and left of each box in px of the upright image, int32 `[n, V, 2]`.
         boxes: Height and width of each box, int32 `[n, V, 2]`.
-        chances: Random numbers for `distort`, float32 `[n, V, NUM_DISTORTION_DRAWS]`.
+        chances: Random numbers for `distort`, float32 `[n, V, num_distortion_draws(crops)]`.
         shrink: Index into RATIOS of the ratio by which the image can be shrunk while it is decoded, int32 `[n]`.
     """
 
@@ -75,7 +75,7 @@ def draw(image_sizes: tf.Tensor, crops: CropsConfig, seeds: tf.Tensor) -> Draws:
         crops: Numbers, sizes and areas of the crops.
         seeds: Seeds of the images, integer `[n, 2]`, with n known when the graph is built.
     """
-    num_draws = NUM_BOX_DRAWS + NUM_DISTORTION_DRAWS
+    num_draws = NUM_BOX_DRAWS + num_distortion_draws(crops)
     uniform = tf.stack([tf.random.stateless_uniform([sum(crops.num), num_draws], seed) for seed in tf.unstack(seeds)])
     least, largest = (_per_crop(values, crops) for values in (crops.min_area_fractions, crops.max_area_fractions))
     corners, boxes = random_boxes(image_sizes[:, None], least, largest, uniform[..., :NUM_BOX_DRAWS])
@@ -83,6 +83,14 @@ def draw(image_sizes: tf.Tensor, crops: CropsConfig, seeds: tf.Tensor) -> Draws:
     gap = tf.reduce_min(tf.cast(boxes, tf.float32) / sides, axis=[1, 2]) / _LEAST_GAP  # [n]
     shrink = tf.reduce_sum(tf.cast(gap[:, None] >= tf.constant(RATIOS[1:], tf.float32), tf.int32), axis=1)
     return Draws(corners, boxes, uniform[..., NUM_BOX_DRAWS:], shrink)
+
+
+def num_distortion_draws(crops: CropsConfig) -> int:
+    """Returns how many random numbers `distort` needs for a crop.
+
+    Without solarisation there are as many as before it was known, so that a seed still gives the same crops.
+    """
+    return NUM_DISTORTION_DRAWS + crops.solarizes
 
 
 def _per_crop(values: tuple[float, ...], crops: CropsConfig) -> np.ndarray:
@@ -194,20 +202,34 @@ def distort_groups(
 
     Args:
         groups: Crops of each group, uint8 `[..., num, side, side, 3]`.
-        chances: Uniform random numbers, float32 `[..., V, NUM_DISTORTION_DRAWS]`.
+        chances: Uniform random numbers, float32 `[..., V, num_distortion_draws(crops)]`.
         crops: Distortions of the crops.
         one_by_one: Whether large crops are distorted one after another, which is faster on a CPU, or all at once.
 
     Returns:
         Distorted crops with the shapes and dtypes of `groups`.
     """
-    results = []
-    for group, chance in zip(groups, tf.split(chances, crops.num, axis=-2), strict=True):
-        of_group = one_by_one and group.shape[-2] >= _COMPILED_FROM_PX
-        function = distort_one_by_one if of_group else distort
-        rows = function(tf.reshape(group, [-1, *group.shape[-3:]]), tf.reshape(chance, [-1, chance.shape[-1]]), crops)
-        results.append(tf.reshape(rows, tf.shape(group)))
-    return tuple(tf.ensure_shape(result, group.shape) for result, group in zip(results, groups, strict=True))
+    parts = zip(groups, tf.split(chances, crops.num, axis=-2), strict=True)
+    if not crops.has_views:
+        return tuple(_distort_group(group, chance, crops, one_by_one) for group, chance in parts)
+    views = map(crops.of_view, itertools.count())
+    return tuple(_distort_views(group, chance, views, one_by_one) for group, chance in parts)
+
+
+def _distort_views(group: tf.Tensor, chances: tf.Tensor, views: Iterator[CropsConfig], one_by_one: bool) -> tf.Tensor:
+    """Distorts a group in which each crop of an image takes the next config."""
+    crops, of_crops = tf.split(group, group.shape[-4], axis=-4), tf.split(chances, group.shape[-4], axis=-2)
+    distorted = [
+        _distort_group(crop, chance, next(views), one_by_one) for crop, chance in zip(crops, of_crops, strict=True)
+    ]
+    return tf.concat(distorted, axis=-4)
+
+
+def _distort_group(group: tf.Tensor, chances: tf.Tensor, crops: CropsConfig, one_by_one: bool) -> tf.Tensor:
+    of_group = one_by_one and group.shape[-2] >= _COMPILED_FROM_PX
+    function = distort_one_by_one if of_group else distort
+    rows = function(tf.reshape(group, [-1, *group.shape[-3:]]), tf.reshape(chances, [-1, chances.shape[-1]]), crops)
+    return tf.ensure_shape(tf.reshape(rows, tf.shape(group)), group.shape)
 
 
 def is_compiled(crops: CropsConfig) -> bool:
@@ -220,7 +242,7 @@ def distort(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf.Ten
 
     Args:
         crops: Crops of one size, uint8 `[N, S, S, 3]`.
-        uniform: Random numbers in [0, 1), float32 `[N, NUM_DISTORTION_DRAWS]`.
+        uniform: Random numbers in [0, 1), float32 `[N, num_distortion_draws(config)]`, or more, which are not used.
         config: Probabilities and strengths.
 
     Returns:
@@ -276,6 +298,8 @@ def _distort_one(crop: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -> tf
         lambda: color.sliding_blur(planes, chance.sigma_px, max_sigma_px=high),
         lambda: planes,
     )
+    if chance.is_solarized is not None:
+        planes = color.solarize(planes, chance.is_solarized)
     return tf.transpose(tf.cast(tf.round(planes[0]), tf.uint8), [1, 2, 0])
 
 
@@ -297,11 +321,16 @@ def _color_and_blur(crops: tf.Tensor, uniform: tf.Tensor, config: CropsConfig) -
     # Measured: a matrix per crop is fastest for small crops, and a sliding window for large ones.
     blur = color.sliding_blur if side >= _COMPILED_FROM_PX else color.gaussian_blur
     planes = blur(tf.reshape(planes, [-1, 3, side, side]), sigma_px, max_sigma_px=config.blur_max_sigma_px)
+    if chance.is_solarized is not None:
+        planes = color.solarize(planes, chance.is_solarized)
     return tf.transpose(tf.cast(tf.round(planes), tf.uint8), [0, 2, 3, 1])
 
 
 class _Chance(NamedTuple):
-    """The distortions of N crops: `[N]` each, except the factors of brightness, contrast and saturation, `[N, 3]`."""
+    """The distortions of N crops: `[N]` each, except the factors of brightness, contrast and saturation, `[N, 3]`.
+
+    `is_solarized` is None if no crop can be solarised.
+    """
 
     is_flipped: tf.Tensor
     is_jittered: tf.Tensor
@@ -311,10 +340,11 @@ class _Chance(NamedTuple):
     is_greyed: tf.Tensor
     is_blurred: tf.Tensor
     sigma_px: tf.Tensor
+    is_solarized: tf.Tensor | None
 
 
 def _chance(uniform: tf.Tensor, config: CropsConfig) -> _Chance:
-    """Turns uniform random numbers `[N, NUM_DISTORTION_DRAWS]` into distortions."""
+    """Turns uniform random numbers `[N, num_distortion_draws(config)]` into distortions."""
     flipped, jittered, order, hue, greyed, blurred, sigma = tf.unstack(uniform[:, :7], axis=1)
     low, high = config.blur_min_sigma_px, config.blur_max_sigma_px
     return _Chance(
@@ -326,6 +356,7 @@ def _chance(uniform: tf.Tensor, config: CropsConfig) -> _Chance:
         is_greyed=greyed < config.grayscale_probability,
         is_blurred=blurred < config.blur_probability,
         sigma_px=low + (high - low) * sigma,
+        is_solarized=uniform[:, 10] < config.solarize_probability if config.solarize_probability else None,
     )
 
 

@@ -1,7 +1,8 @@
 """Multi-crop (SwAV, section 3.4) written plainly: one crop after another, each operation by Pillow.
 
 Read this file first. `multicrop.py` makes the same crops from the same random numbers, many times as fast, and a test
-compares the two. Order and parameters are those of VISSL's `multicrop_2x224_4x96` transforms.
+compares the two. Order and parameters are those of VISSL's `multicrop_2x224_4x96` transforms; BYOL's solarisation comes
+last, as in its paper.
 """
 
 import itertools
@@ -29,24 +30,28 @@ def plain_multicrop(image: Image.Image, crops: CropsConfig, uniform: np.ndarray)
     Args:
         image: RGB image of any size.
         crops: Numbers, sizes and distortions of the crops.
-        uniform: Random numbers in [0, 1), float `[V, 32]`, one row for each of the V crops.
+        uniform: Random numbers in [0, 1), one row for each of the V crops: float `[V, 32]`, or `[V, 33]` if crops are
+            solarised.
     """
-    rows = iter(uniform.tolist())
+    rows = enumerate(uniform.tolist())
     groups = zip(crops.num, crops.sizes_px, crops.min_area_fractions, crops.max_area_fractions, strict=True)
     for num, side, least, largest in groups:
-        for row in itertools.islice(rows, num):
+        for number, row in itertools.islice(rows, num):
+            own = crops.of_view(number)
             crop = image.crop(random_box(image.width, image.height, least, largest, row[:22]))
             crop = crop.resize((side, side), Image.Resampling[crops.interpolation.upper()])
-            flipped, jittered, order, hue, greyed, blurred, sigma, *factors = row[22:]
+            flipped, jittered, order, hue, greyed, blurred, sigma, *factors = row[22:32]
             if flipped < crops.flip_probability:
                 crop = ImageOps.mirror(crop)
             if jittered < crops.color_jitter_probability:
                 crop = color_jitter(crop, crops, order, hue, factors)
             if greyed < crops.grayscale_probability:
                 crop = crop.convert("L").convert("RGB")
-            if blurred < crops.blur_probability:
+            if blurred < own.blur_probability:
                 radius = _between(crops.blur_min_sigma_px, crops.blur_max_sigma_px, sigma)
                 crop = crop.filter(ImageFilter.GaussianBlur(radius))
+            if row[32:] and row[32] < own.solarize_probability:
+                crop = ImageOps.solarize(crop)
             yield crop
 
 

@@ -37,7 +37,8 @@ class Crops(NamedTuple):
 
     Attributes:
         groups: Crops of each group, uint8 `[num, side, side, 3]`.
-        chances: Uniform random numbers, float32 `[V, multicrop.NUM_DISTORTION_DRAWS]` for the V crops of all groups.
+        chances: Uniform random numbers, float32 `[V, draws]` for the V crops of all groups, as in
+            `multicrop.num_distortion_draws`.
     """
 
     groups: tuple[tf.Tensor, ...]

@@ -136,6 +136,14 @@ def test_flip_mirrors_left_to_right_where_asked():
     assert (result[1] == crops[1]).all()
 
 
+def test_solarize_is_pillows_where_asked():
+    crops = np.tile(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), [2, 1, 1, 3])
+    planes = tf.reshape(_to_planes(crops), [2, 3, 16, 16])
+    result = _from_planes(color.solarize(planes, tf.constant([True, False])), 16)
+    np.testing.assert_array_equal(result[0], _pillow(crops[:1], ImageOps.solarize)[0])
+    np.testing.assert_array_equal(result[1], crops[1])
+
+
 @pytest.mark.parametrize("side", [5, 16, 40])
 @pytest.mark.parametrize("sigma", [0.1, 0.7, 1.0, 2.0])
 def test_blur_is_pillows_within_three_levels(side, sigma):

@@ -162,8 +162,38 @@ def test_crops_made_one_by_one_equal_those_made_together():
     assert np.abs(alone - together).max() <= 1 and (alone != together).mean() < 1e-3
 
 
+def test_solarisation_changes_no_other_random_number():
+    """A run without solarisation has the crops of earlier versions; large and small crops are solarised alike."""
+    assert multicrop.num_distortion_draws(_SMALL) == multicrop.NUM_DISTORTION_DRAWS
+    crops = np.stack([_photo(72, 72), _photo(80, 72)[:72]] * 8)
+    config = dataclasses.replace(_PLAIN, solarize_probability=0.5)
+    chances = tf.random.stateless_uniform([16, multicrop.num_distortion_draws(config)], [3, 1])
+    alone = multicrop.distort_one_by_one(tf.constant(crops), chances, config).numpy()
+    together = multicrop.distort(tf.constant(crops), chances, config).numpy()
+    expected = np.where(crops < 128, crops, 255 - crops)
+    solarized = (chances[:, 10] < 0.5).numpy()
+    for found in (alone, together):
+        np.testing.assert_array_equal(found, np.where(solarized[:, None, None, None], expected, crops))
+    assert 0 < solarized.sum() < 16
+
+
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_each_view_has_its_own_probabilities(batch: tuple[int, ...]):
+    views = dataclasses.replace(
+        _PLAIN, num=(2, 2), view_blur_probabilities=(0.0, 1.0), view_solarize_probabilities=(1.0, 0.0, 1.0)
+    )
+    groups = tuple(tf.constant(np.broadcast_to(_photo(side, side), [*batch, 2, side, side, 3])) for side in (32, 16))
+    chances = tf.random.stateless_uniform([*batch, 4, multicrop.num_distortion_draws(views)], [3, 1])
+    large, small = (group.numpy() for group in multicrop.distort_groups(groups, chances, views, one_by_one=False))
+    inverted = [np.where(group < 128, group, 255 - group) for group in map(np.asarray, groups)]
+    np.testing.assert_array_equal(large[..., 0, :, :, :], inverted[0][..., 0, :, :, :])
+    assert (large[..., 1, :, :, :] != groups[0][..., 1, :, :, :]).numpy().mean() > 0.1  # blurred
+    np.testing.assert_array_equal(small[..., 0, :, :, :], inverted[1][..., 0, :, :, :])
+    np.testing.assert_array_equal(small[..., 1, :, :, :], groups[1][..., 1, :, :, :])
+
+
 def _distorted(crops: np.ndarray, config: CropsConfig, seed: int = 0) -> np.ndarray:
-    chances = tf.random.stateless_uniform([len(crops), multicrop.NUM_DISTORTION_DRAWS], [seed, 1])
+    chances = tf.random.stateless_uniform([len(crops), multicrop.num_distortion_draws(config)], [seed, 1])
     return multicrop.distort(tf.constant(crops), chances, config).numpy().astype(np.float64)
 
 
@@ -181,6 +211,7 @@ def test_each_distortion_happens_as_often_as_configured():
     _fraction(changed(flip_probability=0.5), 0.5)
     _fraction(changed(grayscale_probability=0.2), 0.2)
     _fraction(changed(color_jitter_probability=0.8), 0.8)
+    _fraction(changed(solarize_probability=0.2), 0.2)
     blurred = changed(blur_probability=0.5, blur_min_sigma_px=0.5)
     _fraction(blurred, 0.5)
     assert not changed().any()

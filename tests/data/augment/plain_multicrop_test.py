@@ -24,7 +24,7 @@ def _photo(width: int = 120, height: int = 90) -> Image.Image:
 
 
 def _uniform(crops: CropsConfig, seed: tf.Tensor) -> np.ndarray:
-    num_draws = multicrop.NUM_BOX_DRAWS + multicrop.NUM_DISTORTION_DRAWS
+    num_draws = multicrop.NUM_BOX_DRAWS + multicrop.num_distortion_draws(crops)
     return tf.random.stateless_uniform([sum(crops.num), num_draws], seed).numpy()
 
 
@@ -45,12 +45,14 @@ def _differences(crops: CropsConfig, seed: int) -> np.ndarray:
         ({**_NOTHING, "flip_probability": 0.5}, 0.5),
         ({**_NOTHING, "grayscale_probability": 0.5}, 0.6),
         ({**_NOTHING, "blur_probability": 0.5}, 1.0),
+        ({**_NOTHING, "solarize_probability": 0.5}, 0.6),
+        ({**_NOTHING, "view_blur_probabilities": (1.0, 0.1), "view_solarize_probabilities": (0.0, 0.2, 0.9)}, 1.0),
         ({**_NOTHING, "color_jitter_probability": 1.0, "hue": 0.0}, 2.5),
         ({**_NOTHING, "color_jitter_probability": 1.0, "hue": 0.0, "brightness": 1.6}, 2.5),
         # Pillow rounds to whole levels after each operation, and the hue to 256 steps.
         ({}, 4.0),
     ],
-    ids=["boxes", "bicubic", "flip", "greyscale", "blur", "jitter", "strong jitter", "all"],
+    ids=["boxes", "bicubic", "flip", "greyscale", "blur", "solarize", "views", "jitter", "strong jitter", "all"],
 )
 def test_the_fast_crops_are_the_plain_ones(changes: dict[str, Any], limit: float) -> None:
     crops = dataclasses.replace(_CROPS, **changes)
