@@ -97,7 +97,7 @@ def test_it_says_what_it_is(installed: pathlib.Path) -> None:
     assert said == ("seer_tf", "Apache-2.0", "LICENSE")
     assert set(metadata["Requires-Python"].split(",")) == {">=3.11", "<3.14"}
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
-    extras = {"gpu", "beam", "hub", "litert", "onnx", "torch", "docs", "test"}
+    extras = {"gpu", "beam", "hub", "heif", "litert", "onnx", "remote", "torch", "docs", "test"}
     assert set(metadata.get_all("Provides-Extra", [])) == extras
     assert "# seer_tf" in str(metadata.get_payload()) and metadata["Description-Content-Type"] == "text/markdown"
     assert all("arxiv.org" in url for url in metadata.get_all("Project-URL", []))

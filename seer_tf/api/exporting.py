@@ -39,8 +39,8 @@ class Export:
     def lines(self) -> list[str]:
         """Returns a sentence about each file."""
         return [
-            f"{file.format}: {Path(self.path, file.file)}, {file.num_bytes / 1e6:.1f} MB, largest difference in a "
-            f"fresh process{_reader_of(file)} {file.largest_difference:.1e} of the largest value "
+            f"{file.format}: {os.path.join(self.path, file.file)}, {file.num_bytes / 1e6:.1f} MB, largest difference "
+            f"in a fresh process{_reader_of(file)} {file.largest_difference:.1e} of the largest value "
             f"({file.tolerance:.0e} allowed)"
             for file in self.files
         ]
@@ -48,7 +48,7 @@ class Export:
     def _repr_html_(self) -> str:
         """Returns the files as a table."""
         rows = [
-            (file.format, str(Path(self.path, file.file)), f"{file.num_bytes / 1e6:.1f} MB", f"{file.tolerance:.0e}")
+            (file.format, os.path.join(self.path, file.file), f"{file.num_bytes / 1e6:.1f} MB", f"{file.tolerance:.0e}")
             for file in self.files
         ]
         return tables.table(("format", "file", "size", "verified to"), rows)
@@ -75,7 +75,7 @@ def export(
 
     Args:
         model: A run, one of its checkpoints, a conversion, a `.keras` file, or a model from `load`.
-        output_dir: Directory to write; must not exist.
+        output_dir: Directory to write, or its URL; must not exist.
         formats: Some of saved_model, keras, litert_float32, litert_float16, litert_dynamic_int8, litert_int8, onnx,
             timm and hugging_face.
         part: Part of the network to export: backbone, head, prototypes or classifier.

@@ -3,12 +3,15 @@
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from seer_tf.errors import InputError
+from seer_tf.files import remote
 from seer_tf.files.atomic import UNFINISHED, check_directory, finish_directory
 from seer_tf.files.lock import locked
+from seer_tf.files.remote import is_remote
 
 _LOCK = ".lock"
 
@@ -18,13 +21,33 @@ def new_directory(output: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a directory to write into, which takes the name `output` at the end, or is removed when something fails.
 
     It lies beside `output` and is locked, so that one process at a time makes `output`. What a process that died has
-    left there is removed by the next one.
+    left there is removed by the next one. For a URL it lies on this machine and is copied at the end; nothing
+    is locked.
+
+    Args:
+        output: Directory to make, or its URL.
 
     Raises:
         InputError: `output` exists, another process is making it, or it cannot be made.
     """
-    output = Path(output)
     check_new(output)
+    with _copied(os.fspath(output)) if is_remote(output) else _renamed(Path(output)) as directory:
+        yield directory
+
+
+@contextlib.contextmanager
+def _copied(url: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Path(scratch)
+        check_new(url)
+        try:
+            remote.upload_directory(Path(scratch), url)
+        except OSError as error:
+            raise InputError(f"{url} cannot be written ({error.strerror}); see to that, and do it again") from None
+
+
+@contextlib.contextmanager
+def _renamed(output: Path) -> Iterator[Path]:
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".{output.name}{UNFINISHED}")
     with _locked(partial, output):
@@ -54,9 +77,10 @@ def check_new(output: str | os.PathLike[str]) -> None:
     Raises:
         InputError: it exists, or cannot be made where it would lie.
     """
-    if os.path.lexists(output):
+    if remote.exists(os.fspath(output)) if is_remote(output) else os.path.lexists(output):
         raise InputError(f"{output} exists already; name another output directory or remove it")
-    check_directory(output)
+    if not is_remote(output):
+        check_directory(output)
 
 
 @contextlib.contextmanager

@@ -1,21 +1,24 @@
-"""Files on this machine, or behind a URL such as `gs://bucket/name` that `tf.io.gfile` opens."""
+"""Files on this machine, or behind a URL such as `s3://bucket/name`."""
 
 import contextlib
 import errno
+import glob
 import itertools
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
+from typing import IO
 
-import tensorflow as tf
 from absl import logging
 
-from seer_tf.files import atomic
+from seer_tf.files import atomic, remote
+from seer_tf.files.remote import is_remote
 
 
-def is_remote(path: str | os.PathLike) -> bool:
-    """Whether a path is a URL, which only `tf.io.gfile` can open."""
-    return "://" in os.fspath(path)
+def join(directory: str, name: str) -> str:
+    """Returns the path of a name that is relative to a directory, absolute, or a URL."""
+    return name if is_remote(name) else os.path.join(directory, name)
 
 
 def read(path: str | os.PathLike, offset: int = 0, num_bytes: int = -1) -> bytes:
@@ -30,21 +33,25 @@ def read(path: str | os.PathLike, offset: int = 0, num_bytes: int = -1) -> bytes
         OSError: The file is missing or cannot be read, or a part is asked for and the file is not a regular file but,
             for example, a pipe.
     """
-    if not is_remote(path):
-        if num_bytes < 0:
-            with open(path, "rb", buffering=0) as file:
-                return file.read()
-        # Without O_NONBLOCK, opening a pipe waits until another process writes to it.
-        with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-            return os.pread(file.fileno(), num_bytes, offset)
-    try:
-        with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
-            file.seek(offset)
-            return file.read(num_bytes)
-    except tf.errors.OpError as error:
-        raise _os_error(error, path) from None
+    if is_remote(path):
+        return remote.read(os.fspath(path), offset, num_bytes)
+    if num_bytes < 0:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    # Without O_NONBLOCK, opening a pipe waits until another process writes to it.
+    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        return os.pread(file.fileno(), num_bytes, offset)
+
+
+def file_to_read(path: str | os.PathLike) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """Opens a file for a `with` statement.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+    """
+    return remote.file_to_read(os.fspath(path)) if is_remote(path) else open(path, "rb")
 
 
 def size(path: str | os.PathLike) -> int:
@@ -53,22 +60,17 @@ def size(path: str | os.PathLike) -> int:
     Raises:
         OSError: The file is missing or its size cannot be read.
     """
-    if not is_remote(path):
-        return os.stat(path).st_size
-    try:
-        return tf.io.gfile.stat(os.fspath(path)).length
-    except tf.errors.OpError as error:
-        raise _os_error(error, path) from None
+    return remote.size(os.fspath(path)) if is_remote(path) else os.stat(path).st_size
 
 
 def exists(path: str | os.PathLike) -> bool:
     """Whether a file or directory exists."""
-    return tf.io.gfile.exists(os.fspath(path)) if is_remote(path) else os.path.exists(path)
+    return remote.exists(os.fspath(path)) if is_remote(path) else os.path.exists(path)
 
 
 def is_directory(path: str | os.PathLike) -> bool:
     """Whether a directory exists."""
-    return tf.io.gfile.isdir(os.fspath(path)) if is_remote(path) else os.path.isdir(path)
+    return remote.is_directory(os.fspath(path)) if is_remote(path) else os.path.isdir(path)
 
 
 def is_file(path: str | os.PathLike) -> bool:
@@ -78,40 +80,41 @@ def is_file(path: str | os.PathLike) -> bool:
 
 def make_directory(path: str | os.PathLike) -> None:
     """Creates a directory and its missing parents."""
-    tf.io.gfile.makedirs(os.fspath(path)) if is_remote(path) else os.makedirs(path, exist_ok=True)
+    remote.make_directory(os.fspath(path)) if is_remote(path) else os.makedirs(path, exist_ok=True)
 
 
 def names(directory: str | os.PathLike) -> list[str]:
     """Returns the sorted names of the files and directories in a directory."""
-    found = tf.io.gfile.listdir(os.fspath(directory)) if is_remote(directory) else os.listdir(directory)
-    return sorted(name.rstrip("/") for name in found)
+    return sorted(remote.names(os.fspath(directory)) if is_remote(directory) else os.listdir(directory))
+
+
+def matches(pattern: str) -> list[str]:
+    """Returns the sorted paths of the files that a pattern with `*`, `?` or `[…]` stands for."""
+    return sorted(remote.matches(pattern) if is_remote(pattern) else glob.glob(pattern))
 
 
 def write(path: str | os.PathLike, content: bytes) -> None:
     """Writes a file completely or not at all."""
-    if not is_remote(path):
-        atomic.write_atomically(path, content)
-        return
-    with atomic_file(path) as unfinished, tf.io.gfile.GFile(unfinished, "wb") as file:
-        file.write(content)
+    remote.write(os.fspath(path), content) if is_remote(path) else atomic.write_atomically(path, content)
 
 
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike) -> Iterator[str]:
-    """Yields a temporary path, as `atomic.atomic_file` does; the file written there replaces `path`."""
+    """Yields a temporary path on this machine; the file written there replaces `path` when the body succeeds."""
     if not is_remote(path):
         with atomic.atomic_file(path) as local:
             yield str(local)
         return
-    unfinished = f"{os.fspath(path)}{atomic.UNFINISHED}"
-    yield unfinished
-    tf.io.gfile.rename(unfinished, os.fspath(path), overwrite=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        unfinished = os.path.join(scratch, os.path.basename(path))
+        yield unfinished
+        remote.upload_file(unfinished, os.fspath(path))
 
 
 def remove(path: str | os.PathLike) -> None:
     """Removes a file if it exists."""
     if exists(path):
-        tf.io.gfile.remove(os.fspath(path)) if is_remote(path) else os.remove(path)
+        remote.remove(os.fspath(path)) if is_remote(path) else os.remove(path)
 
 
 def is_hidden(name: str) -> bool:
@@ -152,9 +155,4 @@ def walk(directory: str) -> Iterator[str]:
 
 def _steps(directory: str, errors: list[OSError]) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yields each directory with its directories and files, without those behind links; errors are appended."""
-    return tf.io.gfile.walk(directory) if is_remote(directory) else os.walk(directory, onerror=errors.append)
-
-
-def _os_error(error: tf.errors.OpError, path: str | os.PathLike) -> OSError:
-    reason = error.message.partition("\n")[0] or type(error).__name__
-    return OSError(errno.EIO, reason, os.fspath(path))
+    return remote.walk(directory) if is_remote(directory) else os.walk(directory, onerror=errors.append)

@@ -53,10 +53,13 @@ class RunDirectory:
             path: Path on this machine or on a shared file system.
 
         Raises:
-            InputError: The path is a URL. Only `tf.io.gfile` could open one, and `tf.io.gfile` has no locks.
+            InputError: The path is a URL: a bucket has no locks, and nothing can be appended to its files.
         """
         if storage.is_remote(path):
-            raise InputError(f"{os.fspath(path)} is a URL; give a directory on this machine or on a shared file system")
+            raise InputError(
+                f"{os.fspath(path)} is a URL, and a run needs locks; give a directory on this machine or "
+                "on a shared file system, and copy it to the bucket from there"
+            )
         self.path = pathlib.Path(path)
 
     @property

@@ -120,7 +120,7 @@ def test_a_new_directory_is_free_again_after_ctrl_c(tmp_path: pathlib.Path) -> N
 
 
 def test_a_url_is_refused() -> None:
-    with pytest.raises(InputError, match="gs://bucket/run is a URL; give a directory"):
+    with pytest.raises(InputError, match="gs://bucket/run is a URL, and a run needs locks; give a directory"):
         RunDirectory("gs://bucket/run")
 
 

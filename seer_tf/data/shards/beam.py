@@ -1,7 +1,7 @@
 """Runs jobs by Apache Beam, for data sets that are too large for one machine; each element is a shard to write.
 
 The job is the one that runs on a single machine, so the records are the same. All workers must reach images and output
-under the same paths: a shared file system, or URLs that `tf.io.gfile` opens.
+under the same paths: a shared file system, or URLs.
 """
 
 from collections.abc import Iterator, Sequence

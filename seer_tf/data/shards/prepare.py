@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from seer_tf.data.images.formats import UnusableImageError
@@ -121,10 +120,9 @@ def _claimed(directory: str) -> Iterator[dict[str, Any] | None]:
         _begun(directory)  # Before the lock is created: the directory may hold something else.
         with _lock(directory):
             yield _begun(directory)
-    except (OSError, tf.errors.OpError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.message
+    except OSError as error:
         raise InputError(
-            f"{directory}: the shards cannot be written ({reason}); solve that and run the same again."
+            f"{directory}: the shards cannot be written ({error.strerror}); solve that and run the same again."
         ) from None
 
 

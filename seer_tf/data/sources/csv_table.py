@@ -1,7 +1,7 @@
 """`csv:FILE`: images with one label or several, from a table of any form that `table.py` reads.
 
-One column holds the paths of images, relative to the directory of the table; others hold labels. Which ones they are
-follows from their names and cells (`_file_column`, `_label_columns`), or is said: `csv:FILE?label_column=breed`.
+One column holds paths of images, relative to the directory of the table, or URLs; others hold labels. Which ones they
+are follows from their names and cells (`_file_column`, `_label_columns`), or is said: `csv:FILE?label_column=breed`.
 A cell of a label column may be empty, or hold several labels separated by `;`. Columns of 0 and 1 are one class each.
 
 A column named `absent` holds labels that the image is known to lack. In a table with this column, an image does not
@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from seer_tf.data.sources import image_files
+from seer_tf.data.sources import image_files, label_cell
 from seer_tf.data.sources.base import single_labels
+from seer_tf.data.sources.label_cell import labels_in
 from seer_tf.data.sources.table import Table, read_table
 from seer_tf.errors import InputError
 from seer_tf.files import storage
 from seer_tf.quantities import counted
 
-_BETWEEN_LABELS = ";"
 _ABSENT = "absent"
 _OPTIONS = ("file_column", "label_column")
 _FILE_NAMES = (
@@ -40,13 +40,7 @@ _FILE_NAMES = (
     "img",
     "image_id",
 )
-_LABEL_NAMES = ("label", "labels", "class", "classes", "class_name", "category", "target", "tag", "tags")
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
-#: Cells that mean nothing, as pandas reads and writes them.
-_EMPTY = frozenset(
-    ("", "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NULL", "null", "None")
-)
-
 
 Classes = dict[str, tuple[str, ...]]
 """Names of classes by file."""
@@ -97,7 +91,9 @@ class CsvSource(image_files.FilesSource):
 
 def path_of(place: str) -> str:
     """Returns the path of a table without the options behind it."""
-    path, mark, _ = place.rpartition("?")
+    path, mark, options = place.rpartition("?")
+    if storage.is_remote(place):  # where `?` may belong to the URL
+        return path if options.startswith(_OPTIONS) else place
     return path if mark and not storage.exists(place) else place
 
 
@@ -132,7 +128,7 @@ def _parsed(path: str, options: str) -> dict[str, list[str]]:
 
 def _classes(path: str, table: Table, options: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Returns the names of the classes of each file."""
-    if any(name and storage.is_file(os.path.join(os.path.dirname(path), name)) for name in table.columns):
+    if any(name and storage.is_file(storage.join(os.path.dirname(path), name)) for name in table.columns):
         raise InputError(f"csv:{path}: the first line names an image; put the names of the columns above it.")
     file_column = _file_column(path, table, options.get("file_column", ()))
     label_columns = _label_columns(path, table, file_column, options.get("label_column", ()))
@@ -147,7 +143,7 @@ def _classes(path: str, table: Table, options: Mapping[str, Sequence[str]]) -> d
         if is_one_hot:
             labels = [table.columns[number] for number in label_columns if _flag(row[number])]
         else:
-            labels = [label for number in label_columns for label in _labels(row[number])]
+            labels = [label for number in label_columns for label in labels_in(row[number])]
         classes[name] = tuple(dict.fromkeys(labels))
     if not any(classes.values()):
         raise InputError(f"csv:{path}: the table has no labels; give folder: or list: instead.")
@@ -161,7 +157,7 @@ def _absent(path: str, table: Table, classes: Classes) -> Classes | None:
     if not columns:
         return None
     absent = {
-        name: tuple(dict.fromkeys(_labels(row[columns[0]]))) for name, row in zip(classes, table.rows, strict=True)
+        name: tuple(dict.fromkeys(labels_in(row[columns[0]]))) for name, row in zip(classes, table.rows, strict=True)
     }
     for name, labels in absent.items():
         if both := set(labels) & set(classes[name]):
@@ -187,7 +183,7 @@ def _file_column(path: str, table: Table, wanted: Sequence[str]) -> int:
     directory = os.path.dirname(path)
     first = [str(cell) for cell in table.rows[0]]
     for number, cell in enumerate(first):
-        if cell and storage.is_file(os.path.join(directory, cell)):
+        if cell and storage.is_file(storage.join(directory, cell)):
             return number
     known = [number for number, name in enumerate(table.columns) if name.lower() in _FILE_NAMES]
     return known[0] if known else 0
@@ -198,7 +194,7 @@ def _label_columns(path: str, table: Table, file_column: int, wanted: Sequence[s
     if wanted:
         return [_number(path, table, name) for name in wanted]
     others = [number for number, name in enumerate(table.columns) if number != file_column and name.lower() != _ABSENT]
-    known = [number for number in others if table.columns[number].lower() in _LABEL_NAMES]
+    known = [number for number in others if table.columns[number].lower() in label_cell.NAMES]
     if len(known) == 1:
         return known
     numeric = [number for number in others if _holds_numbers(table.column(number))]
@@ -238,7 +234,7 @@ def _flag(cell: Any) -> bool | None:
 
 def _holds_numbers(cells: Sequence[Any]) -> bool:
     """Whether the cells are numbers or flags, empty ones aside."""
-    full = [cell for cell in cells if _labels(cell)]
+    full = [cell for cell in cells if labels_in(cell)]
     return bool(full) and all(_flag(cell) is not None or _is_number(cell) for cell in full)
 
 
@@ -247,13 +243,3 @@ def _is_number(cell: Any) -> bool:
         return math.isfinite(float(cell))
     except (TypeError, ValueError):
         return False
-
-
-def _labels(cell: Any) -> list[str]:
-    """Returns the labels in a cell."""
-    if isinstance(cell, list):
-        return [label for one in cell for label in _labels(one)]
-    if isinstance(cell, float) and cell.is_integer():  # Pandas makes whole numbers floats where some are missing.
-        cell = int(cell)
-    labels = (label.strip() for label in ("" if cell is None else str(cell)).split(_BETWEEN_LABELS))
-    return [label for label in labels if label not in _EMPTY]

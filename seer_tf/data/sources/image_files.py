@@ -2,7 +2,6 @@
 
 import collections
 import functools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,14 +28,14 @@ class FilesSource(Source):
     """One file per image."""
 
     def __init__(self, directory: str, ids: Sequence[str], rejected: Sequence[tuple[str, str]] = ()) -> None:
-        """Takes the paths `ids` of the images, absolute or relative to `directory`."""
+        """Takes the paths `ids` of the images: URLs, absolute, or relative to `directory`."""
         self._directory = directory
         self.ids, self.rejected = ids, rejected
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of file `index`."""
         try:
-            return storage.read(os.path.join(self._directory, self.ids[index]))
+            return storage.read(storage.join(self._directory, self.ids[index]))
         except OSError as error:
             raise UnreadableImageError(f"cannot be read: {error.strerror}") from None
 
@@ -44,10 +43,10 @@ class FilesSource(Source):
 def find_usable_files(
     spec: str, directory: str, names: Sequence[str], *, to_prepare: bool = False
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """Separates images from other files, as `find_usable`, by paths that are absolute or relative to `directory`."""
+    """Separates images from other files, as `find_usable`. Names may be relative to `directory`, or URLs."""
 
     def read(name: str, num_bytes: int) -> bytes:
-        return storage.read(os.path.join(directory, name), num_bytes=num_bytes)
+        return storage.read(storage.join(directory, name), num_bytes=num_bytes)
 
     return find_usable(spec, names, read, to_prepare=to_prepare)
 

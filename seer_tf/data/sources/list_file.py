@@ -1,4 +1,4 @@
-"""`list:FILE`: images named by a text file with one path per line, relative to the directory of the list."""
+"""`list:FILE`: images named by a text file with a path or URL on each line; paths are relative to its directory."""
 
 import os
 

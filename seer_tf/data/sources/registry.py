@@ -3,14 +3,14 @@
 import dataclasses
 import difflib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from absl import logging
 
 from seer_tf.data.sources import builtin, csv_table, folder, list_file, shards, tar, voc
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.files import storage
+from seer_tf.files import remote, storage
 from seer_tf.quantities import counted
 
 #: What functions take as data: a data spec, or a source that is open already.
@@ -25,6 +25,11 @@ def _nothing_to_check(place: str) -> None:
 def _as_it_is(place: str) -> str:
     """Returns a place unchanged."""
     return place
+
+
+def _alone(path: str) -> Sequence[str]:
+    """Returns a path as the only one."""
+    return (path,)
 
 
 def _split_folder(place: str) -> str:
@@ -53,6 +58,7 @@ class Kind:
         open: Takes the place; returns the source. If the kind `converts`, it takes the keyword `to_prepare` too.
         path_to: "directory" or "file" if the place begins with a path to one, else "".
         path_of: Returns the path that a place begins with, without what follows.
+        files_of: Returns the paths that a path stands for, where it may be a pattern.
         endings: Endings of the files that look like this kind.
         default_place: Place of a spec that is the name alone; "" if there must be one.
         accepts: Tells whether a place follows the grammar.
@@ -66,6 +72,7 @@ class Kind:
     open: Callable[..., Source]
     path_to: str = ""
     path_of: Callable[[str], str] = _as_it_is
+    files_of: Callable[[str], Sequence[str]] = _alone
     endings: Collection[str] = ()
     default_place: str = ""
     accepts: Callable[[str], bool] = bool
@@ -106,6 +113,7 @@ _KINDS = {
             ("tar:FILE",),
             tar.open_tar,
             path_to="file",
+            files_of=tar.files_of,
             endings=(".tar", ".gz", ".tgz"),
             converts=True,
         ),
@@ -126,7 +134,7 @@ _KINDS = {
             endings=(".csv", ".tsv", ".parquet", ".jsonl"),
             converts=True,
         ),
-        Kind("shards", ("shards:DIR",), shards.open_shards, path_to="directory"),
+        Kind("shards", ("shards:DIR",), shards.open_shards, path_to="directory", check=shards.check_shards),
         Kind(
             "builtin",
             ("builtin", "builtin:test"),
@@ -161,10 +169,11 @@ def open_source(spec: Data, *, to_prepare: bool = False) -> Source:
     """Opens the source that a data spec names; a source is returned as it is.
 
     Args:
-        spec: `folder:DIR`, `folder:DIR@SPLIT` (`DIR/SPLIT`), `tar:FILE`, `list:FILE` (a path on each line), `csv:FILE`
-            or `csv:FILE?label_column=NAME` (paths and labels), `shards:DIR`, `builtin` (its training images),
-            `builtin:test`, `voc:DIR@SPLIT`, or `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a directory or file
-            alone gets the kind that it looks like.
+        spec: `folder:DIR`, `folder:DIR@SPLIT` (`DIR/SPLIT`), `tar:FILE` (or a pattern such as
+            `tar:DIR/*.tar`), `list:FILE` (a path on each line), `csv:FILE` or `csv:FILE?label_column=NAME` (paths and
+            labels), `shards:DIR`, `builtin` (its training images), `builtin:test`, `voc:DIR@SPLIT`, or
+            `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a directory or file alone gets the kind that it looks
+            like.
         to_prepare: Whether shards are made of the images, so that those that `images/conversion.py` can read count too.
 
     Raises:
@@ -200,11 +209,13 @@ def check_source(spec: Data) -> None:
         return
     kind, place = _parsed(spec)
     if kind.path_to:
-        _check_path(spec, kind, kind.path_of(place))
+        _check_path(spec, kind, kind.files_of(kind.path_of(place))[0])
     kind.check(place)
 
 
 def _check_path(spec: str, kind: Kind, path: str) -> None:
+    if kind.path_to == "directory" and not remote.has_directories(path):
+        return
     if not storage.exists(path):
         raise InputError(f"{spec}: there is no such {kind.path_to}; correct the path.")
     found = "directory" if storage.is_directory(path) else "file"

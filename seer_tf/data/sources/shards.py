@@ -173,6 +173,16 @@ class _RecordIds(Sequence):
         return value.decode("utf-8", "surrogateescape")
 
 
+def check_shards(directory: str) -> None:
+    """Checks that finished shards lie in a directory.
+
+    Raises:
+        InputError: The manifest is missing.
+    """
+    if not storage.exists(os.path.join(directory, MANIFEST)):
+        raise InputError(f"shards:{directory}: there is no {MANIFEST}; give a directory of shards that are finished.")
+
+
 def open_shards(directory: str) -> ShardsSource:
     """Opens finished shards and compares the size of each with the manifest.
 
@@ -181,12 +191,9 @@ def open_shards(directory: str) -> ShardsSource:
     Raises:
         InputError: The manifest is missing, or the files do not match it.
     """
+    check_shards(directory)
     try:
         manifest = sealed_json.read(storage.read(os.path.join(directory, MANIFEST)), Manifest)
-    except FileNotFoundError:
-        raise InputError(
-            f"shards:{directory}: there is no {MANIFEST}; give a directory of shards that are finished."
-        ) from None
     except (OSError, ValueError) as error:
         raise InputError(
             f"shards:{directory}: {MANIFEST} cannot be read ({error}); prepare the shards again."

@@ -1,128 +1,172 @@
-"""`tar:FILE`: the images in a tar file, read without unpacking it; top folders are classes, as in `folder:DIR`."""
+"""`tar:FILE`: the images in tar files, read without unpacking them.
+
+`tar:DIR/{0000..0099}.tar` and `tar:DIR/*.tar` name several files. The labels are those of WebDataset (`tar_members.py`)
+if there are any, and otherwise the top folders, as in `folder:DIR`.
+"""
 
 import errno
 import functools
-import posixpath
+import itertools
+import os
+import re
 import tarfile
-from typing import IO
+from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 
 from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources import folder, image_files, system_folders
-from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.base import Source, single_labels
+from seer_tf.data.sources.tar_members import Labels, Members, read_members
 from seer_tf.errors import InputError
 from seer_tf.files import storage
+from seer_tf.quantities import counted
 
-_MAX_LINKS = 40  # the limit of Linux
-_PART_BYTES = 1 << 20
+#: A pair of braces, with a range of numbers or several words in it.
+_BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 
 
 class TarSource(Source):
-    """Members of a tar file by number; `read` knows where the bytes of each begin."""
+    """Members of tar files by number; `read` knows where the bytes of each begin."""
 
     def __init__(
-        self, path: str, places: dict[str, tuple[int, int]], ids: list[str], rejected: list[tuple[str, str]]
+        self,
+        files: Sequence[str],
+        places: np.ndarray,
+        ids: Sequence[str],
+        rejected: Sequence[tuple[str, str]],
+        class_names: tuple[str, ...] | None,
+        classes: Sequence[tuple[int, ...]],
     ) -> None:
         """Takes the members that are images.
 
         Args:
-            path: Tar file.
-            places: Offset and length in bytes of each member.
-            ids: Names of the members that are images.
+            files: Paths of the tar files.
+            places: Number of the file, offset and length in bytes of each image, int64 `[num_images, 3]`.
+            ids: Names of the images.
             rejected: Name and reason for each member that was left out.
+            class_names: Names of the classes; None without classes.
+            classes: Classes of each image; empty without classes.
         """
-        self._path = path
-        self.ids, self.rejected = ids, rejected
-        self.class_names = folder.class_folders(f"tar:{path}", ids)
-        self._places = np.array([places[name] for name in ids], np.int64)
+        self._files, self._places, self._classes = files, places, classes
+        self.ids, self.rejected, self.class_names = ids, rejected, class_names
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Class of each image by its top folder, int64 `[num_images]`; None without class folders."""
-        return folder.folder_labels(self.ids, self.class_names)
+        """Class of each image, int64 `[num_images]`; None unless each image has exactly one."""
+        return None if self.class_names is None else single_labels(self._classes)
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """Returns all classes of image `index`: none, one or several."""
+        return () if self.class_names is None else self._classes[index]
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of member `index`."""
-        offset, length = (int(number) for number in self._places[index])
+        number, offset, length = (int(value) for value in self._places[index])
+        path = self._files[number]
         try:
-            encoded = storage.read(self._path, offset, length)
+            encoded = storage.read(path, offset, length)
         except OSError as error:
-            raise InputError(f"tar:{self._path}: the file cannot be read ({error.strerror}); put it back.") from None
+            raise InputError(f"tar:{path}: the file cannot be read ({error.strerror}); put it back.") from None
         if len(encoded) != length:
             raise UnusableImageError("the tar file ends early")
         return encoded
 
 
-def open_tar(path: str, *, to_prepare: bool = False) -> TarSource:
-    """Opens the images in an uncompressed tar file; a link stands for the member that it leads to.
+def files_of(place: str) -> Sequence[str]:
+    """Returns the paths of the tar files that a path, or a pattern with braces and wildcards, stands for.
 
     Raises:
-        InputError: The file is missing, compressed, broken, cut short or joined from several, or contains no image.
+        InputError: No file matches the pattern.
     """
-    if storage.is_remote(path):
-        raise InputError(f"tar:{path}: a tar file is read from this machine only; copy it here, or make shards of it.")
+    if storage.exists(place):
+        return (place,)
+    files = [file for pattern in _braces(place) for file in _matches(pattern)]
+    if not files:
+        raise InputError(f"tar:{place}: no file matches this pattern; correct it.")
+    return files
+
+
+def _matches(pattern: str) -> Sequence[str]:
+    wildcards = "*[" if storage.is_remote(pattern) else "*[?"  # `?` may belong to a URL
+    return storage.matches(pattern) if any(map(pattern.count, wildcards)) else (pattern,)
+
+
+def _braces(pattern: str) -> list[str]:
+    """Returns the paths that a pattern with `{0000..0099}` or `{a,b}` stands for."""
+    found = _BRACES.search(pattern)
+    if found is None:
+        return [pattern]
+    first, last, words = found.groups()
+    inner = words.split(",") if words is not None else [f"{n:0{len(first)}}" for n in range(int(first), int(last) + 1)]
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return [whole for one in inner for whole in _braces(f"{before}{one}{after}")]
+
+
+def open_tar(place: str, *, to_prepare: bool = False) -> TarSource:
+    """Opens the images in uncompressed tar files; a link stands for the member that it leads to.
+
+    Raises:
+        InputError: A file is missing, compressed, broken, cut short or joined from several, or no file holds an image.
+    """
+    spec, files = f"tar:{place}", files_of(place)
+    prefixes = _prefixes(files)
+    archives = [_read(file) for file in files]
+    found = {
+        prefix + name: (number, name)
+        for number, (prefix, archive) in enumerate(zip(prefixes, archives, strict=True))
+        for name in archive.names()
+    }
+    if not found:
+        raise InputError(f"{spec}: there is no file in it; give a tar file with images.")
+
+    def read(whole: str, num_bytes: int) -> bytes:
+        number, name = found[whole]
+        if name not in archives[number].places:
+            raise OSError(errno.EINVAL, "not a regular file, and no link to one in the tar file")
+        offset, length = archives[number].places[name]
+        return storage.read(files[number], offset, min(num_bytes, length))
+
+    names, skipped = system_folders.separated(spec, list(found))
+    usable, rejected = image_files.find_usable(spec, names, read, to_prepare=to_prepare)
+    members = [found[whole] for whole in usable]
+    places = np.array([(number, *archives[number].places[name]) for number, name in members], np.int64)
+    class_names, classes = _classes(spec, archives, members)
+    return TarSource(files, places, usable, sorted([*rejected, *skipped]), class_names, classes)
+
+
+def _prefixes(files: Sequence[str]) -> list[str]:
+    """Returns what precedes the names of members, so that no two files hold the same name; nothing for one file."""
+    top = os.path.commonpath([os.path.dirname(file) or "." for file in files]) if len(files) > 1 else ""
+    return [f"{os.path.relpath(file, top)}/" for file in files] if len(files) > 1 else [""]
+
+
+def _read(path: str) -> Members:
     try:
-        names, places = _members(path)
+        return read_members(path)
     except OSError as error:
         raise InputError(f"tar:{path}: the file cannot be read ({error.strerror}); give a tar file.") from None
     except tarfile.TarError:
         raise InputError(
             f"tar:{path}: this is not a tar file, or a compressed or broken one; unpack it first."
         ) from None
-    if not names:
-        raise InputError(f"tar:{path}: there is no file in it; give a tar file with images.")
-
-    def read(name: str, num_bytes: int) -> bytes:
-        if name not in places:
-            raise OSError(errno.EINVAL, "not a regular file, and no link to one in the tar file")
-        offset, length = places[name]
-        return storage.read(path, offset, min(num_bytes, length))
-
-    names, skipped = system_folders.separated(f"tar:{path}", names)
-    usable, rejected = image_files.find_usable(f"tar:{path}", names, read, to_prepare=to_prepare)
-    return TarSource(path, places, usable, sorted([*rejected, *skipped]))
 
 
-def _members(path: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
-    """Returns the sorted names of all members, without folders and hidden files, and the places of regular files.
-
-    Names that begin with `../` are kept: nothing is ever unpacked, and two members must not get the same name.
-
-    Returns:
-        Names; offset and length in bytes by name.
-    """
-    places: dict[str, tuple[int, int]] = {}
-    links: dict[str, str] = {}
-    with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
-        for member in archive:
-            archive.members.clear()  # type: ignore[attr-defined]  # The archive would keep two kilobytes per member.
-            name = posixpath.normpath(member.name)
-            if member.isreg() and not member.issparse():
-                places[name] = member.offset_data, member.size
-            elif not member.isdir():
-                folder_of_link = posixpath.dirname(name) if member.issym() else ""
-                links[name] = posixpath.normpath(posixpath.join(folder_of_link, member.linkname))
-        file.seek(archive.offset)
-        if not _is_end(file):  # `tarfile` stops silently at a header that it cannot read, except at the first.
-            raise InputError(
-                f"tar:{path}: the file does not end as a tar file does after its last readable member, at byte "
-                f"{archive.offset}; it is cut short or broken, or several were joined; create it again."
-            )
-    for name, target in links.items():
-        for _ in range(_MAX_LINKS):
-            target = target if target in places else links.get(target, target)
-        if target in places:
-            places.setdefault(name, places[target])
-    names = sorted({*places, *links})
-    return [name for name in names if not any(map(storage.is_hidden, name.split("/")))], places
-
-
-def _is_end(file: IO[bytes]) -> bool:
-    """Whether the rest of the file is zeros, at least one block of them."""
-    part = file.read(tarfile.BLOCKSIZE)
-    is_end = len(part) == tarfile.BLOCKSIZE
-    while is_end and part:
-        is_end = not any(part)
-        part = file.read(_PART_BYTES)
-    return is_end
+def _classes(
+    spec: str, archives: Sequence[Members], members: Sequence[tuple[int, str]]
+) -> tuple[tuple[str, ...] | None, Sequence[tuple[int, ...]]]:
+    """Returns the names of the classes, and the classes of each image: WebDataset's, else by folders, else none."""
+    labels: list[Labels] = [archives[number].labels_of(name) for number, name in members]
+    if not any(labels):
+        names = [name for _, name in members]
+        class_names = folder.class_folders(spec, names)
+        of_folders = folder.folder_labels(names, class_names)
+        return class_names, [] if of_folders is None else [(label,) for label in of_folders.tolist()]
+    without = sum(not of_image for of_image in labels)
+    if without:
+        logging.warning("%s: %s without a label", spec, counted(without, "image"))
+    known = set(itertools.chain.from_iterable(labels))
+    class_names = tuple(sorted(known, key=int if all(map(str.isdecimal, known)) else None))
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return class_names, [tuple(sorted(numbers[label] for label in of_image)) for of_image in labels]

@@ -24,6 +24,7 @@ from seer_tf.data.shards.writer import ShardOptions
 from seer_tf.data.sources import registry, shards
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
+from seer_tf.files import storage
 from seer_tf.parallel import LocalRunner
 from seer_tf.reports.audit import write_audit
 from tests.data.images import icc
@@ -343,11 +344,11 @@ def test_an_output_is_examined_before_the_images(tmp_path):
 
 
 def test_shards_by_url(folder):
-    root = "ram://preparation_test/out"
+    root = "memory://preparation_test/out"
     _write(folder, root, shard_bytes=10_000)
     assert _names(root) == _names_of(folder)
-    assert not [name for name in tf.io.gfile.listdir(root) if "unfinished" in name]
-    manifest = json.loads(tf.io.gfile.GFile(f"{root}/manifest.json", "rb").read())
+    assert not [name for name in storage.names(root) if "unfinished" in name]
+    manifest = json.loads(storage.read(f"{root}/manifest.json"))
     assert len(manifest["shards"]) > 1
     with pytest.raises(InputError, match=r"differ in shard_bytes \(10000, now 5000\)"):
         _write(folder, root, shard_bytes=5000)

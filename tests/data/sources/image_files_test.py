@@ -10,7 +10,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from seer_tf.data.images.formats import UnusableImageError
@@ -256,16 +255,14 @@ def test_a_table_that_is_not_there_or_no_text(tmp_path):
 
 
 def test_a_folder_by_url():
-    """TensorFlow's `ram://` stands for every file system that it reaches by a URL."""
-    root = "ram://files_test"
+    """The memory of this process stands for every file system that is reached by a URL."""
+    root = "memory://files_test"
     for name in ("a/1.png", "a/2.png", "b/3.png", "b/4.png", ".hidden/5.png"):
-        tf.io.gfile.makedirs(f"{root}/{name.partition('/')[0]}")
-        with tf.io.gfile.GFile(f"{root}/{name}", "wb") as file:
-            file.write(_encoded(int(name[-5])))
+        storage.write(f"{root}/{name}", _encoded(int(name[-5])))
     source = registry.open_source(f"folder:{root}")
     assert source.ids == ["a/1.png", "a/2.png", "b/3.png", "b/4.png"]
     assert source.class_names == ("a", "b") and source.read(2) == _encoded(3)
-    tf.io.gfile.remove(f"{root}/b/3.png")
+    storage.remove(f"{root}/b/3.png")
     with pytest.raises(UnusableImageError, match="cannot be read"):
         source.read(2)
 

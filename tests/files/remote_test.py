@@ -1,0 +1,148 @@
+"""Files behind URLs: the memory of this process, and an HTTP server on loopback."""
+
+import contextlib
+import http.server
+import importlib.util
+import pathlib
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from seer_tf.errors import InputError
+from seer_tf.files import storage
+from seer_tf.files.new_directory import new_directory
+
+
+class _Server(http.server.SimpleHTTPRequestHandler):
+    """Answers with the whole file, as the simplest servers do."""
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+class _ServerOfParts(_Server):
+    """Answers with the part that is asked for, as the servers of buckets do."""
+
+    def do_GET(self) -> None:
+        """Sends a part, or the whole."""
+        asked = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if asked is None:
+            super().do_GET()
+            return
+        whole = pathlib.Path(self.translate_path(self.path)).read_bytes()
+        first, last = int(asked[1]), min(int(asked[2]), len(whole) - 1)
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{last}/{len(whole)}")
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        self.wfile.write(whole[first : last + 1])
+
+
+@contextlib.contextmanager
+def served(directory: pathlib.Path, handler: type[_Server]) -> Iterator[str]:
+    """Serves a directory on loopback, and yields its URL."""
+    if importlib.util.find_spec("aiohttp") is None:  # fsspec has a second client, which needs another package
+        from fsspec.implementations import http_sync
+
+        http_sync.register()
+
+    def handle(*arguments: object) -> None:
+        handler(*arguments, directory=str(directory))  # type: ignore[arg-type]
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handle) as server:  # type: ignore[arg-type]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("handler", [_Server, _ServerOfParts])
+def test_a_file_of_a_server_is_read_whole_and_in_parts(tmp_path: pathlib.Path, handler: type[_Server]) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(200)))
+    with served(tmp_path, handler) as url:
+        file = f"{url}/file"
+        assert storage.exists(file) and not storage.exists(f"{url}/other") and not storage.is_directory(url)
+        assert storage.size(file) == 200 and storage.read(file) == bytes(range(200))
+        assert storage.read(file, 20, 3) == bytes([20, 21, 22]) and storage.read(file, num_bytes=2) == bytes([0, 1])
+        assert storage.read(file, 7, 0) == b""
+        with pytest.raises(FileNotFoundError) as caught:
+            storage.read(f"{url}/other")
+        assert (caught.value.filename, caught.value.strerror) == (f"{url}/other", "there is no such file or directory")
+        with pytest.raises(OSError, match=re.escape(file)):
+            storage.write(file, b"a server that only reads")
+
+
+def test_a_directory_by_url() -> None:
+    root = "memory://remote_test"
+    for name in ("b/2", "a/1", "c"):
+        storage.write(f"{root}/{name}", name.encode())
+    assert storage.names(root) == ["a", "b", "c"] and storage.is_directory(f"{root}/a")
+    assert storage.names(f"{root}/nowhere") == []
+    assert sorted(storage.walk(root)) == [f"{root}/a/1", f"{root}/b/2", f"{root}/c"]
+    assert [found.rpartition("/")[2] for found in storage.matches(f"{root}/*/[12]")] == ["1", "2"]
+    assert [storage.read(found) for found in storage.matches(f"{root}/*/[12]")] == [b"a/1", b"b/2"]
+    storage.remove(f"{root}/c")
+    assert not storage.exists(f"{root}/c")
+
+
+def test_a_file_gets_its_content_at_once() -> None:
+    url = "memory://remote_test/file"
+    with pytest.raises(RuntimeError), storage.atomic_file(url) as path:
+        pathlib.Path(path).write_text("half")
+        raise RuntimeError
+    assert not storage.exists(url)
+    with storage.atomic_file(url) as path:
+        pathlib.Path(path).write_text("whole")
+        assert not storage.exists(url)
+    assert storage.read(url) == b"whole"
+
+
+def test_a_new_directory_by_url() -> None:
+    url = "memory://remote_test/new"
+    with pytest.raises(RuntimeError), new_directory(url) as directory:
+        (directory / "file").write_text("content")
+        raise RuntimeError
+    assert not storage.exists(url)
+    with new_directory(url) as directory:
+        (directory / "below").mkdir()
+        (directory / "below" / "file").write_text("content")
+        assert not storage.exists(url)
+    assert storage.read(f"{url}/below/file") == b"content" and storage.names(url) == ["below"]
+    with pytest.raises(InputError, match="new exists already"), new_directory(url):
+        pass
+
+
+def test_a_copy_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    url, write = "memory://remote_test/full", MemoryFileSystem.put_file
+
+    def fails_at_two(self: MemoryFileSystem, file: str, path: str, **options: object) -> None:
+        if path.endswith("two"):
+            raise RuntimeError("no space")
+        write(self, file, path, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "put_file", fails_at_two)
+    with pytest.raises(InputError, match="full cannot be written .no space"), new_directory(url) as directory:
+        for name in ("one", "two"):
+            (directory / name).write_text("content")
+    assert not storage.exists(url)
+
+
+def test_what_cannot_be_opened_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"nosuch://x cannot be opened .*correct the URL.*seer_tf\[remote\]"):
+        storage.exists("nosuch://x")
+
+    def refuses(*_: object, **__: object) -> None:
+        raise PermissionError("no credentials")
+
+    monkeypatch.setattr(MemoryFileSystem, "exists", refuses)
+    with pytest.raises(InputError, match="memory://x cannot be reached .no credentials.; look at the network"):
+        storage.exists("memory://x")
+
+
+@pytest.mark.parametrize("path", ["folder:gs://bucket", "/tmp/x://y", "x:/y", "list.txt"])
+def test_only_what_begins_as_a_url_is_one(path: str) -> None:
+    assert storage.is_remote("s3://bucket/a") and not storage.is_remote(path)
