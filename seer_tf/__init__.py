@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 # Without oneDNN grouped convolutions have no gradient on the CPU, and TensorFlow leaves it out by default where there
 # is no AVX-512. Read when TensorFlow is imported, so before it is.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# Without this the first process that computes on a GPU takes nearly all of its memory. Read when a GPU is started.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 from seer_tf import keras_objects
 

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import joblib
@@ -19,6 +19,8 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _AHEAD_PER_THREAD = 4
+#: Environment of processes that compute on the CPU alone, and of TensorFlow's harmless error about it.
+WITHOUT_GPU: Mapping[str, str] = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 #: Least count of numbers for each process. Starting a process takes seconds, because it imports TensorFlow.
 _NUMBERS_PER_PROCESS = 4
 
@@ -70,7 +72,7 @@ class LocalRunner:
         context = multiprocessing.get_context("spawn")
         pool = concurrent.futures.ProcessPoolExecutor(num_processes, context, initializer=_keep, initargs=(job,))
         try:
-            with _signals_of_terminal_blocked():
+            with _signals_of_terminal_blocked(), _environment(WITHOUT_GPU):
                 futures = {pool.submit(_do, number, num_threads): number for number in numbers}
             for future in concurrent.futures.as_completed(futures):
                 future.result()
@@ -92,6 +94,19 @@ def _signals_of_terminal_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets environment variables of the processes that start here."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+        os.environ.update({name: before[name] for name in variables if name in before})
 
 
 _kept: list[Job] = []

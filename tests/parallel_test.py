@@ -1,12 +1,14 @@
 """The number of cores, results in order, and imports where Linux's own functions are missing."""
 
+import dataclasses
 import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
 
-from seer_tf.parallel import in_order
+from seer_tf.parallel import LocalRunner, in_order
 
 _ONE_CORE = """
 import os
@@ -48,6 +50,27 @@ def test_the_number_of_cores_is_that_of_the_affinity() -> None:
 
 def test_all_modules_import_without_linux_functions() -> None:
     subprocess.run([sys.executable, "-c", _IMPORT_ALL], check=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _GpusSeen:
+    """Writes which GPUs the process sees that does the job."""
+
+    folder: str
+
+    def path(self, number: int) -> str:
+        return f"{self.folder}/{number}"
+
+    def __call__(self, number: int, num_threads: int = 1) -> None:
+        pathlib.Path(self.path(number)).write_text(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
+
+
+def test_processes_that_share_a_job_see_no_gpu_and_their_parent_keeps_its_gpus(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert sorted(LocalRunner(2)(_GpusSeen(str(tmp_path)), range(8))) == list(range(8))
+    processes, gpus = zip(*(file.read_text().split() for file in tmp_path.iterdir()), strict=True)
+    assert str(os.getpid()) not in processes
+    assert set(gpus) == {"-1"} and os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
 def test_results_come_in_order_and_few_are_worked_on_ahead():

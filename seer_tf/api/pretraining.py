@@ -97,7 +97,7 @@ class Pretraining:
             task.check_fit(config, source, placement.num_replicas)
             images = task.identity(source)
             directory.check(config, images)
-            facts.update(directory.facts(config, images), devices=f"{placement.num_devices}")
+            facts.update(directory.facts(config, images), **placement.facts())
         with lost_workers_named(cluster):
             if config.run.deterministic:
                 tf.config.experimental.enable_op_determinism()

@@ -30,14 +30,15 @@ def main() -> None:
         )
     with rendezvous(cluster, timeout_seconds=seconds) as facts:
         placement = strategy_flags.placement(cluster)
-        facts.update(versions(), devices=str(placement.num_devices))
+        facts.update(versions(), **placement.facts())
     num_bytes = int(1e6 * GRADIENT_MB.value)
     timings = check_cluster(placement, gradient_bytes=num_bytes, timeout_seconds=seconds)
     for index, each in enumerate(timings):
         rate = 32 / each.link
         print(f"{cluster.name(index)}: matrix product {1e3 * each.compute:.2f} ms, {rate:.0f} MB/s to the next worker")
     slowest = max(each.gradient for each in timings)
-    print(f"all-reduce of 1 KB: {1e3 * max(each.small for each in timings):.2f} ms")
-    print(f"all-reduce of {GRADIENT_MB.value:g} MB: {1e3 * slowest:.1f} ms", flush=True)
+    by = placement.communication
+    print(f"all-reduce of 1 KB ({by}): {1e3 * max(each.small for each in timings):.2f} ms")
+    print(f"all-reduce of {GRADIENT_MB.value:g} MB ({by}): {1e3 * slowest:.1f} ms", flush=True)
     if slow := slow_workers(cluster, timings):
         raise InputError(f"slow: {'; '.join(slow)}")

@@ -4,7 +4,7 @@ import difflib
 import importlib
 import sys
 
-from seer_tf.cli import command
+from seer_tf.cli import command, quiet_start
 
 COMMANDS = {
     "pretrain": "Pretrain a backbone on images without labels.",
@@ -28,6 +28,10 @@ COMMANDS = {
     "export": "Write a network as SavedModel, .keras, LiteRT or ONNX, or for PyTorch.",
 }
 
+#: These commands, and the processes that they start, see no GPU. TensorFlow would take memory there, which a training
+#: on the same host may need.
+WITHOUT_GPU = ("prepare_shards", "plan_run", "compare_runs", "report", "convert_checkpoint", "export")
+
 
 def start(name: str) -> None:
     """Runs a command with the flags in `sys.argv`.
@@ -37,6 +41,8 @@ def start(name: str) -> None:
     Args:
         name: A key of `COMMANDS`.
     """
+    if name in WITHOUT_GPU:
+        quiet_start.hide_gpus()
     with command.signals_answered():  # also while TensorFlow is imported
         module = importlib.import_module(f"seer_tf.cli.{name}")
         command.run(module.main, words=getattr(module, "POSITIONAL", None))

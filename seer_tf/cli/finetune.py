@@ -122,7 +122,7 @@ def main() -> None:
         check_fit(config, data.train, placement.num_replicas)
         images = data.identity()
         directory.check(config, images)
-        facts.update(directory.facts(config, images), devices=f"{placement.num_devices}")
+        facts.update(directory.facts(config, images), **placement.facts())
     with lost_workers_named(cluster):
         if config.run.deterministic:
             tf.config.experimental.enable_op_determinism()

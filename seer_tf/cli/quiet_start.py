@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import NoReturn
 
 _PACKAGE = "tensorflow"
+_ERRORS, _NO_ERRORS = "2", "3"  # values of TF_CPP_MIN_LOG_LEVEL
 _NOTHING_FAILED = b"\0"  # the last byte that the watcher reads, unless the import failed
 
 
@@ -20,9 +21,16 @@ def begin() -> None:
     Without a GPU, TensorFlow logs errors that are harmless: there is no CUDA driver, or oneDNN lacks a fast kernel.
     Real failures raise exceptions. With a GPU TensorFlow's errors are shown, because an exception may refer to them.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _may_use_a_gpu() else "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _ERRORS if _may_use_a_gpu() else _NO_ERRORS)
     if _PACKAGE not in sys.modules:
         sys.meta_path.insert(0, _QuietImport())
+
+
+def hide_gpus() -> None:
+    """Hides GPUs from this process and from those that it starts. Call this function before TensorFlow is imported."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == _ERRORS:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = _NO_ERRORS
 
 
 class _QuietImport:

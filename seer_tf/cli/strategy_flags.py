@@ -4,7 +4,7 @@ from absl import flags
 
 from seer_tf.distributed.cluster import Cluster
 from seer_tf.distributed.devices import Devices
-from seer_tf.distributed.strategy import KINDS, Placement
+from seer_tf.distributed.strategy import COMMUNICATIONS, KINDS, Placement
 
 STRATEGY = flags.DEFINE_enum("strategy", "auto", KINDS, "Where to compute; auto uses all named workers and all GPUs.")
 NUM_DEVICES = flags.DEFINE_integer(
@@ -20,11 +20,21 @@ WORKER_INDEX = flags.DEFINE_integer(
 MEETING_SECONDS = flags.DEFINE_float(
     "meeting_seconds", 300, "Time that workers wait for one another at the start, in seconds.", 0
 )
+COMMUNICATION = flags.DEFINE_enum(
+    "communication", "auto", COMMUNICATIONS, "How hosts sum; auto is nccl with GPUs, else ring, which goes by gRPC."
+)
 
 
 def devices() -> Devices:
     """Returns the devices and hosts that the flags name."""
-    return Devices(STRATEGY.value, NUM_DEVICES.value, WORKERS.value, WORKER_INDEX.value, MEETING_SECONDS.value)
+    return Devices(
+        STRATEGY.value,
+        NUM_DEVICES.value,
+        WORKERS.value,
+        WORKER_INDEX.value,
+        MEETING_SECONDS.value,
+        COMMUNICATION.value,
+    )
 
 
 def cluster() -> Cluster | None:

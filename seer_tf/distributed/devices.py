@@ -17,6 +17,7 @@ class Devices:
         workers: Addresses `host:port` of all workers; empty for the workers of `TF_CONFIG` or Slurm.
         worker_index: Number of this process among the workers.
         meeting_seconds: Time that workers wait for one another at the start.
+        communication: One of `distributed.strategy.COMMUNICATIONS`.
     """
 
     strategy: str = "auto"
@@ -24,6 +25,7 @@ class Devices:
     workers: Sequence[str] = ()
     worker_index: int | None = None
     meeting_seconds: float = 300
+    communication: str = "auto"
 
     def cluster(self) -> Cluster | None:
         """Returns the workers; None for one process.
@@ -39,4 +41,4 @@ class Devices:
         Raises:
             InputError: A device does not exist, or the number of devices does not fit the strategy.
         """
-        return place(self.strategy, self.num_devices, cluster, num_gpus=num_gpus())
+        return place(self.strategy, self.num_devices, cluster, num_gpus=num_gpus(), communication=self.communication)

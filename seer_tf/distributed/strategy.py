@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import glob
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
@@ -16,6 +18,8 @@ _NVIDIA_DEVICES = ("/dev/nvidia0", "/proc/driver/nvidia/gpus/*")
 _NO_GPU = ("", "-1")
 
 KINDS = ("auto", "one_device", "mirrored", "multi_worker")
+#: How hosts sum: by NVIDIA's library between GPUs, or in a ring of messages by gRPC.
+COMMUNICATIONS = ("auto", "nccl", "ring")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,16 +30,22 @@ class Placement:
         kind: Kind of strategy: `one_device`, `mirrored` or `multi_worker`.
         num_devices: Number of devices of this host that take part: GPUs, or parts of the CPU if there is no GPU.
         cluster: Workers; None unless the kind is `multi_worker`.
+        communication: How hosts sum: `nccl` or `ring`.
     """
 
     kind: str
     num_devices: int
     cluster: Cluster | None
+    communication: str = "ring"
 
     @property
     def num_replicas(self) -> int:
         """Returns the number of devices on all hosts. Each host has as many devices as this host."""
         return self.num_devices * (len(self.cluster.workers) if self.cluster else 1)
+
+    def facts(self) -> dict[str, str]:
+        """Returns what must be equal on all hosts."""
+        return {"devices": str(self.num_devices), "communication": self.communication}
 
 
 def cluster_for(kind: str, cluster: Cluster | None) -> Cluster | None:
@@ -62,7 +72,9 @@ def cluster_for(kind: str, cluster: Cluster | None) -> Cluster | None:
     return cluster
 
 
-def place(kind: str, num_devices: int | None, cluster: Cluster | None, *, num_gpus: int) -> Placement:
+def place(
+    kind: str, num_devices: int | None, cluster: Cluster | None, *, num_gpus: int, communication: str = "auto"
+) -> Placement:
     """Returns the placement of a run.
 
     Args:
@@ -70,10 +82,15 @@ def place(kind: str, num_devices: int | None, cluster: Cluster | None, *, num_gp
         num_devices: Number of devices of this host; None for all GPUs, or for one CPU.
         cluster: Result of `cluster_for`.
         num_gpus: Number of GPUs of this host.
+        communication: One of `COMMUNICATIONS`. `auto` takes NCCL if there are GPUs.
 
     Raises:
         InputError: A device does not exist, or the kind does not fit the number of devices.
     """
+    if communication == "auto":  # TensorFlow's own choice between hosts is never NCCL
+        communication = "nccl" if num_gpus else "ring"
+    if communication == "nccl" and not num_gpus:
+        raise InputError("`communication=nccl` is for GPUs, and this host has none; leave it out")
     if num_devices is not None and 0 < num_gpus < num_devices:
         raise InputError(f"`num_devices={num_devices}`, but this host has {num_gpus} GPUs; lower it or repair the host")
     num_devices = num_devices or (1 if kind == "one_device" else max(1, num_gpus))
@@ -85,15 +102,49 @@ def place(kind: str, num_devices: int | None, cluster: Cluster | None, *, num_gp
         raise InputError(f"`strategy=one_device` does not go with `num_devices={num_devices}`; leave out one of them")
     if kind == "mirrored" and num_devices == 1:
         raise InputError("`strategy=mirrored` needs several devices, and there is one; give `num_devices`")
-    return Placement(kind, num_devices, cluster)
+    return Placement(kind, num_devices, cluster, communication)
 
 
 def num_gpus() -> int:
-    """Returns the number of GPUs of this host that TensorFlow may use; logs a warning if it misses one."""
-    found = len(tf.config.list_physical_devices("GPU"))
+    """Returns the number of GPUs of this host that TensorFlow may use; logs a warning if it misses one.
+
+    Raises:
+        InputError: TensorFlow was built before a GPU of this kind existed.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        check_capability(tf.config.experimental.get_device_details(gpu), newest_capability())
+    found = len(gpus)
     if not found and os.environ.get("CUDA_VISIBLE_DEVICES") not in _NO_GPU and _has_nvidia_gpu():
         _warn_of_missing_gpu()
     return found
+
+
+def newest_capability() -> tuple[int, int]:
+    """Returns the newest compute capability for which this TensorFlow was built; (0, 0) if it was built for none."""
+    names = tf.sysconfig.get_build_info().get("cuda_compute_capabilities", [])  # such as sm_89 and compute_90
+    numbers = [int(name.rpartition("_")[2]) for name in names]
+    return divmod(max(numbers, default=0), 10)
+
+
+def check_capability(gpu: Mapping[str, Any], newest: tuple[int, int]) -> None:
+    """Raises an error for a GPU of a later generation than this TensorFlow knows, on which it would end the process.
+
+    Args:
+        gpu: Result of `tf.config.experimental.get_device_details`.
+        newest: Result of `newest_capability`.
+
+    Raises:
+        InputError: The GPU's compute capability has a larger major number.
+    """
+    own = gpu.get("compute_capability", (0, 0))
+    if own[0] > newest[0]:
+        name = gpu.get("device_name", "a GPU")
+        raise InputError(
+            f"{name} has compute capability {own[0]}.{own[1]}, and TensorFlow {tf.__version__} has code up to "
+            f"{newest[0]}.{newest[1]}; hide this GPU by CUDA_VISIBLE_DEVICES (-1 for the CPU alone), take an older "
+            "one, or install a TensorFlow that was built for it"
+        )
 
 
 def _has_nvidia_gpu() -> bool:
@@ -147,7 +198,10 @@ def make_strategy(placement: Placement) -> tf.distribute.Strategy:
                 task_id=placement.cluster.index,
                 num_accelerators={"GPU": placement.num_devices if gpus else 0},
                 rpc_layer="grpc",
-            )
+            ),
+            communication_options=tf.distribute.experimental.CommunicationOptions(
+                implementation=tf.distribute.experimental.CommunicationImplementation(placement.communication.upper())
+            ),
         )
     if placement.kind == "mirrored":
         kind = "GPU" if gpus else "CPU"

@@ -12,7 +12,14 @@ import numpy as np
 from seer_tf.files.plain_path import plain_path
 
 READERS = Path(__file__).parent / "readers"
-_SET_BY_US = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS")
+_SET_BY_US = (
+    "CUDA_VISIBLE_DEVICES",
+    "TF_CPP_MIN_LOG_LEVEL",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+)
+# Both settings of oneDNN are for CPUs, and a GPU's memory may be full of the network that is compared.
+_ON_CPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
 AS_IT_IS: Mapping[str, str] = {}
 """The environment of a user who has set nothing."""
@@ -49,7 +56,7 @@ def run(reader: Path, path: Path, given: Path, variables: Mapping[str, str]) -> 
 def run_script(
     script: Path, arguments: Sequence[str | Path], variables: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a Python script in a fresh process, with a user's environment and additional `variables`."""
+    """Runs a Python script in a fresh process without GPUs, with a user's environment and additional `variables`."""
     users = {name: value for name, value in os.environ.items() if name not in _SET_BY_US}
     command = [sys.executable, "-I", str(script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={**users, **variables})
+    return subprocess.run(command, capture_output=True, text=True, env={**users, **_ON_CPU, **variables})

@@ -3,8 +3,9 @@
 Shapes: N images, S evaluation size, K prototypes, L classes.
 """
 
+import contextlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,10 @@ class Reference:
         self._network, self._images = network, images
         self.crops = np.stack([network.transform(tf.constant(image)).numpy() for _, image in images])
         self._normalized = network.normalize(self.crops)
+        with _products_in_float32():
+            self._run(network)
+
+    def _run(self, network: Network) -> None:
         # One image at a time, because the maps of several large images would take more memory than the weights.
         features = tf.concat([network.features(crop[None], training=False) for crop in self._normalized], axis=0)
         self._expected = {"features": features}
@@ -94,6 +99,17 @@ class Reference:
         if found.shape != expected.shape:
             return float("inf")
         return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+@contextlib.contextmanager
+def _products_in_float32() -> Iterator[None]:
+    """Turns off TensorFloat-32, with which GPUs round to ten bits. The fresh processes compute on the CPU."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def _shortfall(scores: tf.Tensor, chosen: np.ndarray) -> float:

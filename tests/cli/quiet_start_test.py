@@ -5,12 +5,13 @@ import pathlib
 import re
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from seer_tf.cli import quiet_start
+from seer_tf.cli import entry, quiet_start
 from seer_tf.cli.entry import COMMANDS
 
 _TIMEOUT_SECONDS = 600
@@ -73,6 +74,28 @@ def test_without_standard_error_the_import_works(tmp_path: pathlib.Path) -> None
     command = ["bash", "-c", 'exec "$@" 2>&-', "bash", sys.executable, "-c", _IMPORT]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "it is imported\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_that_need_no_gpu_see_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    monkeypatch.setattr(entry.importlib, "import_module", lambda _: types.SimpleNamespace(main=None))
+    seen = []
+    monkeypatch.setattr(entry.command, "run", lambda main, words: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
+    entry.start(name)
+    hidden = name in entry.WITHOUT_GPU
+    assert seen == ["-1" if hidden else "0"]
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == ("3" if hidden else "2")  # TensorFlow calls a hidden GPU an error
+
+
+@pytest.mark.parametrize("own", [None, "false"])
+def test_processes_share_the_memory_of_a_gpu_unless_the_user_says_otherwise(own: str | None) -> None:
+    name = "TF_FORCE_GPU_ALLOW_GROWTH"
+    environment = {key: value for key, value in os.environ.items() if key != name} | ({name: own} if own else {})
+    command = [sys.executable, "-c", f"import os, seer_tf; print(os.environ['{name}'])"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == (own or "true")
 
 
 def test_a_level_that_the_user_has_set_is_kept(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

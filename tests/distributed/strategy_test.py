@@ -68,11 +68,48 @@ def test_devices_that_are_not_there_are_refused(
 
 
 def test_all_gpus_are_taken_and_none_that_is_not_there() -> None:
-    assert place("auto", None, None, num_gpus=7) == Placement("mirrored", 7, None)
+    assert place("auto", None, None, num_gpus=7) == Placement("mirrored", 7, None, "nccl")
     assert place("auto", None, _TWO, num_gpus=7).num_replicas == 14
     assert place("one_device", None, None, num_gpus=7).num_devices == 1
     with pytest.raises(InputError, match="`num_devices=8`, but this host has 7 GPUs"):
         place("auto", 8, _TWO, num_gpus=7)
+
+
+@pytest.mark.parametrize(
+    ("communication", "num_gpus", "expected"),
+    [("auto", 0, "ring"), ("auto", 8, "nccl"), ("ring", 8, "ring"), ("nccl", 8, "nccl")],
+)
+def test_hosts_sum_by_nccl_if_there_are_gpus(
+    communication: str, num_gpus: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow's strategy gets this as an option; its own choice would be the ring on GPUs too."""
+    placement = place("auto", None, _TWO, num_gpus=num_gpus, communication=communication)
+    assert placement.facts() == {"devices": str(max(1, num_gpus)), "communication": expected}
+    given = {}
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda **options: given.update(options))
+    monkeypatch.setattr(strategy, "choose_devices", lambda _: None)
+    make_strategy(placement)
+    assert given["communication_options"].implementation.value == expected.upper()
+
+
+def test_nccl_without_gpus_is_refused() -> None:
+    with pytest.raises(InputError, match="`communication=nccl` is for GPUs"):
+        place("auto", None, _TWO, num_gpus=0, communication="nccl")
+
+
+def test_a_gpu_that_is_newer_than_tensorflow_is_refused_before_anything_is_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    details = {"device_name": "NVIDIA GeForce RTX 5090", "compute_capability": (12, 0)}
+    built = {"cuda_compute_capabilities": ["sm_60", "sm_89", "compute_90"]}
+    monkeypatch.setattr(tf.sysconfig, "get_build_info", lambda: built)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    with pytest.raises(InputError, match=r"RTX 5090 has compute capability 12\.0, and TensorFlow .* up to 9\.0; hide"):
+        strategy.num_gpus()
+    for capability in ((8, 9), (9, 0)):
+        details["compute_capability"] = capability
+        assert strategy.num_gpus() == 1
 
 
 def test_one_device_is_tensorflows_default() -> None:
@@ -99,6 +136,7 @@ def test_a_gpu_that_tensorflow_misses_is_named_once(
         (tmp_path / device).touch()
     monkeypatch.setattr(strategy, "_NVIDIA_DEVICES", (str(tmp_path / "nvidia*"),))
     monkeypatch.setattr(strategy.tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(strategy.tf.config.experimental, "get_device_details", lambda gpu: {})
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

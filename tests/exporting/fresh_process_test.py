@@ -15,7 +15,7 @@ _SHOWS = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)
 @pytest.mark.parametrize("variables", (fresh_process.AS_IT_IS, *fresh_process.EVERY_ONE_DNN), ids=str)
 def test_it_has_the_variables_of_a_user_alone(variables, tmp_path, monkeypatch):
     """Set here, and not there."""
-    for name in ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
+    for name in fresh_process._SET_BY_US:
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("OF_THE_USER", "kept")
     (tmp_path / "shows.py").write_text(_SHOWS)
@@ -23,6 +23,7 @@ def test_it_has_the_variables_of_a_user_alone(variables, tmp_path, monkeypatch):
     assert arguments == ["a b"] and environment["OF_THE_USER"] == "kept"
     assert environment.get("TF_ENABLE_ONEDNN_OPTS") == variables.get("TF_ENABLE_ONEDNN_OPTS")
     assert "TF_CPP_MIN_LOG_LEVEL" not in environment
+    assert environment["CUDA_VISIBLE_DEVICES"] == "-1"  # the process that compares may use all of the GPU
 
 
 def test_every_variable_that_this_package_sets_is_left_out():

@@ -34,6 +34,11 @@ def summarize(source: Source) -> DatasetSummary:
     Raises:
         InputError: The images teach nothing: none can be decoded, all show the same picture, or each has one colour.
     """
+    with tf.device("CPU:0"):  # a GPU is for training
+        return _summary(source)
+
+
+def _summary(source: Source) -> DatasetSummary:
     numbers = np.unique(np.linspace(0, source.num_images - 1, _NUM_IMAGES).round().astype(np.int64))
     images = [image for number in numbers if (image := _decoded(source, int(number))) is not None]
     if not images:

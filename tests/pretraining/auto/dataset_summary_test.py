@@ -5,11 +5,13 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
-from seer_tf.pretraining.auto.dataset_summary import summarize
+from seer_tf.pretraining.auto import dataset_summary
+from seer_tf.pretraining.auto.dataset_summary import _shrunk, summarize
 
 
 def _folder(directory: pathlib.Path, images: list[np.ndarray]) -> str:
@@ -29,6 +31,20 @@ def test_the_median_of_the_shorter_sides(tmp_path):
     images = [_noise(seed, height=height) for seed, height in enumerate((16, 24, 32))]
     found = summarize(open_source(_folder(tmp_path, images)))
     assert (found.num_images, found.shorter_side_px) == (3, 24)
+
+
+def test_the_cpu_looks_at_images_whatever_device_is_the_default(tmp_path, monkeypatch):
+    devices = []
+
+    def shrunk(image):
+        devices.append(tf.DeviceSpec.from_string(tf.identity(image).device).device_index)
+        return _shrunk(image)
+
+    monkeypatch.setattr(dataset_summary, "_shrunk", shrunk)
+    source = open_source(_folder(tmp_path, [_noise(seed) for seed in range(2)]))
+    with tf.device("CPU:1"):  # in the place of a GPU
+        summarize(source)
+    assert devices == [0, 0]
 
 
 def test_the_built_in_set_passes():

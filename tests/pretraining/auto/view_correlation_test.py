@@ -7,6 +7,7 @@ import tensorflow as tf
 from seer_tf.config import Config, override
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
+from seer_tf.pretraining.auto import view_correlation as module
 from seer_tf.pretraining.auto.view_correlation import view_correlation
 from seer_tf.pretraining.recipes import recipe
 
@@ -55,6 +56,21 @@ def test_less_distortion_leaves_more_in_common():
 def test_it_is_the_same_every_time_and_says_nothing_of_the_small_crops(noise, of_whole_images):
     again = _config(*_WHOLE, "crops.num=2,1", "crops.sizes_px=32,24", "run.precision=mixed_bfloat16")
     assert of_whole_images == pytest.approx(view_correlation(again, noise), abs=1e-6)
+
+
+def test_the_cpu_computes_it_whatever_device_is_the_default(noise, monkeypatch):
+    models = []
+    initial_model, sums = module.initial_model, module._sums
+    monkeypatch.setattr(module, "initial_model", lambda config: models.append(initial_model(config)) or models[0])
+    embeddings = []
+    monkeypatch.setattr(
+        module, "_sums", lambda model, batch: embeddings.append(model(batch)[0].device) or sums(model, batch)
+    )
+    monkeypatch.setattr(module, "_NUM_IMAGES", 8)
+    with tf.device("CPU:1"):  # in the place of a GPU
+        view_correlation(_config(), noise)
+    devices = [variable.value.device for variable in models[0].variables] + embeddings
+    assert {tf.DeviceSpec.from_string(device).device_index for device in devices} == {0}
 
 
 def test_too_many_broken_images_get_one_sentence(tmp_path):
