@@ -3,11 +3,15 @@
 TensorFlow waits forever for a missing worker, and it trains even if workers have different recipes. So each worker
 first connects to the chief's port and sends a line of JSON. When the chief has a line from each worker, it sends all
 lines back, or a sentence about what is wrong. After that the ports are free for TensorFlow.
+
+Anybody may connect to the ports. The chief listens to all connections at once, so none can hold up the others. It
+closes those that send something else than the line of a worker, or too much.
 """
 
 import contextlib
 import json
 import os
+import selectors
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +23,8 @@ from seer_tf.errors import InputError
 
 _GREETING = "this is the chief of a run of seer_tf\n"
 _SECONDS_FOR_A_LINE = 5.0  # for a worker that is connected; the caller limits the wait for workers
+_LINE_BYTES, _PART_BYTES = 1 << 22, 1 << 16
+_LOOPBACK = ("localhost", "127.0.0.1")
 _SECONDS_BETWEEN_TRIES = 0.2
 _MAX_DIFFERENCES = 3
 
@@ -65,7 +71,7 @@ def exchange(cluster: Cluster, message: Any, *, trouble: str | None = None, time
     """
     with contextlib.ExitStack() as stack:
         try:
-            listener = stack.enter_context(socket.create_server(("", cluster.port), backlog=1024))
+            listener = stack.enter_context(socket.create_server((_interface(cluster), cluster.port), backlog=1024))
         except OSError as error:
             reason = os.strerror(error.errno or 0)
             trouble = f"port {cluster.port} cannot be used ({reason}); free the port, or take another one"
@@ -98,26 +104,72 @@ def unreachable(cluster: Cluster, *, timeout_seconds: float) -> list[int]:
         return [index for index, there in enumerate(pool.map(is_there, cluster.workers)) if not there]
 
 
+def _interface(cluster: Cluster) -> str:
+    """Returns the address to listen at: that of this host alone if all workers are on it, else of all networks."""
+    hosts = {worker.rpartition(":")[0] for worker in cluster.workers}
+    return "127.0.0.1" if hosts.issubset(_LOOPBACK) else ""
+
+
 def _collect(cluster: Cluster, listener: socket.socket, own: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
     """Receives a line from each worker, as the chief, and answers all workers."""
     deadline = time.monotonic() + timeout_seconds
-    lines = {0: own}
+    lines, workers = {0: own}, {}
     with contextlib.ExitStack() as stack:
-        connections = []
+        selector = stack.enter_context(selectors.DefaultSelector())
+        selector.register(listener, selectors.EVENT_READ)
         while len(lines) < len(cluster.workers) and (left := deadline - time.monotonic()) > 0:
-            listener.settimeout(left)
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # a foreign client
-                connection = stack.enter_context(listener.accept()[0])
-                connection.settimeout(_SECONDS_FOR_A_LINE)
-                connection.sendall(_GREETING.encode())
-                line = json.loads(connection.makefile().readline())
-                lines[int(line["index"])] = line
-                connections.append(connection)
+            for key, _ in selector.select(left):
+                if key.fileobj is listener:
+                    _accept(listener, selector, stack)
+                elif (line := _received(key, selector)) is not None:
+                    lines[line["index"]], workers[line["index"]] = line, key.fileobj
         answer = _answer(cluster, lines)
-        for connection in connections:
+        for connection in workers.values():
             with contextlib.suppress(OSError):
+                connection.settimeout(_SECONDS_FOR_A_LINE)
                 _send(connection, answer)
     return answer
+
+
+def _accept(listener: socket.socket, selector: selectors.BaseSelector, stack: contextlib.ExitStack) -> None:
+    """Greets whoever connects, and remembers to read from the connection."""
+    with contextlib.suppress(OSError):  # The other side has gone.
+        connection = stack.enter_context(listener.accept()[0])
+        connection.setblocking(False)
+        connection.sendall(_GREETING.encode())
+        selector.register(connection, selectors.EVENT_READ, bytearray())
+
+
+def _received(key: selectors.SelectorKey, selector: selectors.BaseSelector) -> dict[str, Any] | None:
+    """Reads from a connection what is there; returns the line of a worker when it is whole."""
+    connection: Any = key.fileobj
+    try:
+        part = connection.recv(_PART_BYTES)
+    except OSError:
+        part = b""
+    key.data.extend(part)
+    is_whole = part.endswith(b"\n")
+    if part and not is_whole and len(key.data) <= _LINE_BYTES:
+        return None
+    selector.unregister(connection)
+    line = _worker_line(key.data) if is_whole else None
+    if line is None:
+        connection.close()
+    return line
+
+
+def _worker_line(encoded: bytes | bytearray) -> dict[str, Any] | None:
+    """Returns the line that a worker sent, or None for anything else."""
+    try:
+        line = json.loads(encoded)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict) or line.keys() != {"workers", "index", "message", "trouble"}:
+        return None
+    workers, index, trouble = line["workers"], line["index"], line["trouble"]
+    is_list = isinstance(workers, list) and all(isinstance(worker, str) for worker in workers)
+    is_index = type(index) is int and is_list and 0 < index < len(workers)
+    return line if is_index and isinstance(trouble, str | None) else None
 
 
 def _answer(cluster: Cluster, lines: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
@@ -143,16 +195,30 @@ def _report(cluster: Cluster, line: dict[str, Any], timeout_seconds: float) -> d
         try:
             with socket.create_connection((host, int(port)), timeout=left) as connection:
                 reason = "the program that listens there does not answer as a worker"
-                connection.settimeout(min(left, _SECONDS_FOR_A_LINE))
-                answers = connection.makefile()
-                if answers.readline() == _GREETING:
+                if _read_line(connection, len(_GREETING), min(left, _SECONDS_FOR_A_LINE)) == _GREETING.encode():
                     _send(connection, line)
-                    connection.settimeout(timeout_seconds + _SECONDS_FOR_A_LINE)
-                    return json.loads(answers.readline())
+                    most_bytes = _LINE_BYTES * len(cluster.workers)
+                    return json.loads(_read_line(connection, most_bytes, timeout_seconds + _SECONDS_FOR_A_LINE))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or reason
         time.sleep(_SECONDS_BETWEEN_TRIES)
     return {"error": f"{cluster.name(0)} cannot be reached within {timeout_seconds:g} s ({reason})"}
+
+
+def _read_line(connection: socket.socket, most_bytes: int, seconds: float) -> bytes:
+    """Returns what comes up to the end of a line.
+
+    Raises:
+        OSError: The line does not end within this number of bytes and seconds.
+    """
+    deadline, received = time.monotonic() + seconds, bytearray()
+    while not received.endswith(b"\n"):
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        part = connection.recv(min(_PART_BYTES, most_bytes - len(received)))
+        if not part:
+            raise OSError
+        received += part
+    return bytes(received)
 
 
 def _send(connection: socket.socket, line: dict[str, Any]) -> None:

@@ -1,10 +1,11 @@
 """The workers meet: each hears of all, and what is wrong with one is said by all. Threads stand for processes here."""
 
 import contextlib
+import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -163,3 +164,85 @@ def test_one_process_meets_nobody() -> None:
     for cluster in (None, clusters(1)[0]):
         with rendezvous(cluster, timeout_seconds=0.1) as facts:
             facts["seed"] = "1"
+
+
+@contextlib.contextmanager
+def _strangers(address: str, sent: Sequence[bytes]) -> Iterator[None]:
+    """Connects to an address and sends one thing on each connection, which stays open."""
+    with contextlib.ExitStack() as stack:
+        for content in sent:
+            stranger = stack.enter_context(_connected(address))
+            with contextlib.suppress(OSError):
+                stranger.sendall(content)
+        yield
+
+
+def _connected(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            return socket.create_connection((host, int(port)))
+        time.sleep(0.05)
+    raise TimeoutError(address)
+
+
+def _line(known: list[Cluster], **changes: Any) -> bytes:
+    line = {"workers": list(known[0].workers), "index": 1, "message": "false", "trouble": None}
+    return json.dumps({**line, **changes}).encode() + b"\n"
+
+
+def test_strangers_who_say_nothing_too_much_or_the_wrong_thing_hold_nobody_up() -> None:
+    """Before this, each silent connection took five seconds, and a wrong index ended the chief."""
+    workers = clusters(3)
+    wrong = [_line(workers, index=index) for index in (0, 3, -1, 10**30, "1", 1.0, None, True)]
+    wrong += [_line(workers, workers=3), _line(workers, trouble=3), b"[]\n", b"3\n", b"[" * 10**5 + b"\n", b"\xff\n"]
+    silent, endless = [b""] * 20, [b"x" * 5_000_000, b"{"]
+
+    def after_the_strangers(cluster: Cluster) -> list[Any]:
+        if cluster.index == 1:
+            with _strangers(workers[0].workers[0], [*silent, *endless, *wrong]):
+                return exchange(cluster, cluster.index, timeout_seconds=20)
+        return exchange(cluster, cluster.index, timeout_seconds=20)
+
+    started = time.monotonic()
+    assert together(after_the_strangers, workers) == [[0, 1, 2]] * 3
+    assert time.monotonic() - started < 10
+
+
+def test_one_time_limits_the_whole_meeting() -> None:
+    """A peer that sends a byte now and then prolongs it neither for the chief nor, in its place, for a worker."""
+    chief, worker = clusters(2)
+    ended = threading.Event()
+
+    def trickle(connection: socket.socket, content: bytes) -> None:
+        with contextlib.suppress(OSError), connection:
+            for byte in content:
+                connection.sendall(bytes([byte]))
+                if ended.wait(0.2):
+                    break
+
+    started = time.monotonic()
+    slow = threading.Thread(target=lambda: trickle(_connected(chief.workers[0]), b" " * 100), daemon=True)
+    slow.start()
+    with pytest.raises(InputError, match=r"worker 1 .* did not come"):
+        exchange(chief, None, timeout_seconds=1)
+    with socket.create_server(("localhost", chief.port)) as server:
+        threading.Thread(target=lambda: trickle(server.accept()[0], b"this is" * 100), daemon=True).start()
+        with pytest.raises(InputError, match="cannot be reached within 1 s"):
+            exchange(worker, None, timeout_seconds=1)
+    ended.set()
+    assert time.monotonic() - started < 6
+
+
+@pytest.mark.parametrize(("host", "interface"), [("localhost", "127.0.0.1"), ("node1.example", "0.0.0.0")])
+def test_a_worker_listens_where_it_must(host: str, interface: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    listening = []
+    create = socket.create_server
+    monkeypatch.setattr(
+        socket, "create_server", lambda *args, **options: listening.append(server := create(*args, **options)) or server
+    )
+    cluster = Cluster((f"{host}:{free_ports(1)[0]}", "localhost:1"), 0)
+    names = []
+    with pytest.raises(InputError):
+        exchange(cluster, lambda: names.append(listening[0].getsockname()[0]), timeout_seconds=0.1)
+    assert names == [interface]
