@@ -27,10 +27,17 @@ def main() -> None:
     references = read_references(REFERENCES, REFERENCE.value) if REFERENCE.value else []
     runs = [read_run(place) for place in {Path(place).resolve(): place for place in RUNS.value}.values()]
     verdicts = judge(runs[0].curves, references) if references else []
+    _print_retries(runs)
     _print_differences(runs)
     _print_verdicts(runs[0], verdicts)
     write_comparison(OUTPUT.value, runs, references, verdicts, REFERENCE.value or "")
     print(f"{OUTPUT.value}: written")
+
+
+def _print_retries(runs: list[Run]) -> None:
+    for run in runs:
+        for retry in run.retries:
+            print(f"{run.name}: {retry}")
 
 
 def _print_differences(runs: list[Run]) -> None:

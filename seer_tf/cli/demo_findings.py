@@ -26,6 +26,8 @@ from seer_tf.networks.pretrained import load_model
 from seer_tf.quantities import counted, percent
 from seer_tf.reports.demo_report import Accuracy, DemoReport, Neighbours, Prototype
 from seer_tf.reports.learning_curve import RELATIVE_LOSS, read_scalars
+from seer_tf.training import retries
+from seer_tf.training.retries import Retry
 from seer_tf.training.run_directory import RunDirectory
 
 _MAX_TRAIN_IMAGES, _MAX_TEST_IMAGES = 10_000, 2_000
@@ -50,6 +52,7 @@ class Findings:
 
     Attributes:
         config: Run configuration.
+        retries: Retries of the run.
         num_train: Number of training images that the evaluation used.
         num_test: Number of images that the accuracies, if any, are measured on.
         num_parameters: Number of parameters in the backbone.
@@ -64,6 +67,7 @@ class Findings:
     """
 
     config: Config
+    retries: Sequence[Retry]
     num_train: int
     num_test: int
     num_parameters: int
@@ -78,16 +82,17 @@ class Findings:
 
     def table(self) -> str:
         """Returns the accuracies as lines of text; without labels, the figures that need no labels."""
-        if not self.accuracies:
-            return "\n".join(f"{name}: {value}" for name, value in self._figures())
         lines = [f"{'features':32}{'k-NN %':>8}{'linear probe %':>16}"]
         lines += [f"{row.features:32}{100 * row.knn:8.1f}{100 * row.linear_probe:16.1f}" for row in self.accuracies]
-        return "\n".join(lines)
+        if not self.accuracies:
+            lines = [f"{name}: {value}" for name, value in self._figures()]
+        return "\n".join([*lines, retries.summary(self.retries)]).rstrip()
 
     def numbers(self) -> dict[str, Any]:
         """Returns the numbers that can be compared between demos."""
         return {
             "accuracies": [dataclasses.asdict(row) for row in self.accuracies],
+            "retries": len(self.retries),
             "relative_loss": self.learning_curve[-1][1] if self.learning_curve else None,
             "prototypes_in_use": self.prototypes_in_use,
             "rank_me": {"before": self.rank_me_before, "after": self.rank_me_after},
@@ -103,8 +108,8 @@ class Findings:
             summary=(
                 f"A RegNetY with {self.num_parameters / 1e6:.1f} million parameters was pretrained with SwAV on these "
                 f"images alone, without labels: {steps} with {images}, each seen as {crops}. Then the network was "
-                "compared with the same network before pretraining."
-            ),
+                f"compared with the same network before pretraining. {retries.summary(self.retries)}"
+            ).strip(),
             figures=self._figures(),
             figures_note=_FIGURES_NOTE,
             learning_curve=self.learning_curve,
@@ -159,6 +164,7 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
     scores = pretrained.head(tf.constant(features[_AFTER][0]), training=False)[1].numpy()  # [N, K]
     return Findings(
         config=config,
+        retries=retries.read_retries(directory),
         num_train=bank.num_images,
         num_test=queries.num_images,
         num_parameters=pretrained.backbone.count_params(),

@@ -15,6 +15,7 @@ from seer_tf.errors import InputError
 from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.recipes import RECIPES, recipe
 from seer_tf.quantities import counted
+from seer_tf.training.retries import read_retries
 from seer_tf.training.run_directory import RunDirectory
 
 RECIPE = command.required(
@@ -126,6 +127,8 @@ def main() -> None:
         return
     outcome, directory = asked.run(config), RunDirectory(RUN_DIR.value)
     end_unfinished(outcome, directory, config.run.num_steps)
+    for retry in read_retries(directory):
+        print(f"retry: {retry}")
     print(
         f"{directory.path}: {counted(outcome.step, 'step')} done; see the curves with: tensorboard --logdir "
         f"{directory.tensorboard}"

@@ -11,7 +11,7 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
 REDUCE_PRECISIONS = ("float32", "bfloat16", "float16")
 PARTS_TO_RESET = ("head", "prototypes", "queue", "optimizer", "schedule")
-ON_TROUBLE = ("warn", "stop")
+ON_TROUBLE = ("warn", "stop", "recover")
 ACTIVATION_CHECKPOINTING = ("none", "convolution", "block", "stage")
 #: Help text of two fields.
 ACTIVATION_CHECKPOINTING_HELP = (
@@ -193,7 +193,11 @@ class RunConfig:
     keep_every_steps: int = field(
         0, "Checkpoints at multiples of this step are never deleted; 0 for none.", within=FROM_ZERO, unit="steps"
     )
-    on_trouble: str = field("warn", "Reaction to a run that learns nothing.", within=ON_TROUBLE)
+    on_trouble: str = field(
+        "warn",
+        "Reaction to a run that learns nothing: a warning, an end, or a new start with other settings, twice at most.",
+        within=ON_TROUBLE,
+    )
     steps_per_call: int = field(
         10, "Steps in one call of the compiled training function.", within=ABOVE_ZERO, unit="steps"
     )

@@ -57,20 +57,24 @@ def fine_tune(
     check_fit(config, source, strategy.num_replicas_in_sync)
     synchronized = strategy.num_replicas_in_sync > 1
 
+    images = images or {"data.train": source.identity(with_classes=True)}
+
     def state() -> ClassifierState:
         return ClassifierState(config, build_classifier(config, backbone, head, class_names, synchronized=synchronized))
 
-    task: Task[ClassifierState] = Task(
-        config,
-        state=state,
-        initialize=lambda _: None,  # the state already has the network's weights
-        batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
-        step=classifier_step,
-        log=lambda state, batch: FinetuningLogger(state, directory, batch[0], log_options or LogOptions()),
-        remedy="lower schedule.peak_learning_rate",
-        images=images or {"data.train": source.identity(with_classes=True)},
-    )
-    return run(task, directory, strategy)
+    def task_of(config: FinetuneConfig) -> Task[ClassifierState]:
+        return Task(
+            config,
+            state=state,
+            initialize=lambda _: None,  # the state already has the network's weights
+            batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
+            step=classifier_step,
+            log=lambda state, batch: FinetuningLogger(state, directory, batch[0], log_options or LogOptions()),
+            remedy="lower schedule.peak_learning_rate",
+            images=images,
+        )
+
+    return run(task_of, config, directory, strategy)
 
 
 def trained_classifier(

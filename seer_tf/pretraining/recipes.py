@@ -53,7 +53,7 @@ def demo() -> Config:
         schedule=ScheduleConfig(
             warmup_steps=200, peak_learning_rate=2.0, final_learning_rate=0.002, reference_batch_size=32
         ),
-        run=RunConfig(num_steps=700, log_every_steps=20, checkpoint_every_steps=200),
+        run=RunConfig(num_steps=700, log_every_steps=20, checkpoint_every_steps=200, on_trouble="recover"),
     )
 
 

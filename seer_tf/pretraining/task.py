@@ -5,12 +5,12 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from seer_tf.config import PretrainingConfig
-from seer_tf.data.pipelines.pretraining import distorted, pretraining_dataset
+from seer_tf.data.pipelines.pretraining import Batch, distorted, pretraining_dataset
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.part import Part
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.replacing import ReplacingSource
-from seer_tf.pretraining.logger import PretrainingLogOptions
+from seer_tf.pretraining.logger import PretrainingLogger, PretrainingLogOptions
 from seer_tf.pretraining.registry import find_method
 from seer_tf.pretraining.warm_start import initialize
 from seer_tf.training.loop import RunResult, Task, check_batch, run, shared_out
@@ -42,19 +42,26 @@ def pretrain(
             `run.on_trouble` says to stop.
     """
     method = find_method(config.method)
-    task: Task[RunState] = Task(
-        config,
-        state=lambda: method.state(config),
-        initialize=initialize,
-        batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
-        step=method.step,
-        log=lambda state, batch: method.logger(state, source, directory, distorted(batch, config.crops), log_options()),
-        remedy=method.remedy,
-        images=identity(source),
-    )
+    images = identity(source)
+
+    def task_of(config: PretrainingConfig) -> Task[RunState]:
+        def log(state: RunState, batch: Batch) -> PretrainingLogger:
+            return method.logger(state, source, directory, distorted(batch, config.crops), log_options())
+
+        return Task(
+            config,
+            state=lambda: method.state(config),
+            initialize=initialize,
+            batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
+            step=method.step,
+            log=log,
+            remedy=method.remedy,
+            images=images,
+        )
+
     strategy = strategy or tf.distribute.get_strategy()
     check_fit(config, source, strategy.num_replicas_in_sync)
-    return run(task, directory, strategy)
+    return run(task_of, config, directory, strategy)
 
 
 def training_images(config: PretrainingConfig) -> Source:

@@ -24,6 +24,7 @@ from seer_tf.reports.page import render_page
 from seer_tf.reports.reference_band import COMPARED, Verdict, band
 from seer_tf.reports.units import SHARES, unit
 from seer_tf.training import metrics
+from seer_tf.training.retries import Retry, read_retries
 from seer_tf.training.run_directory import RunDirectory
 
 # Colours of similar brightness that people with red-green colour blindness can tell apart (Okabe and Ito).
@@ -46,11 +47,13 @@ class Run:
         name: Name on the page.
         curves: Curves of its log.
         config: Run configuration; None if there is only a file of numbers.
+        retries: Retries of the run; none if there is only a file of numbers.
     """
 
     name: str
     curves: Curves
     config: Config | None
+    retries: Sequence[Retry] = ()
 
 
 def read_run(place: str | os.PathLike[str]) -> Run:
@@ -59,8 +62,10 @@ def read_run(place: str | os.PathLike[str]) -> Run:
     Raises:
         InputError: The path is neither.
     """
-    path = pathlib.Path(place)
-    return Run(str(place), read_curves(path), None if path.is_file() else RunDirectory(path).read_config())
+    path, directory = pathlib.Path(place), RunDirectory(place)
+    if path.is_file():
+        return Run(str(place), read_curves(path), None)
+    return Run(str(place), read_curves(path), directory.read_config(), read_retries(directory))
 
 
 def config_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
@@ -90,6 +95,7 @@ def render(
         title="Comparison of runs",
         runs=[(run.name, *_line(index)) for index, run in enumerate(runs)],
         band=f"band of {counted(len(references), 'reference run')} of {reference}" if references else "",
+        retries=[(run.name, retry) for run in runs for retry in run.retries],
         differences=config_differences(runs),
         configs_known=all(run.config for run in runs),
         verdicts=verdicts,

@@ -29,6 +29,7 @@ _UNITS = {  # by the beginning of the name
     "training/learning_rate": "learning rate",
     "training/skipped_steps": "steps",
     "training/distinct_batches": "batches",
+    "training/retries": "retries",
     "training/updates/relative": "of the norm of the weights",
     "training/updates": "norm",
     "training/gradients": "norm",

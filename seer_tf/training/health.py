@@ -28,11 +28,13 @@ class Problem:
         condition: What is wrong.
         evidence: The numbers that show it.
         remedy: What to try.
+        changes: New values of config fields, by `section.field`, with which a run that starts again may learn.
     """
 
     condition: str
     evidence: str
     remedy: str
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         """Returns the problem as one sentence."""
@@ -60,7 +62,7 @@ class HealthMonitor:
     """Applies health checks to the log of one run."""
 
     def __init__(self, config: BaseConfig, checks: "Sequence[HealthCheck]") -> None:
-        """Starts with no intervals. A continued run is judged only by the intervals after its continuation.
+        """Starts with no intervals.
 
         Args:
             config: Run configuration.

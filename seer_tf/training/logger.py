@@ -18,8 +18,10 @@ from seer_tf.files import jsonl
 from seer_tf.progress import Progress
 from seer_tf.quantities import percent
 from seer_tf.training import metrics as run_metrics
+from seer_tf.training import retries
 from seer_tf.training.checkpoints import Quality
 from seer_tf.training.health import HealthMonitor, Interval, Problem
+from seer_tf.training.history import History, Unfinished
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import RunState
 from seer_tf.training.step import checked_tensors
@@ -78,10 +80,16 @@ class Logger(abc.ABC):
         self._summaries = Summaries(directory.tensorboard, state.config)
         self._step = self._interval_start = int(state.step.numpy())
         self._progress = Progress(self._run.num_steps, "step", label, done=self._step)
-        self._steps: list[dict[str, np.ndarray]] = []
+        self._steps: list[Mapping[str, np.ndarray]] = []
         self._profiling, self._seconds_logging, self._since = False, 0.0, time.monotonic()
         self.quality: Quality | None = None
         self.problems: list[Problem] = []
+        self._directory, self._retries = directory, retries.read_retries(directory)
+        if self._retries:
+            self._summaries.text("retries", retries.summary(self._retries))
+        self._history = History(directory.history, self._step) if self._run.on_trouble == "recover" else None
+        if self._history is not None:
+            self._remember(self._history)
 
     def __enter__(self) -> Self:
         """Starts the progress line."""
@@ -104,6 +112,34 @@ class Logger(abc.ABC):
         self._progress.advance(step - self._step, note)
         self._step = step
         self._profile()
+
+    def keep(self) -> None:
+        """Keeps what a run needs that continues from a checkpoint at the present step."""
+        if self._history is not None and self._steps:
+            seconds = time.monotonic() - self._since
+            self._history.keep(self._step, Unfinished(self._interval_start, self._joined_steps(), seconds))
+
+    def remedy(self) -> Problem | None:
+        """Returns a problem of the last interval that a new start may solve; None without one or without retries left.
+
+        At the last step there is none: the run is over.
+        """
+        problem = next((each for each in self.problems if each.changes), None)
+        if problem is None or self._step == self._run.num_steps:
+            return None
+        if len(self._retries) < retries.MOST:
+            return problem
+        logging.warning("step %d: the run has had %d retries, which is all; it continues", self._step, retries.MOST)
+        return None
+
+    def give_up(self, problem: Problem) -> None:
+        """Gives up the attempt because of a problem; the run can start again with the changes of the problem.
+
+        Raises:
+            InputError: The directory cannot be written.
+        """
+        retry = retries.give_up(self._directory, self._step, problem)
+        logging.warning("retry %d of %d: %s", len(self._retries) + 1, retries.MOST, retry)
 
     @abc.abstractmethod
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
@@ -131,18 +167,34 @@ class Logger(abc.ABC):
     def _end_interval(self, step: int) -> str:
         """Measures, writes and checks the interval that ends at `step`; returns a short description of it."""
         now = time.monotonic()
-        steps = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
+        steps = self._joined_steps()
         numbers = self._measured(step, steps, now - self._since)
         numbers[run_metrics.LOGGING_SHARE] = self._seconds_logging / (now - self._since + self._seconds_logging)
+        numbers[retries.RETRIES] = float(len(self._retries))
         self._summaries.numbers(step, numbers, self._shares)
         self._write_json(step, numbers)
         first_bad = run_metrics.first_bad(steps, self._interval_start, checked_tensors(self._state))
-        self.problems = self._monitor.check(Interval(self._interval_start, step, numbers, first_bad))
+        interval = Interval(self._interval_start, step, numbers, first_bad)
+        self.problems = self._monitor.check(interval)
+        if self._history is not None:
+            self._history.add(interval)
         for problem in self.problems:
             logging.warning("step %d: %s", step, problem)
         self._steps, self._interval_start, self._since = [], step, time.monotonic()
         self._seconds_logging = self._since - now
         return self._note(numbers)
+
+    def _joined_steps(self) -> dict[str, np.ndarray]:
+        """Returns the values of all steps of the present interval, float [steps] for each name."""
+        return {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
+
+    def _remember(self, history: History) -> None:
+        """Brings the health checks and the present interval to where they were at this step."""
+        for interval in history.intervals:
+            self._monitor.check(interval)
+        if history.unfinished is not None:
+            self._steps, self._interval_start = [history.unfinished.steps], history.unfinished.first_step
+            self._since -= history.unfinished.seconds
 
     def _diagnostics_are_due(self, step: int) -> bool:
         """Whether the expensive diagnostics are due in the interval that ends at `step`."""

@@ -7,13 +7,14 @@ from typing import Any, Generic, TypeVar
 
 import tensorflow as tf
 
-from seer_tf.config import BaseConfig
+from seer_tf.config import AnyConfig, BaseConfig
 from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.distributed import collectives
 from seer_tf.distributed.strategy import is_chief
 from seer_tf.errors import InputError
 from seer_tf.quantities import counted
 from seer_tf.stop_signals import StopSignals
+from seer_tf.training import retries
 from seer_tf.training.checkpoints import Checkpoints
 from seer_tf.training.logger import Logger
 from seer_tf.training.preemption import Agreement, exhausted_memory_named
@@ -66,11 +67,19 @@ class Task(Generic[State]):
     images: Mapping[str, str]
 
 
-def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Strategy) -> RunResult:
+def run(
+    task_of: Callable[[AnyConfig], Task[State]],
+    config: AnyConfig,
+    directory: RunDirectory,
+    strategy: tf.distribute.Strategy,
+) -> RunResult:
     """Runs a task to its end, from the newest checkpoint in the run directory or from the beginning.
 
+    With `run.on_trouble=recover`, a run in trouble starts again with other settings, at most `retries.MOST` times.
+
     Args:
-        task: Task to run.
+        task_of: Takes the config of an attempt, and returns the task.
+        config: Run configuration.
         directory: Run directory.
         strategy: Strategy over the devices.
 
@@ -78,28 +87,14 @@ def run(task: Task[State], directory: RunDirectory, strategy: tf.distribute.Stra
         InputError: The directory belongs to another run, another process writes to it, there is no space, or the run
             fails a health check and `run.on_trouble` says to stop.
     """
-    config = task.config
-    claimed = directory.claimed(config, task.images) if is_chief(strategy) else contextlib.nullcontext()
+    images = task_of(config).images
+    claimed = directory.claimed(config, images) if is_chief(strategy) else contextlib.nullcontext()
     with StopSignals(_ANSWER) as stop, claimed:
-        with exhausted_memory_named(), strategy.scope():
-            state = task.state()
-        checkpoints = Checkpoints(directory, state)
-        if not checkpoints.restore_latest() and config.run.init_from:
-            task.initialize(state)
-        step = int(state.step.numpy())
-        if step == config.run.num_steps:
-            return RunResult(step, stopped_by=None)
-        with unreadable_images_named():
-            batches = iter(task.batches(step, strategy))
-            batch = next(batches)
-            agreement = Agreement(strategy)
-            log = None
-            with agreement.failure_held():
-                own = tf.nest.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
-                log = task.log(state, own) if is_chief(strategy) else None
-            if agreement.reached(wish=stop.received is not None):
-                return _stopped(step, stop)
-            return _train(task, state, strategy, batch, batches, checkpoints, log, agreement, stop)
+        result = None
+        while result is None:
+            task = task_of(retries.with_retries(config, retries.read_retries(directory)))
+            result = _attempt(task, directory, strategy, stop)
+        return result
 
 
 def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_replicas: int) -> None:
@@ -139,6 +134,31 @@ def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_
     collectives.num_groups(num_replicas, group_replicas=config.run.batch_norm_group_replicas)  # or raises
 
 
+def _attempt(
+    task: Task[State], directory: RunDirectory, strategy: tf.distribute.Strategy, stop: StopSignals
+) -> RunResult | None:
+    """Runs one attempt from its newest checkpoint to its end; returns None if the attempt was given up."""
+    with exhausted_memory_named(), strategy.scope():
+        state = task.state()
+    checkpoints = Checkpoints(directory, state)
+    if not checkpoints.restore_latest() and task.config.run.init_from:
+        task.initialize(state)
+    step = int(state.step.numpy())
+    if step == task.config.run.num_steps:
+        return RunResult(step, stopped_by=None)
+    with unreadable_images_named():
+        batches = iter(task.batches(step, strategy))
+        batch = next(batches)
+        agreement = Agreement(strategy)
+        log = None
+        with agreement.failure_held():
+            own = tf.nest.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
+            log = task.log(state, own) if is_chief(strategy) else None
+        if agreement.reached(wish=stop.received is not None):
+            return _stopped(step, stop)
+        return _train(task, state, strategy, batch, batches, checkpoints, log, agreement, stop)
+
+
 def _train(
     task: Task[State],
     state: State,
@@ -149,8 +169,12 @@ def _train(
     log: Logger | None,
     agreement: Agreement,
     stop: StopSignals,
-) -> RunResult:
-    """Makes the remaining steps, until a worker wishes to stop. Only the chief has a log and saves checkpoints."""
+) -> RunResult | None:
+    """Makes the remaining steps, until a worker wishes to stop. Only the chief has a log and saves checkpoints.
+
+    Returns:
+        The result; None if the attempt was given up.
+    """
     run, step = state.config.run, int(state.step.numpy())
     advance = steps_function(state, strategy, task.step)
     with exhausted_memory_named():
@@ -176,9 +200,19 @@ def _train(
                 checkpoints.check()
                 if log and log.problems and run.on_trouble == "stop":
                     raise InputError(f"step {step}: {log.problems[0]}; to continue anyway, give `run.on_trouble=warn`")
+            if run.on_trouble == "recover":
+                problem = log.remedy() if log else None
+                if agreement.reached(wish=problem is not None):
+                    with agreement.failure_held():
+                        checkpoints.wait()
+                        if log and problem:
+                            log.give_up(problem)
+                    agreement.reached(wish=False)  # no worker starts again before the chief has noted why
+                    return None
             stopping = agreement.reached(wish=stop.received is not None)
             with agreement.failure_held():
                 if log and (stopping or step % run.checkpoint_every_steps == 0 or step == run.num_steps):
+                    log.keep()
                     checkpoints.save(log.quality)
         with agreement.failure_held():
             checkpoints.wait()

@@ -82,6 +82,20 @@ class RunDirectory:
         """Returns the directory of the exported model."""
         return self.path / "export"
 
+    @property
+    def retries(self) -> pathlib.Path:
+        """Returns the file that lists the attempts that were given up."""
+        return self.path / "retries.json"
+
+    @property
+    def history(self) -> pathlib.Path:
+        """Returns the file with what the health checks have seen."""
+        return self.path / "history.jsonl"
+
+    def attempt(self, number: int) -> pathlib.Path:
+        """Returns the directory for the events of an attempt that was given up, counted from 1."""
+        return self.path / f"attempt-{number}"
+
     def checkpoint(self, step: int) -> pathlib.Path:
         """Returns the path of the checkpoint at a step."""
         return self.checkpoints / f"{_CHECKPOINT}{step}"

@@ -53,6 +53,11 @@ class Summaries:
                 else:
                     tf.summary.scalar(name, value)
 
+    def text(self, name: str, text: str) -> None:
+        """Writes a text, in Markdown, under a name."""
+        with self._writing(step=0):
+            tf.summary.text(name, text)
+
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray], description: str) -> None:
         """Writes pictures, uint8 [height, width, 3], by name; `description` says what they show."""
         with self._writing(step):

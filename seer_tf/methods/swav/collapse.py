@@ -1,11 +1,14 @@
 """Collapse checks of SwAV. In a collapsed run, the codes, prototypes or features do not tell images apart.
 
+A run on the plateau tells images apart by very few features, and learns no others.
+
 The thresholds are far from the numbers of healthy runs. Every run starts in a collapsed state. So a collapse counts
 only if it lasts for a tenth of the run and at least 200 steps, after the warm-up and the frozen prototypes.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from seer_tf.config import Config
 from seer_tf.methods.swav import metrics
@@ -23,6 +26,12 @@ from seer_tf.training.health import (
 
 _NEAR_LN_K = 0.02
 _EATS_ALL = 0.9
+# A run on the plateau stayed at 0.89 to 0.95 ln K with a RankMe of 20 to 45. Runs that learn pass there quickly
+# (docs/lab/results.md).
+_PLATEAU = 0.85
+_PLATEAU_RANK = 48
+_PROGRESS = 0.01
+_FIRST_SHARE = 0.2
 _RANK_ONE = 1.5
 _EXPLODING = 0.3
 _VANISHING = 2.0**-25  # half of float32's rounding: such an update changes no weight
@@ -61,6 +70,25 @@ def _stays_at_ln_k(config: Config, seen: Sequence[Interval]) -> Problem | None:
         f"{_lately(config, seen)[0].first_step}",
         f"try `swav.epsilon={config.swav.epsilon / 2:g}`, fewer head.num_prototypes, weaker colour jitter "
         "(crops.brightness, contrast, saturation, hue) or a longer swav.freeze_prototypes_steps",
+        {"swav.epsilon": config.swav.epsilon / 2},
+    )
+
+
+def _stays_on_plateau(config: Config, seen: Sequence[Interval]) -> Problem | None:
+    lately = _lately(config, seen)
+    losses = [interval.numbers[metrics.RELATIVE_LOSS] for interval in lately]
+    ranks = [interval.numbers[metrics.RANK_ME] for interval in lately]
+    half = len(losses) // 2
+    if not half or lately[-1].step < _FIRST_SHARE * config.run.num_steps or _stays_at_ln_k(config, seen) is not None:
+        return None
+    if min(losses) < _PLATEAU or max(ranks) > _PLATEAU_RANK or min(losses[half:]) < min(losses[:half]) - _PROGRESS:
+        return None
+    return Problem(
+        "the run stays on a plateau",
+        f"the loss is {losses[-1]:.3f} ln K and has not fallen since step {lately[0].first_step}, and RankMe is "
+        f"{ranks[-1]:.0f}",
+        "try a lower schedule.peak_learning_rate and a longer schedule.warmup_steps",
+        _slower(config),
     )
 
 
@@ -74,6 +102,7 @@ def _one_prototype(config: Config, seen: Sequence[Interval]) -> Problem | None:
         f"{percent(min(shares), 0)} since step {_lately(config, seen)[0].first_step}",
         "try more swav.sinkhorn_iterations, a longer swav.freeze_prototypes_steps or a lower "
         "schedule.peak_learning_rate",
+        _slower(config),
     )
 
 
@@ -85,7 +114,17 @@ def _rank_one(config: Config, seen: Sequence[Interval]) -> Problem | None:
         "the features have collapsed to rank one",
         f"RankMe is {ranks[-1]:.2f}, and never above {max(ranks):.2f} since step {_lately(config, seen)[0].first_step}",
         "go back to an earlier checkpoint (`run.init_from`) with a lower schedule.peak_learning_rate or swav.epsilon",
+        _slower(config),
     )
+
+
+def _slower(config: Config) -> dict[str, Any]:
+    """Returns half of the peak learning rate, after a warm-up that is twice as long but at most half of the run."""
+    warmup = config.schedule.warmup_steps
+    return {
+        "schedule.peak_learning_rate": config.schedule.peak_learning_rate / 2,
+        "schedule.warmup_steps": max(warmup, min(2 * warmup, config.run.num_steps // 2)),
+    }
 
 
 def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
@@ -113,6 +152,7 @@ CHECKS: tuple[HealthCheck, ...] = (
     _vanishes,
     frozen_data,
     _stays_at_ln_k,
+    _stays_on_plateau,
     _one_prototype,
     _rank_one,
     starves,

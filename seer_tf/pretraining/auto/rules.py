@@ -232,6 +232,7 @@ def _objective() -> list[Choice]:
         Choice("swav.temperature", 0.1, "SwAV, appendix A; SEER the same"),
         Choice("swav.sinkhorn_iterations", 3, "SwAV, appendix A"),
         Choice("optimizer.weight_decay", 1e-6, "SwAV, appendix A"),
+        Choice("run.on_trouble", "recover", "a run that does not learn starts again, twice at most, and says so"),
     ]
 
 

@@ -40,6 +40,7 @@ def images_per_second(config: Config, strategy: str, num_devices: int) -> float:
             f"run.checkpoint_every_steps={_STEPS_PER_LINE * _LINES}",
             f"run.steps_per_call={_STEPS_PER_LINE}",
             "schedule.warmup_steps=0",
+            "run.on_trouble=warn",
             "run.init_from=",  # a run to continue may be longer than the trial, and weights do not change the speed
             "run.reset=",
         ]

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from seer_tf.pretraining.gallery import Gallery
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.training import health
 from seer_tf.training import metrics as run_metrics
-from seer_tf.training.health import HealthMonitor, Interval
+from seer_tf.training.health import HealthMonitor, Interval, Problem
 from seer_tf.training.loop import steps_function
 from seer_tf.training.step import checked_tensors
 from tests.places import ROOT
@@ -188,6 +188,58 @@ def test_data_that_stand_still_are_recognised(lab: Lab, images: Callable[[], Ite
     crops = next(images())
     found = lab.problems(batches_of(lambda _: crops), [3, 4])
     assert "the crops in the last 4 steps all have the same mean" in found["the images do not change"]
+
+
+def problems_of(curve: Iterable[tuple[float, float]], *settings: str) -> list[tuple[int, Problem]]:
+    """Returns the problems of 600 steps with such a loss / ln K and RankMe in each 20 steps, each with its step."""
+    config = configs.override(Config(), ["run.num_steps=600", "swav.freeze_prototypes_steps=50", *settings])
+    numbers = {f"training/updates/relative_to_weights_{part}": 0.01 for part in swav_metrics.PARTS}
+    numbers |= {swav_metrics.LARGEST_SHARE: 0.1, run_metrics.LOSS_SCALE: 1.0, run_metrics.SKIPPED_STEPS: 0.0}
+    numbers |= {run_metrics.DISTINCT_BATCHES: 20.0, run_metrics.WAIT_SHARE: 0.0, run_metrics.SECONDS_PER_STEP: 0.1}
+    monitor, found = HealthMonitor(config, collapse.CHECKS), []
+    for end, (loss, rank) in enumerate(curve, 1):
+        shown = numbers | {swav_metrics.RELATIVE_LOSS: loss, swav_metrics.RANK_ME: rank}
+        found += [(20 * end, problem) for problem in monitor.check(Interval(20 * end - 20, 20 * end, shown))]
+    return found
+
+
+_START = [(1.1, 134.0), (1.01, 60.0), (0.98, 45.0)]
+
+
+def test_the_plateau_is_recognised() -> None:
+    """As the seed that learned nothing: at 0.89 to 0.95 ln K with a RankMe of 20 to 45."""
+    waves = [(0.95, 20.0), (0.89, 45.0)] * 13
+    ((step, problem),) = problems_of([*_START, *waves], "schedule.warmup_steps=50")
+    assert step == 260  # 200 steps after the warm-up, in whole intervals
+    assert str(problem).startswith(
+        "the run stays on a plateau: the loss is 0.890 ln K and has not fallen since step 60, "
+    )
+    assert problem.changes == {"schedule.peak_learning_rate": 0.15, "schedule.warmup_steps": 100}
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        [(0.95 - 0.01 * number, 30.0) for number in range(27)],  # falls slowly
+        [(0.92, 60.0)] * 27,  # the features have many dimensions
+        [(0.84, 30.0)] * 27,  # is past the plateau
+        [(0.95, 30.0), *[(0.85 + 0.1 / (number + 1), 30.0) for number in range(8)], *[(0.8, 30.0)] * 18],
+    ],
+)
+def test_a_run_that_moves_is_not_on_the_plateau(later: list[tuple[float, float]]) -> None:
+    assert problems_of([*_START, *later]) == []
+
+
+def test_a_loss_at_ln_k_is_one_problem() -> None:
+    ((_, problem),) = problems_of([*_START, *[(1.0, 30.0)] * 27])
+    assert problem.condition == "the loss stays at ln K"
+    assert problem.changes == {"swav.epsilon": 0.025}
+
+
+def test_a_retry_warms_up_for_half_of_the_run_at_most() -> None:
+    for warmup, expected in ((250, 300), (350, 350)):
+        ((_, problem),) = problems_of([*_START, *[(0.9, 30.0)] * 27], f"schedule.warmup_steps={warmup}")
+        assert problem.changes["schedule.warmup_steps"] == expected
 
 
 @pytest.mark.parametrize("file", _REFERENCE_FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
