@@ -28,6 +28,7 @@ from seer_tf.pretraining.auto import derivation, rules
 from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.auto.derivation import Derivation
 from seer_tf.pretraining.logger import PretrainingLogOptions
+from seer_tf.training.logger import OnLog
 from seer_tf.training.loop import RunResult
 from seer_tf.training.preemption import lost_workers_named
 from seer_tf.training.run_directory import RunDirectory, moves_named
@@ -49,6 +50,7 @@ class Pretraining:
         probe_data: Data spec of labelled images for k-NN and a linear probe during the run.
         log_json: File for the numbers of the log.
         profile_steps: First and last step to profile.
+        on_log: Function that receives the step and the numbers at the end of each interval of the log.
         say: Function that receives each line of recipe auto's report.
     """
 
@@ -61,6 +63,7 @@ class Pretraining:
     probe_data: str | None = None
     log_json: str | None = None
     profile_steps: tuple[int, int] | None = None
+    on_log: OnLog | None = None
     say: Callable[[str], None] = functools.partial(print, flush=True)
 
     def config(self) -> Config:
@@ -159,7 +162,7 @@ class Pretraining:
         """
         probe = None if self.probe_data is None else OnlineProbe(open_source(self.probe_data), source, config).of
         json_file = pathlib.Path(self.log_json) if self.log_json else None
-        return PretrainingLogOptions(json_file, self.profile_steps, probe)
+        return PretrainingLogOptions(json_file, self.profile_steps, self.on_log, probe=probe)
 
 
 def pretrain(
@@ -172,6 +175,7 @@ def pretrain(
     settings: Mapping[str, Any] | None = None,
     probe_data: str | os.PathLike[str] | None = None,
     num_devices: int | None = None,
+    on_log: OnLog | None = None,
 ) -> Run:
     """Pretrains a backbone on images without labels. The same call continues a run that was stopped.
 
@@ -186,6 +190,7 @@ def pretrain(
         probe_data: Folder or data spec of labelled images, outside the training data, for k-NN and a linear probe
             during the run.
         num_devices: Number of devices in this host; if None, all GPUs, or one device without GPUs.
+        on_log: Function that receives the step, and the numbers by name, every `run.log_every_steps` steps.
 
     Returns:
         The run, also if a signal stopped it early.
@@ -207,6 +212,7 @@ def pretrain(
             run_dir=directory,
             minutes=minutes,
             devices=Devices(num_devices=num_devices),
+            on_log=on_log,
             probe_data=None if probe_data is None else os.fspath(probe_data),
         )
         outcome = request.run(request.config())

@@ -18,6 +18,7 @@ from seer_tf.data.sources.selection import Selection
 from seer_tf.evaluation.features.extract import ImageFeatures, extract, image_features
 from seer_tf.evaluation.features.labelled import matched_labels
 from seer_tf.evaluation.features.pixels import color_histogram, thumbnail
+from seer_tf.evaluation.protocols.image_map import image_map
 from seer_tf.evaluation.protocols.knn import knn_accuracy, nearest
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
 from seer_tf.methods.swav.diagnostics import rank_me
@@ -25,6 +26,7 @@ from seer_tf.methods.swav.model import SwavModel
 from seer_tf.networks.pretrained import load_model
 from seer_tf.quantities import counted, percent
 from seer_tf.reports.demo_report import Accuracy, DemoReport, Neighbours, Prototype
+from seer_tf.reports.image_map import PlacedImage, placed
 from seer_tf.reports.learning_curve import RELATIVE_LOSS, read_scalars
 from seer_tf.training import retries
 from seer_tf.training.retries import Retry
@@ -36,6 +38,7 @@ _BATCH_SIZE = 128
 _NUM_QUERIES, _NUM_NEIGHBOURS = 8, 6
 _NUM_PROTOTYPES, _IMAGES_PER_PROTOTYPE = 8, 8
 _NUM_CROPPED_IMAGES = 6
+_NUM_ON_MAP = 400
 _AFTER, _BEFORE = "the pretrained network", "the same, untrained"
 _FIGURES_NOTE = (
     "ln K is the loss of a network that cannot tell one of the K prototypes from another. RankMe is the number of "
@@ -64,6 +67,7 @@ class Findings:
         crops: Images with their crops.
         neighbours: Queries with their nearest images.
         prototypes: The prototypes with most images.
+        map: Some of the images, placed by the pretrained network's features.
     """
 
     config: Config
@@ -79,6 +83,7 @@ class Findings:
     crops: Sequence[Sequence[np.ndarray]]
     neighbours: Sequence[Neighbours]
     prototypes: Sequence[Prototype]
+    map: Sequence[PlacedImage]
 
     def table(self) -> str:
         """Returns the accuracies as lines of text; without labels, the figures that need no labels."""
@@ -116,6 +121,7 @@ class Findings:
             crops=self.crops,
             neighbours=self.neighbours,
             prototypes=self.prototypes,
+            map=self.map,
             accuracies=self.accuracies,
             accuracy_note=(
                 f"Share of {counted(self.num_test, 'test image')} that are classified correctly from "
@@ -176,6 +182,7 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
         crops=_crops(config, bank),
         neighbours=_neighbours((features[_BEFORE], features[_AFTER]), bank, queries, labels),
         prototypes=_prototypes(scores, bank),
+        map=_map(features[_AFTER][0][:_NUM_ON_MAP], pixels[:_NUM_ON_MAP], bank),
     )
 
 
@@ -242,6 +249,12 @@ def _prototypes(scores: np.ndarray, bank: Source) -> list[Prototype]:
     return [
         Prototype(int(number), float(share[number]), pictures(Selection(bank, top[:, number]))) for number in most_used
     ]
+
+
+def _map(features: np.ndarray, pixels: np.ndarray, bank: Source) -> list[PlacedImage]:
+    """Places the first images of the bank by their features, float32 [n, C]; `pixels` is uint8 [n, side, side, 3]."""
+    names = [bank.ids[number] for number in range(len(pixels))]
+    return placed(list(pixels), image_map(features), names)
 
 
 def _crops(config: Config, bank: Source) -> list[list[np.ndarray]]:

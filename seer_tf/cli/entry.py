@@ -21,6 +21,7 @@ COMMANDS = {
     "copy_detection": "Find copies of images, and evaluate that on CopyDays.",
     "robustness": "Evaluate a classifier on other test sets.",
     "browse_clusters": "Assign images to clusters, as a table and a page.",
+    "embed": "Show how a network orders images: a map, and TensorBoard's projector.",
     "finetune": "Fine-tune a network on labelled images.",
     "finetune_detector": "Fine-tune an object detector.",
     "report": "Collect evaluations on one page.",

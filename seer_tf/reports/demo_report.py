@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seer_tf.files.atomic import write_atomically
+from seer_tf.reports.image_map import PlacedImage
 from seer_tf.reports.learning_curve import learning_curve
 from seer_tf.reports.page import render_page
 
@@ -69,6 +70,7 @@ class DemoReport:
         crops: For each image the image itself and then its crops, uint8 [h, w, 3] each.
         neighbours: Queries with their nearest images.
         prototypes: The most used prototypes.
+        map: Some of the images, placed by their features.
         accuracies: Rows of the accuracy table; empty without labels.
         accuracy_note: Explanation of the accuracy table.
         places: Names of outputs with their paths or commands, as text.
@@ -82,6 +84,7 @@ class DemoReport:
     crops: Sequence[Sequence[np.ndarray]]
     neighbours: Sequence[Neighbours]
     prototypes: Sequence[Prototype]
+    map: Sequence[PlacedImage]
     accuracies: Sequence[Accuracy]
     accuracy_note: str
     places: Sequence[tuple[str, str]]

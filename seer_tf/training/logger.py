@@ -6,7 +6,7 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +27,9 @@ from seer_tf.training.state import RunState
 from seer_tf.training.step import checked_tensors
 from seer_tf.training.tensorboard import Summaries
 
+#: Takes a step and numbers by name.
+OnLog = Callable[[int, Mapping[str, float]], object]
+
 
 @dataclasses.dataclass(frozen=True)
 class LogOptions:
@@ -35,10 +38,12 @@ class LogOptions:
     Attributes:
         json_file: File that gets the numbers of each interval as one JSON object per line.
         profile_steps: First and last step that TensorFlow's profiler records.
+        on_log: Function that receives the step and the numbers at the end of each interval.
     """
 
     json_file: pathlib.Path | None = None
     profile_steps: tuple[int, int] | None = None
+    on_log: OnLog | None = None
 
 
 class Logger(abc.ABC):
@@ -72,7 +77,7 @@ class Logger(abc.ABC):
             InputError: The directory cannot be written.
         """
         self._state, self._run, self._monitor = state, state.config.run, monitor
-        self._json_file, self._profile_steps = options.json_file, options.profile_steps
+        self._json_file, self._profile_steps, self._on_log = options.json_file, options.profile_steps, options.on_log
         self._tensorboard = str(directory.tensorboard)
         if options.json_file is not None:
             _create(options.json_file)
@@ -173,6 +178,8 @@ class Logger(abc.ABC):
         numbers[retries.RETRIES] = float(len(self._retries))
         self._summaries.numbers(step, numbers, self._shares)
         self._write_json(step, numbers)
+        if self._on_log is not None:
+            self._on_log(step, numbers)
         first_bad = run_metrics.first_bad(steps, self._interval_start, checked_tensors(self._state))
         interval = Interval(self._interval_start, step, numbers, first_bad)
         self.problems = self._monitor.check(interval)

@@ -97,6 +97,21 @@ def test_clusters_leave_a_table_and_a_page(place):
 
 
 @pytest.mark.slow
+def test_a_map_leaves_a_page_and_files_for_tensorboard(place):
+    """For two stages, of a part of the images."""
+    arguments = (f"--model={place}/run", f"--data=folder:{place}/boxes", f"--output={place}/map", "--max_images=9")
+    ran = _run("embed", *arguments, "--stages=avgpool,res3")
+    assert ran.returncode == 0, ran.stderr
+    files = {file.name for file in (place / "map").iterdir()}
+    assert files == {"map.html", "avgpool.tsv", "res3.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"}
+    assert (place / "map" / "map.html").read_text("utf-8").count("<img") == 9
+    assert (place / "map" / "metadata.tsv").read_text("utf-8").count("\ttrain\n") > 0
+    assert np.loadtxt(place / "map" / "res3.tsv").shape[0] == 9
+    ran = _run("embed", *arguments)
+    assert ran.returncode == 2 and "map exists already" in ran.stderr
+
+
+@pytest.mark.slow
 def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
     """Boxes without area are named; the last line is one JSON object."""
     ran = _run(

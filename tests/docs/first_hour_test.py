@@ -50,6 +50,7 @@ def test_the_page_from_top_to_bottom(place):
         "evaluations.html",
         "CLUSTERS/clusters.html",
         "neighbours.html",
+        "MAP/map.html",
         "MODEL/README.md",
     ):
         assert (place / name).stat().st_size > 0

@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -92,7 +93,9 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
     file.write_text('{"step": 2, "loss')  # of a process that was killed
     probe = OnlineProbe(Selection(open_source("builtin:test"), range(60)), source, config)
     in_calls = configs.override(config, ["run.steps_per_call=2"])
-    pretrain(in_calls, source, directory, log_options=lambda: PretrainingLogOptions(file, (3, 4), probe.of))
+    logged: dict[int, Mapping[str, float]] = {}
+    options = PretrainingLogOptions(file, (3, 4), logged.__setitem__, probe.of)
+    pretrain(in_calls, source, directory, log_options=lambda: options)
     newest, plain = directory.checkpoint(6), finished.checkpoint(6)
     expected = tensor_store.read(plain, tensor_store.shapes(plain))
     for name, tensor in tensor_store.read(newest, tensor_store.shapes(newest)).items():
@@ -100,6 +103,10 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
 
     lines = [json.loads(line) for line in file.read_text().splitlines()[1:]]
     assert [line.pop("step") for line in lines] == [2, 4, 6]
+    assert list(logged) == [2, 4, 6] and [numbers.keys() for numbers in logged.values()] == [
+        line.keys() for line in lines
+    ]
+    assert logged[6][KNN] == lines[-1][KNN]
     assert [KNN in line for line in lines] == [False, True, True]
     curves = read_events(directory.tensorboard)
     tags = EventAccumulator(str(directory.tensorboard)).Reload().Tags()["tensors"]

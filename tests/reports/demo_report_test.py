@@ -14,6 +14,7 @@ from seer_tf.reports.demo_report import (
     render_demo_report,
     write_demo_report,
 )
+from seer_tf.reports.image_map import placed
 from tests.reports.page_reader import read_page
 
 
@@ -33,6 +34,7 @@ def _report(*, labelled: bool) -> DemoReport:
         crops=[_images(5), _images(5)],
         neighbours=[Neighbours(query, others[:3], others[3:], *labels)] * 2,
         prototypes=[Prototype(17, 0.125, _images(4))],
+        map=placed(_images(3), np.array([[0.0, 0.5], [1.0, 0.0], [0.5, 1.0]]), ["a", "b", "c"]),
         accuracies=[Accuracy("ours", 0.512, 0.6), Accuracy("theirs", 0.25, 0.333)] if labelled else [],
         accuracy_note="How.",
         places=[("Report", "/some where/report.html")],
@@ -46,14 +48,14 @@ def test_the_page_is_whole_and_fetches_nothing(labelled):
     reader = read_page(page)
     assert all(link.startswith(("data:image/jpeg;base64,", "#")) for link in reader.links)
     assert not re.search(r"url\((?!#)|@import", page)
-    assert len(reader.images) == 2 * 5 + 2 * (1 + 3 + 3) + 4
+    assert len(reader.images) == 2 * 5 + 2 * (1 + 3 + 3) + 4 + 3
 
 
 def test_labels_show_in_table_and_outlines():
     """Names of classes are text, not markup; each neighbour is outlined as it deserves."""
     reader = read_page(render_demo_report(_report(labelled=True)))
     assert "51.2 %" in reader.text and "33.3 %" in reader.text and "<cat> & dog" in reader.text
-    outlines = [str(image["class"]).split()[0] for image in reader.images if image["class"] != " small"]
+    outlines = [str(image["class"]).split()[0] for image in reader.images if image.get("class", " small") != " small"]
     assert outlines[:6] == ["right", "wrong", "right", "right", "right", "wrong"]
 
 
