@@ -1,4 +1,7 @@
-"""Imports point one way (docs/design/house.md). Read from the source; nothing is imported."""
+"""Imports between rooms follow the rules in docs/design/house.md.
+
+The tests read the source files and import none of them.
+"""
 
 import ast
 import graphlib
@@ -15,7 +18,7 @@ _SOURCES = {
 }
 _MODULES = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in _SOURCES}
 
-# What a room of seer_tf may import from other rooms. Everybody may read the package's version.
+# The rooms that each room of seer_tf may import. Every room may also import the package's version.
 _FOR_ALL = {"errors", "precision", "progress", "quantities", "parallel", "stop_signals", "versions"}
 _GROUND = _FOR_ALL | {"config", "files", "distributed"}
 _PARTS = {"data", "models", "optimizers"}
@@ -52,7 +55,7 @@ def test_no_imports_in_a_circle() -> None:
         for module, path in _MODULES.items()
         if module != "seer_tf"
     }
-    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, and the error names the circle
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,7 @@ def test_a_fault_is_found(path: str, source: str, fault: str) -> None:
 
 
 def _faults(path: str, source: str) -> Iterator[str]:
-    """Yields what is wrong with a file, in words."""
+    """Yields a sentence for each broken rule in a file."""
     package, room, *_ = [*path.removesuffix(".py").split("/"), ""]
     tree = ast.parse(source)
     targets = set(_imports(tree))
@@ -113,7 +116,7 @@ def _faults(path: str, source: str) -> Iterator[str]:
 
 
 def _imports(tree: ast.AST) -> Iterator[str | None]:
-    """Yields the dotted names that are imported anywhere in a file; None for a relative one."""
+    """Yields the dotted name of each import in a file, and None for a relative import."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -130,7 +133,7 @@ def _is_a_room(name: str) -> bool:
 
 
 def _distributes(tree: ast.AST) -> bool:
-    """Whether `tf.distribute` is named, or imported by itself."""
+    """Whether the file uses `tf.distribute` or imports from `tensorflow.distribute`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr == "distribute" and isinstance(node.value, ast.Name):
             return True

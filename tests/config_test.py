@@ -1,4 +1,4 @@
-"""The config: overriding by text, checking, and its file form."""
+"""The config: assignments as text, checks, and the JSON file."""
 
 import dataclasses
 import json
@@ -108,7 +108,6 @@ def test_validate_refuses(assignment: str, expected: str) -> None:
 
 @pytest.mark.parametrize("kind", [Config, FinetuneConfig])
 def test_every_field_is_described(kind: type[BaseConfig]) -> None:
-    """So that a new field is not forgotten."""
     for each in describe(kind):
         assert each.help[0].isupper() and each.help.endswith("."), each.path
         assert each.default == each.of(kind()), each.path
@@ -157,7 +156,7 @@ _PIECES = [
 _PATHS = [*(each.path for each in describe(Config)), "recipe", "recipe.a", "run", "run.", ".run", "head.x.y", ""]
 
 
-def test_no_text_gives_another_error_than_a_sentence() -> None:
+def test_random_text_raises_only_input_errors() -> None:
     chance = random.Random(0)
     refused = 0
     for number in range(3000):
@@ -188,12 +187,12 @@ def test_no_text_gives_another_error_than_a_sentence() -> None:
         ),
     ],
 )
-def test_what_has_no_effect_is_said(name: str, assignments: list[str], expected: str) -> None:
+def test_a_setting_without_effect_gets_a_warning(name: str, assignments: list[str], expected: str) -> None:
     (text,) = configs.override(recipe(name), assignments).warnings()
     assert re.search(expected, text)
 
 
-def test_a_warning_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warning_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(forms.logging, "warning", lambda form, text: said.append(text))
     config = configs.override(recipe("debug_tiny"), ["schedule.head_only_steps=123"])
@@ -207,7 +206,7 @@ def test_no_recipe_needs_a_warning(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_is_valid_and_survives_its_file(name: str) -> None:
+def test_every_recipe_is_valid_and_equal_after_writing_and_reading(name: str) -> None:
     config = configs.validate(recipe(name))
     assert config.recipe == name
     assert configs.from_json(json.loads(json.dumps(configs.to_json(config))), Config) == config
@@ -245,7 +244,7 @@ def test_a_file_with_other_values_is_refused(changes: dict[str, Any], sentence: 
 
 
 @pytest.mark.parametrize("config", [recipe("debug_tiny"), FinetuneConfig()])
-def test_a_file_says_what_it_is_of_and_older_ones_are_known_by_their_sections(config: BaseConfig) -> None:
+def test_a_file_names_its_kind_and_older_files_are_recognised_by_their_sections(config: BaseConfig) -> None:
     values = configs.to_json(config)
     assert (values["kind"], values.get("method")) == (
         ("pretraining", "swav") if isinstance(config, Config) else ("finetuning", None)

@@ -1,4 +1,7 @@
-"""The Dockerfiles as text: what they copy exists, and they install and start this package. No image is built."""
+"""The Dockerfiles as text: all copied files exist, and the image installs and starts this package.
+
+No image is built.
+"""
 
 import configparser
 import json
@@ -61,5 +64,5 @@ def test_the_file_for_gpus_installs_the_libraries_of_gpus() -> None:
 def test_the_entry_point_is_the_command_of_the_package(instructions: Instructions) -> None:
     (command,) = _arguments(instructions, "ENTRYPOINT")
     assert instructions[-1] == ("ENTRYPOINT", command)
-    (script,) = json.loads(command)  # this form starts no shell, so that signals reach the command
+    (script,) = json.loads(command)  # without a shell, so signals reach the command
     assert f"{script} = {entry.__name__}:{entry.main.__name__}" in _setup()["options.entry_points"]["console_scripts"]

@@ -1,4 +1,7 @@
-"""What a few steps make of a run, for comparing runs that must be equal: other replicas, processes, micro-batches."""
+"""Results of a few training steps, for tests that compare runs which must be equal.
+
+The runs differ in the number of replicas, processes or micro-batches.
+"""
 
 import numpy as np
 import tensorflow as tf
@@ -13,9 +16,9 @@ from seer_tf.training.step import reduce_contributions
 from tests.small_networks import one_stage_model, random_crops, shared_out, small_config, small_model
 
 NUM_IMAGES, NUM_STEPS = 8, 5
-#: The gradient of a bias before batch norm is rounding noise. LARS scales it up, and the moving mean takes it in.
+#: The gradient of a bias before batch norm is rounding noise. LARS scales the noise up, and the moving mean absorbs it.
 NOISE = ("head/linear1/bias", "head/bn1/moving_mean")
-#: With what a run must be equal on any number of replicas, beside what it is as it is.
+#: Changes of the config. With each change, the results must be equal on any number of replicas.
 VARIANTS = {
     "as it is": (),
     "with a queue": (f"swav.queue_length={2 * NUM_IMAGES}",),
@@ -26,7 +29,7 @@ VARIANTS = {
 
 
 def equality_config(*assignments: str) -> Config:
-    """Returns a config with crops of two sizes, a head with batch norm and seven prototypes for eight images."""
+    """Returns a config with two crop sizes, a head with batch norm, seven prototypes and a batch of eight images."""
     return small_config(
         "crops.sizes_px=16,8",
         "head.num_prototypes=7",
@@ -42,8 +45,8 @@ def results_of(strategy: tf.distribute.Strategy, variant: str) -> dict[str, np.n
     """Returns the `results` of a variant in float64.
 
     Args:
-        strategy: that the steps run in.
-        variant: one of `VARIANTS`.
+        strategy: Strategy that runs the steps.
+        variant: One of `VARIANTS`.
     """
     config = equality_config("run.precision=float64", *VARIANTS[variant])
     return results(strategy, config, plain_sgd="SGD" in variant)[0]
@@ -57,16 +60,18 @@ def results(
     plain_sgd: bool = False,
     order: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], list[tf.Operation]]:
-    """Returns by name the first step's codes, loss and reduced gradients, and loss and all variables after the last.
-
-    Beside them come the operations of the traced step.
+    """Returns what the steps compute, and the operations of the traced step.
 
     Args:
-        strategy: that the steps run in.
-        config: of the run.
-        batch_norm: whether it is a RegNetY; otherwise a network without batch norm.
-        plain_sgd: whether no variable is scaled or decayed by LARS.
-        order: in which the images of each batch come; their own if None.
+        strategy: Strategy that runs the steps.
+        config: Run configuration.
+        batch_norm: Whether the network is a RegNetY; otherwise a network without batch norm.
+        plain_sgd: Whether LARS scales and decays no variable.
+        order: Order of the images in each batch; None keeps their own order.
+
+    Returns:
+        Arrays by name: codes, loss and reduced gradients of the first step, loss of the last step, and all variables
+            after the last step. The second value is the list of operations.
     """
     with strategy.scope():
         synchronized = strategy.num_replicas_in_sync > 1
@@ -103,7 +108,10 @@ def _first(state: TrainState, crops: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, 
 
 
 def distances(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> dict[str, float]:
-    """Returns for each tensor but the noise the norm of the difference, relative to the norm of what is expected."""
+    """Returns the relative distance of each tensor, without the tensors in `NOISE`.
+
+    The distance is the norm of the difference divided by the norm of the expected tensor.
+    """
     assert actual.keys() == expected.keys()
     return {
         name: float(np.linalg.norm(actual[name] - value) / (np.linalg.norm(value) or 1))

@@ -1,4 +1,4 @@
-"""`import seer_tf` is light, and Keras reads files with our classes whichever of the two is imported first."""
+"""`import seer_tf` is quick, and Keras reads files with our classes in either order of the imports."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ print(type(model.layers[0]).__module__, type(model.optimizer).__module__)
 
 
 def _run(code: str, cwd: pathlib.Path) -> str:
-    """Returns what the code prints in a fresh process."""
+    """Returns the output of the code in a fresh process."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=cwd,
@@ -36,13 +36,13 @@ def _run(code: str, cwd: pathlib.Path) -> str:
 
 
 @pytest.mark.parametrize("module", ["seer_tf", "seer_tf.config", "seer_tf.finetuning.config", "seer_tf.errors"])
-def test_an_import_that_is_light(module: str, tmp_path: pathlib.Path) -> None:
+def test_the_import_loads_no_large_library_and_is_quick(module: str, tmp_path: pathlib.Path) -> None:
     heavy = "{'tensorflow', 'keras', 'numpy', 'matplotlib'} & sys.modules.keys()"
     code = f"import time; start = time.process_time(); import {module}, sys; "
     code += f"print({heavy}, time.process_time() - start)"
     loaded, seconds = _run(code, tmp_path).rsplit(" ", 1)
     assert loaded == "set()"
-    assert float(seconds) < 0.3  # of the processor, whatever else the machine does
+    assert float(seconds) < 0.3  # seconds of processor time, so a busy machine does not matter
 
 
 def test_every_class_of_the_package_is_known() -> None:
@@ -66,7 +66,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return directory
 
 
-# A file that is read after `import keras, seer_tf` is in models/backbones/regnet/network_test.py.
+# models/backbones/regnet/network_test.py reads a file after `import keras, seer_tf`.
 @pytest.mark.parametrize(
     "imports",
     [

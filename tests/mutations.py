@@ -1,4 +1,4 @@
-"""Damage to files, drawn from a seed."""
+"""Random damage to files, determined by a seed."""
 
 import json
 import random
@@ -23,11 +23,11 @@ _OTHER_TYPES: tuple[Any, ...] = (
 
 
 def flipped(content: bytes, number: int, *, seed: int = 0) -> Iterator[bytes]:
-    """Yields a content with one byte changed, removed or doubled, or with its end cut off.
+    """Yields copies of a content with one byte changed, removed or doubled, or with the end cut off.
 
     Args:
         content: Content of a file.
-        number: Number of contents to yield.
+        number: Number of copies to yield.
         seed: Seed of the places and changes.
     """
     draw = random.Random(seed)
@@ -46,12 +46,12 @@ def flipped(content: bytes, number: int, *, seed: int = 0) -> Iterator[bytes]:
 
 
 def retyped(content: bytes, number: int, *, without: tuple[str, ...] = (), seed: int = 0) -> Iterator[bytes]:
-    """Yields a JSON object with one of its values, at any depth, replaced by one of another type or left out.
+    """Yields copies of a JSON object with one value removed or replaced by a value of another type.
 
     Args:
-        content: JSON with an object.
-        number: Number of contents to yield.
-        without: Keys to leave out at the top, for example the checksum.
+        content: JSON with an object. The changed value may be at any depth.
+        number: Number of copies to yield.
+        without: Top-level keys to leave out, for example the checksum.
         seed: Seed of the places and changes.
     """
     draw = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Steps whose numbers overflow on one replica, for tests with two replicas and with two processes."""
+"""Training steps that overflow on one replica, for tests with two replicas and with two processes."""
 
 import hashlib
 from typing import Any
@@ -11,19 +11,20 @@ from seer_tf.methods.swav.step import train_step
 from seer_tf.training.step import checked_tensors
 from tests.small_networks import random_crops, shared_out, small_config, small_model
 
-#: What happens to the images of the last replica, or to the loss scale, in each of the steps.
+#: The event in each step. An event changes the images of the last replica or the loss scale.
 EVENTS = ("nothing", "an infinite pixel", "nothing", "black images", "nothing", "an enormous loss scale", "nothing")
 
 
 def step_through(strategy: tf.distribute.Strategy) -> list[dict[str, Any]]:
-    """Makes a step in float16 for each event and returns what it did.
+    """Runs one step in float16 for each event and returns a report of each step.
 
     Args:
-        strategy: of two replicas.
+        strategy: Strategy with two replicas.
 
     Returns:
-        For each step the name of the tensor that was not finite, the names of the variables that changed, loss scale,
-        counters, a digest of all variables, and whether they are equal on all replicas of this process.
+        One dictionary for each step: the name of the tensor that was not finite, the names of the changed variables,
+            the loss scale, the counters, a digest of all variables, and whether the variables are equal on all replicas
+            of this process.
     """
     config = small_config("run.precision=mixed_float16", "swav.queue_length=16", "swav.freeze_prototypes_steps=0")
     with strategy.scope():
@@ -36,7 +37,7 @@ def step_through(strategy: tf.distribute.Strategy) -> list[dict[str, Any]]:
             crops[0][-1, 0, 3, 3, 1] = np.inf
         elif event == "black images":
             for group in crops:
-                group[8:] = 0  # with a derivative by the gain that is not a number
+                group[8:] = 0  # a black image has a NaN as derivative by the gain
         state.loss_scale.value.assign(2.0**40 if event == "an enormous loss scale" else 2.0**10)
         metrics = step(shared_out(crops, strategy))
         after = copies(state, strategy)

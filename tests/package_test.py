@@ -1,4 +1,4 @@
-"""What is installed: every file that the package reads, and flags that mean the same in every command."""
+"""The installed package: all data files are in the wheel, and a flag has the same type in every command."""
 
 import ast
 import collections
@@ -12,7 +12,7 @@ _NUMBERS = ("DEFINE_integer", "DEFINE_float", "DEFINE_bool", "DEFINE_list")
 
 
 def test_a_wheel_has_every_file_of_the_package() -> None:
-    """Python files are there anyway; of all others a pattern of `setup.cfg` must speak."""
+    """Every file except Python files must match a pattern in `setup.cfg`."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     patterns = [
@@ -38,7 +38,7 @@ def test_no_command_reads_a_file_beside_the_package() -> None:
         assert "parents[" not in file.read_text("utf-8"), file
 
 
-def test_a_flag_has_one_kind_of_value_in_all_binaries() -> None:
+def test_a_flag_has_the_same_type_in_all_commands() -> None:
     kinds: dict[str, set[str]] = collections.defaultdict(set)
     for folder in ("seer_tf/cli", "benchmarks"):
         for file in (ROOT / folder).rglob("*.py"):
@@ -49,7 +49,7 @@ def test_a_flag_has_one_kind_of_value_in_all_binaries() -> None:
 
 
 def _flags(file: pathlib.Path) -> list[tuple[str, str]]:
-    """Returns name and kind of the flags that a file defines."""
+    """Returns the name and the type of each flag that a file defines."""
     calls = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
     return [
         (call.args[0].value, call.func.attr)

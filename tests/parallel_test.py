@@ -1,4 +1,4 @@
-"""The number of cores, results in order, and imports where Linux's own functions are missing."""
+"""The number of cores, the order of results, and imports on systems without the functions of Linux."""
 
 import dataclasses
 import os
@@ -17,7 +17,8 @@ from seer_tf.parallel import num_cores
 assert num_cores() == 1, num_cores()
 """
 
-# As on macOS. Commands define flags of the same names, so each is imported as if it were the only one.
+# The code removes the functions that macOS lacks. Several commands define flags with the same names, so the code
+# removes all flags before it imports a command.
 _IMPORT_ALL = """
 import importlib, os, pkgutil, sys
 del os.sched_getaffinity, os.sched_setaffinity
@@ -54,7 +55,7 @@ def test_all_modules_import_without_linux_functions() -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _GpusSeen:
-    """Writes which GPUs the process sees that does the job."""
+    """A job that writes the GPUs visible to its process."""
 
     folder: str
 

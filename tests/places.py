@@ -1,4 +1,4 @@
-"""Directories that tests read."""
+"""Directories that the tests read."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Progress: plain lines, and few of them, or the bar of a terminal that others' lines do not break."""
+"""Progress: a few plain lines in a log, or a bar in a terminal that survives lines from other writers."""
 
 import contextlib
 import fcntl
@@ -23,9 +23,9 @@ def test_lines_say_how_far_how_fast_and_how_long(
 ) -> None:
     clock = iter([0.0, 20.0, 25.0, 40.0, 60.0, 60.0, 60.0, 60.0, 60.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    with Progress(100, "step", "pretraining", done=20) as bar:  # the clock says 0
-        bar.advance(20)  # 20, and 25 in the line
-        bar.advance(40, note="loss 3")  # 40, and 60 in the line
+    with Progress(100, "step", "pretraining", done=20) as bar:  # the clock shows 0
+        bar.advance(20)  # the clock shows 20, and 25 for the line
+        bar.advance(40, note="loss 3")  # the clock shows 40, and 60 for the line
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "pretraining: 40 of 100 steps, 1.2 s each, 1 min 15 s left",
@@ -43,7 +43,7 @@ def test_the_line_of_a_terminal_keeps_the_last_note_and_says_what_is_left(
     assert re.search(r"pretraining .* 3/4, [0-9.]+/s, [0-9:?]+ left, loss 3", capsys.readouterr().err)
 
 
-def test_what_takes_moments_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_work_that_ends_at_once_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(2, "image", "writing") as bar:
         bar.advance(2)
     assert capsys.readouterr().err == ""
@@ -59,7 +59,9 @@ def test_part_of_work_that_shows_its_own_progress_is_silent(
     assert capsys.readouterr().err == ""
 
 
-def test_one_piece_is_one_piece(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_piece_is_counted_in_the_singular(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = iter([0.0, 20.0, 20.0, 20.0, 20.0, 20.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     with Progress(1, "image", "writing 1 shard") as bar:
@@ -88,8 +90,11 @@ def test_a_note_is_cut_between_its_parts(columns: int, shown: str, monkeypatch: 
     assert len(screen[0]) < (columns or 80)
 
 
-def test_lines_of_others_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log, standard error and, on the same terminal, standard output; in parts, and while there are two bars."""
+def test_lines_from_other_writers_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines from the log, standard error and standard output appear complete and above the bar.
+
+    One line arrives in two parts, and one line arrives while a second bar is shown.
+    """
     with _terminal(80, monkeypatch) as screen, Progress(600, "step", "pretraining", done=200) as bar:
         bar.advance(100)
         logging.warning("a warning")
@@ -106,12 +111,17 @@ def test_lines_of_others_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) ->
 
 @contextlib.contextmanager
 def _terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Puts a terminal where standard output and standard error are; the list has afterwards what it shows."""
+    """Replaces standard output and standard error by a terminal.
+
+    Yields:
+        A list. At the end of the block it gets the lines that the terminal shows.
+    """
     screen: list[str] = []
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with open(slave, "w", buffering=1) as terminal:
-        # As in a command. Without TensorFlow, which another test may have imported, nobody has installed the handler.
+        # A command has absl's handler. Here the handler may be missing, because TensorFlow installs it during its
+        # import.
         monkeypatch.setattr(logging.get_absl_logger().root, "handlers", [logging.get_absl_handler()])
         handler = logging.get_absl_handler().python_handler
         before = handler.setStream(terminal)
@@ -131,7 +141,7 @@ def _terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
 
 
 def _lines(text: str) -> list[str]:
-    """Returns what a terminal shows at the end, without moves of the cursor between lines."""
+    """Returns the lines that a terminal shows at the end. Cursor moves between lines are ignored."""
     shown = []
     for line in re.sub(r"\x1b\[A", "", text).replace("\r\n", "\n").split("\n"):
         cells: list[str] = []

@@ -1,4 +1,4 @@
-"""Numbers as a person would say them."""
+"""Numbers in the form that people read."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_a_fraction_is_said_in_percent() -> None:
     assert (percent(0.5428), percent(0.5428, 0), percent(0.0)) == ("54.3 %", "54 %", "0.0 %")
 
 
-def test_what_is_slow_has_the_time_of_each() -> None:
+def test_a_slow_pace_is_given_as_seconds_for_each_piece() -> None:
     assert (pace(4.62), pace(0.08), pace(0.0)) == ("4.6/s", "12.5 s each", "?/s")
 
 

@@ -1,4 +1,4 @@
-"""Real images that lie beside the checkout and are no part of it; a test that wants them skips where they are not."""
+"""Real images beside the checkout. They are not in the repository, so a test that needs them skips without them."""
 
 import pytest
 

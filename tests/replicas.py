@@ -4,12 +4,13 @@ import tensorflow as tf
 
 
 def replicas(number: int) -> tf.distribute.MirroredStrategy:
-    """Returns a strategy that any number of tests of one process can make.
+    """Returns a strategy that many tests in one process can create.
 
-    The collectives of two ordinary strategies share their keys, and fail when their shapes differ.
+    Two default strategies share the keys of their collectives, and the collectives fail if their shapes differ. This
+    strategy therefore reduces to one device.
 
     Args:
-        number: of replicas, at most `conftest.NUM_LOGICAL_CPUS`.
+        number: Number of replicas, at most `conftest.NUM_LOGICAL_CPUS`.
     """
     return tf.distribute.MirroredStrategy(
         [f"CPU:{index}" for index in range(number)], cross_device_ops=tf.distribute.ReductionToOneDevice("CPU:0")
@@ -17,5 +18,4 @@ def replicas(number: int) -> tf.distribute.MirroredStrategy:
 
 
 def two_replicas() -> tf.distribute.MirroredStrategy:
-    """Returns a strategy of two replicas."""
     return replicas(2)

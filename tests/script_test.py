@@ -1,4 +1,4 @@
-"""The set-up of script/demo and script/test, with an interpreter that only notes what it is asked to install."""
+"""The set-up of script/demo and script/test, with a fake interpreter that only records what it should install."""
 
 import pathlib
 import shutil
@@ -8,7 +8,8 @@ import pytest
 
 from tests.places import ROOT
 
-# Answers `-c ...` (am I supported?), `-m venv DIR` and `-m pip ... PACKAGE`; of anything else it prints the arguments.
+# The fake interpreter answers `-c ...` (is this Python supported?), `-m venv DIR` and `-m pip ... PACKAGE`. It prints
+# all other arguments.
 _INTERPRETER = """#!/usr/bin/env bash
 notes="{notes}"
 case "$*" in
@@ -21,7 +22,7 @@ esac
 
 
 class _Checkout:
-    """A copy of what the set-up needs, in a folder with a space in its name."""
+    """A copy of the files that the set-up needs, in a folder with a space in its name."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.root = folder / "a checkout"
@@ -56,7 +57,7 @@ class _Checkout:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def work(self) -> list[str]:
-        """Returns what was done since the last call."""
+        """Returns what the interpreter recorded since the last call."""
         notes = self.notes.read_text().splitlines() if self.notes.exists() else []
         self.notes.unlink(missing_ok=True)
         return notes
@@ -88,7 +89,7 @@ def test_the_tests_add_their_packages_to_the_environment_of_the_demo(checkout: _
     assert checkout.work() == []
 
 
-def test_packages_that_could_not_be_added_are_no_reason_to_call_the_environment_whole(checkout: _Checkout) -> None:
+def test_the_environment_is_made_anew_after_a_failed_installation_of_test_packages(checkout: _Checkout) -> None:
     checkout.demo()
     broken = checkout.notes.with_name("notes.broken")
     broken.touch()
@@ -109,7 +110,7 @@ def test_the_demo_installs_changed_pins_and_the_tests_then_add_theirs(checkout: 
 
 
 @pytest.mark.parametrize("name", ["setup.cfg", "constraints.txt"])
-def test_changed_pins_are_installed_into_it(checkout: _Checkout, name: str) -> None:
+def test_changed_pins_are_installed_into_the_environment(checkout: _Checkout, name: str) -> None:
     checkout.demo()
     checkout.work()
     (checkout.root / name).write_text("changed")

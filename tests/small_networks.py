@@ -1,4 +1,4 @@
-"""Networks that are traced in a moment, for tests of the step."""
+"""Small networks that are traced quickly, for tests of the training step."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from seer_tf.pretraining.recipes import recipe
 
 @keras.saving.register_keras_serializable(package="tests")
 class Gain(keras.layers.Layer):
-    """sqrt(gain * x): at a black pixel its value is zero, but the derivative by the gain is not a number."""
+    """Computes sqrt(gain * x). For a black pixel the value is zero, but the derivative by the gain is a NaN."""
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         self.gain = self.add_weight(name="gain", shape=(), initializer="ones")
@@ -27,18 +27,18 @@ class Gain(keras.layers.Layer):
 
 
 def small_config(*assignments: str) -> Config:
-    """Returns the debugging recipe with five prototypes, crops of 8 and 4 px and fields replaced."""
+    """Returns recipe debug_tiny with five prototypes, crops of 8 and 4 px, and the given assignments."""
     settings = ("crops.sizes_px=8,4", "head.num_prototypes=5", "head.batch_norm=false", *assignments)
     return configs.validate(configs.override(recipe("debug_tiny"), settings))
 
 
 def small_model(config: Config, *, batch_norm: bool = False, synchronized: bool = False) -> SwavModel:
-    """Returns a gain, two convolutions and the config's head, for images between 0 and 1.
+    """Returns a gain, two convolutions and the config's head, for images with values between 0 and 1.
 
     Args:
-        config: for head, precision and seed.
-        batch_norm: whether there is batch norm between the convolutions.
-        synchronized: whether that is over all replicas.
+        config: Run configuration. Head, precision and seed are used.
+        batch_norm: Whether there is batch norm between the convolutions.
+        synchronized: Whether batch norm is synchronised over all replicas.
     """
     keras.utils.set_random_seed(config.run.seed)
     policy = keras.dtype_policies.get(config.run.precision)
@@ -54,22 +54,25 @@ def small_model(config: Config, *, batch_norm: bool = False, synchronized: bool 
 
 
 def two_stage_model(config: Config) -> SwavModel:
-    """Returns a RegNetY of two stages, with squeeze-and-excitation and grouped convolutions, and the config's head."""
+    """Returns a RegNetY of two stages with the config's head.
+
+    The network has squeeze-and-excitation and grouped convolutions.
+    """
     return _regnet_model(config, 2, synchronized=False)
 
 
 def one_stage_model(config: Config, *, synchronized: bool) -> SwavModel:
-    """Returns the same with one stage.
+    """Returns a RegNetY of one stage with the config's head.
 
     Args:
-        config: for head, precision, activation checkpointing and seed.
-        synchronized: whether batch norm is over all replicas.
+        config: Run configuration. Head, precision, activation checkpointing and seed are used.
+        synchronized: Whether batch norm is synchronised over all replicas.
     """
     return _regnet_model(config, 1, synchronized=synchronized)
 
 
 def stages_design(num_stages: int) -> RegNetDesign:
-    """Returns stages of one block, the first of 16 channels in two groups, the second of 32 in four."""
+    """Returns a design whose stages have one block each, with 16 channels in two groups, then 32 in four groups."""
     return RegNetDesign(depth=num_stages, w_0=16, w_a=16.0, w_m=2.0, group_width=8)
 
 
@@ -109,7 +112,7 @@ def random_crops(config: Config, num_images: int, seed: int = 0) -> tuple[np.nda
 
 
 def shared_out(crops: tuple[np.ndarray, ...], strategy: tf.distribute.Strategy) -> tuple[tf.Tensor, ...]:
-    """Returns a global batch with its slice for each replica."""
+    """Returns a global batch in which each replica has its slice."""
     parts = [np.split(group, strategy.num_replicas_in_sync) for group in crops]
     return strategy.experimental_distribute_values_from_function(
         lambda context: tuple(tf.constant(part[context.replica_id_in_sync_group]) for part in parts)

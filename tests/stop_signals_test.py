@@ -1,4 +1,4 @@
-"""Signals of real processes: answered at once, whatever the main thread does."""
+"""Signals to real processes: `StopSignals` answers at once, even if the main thread is busy."""
 
 import contextlib
 import os
@@ -14,21 +14,21 @@ import pytest
 
 from seer_tf import stop_signals
 
-# The file alone: the package takes seconds to import.
+# Only this file is loaded, because the import of the package takes seconds.
 _LOAD = f"""
 import hashlib, importlib.util, os, signal, sys, time
 spec = importlib.util.spec_from_file_location("stop_signals", {stop_signals.__file__!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 """
-# Computes in C for longer than any test waits, and never comes back to Python's handlers.
+# The C code runs longer than any test waits, so Python's signal handlers never run.
 _DEAF = "hashlib.pbkdf2_hmac('sha256', b'', b'', 1 << 28)"
 _UNTIL_RECEIVED = "while stop.received is None: time.sleep(0.01)"
 
 
 @contextlib.contextmanager
 def _started(body: str, *, raises: bool = False, on_hangup: str = "SIG_DFL") -> Iterator[subprocess.Popen[str]]:
-    """Starts a process that runs a body while it takes the signals over, and kills what is left of it."""
+    """Starts a process that runs the body inside `StopSignals`, and kills the process at the end."""
     code = (
         f"{_LOAD}signal.signal(signal.SIGHUP, signal.{on_hangup})\n"
         f"with module.StopSignals('it ends', raises={raises}) as stop:\n"
@@ -45,7 +45,7 @@ def _started(body: str, *, raises: bool = False, on_hangup: str = "SIG_DFL") -> 
 
 
 def _answer(process: subprocess.Popen[str]) -> str:
-    """Returns the next line of a process's standard error, which must come within two seconds."""
+    """Returns the next line of standard error. The line must come within two seconds."""
     assert process.stderr is not None
     started = time.monotonic()
     line = process.stderr.readline()
@@ -54,7 +54,7 @@ def _answer(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_is_answered_and_the_second_ends_a_process_that_hears_nothing(number: signal.Signals) -> None:
+def test_a_busy_process_answers_the_first_signal_and_ends_at_the_second(number: signal.Signals) -> None:
     with _started(_DEAF) as process:
         process.send_signal(number)
         assert _answer(process) == f"{number.name}: it ends\n"
@@ -63,7 +63,7 @@ def test_the_first_is_answered_and_the_second_ends_a_process_that_hears_nothing(
         assert process.communicate() == ("", f"{number.name}: ended at once\n")
 
 
-def test_one_of_each_kind_ends_it_too() -> None:
+def test_two_different_signals_end_a_busy_process() -> None:
     with _started(_DEAF) as process:
         process.send_signal(signal.SIGINT)
         assert _answer(process) == "SIGINT: it ends\n"
@@ -72,14 +72,14 @@ def test_one_of_each_kind_ends_it_too() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_body_sees_it_and_ends_in_its_own_way(number: signal.Signals) -> None:
+def test_the_body_sees_the_signal_and_ends_normally(number: signal.Signals) -> None:
     with _started(f"{_UNTIL_RECEIVED}\n    print('saved')") as process:
         process.send_signal(number)
         assert process.communicate(timeout=5) == (f"saved\nafter {number.name}\n", f"{number.name}: it ends\n")
         assert process.returncode == 0
 
 
-def test_a_terminal_that_hangs_up_twice_ends_nothing() -> None:
+def test_a_second_sighup_does_not_end_the_process() -> None:
     with _started(f"{_UNTIL_RECEIVED}\n    time.sleep(1)") as process:
         process.send_signal(signal.SIGHUP)
         assert _answer(process) == "SIGHUP: it ends\n"
@@ -94,7 +94,7 @@ def test_an_ignored_sighup_stays_ignored() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_it_raises_where_it_is_asked_to_and_what_is_open_is_closed(number: signal.Signals) -> None:
+def test_with_raises_the_signal_raises_interrupted_in_the_body(number: signal.Signals) -> None:
     body = (
         "try: print('open', flush=True), time.sleep(60)\n"
         "    except module.Interrupted as error: print('closed', error.number)"
@@ -106,12 +106,12 @@ def test_it_raises_where_it_is_asked_to_and_what_is_open_is_closed(number: signa
     assert (output, errors) == (f"closed {int(number)}\nafter {number.name}\n", f"{number.name}: it ends\n")
 
 
-def test_the_signals_are_given_back() -> None:
+def test_the_earlier_handlers_return_after_the_body() -> None:
     code = f"{_LOAD}\nwith module.StopSignals(''): pass\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)"
     assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == -signal.SIGTERM
 
 
-def test_what_is_printed_after_the_terminal_was_closed_breaks_nothing(tmp_path: pathlib.Path) -> None:
+def test_printing_to_a_closed_terminal_does_not_fail(tmp_path: pathlib.Path) -> None:
     code = f"""{_LOAD}
 with module.StopSignals("it ends") as stop:
     open({str(tmp_path / "begun")!r}, "w").close()

@@ -1,6 +1,6 @@
-"""Two workers of one cluster on this machine, for tests, which cannot hang.
+"""Runs two workers of one cluster on this machine, with a time limit.
 
-A collective that waits for a lost partner is deaf to SIGTERM, so whatever is left after the time is killed outright.
+A collective that waits for a lost partner ignores SIGTERM, so the functions kill the workers after the time limit.
 """
 
 import contextlib
@@ -23,15 +23,15 @@ def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_secon
     """Runs Python code as worker 0 and worker 1 of a `MultiWorkerMirroredStrategy`.
 
     Args:
-        code: text of the program; `seer_tf` and `tests` can be imported.
-        arguments: what the program finds in `sys.argv[1:]`.
-        timeout_seconds: time for both; then they are killed.
+        code: Text of the program. The program can import `seer_tf` and `tests`.
+        arguments: Values of `sys.argv[1:]` in the program.
+        timeout_seconds: Time limit for both workers, in seconds.
 
     Returns:
-        What each of the two printed on standard output, without the white space around it.
+        The standard output of each worker, without surrounding white space.
 
     Raises:
-        AssertionError: a worker failed or the time was over; the text has the end of its standard error.
+        AssertionError: A worker failed or the time was over. The text holds the end of the worker's standard error.
     """
     addresses = [f"localhost:{port}" for port in free_ports(2)]
     deadline = time.monotonic() + timeout_seconds
@@ -67,12 +67,12 @@ def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_secon
 def two_commands(
     command: Sequence[str], folder: pathlib.Path, *, of_second: Sequence[str] = ()
 ) -> Iterator[list[subprocess.Popen[str]]]:
-    """Starts a command as both workers of a cluster, and kills what is left of them at the end.
+    """Starts a command as both workers of a cluster, and kills the remaining processes at the end.
 
     Args:
-        command: Command and its flags, without those that name the workers.
-        folder: gets `0.txt` and `1.txt` with all that the workers print.
-        of_second: more flags for worker 1.
+        command: Command and its flags, without the flags that name the workers.
+        folder: Directory for `0.txt` and `1.txt`, which get the output of the workers.
+        of_second: Additional flags of worker 1.
     """
     workers = ",".join(f"localhost:{port}" for port in free_ports(2))
     with contextlib.ExitStack() as stack:
@@ -81,7 +81,7 @@ def two_commands(
             binary, *flags = command
             own = [f"--workers={workers}", f"--worker_index={index}", "--meeting_seconds=60"]
             worker = subprocess.Popen(
-                [sys.executable, binary, *own, *flags, *more],  # the last of a flag counts
+                [sys.executable, binary, *own, *flags, *more],  # the last value of a flag counts
                 cwd=ROOT,
                 env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
                 stdout=stack.enter_context(open(folder / f"{index}.txt", "w")),
@@ -96,7 +96,7 @@ def two_commands(
 
 
 def _kill_all(worker: subprocess.Popen[str]) -> None:
-    """Kills a worker and the processes that it has started."""
+    """Kills a worker and the processes that the worker started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(worker.pid, signal.SIGKILL)
 
@@ -107,7 +107,7 @@ def _text(file: TextIO) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns ports that nobody listens on; all are held until the last is found, so that they differ."""
+    """Returns free ports. All sockets stay open until the last port is found, so the ports differ."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

@@ -1,4 +1,4 @@
-"""The wheel, installed elsewhere: what it holds, what it says of itself, and a short road without the checkout."""
+"""The wheel, installed outside of the checkout: its files, its metadata, and a short run by command and by Python."""
 
 import email.message
 import email.parser
@@ -79,7 +79,7 @@ def _metadata(installed: pathlib.Path) -> email.message.Message:
     return email.parser.Parser().parsestr(file.read_text("utf-8"))
 
 
-def test_it_holds_the_package_and_one_command(installed: pathlib.Path) -> None:
+def test_the_wheel_holds_the_package_and_one_command(installed: pathlib.Path) -> None:
     top = {path.name for path in installed.iterdir()}
     assert {name for name in top if not name.endswith(".dist-info")} == {"bin", "seer_tf"} and len(top) == 3
     assert [path.name for path in (installed / "bin").iterdir()] == ["seer-tf"]
@@ -91,7 +91,7 @@ def test_it_holds_the_package_and_one_command(installed: pathlib.Path) -> None:
     assert {"seer_tf/py.typed", "seer_tf/reports/page.html.jinja2", "seer_tf/exporting/card.md.jinja2"} <= theirs
 
 
-def test_it_says_what_it_is(installed: pathlib.Path) -> None:
+def test_the_metadata_are_complete(installed: pathlib.Path) -> None:
     metadata = _metadata(installed)
     said = (metadata["Name"], metadata["License"], metadata["License-File"])
     assert said == ("seer_tf", "Apache-2.0", "LICENSE")
@@ -103,7 +103,7 @@ def test_it_says_what_it_is(installed: pathlib.Path) -> None:
     assert all("arxiv.org" in url for url in metadata.get_all("Project-URL", []))
 
 
-def test_a_short_road_by_the_command(installed: pathlib.Path, elsewhere: pathlib.Path) -> None:
+def test_a_short_run_by_the_command(installed: pathlib.Path, elsewhere: pathlib.Path) -> None:
     program = [sys.executable, str(installed / "bin" / "seer-tf")]
     listed = _run([*program, "--help"], elsewhere, installed)
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ")] == list(COMMANDS)
@@ -119,7 +119,7 @@ def test_a_short_road_by_the_command(installed: pathlib.Path, elsewhere: pathlib
         assert (elsewhere / page).stat().st_size > 0
 
 
-def test_a_short_road_by_python_alone(installed: pathlib.Path, elsewhere: pathlib.Path) -> None:
-    """The package is on the path of this process only; the speed trial of recipe auto starts another one."""
+def test_a_short_run_by_python(installed: pathlib.Path, elsewhere: pathlib.Path) -> None:
+    """Only this process has the package on its path. The speed trial in another process must find the package too."""
     printed = _run([sys.executable, "-I", "-c", _API.format(installed=str(installed))], elsewhere, installed)
     assert "<Run auto, step " in printed and "<Features of 48 images" in printed
