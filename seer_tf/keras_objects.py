@@ -10,6 +10,9 @@ import wrapt
 
 _CLASSES = {
     "seer_tf.methods.swav.model": ("SwavModel",),
+    "seer_tf.models.backbones.keras_model.layers": ("GroupedConv2D", "KerasBatchNormalization"),
+    "seer_tf.models.backbones.keras_model.network": ("KerasBackbone",),
+    "seer_tf.models.backbones.keras_model.preprocessing": ("Preprocessing",),
     "seer_tf.models.backbones.regnet.network": ("BottleneckBlock", "RegNetY", "Stem"),
     "seer_tf.models.heads.swav_head": ("SwavHead",),
     "seer_tf.models.layers": ("BatchNormalization", "Conv2D", "SqueezeExcitation"),

@@ -22,6 +22,7 @@ from seer_tf.distributed.strategy import make_strategy
 from seer_tf.errors import InputError
 from seer_tf.evaluation.protocols.online_probe import OnlineProbe
 from seer_tf.files.atomic import check_directory
+from seer_tf.models.backbones.registry import check_backbone
 from seer_tf.networks.load import check_network
 from seer_tf.pretraining import recipes, task
 from seer_tf.pretraining.auto import derivation, rules
@@ -140,6 +141,7 @@ class Pretraining:
         directory = RunDirectory(self.run_dir) if self.run_dir else None
         if directory is not None:
             directory.check_place()
+        check_backbone(config.backbone)
         if self.log_json is not None:
             check_directory(pathlib.Path(self.log_json).parent)
         if config.run.init_from and (directory is None or directory.newest_checkpoint() is None):

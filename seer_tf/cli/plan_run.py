@@ -4,8 +4,9 @@ from absl import flags
 
 from seer_tf import config as configs
 from seer_tf.cli import command
-from seer_tf.config import ACTIVATION_CHECKPOINTING, Config
+from seer_tf.config import Config
 from seer_tf.errors import InputError
+from seer_tf.models.backbones.registry import checkpointing_kinds
 from seer_tf.pretraining import planning
 from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.planning import Memory, Plan, Reductions
@@ -88,7 +89,7 @@ def _memory(memory: Memory) -> str:
 
 
 def _print_other_checkpointing(config: Config) -> None:
-    for kind in ACTIVATION_CHECKPOINTING:
+    for kind in checkpointing_kinds(config.backbone.variant):
         if kind != config.backbone.activation_checkpointing:
             field = "backbone.activation_checkpointing"
             memory = planning.plan(configs.replace(config, {field: kind}), DEVICES.value).memory

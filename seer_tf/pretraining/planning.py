@@ -18,7 +18,7 @@ from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 from seer_tf.methods.swav.sinkhorn import working_dtype
 from seer_tf.models.backbone import BlockCost
-from seer_tf.models.backbones.registry import backbone_cost
+from seer_tf.models.backbones.registry import backbone_cost, checkpointing_kinds
 
 _SECONDS_PER_DAY = 86_400
 _FLOAT = 4  # bytes
@@ -174,7 +174,8 @@ def _remedies(config: Config, num_devices: int) -> Iterator[tuple[str, Any]]:
         yield "run.precision", "mixed_bfloat16"
     dearer = {"none": ("convolution", "block"), "convolution": ("block",)}
     for kind in dearer.get(config.backbone.activation_checkpointing, ()):
-        yield "backbone.activation_checkpointing", kind
+        if kind in checkpointing_kinds(config.backbone.variant):
+            yield "backbone.activation_checkpointing", kind
     images = config.data.global_batch_size // num_devices
     for steps in range(config.run.accumulation_steps + 1, images + 1):
         if images % steps == 0:

@@ -18,8 +18,9 @@ class MovingStatistics:
         Args:
             model: Model that the step trains.
         """
-        self._paths = [variable.path for variable in model.non_trainable_variables]
-        self._variables = [variable.value for variable in model.non_trainable_variables]
+        moving = moving_variables(model)
+        self._paths = [variable.path for variable in moving]
+        self._variables = [variable.value for variable in moving]
         self._before = [tf.convert_to_tensor(variable) for variable in self._variables]
         self._moved: list[list[tf.Tensor]] = []
 
@@ -48,3 +49,8 @@ class MovingStatistics:
         moves = [finite & ~frozen[path] if path in frozen else finite for path in self._paths]
         for variable, move, mean, before in zip(self._variables, moves, self.means(), self._before, strict=True):
             variable.assign(tf.where(move, mean, before))
+
+
+def moving_variables(model: keras.Model) -> list[keras.Variable]:
+    """Returns the non-trainable variables of a model, without whole numbers, which count and do not move."""
+    return [each for each in model.non_trainable_variables if tf.as_dtype(each.dtype).is_floating]

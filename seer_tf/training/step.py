@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from seer_tf.distributed import collectives
-from seer_tf.training.moving_statistics import MovingStatistics
+from seer_tf.training.moving_statistics import MovingStatistics, moving_variables
 from seer_tf.training.state import RunState
 
 
@@ -92,7 +92,7 @@ def finish_step(
 def checked_tensors(state: RunState) -> list[str]:
     """Returns the names of the tensors that a step checks for finite numbers, in the order in which it checks them."""
     return [
-        *(variable.path for variable in state.model.non_trainable_variables),
+        *(variable.path for variable in moving_variables(state.model)),
         "the scores",
         "the loss",
         *(f"the gradient of {variable.path}" for variable in state.model.trainable_variables),

@@ -4,9 +4,12 @@ import dataclasses
 from collections.abc import Callable, Collection
 from typing import Any
 
-from seer_tf.config import BackboneConfig
+from seer_tf.config import ACTIVATION_CHECKPOINTING, BackboneConfig
 from seer_tf.errors import InputError
 from seer_tf.models.backbone import Backbone, BackboneCost
+from seer_tf.models.backbones.keras_model.cost import KerasCost
+from seer_tf.models.backbones.keras_model.network import build
+from seer_tf.models.backbones.keras_model.source import Variants
 from seer_tf.models.backbones.regnet import design as regnet_design
 from seer_tf.models.backbones.regnet.cost import RegNetCost
 from seer_tf.models.backbones.regnet.network import RegNetY
@@ -21,14 +24,19 @@ class Family:
         build: Function of a variant and of the keywords `stem_stride`, `synchronized`, `group_replicas`,
             `activation_checkpointing` and `dtype`. It returns the network with fresh weights.
         cost: Function of a config. It returns the cost of the network.
+        checkpointing: Kinds of activation checkpointing that the networks can do.
     """
 
     variants: Collection[str]
     build: Callable[..., Backbone]
     cost: Callable[[BackboneConfig], BackboneCost]
+    checkpointing: Collection[str] = ACTIVATION_CHECKPOINTING
 
 
-_FAMILIES = [Family(regnet_design.VARIANTS, RegNetY, RegNetCost)]
+_FAMILIES = [
+    Family(regnet_design.VARIANTS, RegNetY, RegNetCost),
+    Family(Variants(), build, KerasCost, checkpointing=("none",)),
+]
 
 
 def register(family: Family) -> None:
@@ -57,6 +65,7 @@ def build_backbone(
     Raises:
         InputError: No family has the variant.
     """
+    check_backbone(config)
     return _family(config.variant).build(
         config.variant,
         stem_stride=config.stem_stride,
@@ -76,7 +85,34 @@ def backbone_cost(config: BackboneConfig) -> BackboneCost:
     Raises:
         InputError: No family has the variant.
     """
+    check_backbone(config)
     return _family(config.variant).cost(config)
+
+
+def check_backbone(config: BackboneConfig) -> None:
+    """Raises an error if there is no such backbone, or it cannot do what the config says; builds nothing.
+
+    Args:
+        config: Backbone configuration.
+
+    Raises:
+        InputError: No family has the variant, or the family cannot do the activation checkpointing.
+    """
+    kind, kinds = config.activation_checkpointing, checkpointing_kinds(config.variant)
+    if kind not in kinds:
+        raise InputError(
+            f"backbone.activation_checkpointing={kind}: the blocks of {config.variant} are unknown, so nothing can be "
+            f"recomputed; set it to {' or '.join(kinds)}, and raise run.accumulation_steps to save memory"
+        )
+
+
+def checkpointing_kinds(variant: str) -> Collection[str]:
+    """Returns the kinds of activation checkpointing that a backbone can do.
+
+    Raises:
+        InputError: No family has the variant.
+    """
+    return _family(variant).checkpointing
 
 
 def _family(variant: str) -> Family:

@@ -1,0 +1,180 @@
+"""Keras models on the whole road: train, kill and continue, replicas, precision, features, fine-tuning, export."""
+
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf import config as configs
+from seer_tf.config import Config
+from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.builtin import class_names, render_image
+from seer_tf.data.sources.registry import open_source
+from seer_tf.exporting.exporter import export
+from seer_tf.exporting.writers.saved_model import write_saved_model
+from seer_tf.files.atomic import remove_directory
+from seer_tf.finetuning.recipes import recipe as finetuning_recipe
+from seer_tf.finetuning.task import fine_tune, trained_classifier
+from seer_tf.methods.swav.state import TrainState, initial_model
+from seer_tf.methods.swav.step import train_step
+from seer_tf.networks.load import load_network
+from seer_tf.pretraining.planning import plan, weight_sizes
+from seer_tf.pretraining.recipes import recipe
+from seer_tf.pretraining.task import pretrain
+from seer_tf.training import tensor_store
+from seer_tf.training.run_directory import RunDirectory
+from tests.replicas import two_replicas
+from tests.small_networks import random_crops, shared_out
+
+_NETWORK = """
+import keras
+
+def build():
+    image = x = keras.Input((None, None, 3))
+    for width in (8, 16, 24):
+        x = keras.layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(x)
+        x = keras.layers.Dropout(0.2)(keras.layers.ReLU()(keras.layers.BatchNormalization()(x)))
+    return keras.Model(image, x)
+"""
+_NETWORKS = [
+    "90MF",
+    *(f"keras.applications:{name}" for name in ("ResNet50", "EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small")),
+]
+_NUM_IMAGES = 8
+
+
+@pytest.fixture(autouse=True)
+def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty working directory with a network of three layers, which is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    Path("three_layers.py").write_text(_NETWORK)
+    yield
+    sys.modules.pop("three_layers", None)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """Twelve images with their classes."""
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(12):
+        encoded, label = render_image("train", number)
+        (folder / class_names[label]).mkdir(exist_ok=True)
+        (folder / class_names[label] / f"{number}.jpg").write_bytes(encoded)
+    return open_source(f"folder:{folder}")
+
+
+def _config(variant: str, *settings: str) -> Config:
+    """Returns a config of three steps with crops of 32 and 16 px, which is saved after each step."""
+    fields = (
+        f"backbone.variant={variant}",
+        f"data.global_batch_size={_NUM_IMAGES}",
+        "head.num_prototypes=5",
+        "swav.freeze_prototypes_steps=1",
+        *("schedule.warmup_steps=1", "schedule.peak_learning_rate=0.1"),
+        *("run.num_steps=3", "run.steps_per_call=1", "run.log_every_steps=1"),
+        *("run.checkpoint_every_steps=1", "run.keep_checkpoints=3"),
+    )
+    return configs.validate(configs.override(recipe("debug_tiny"), [*fields, *settings]))
+
+
+def _tensors(directory: RunDirectory, step: int) -> dict[str, np.ndarray]:
+    path = directory.checkpoint(step)
+    return tensor_store.read(path, tensor_store.shapes(path))
+
+
+def _assert_equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def _train_and_continue(config: Config, source: Source, directory: RunDirectory) -> None:
+    """Trains, and trains the last step again from the checkpoint before it: all bits must be the same."""
+    last = config.run.num_steps
+    assert pretrain(config, source, directory).step == last
+    expected, first = _tensors(directory, last), _tensors(directory, 1)
+    assert any(np.any(value != first[name]) for name, value in expected.items() if "kernel" in name)
+    remove_directory(directory.checkpoint(last))
+    assert pretrain(config, source, directory).step == last
+    _assert_equal(_tensors(directory, last), expected)
+
+
+def test_three_layers_train_continue_and_are_exported(source: Source) -> None:
+    config = _config("three_layers:build", "crops.sizes_px=16,8", "run.num_steps=2")
+    _train_and_continue(config, source, RunDirectory("RUN"))
+    network = load_network("RUN").selected("prototypes")
+    assert network.backbone.variant == "three_layers:build"
+    sizes = [int(np.prod(weight.shape)) for weight in network.backbone.trainable_variables]
+    assert plan(config, 1).backbone_parameters == sum(sizes) and set(sizes) <= set(weight_sizes(config))
+    images = np.random.default_rng(0).integers(0, 256, [3, 16, 16, 3]).astype(np.uint8)
+    expected = network.on_images(images)
+    sys.modules.pop("three_layers")
+    Path("three_layers.py").unlink()  # files and exports do not need it
+    network.on_images.save("model.keras")
+    Path("model").mkdir()
+    write_saved_model(network, Path("model"))
+    served = tf.saved_model.load("model").signatures["serve"](tf.constant(images))
+    read = keras.saving.load_model("model.keras")(images)
+    for name in ("features", "embeddings"):
+        np.testing.assert_allclose(read[name], expected[name], atol=1e-6)
+        np.testing.assert_allclose(served[name], expected[name], atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
+def test_a_run_that_was_killed_equals_one_that_was_not(variant: str, source: Source) -> None:
+    _train_and_continue(_config(variant), source, RunDirectory("RUN"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", _NETWORKS)
+def test_fine_tuning_and_files(variant: str, source: Source) -> None:
+    config = _config(variant, "run.num_steps=1", "crops.sizes_px=32,32")
+    pretrain(config, source, RunDirectory("RUN"))
+    network = load_network("RUN")
+    fields = ("data.global_batch_size=6", "crops.sizes_px=32", "run.num_steps=2", "run.steps_per_call=1")
+    tuning = configs.override(finetuning_recipe("finetune_small"), fields)
+    directory, names = RunDirectory("TUNED"), source.class_names
+    assert names is not None
+    assert fine_tune(tuning, source, names, network.backbone, network.head, directory).step == 2
+    classifier = trained_classifier(tuning, names, network.backbone, network.head, directory)
+    assert classifier(np.zeros([1, 32, 32, 3], np.uint8)).shape == (1, len(names))
+    formats = ("saved_model", "keras", "onnx", "litert_float32")
+    files = export(network.selected("prototypes"), "MODEL", source=source, formats=formats)
+    assert [file.format for file in files] == list(formats)
+
+
+@functools.cache
+def _results(variant: str, num_replicas: int, precision: str) -> dict[str, np.ndarray]:
+    """Returns all variables after two steps."""
+    config = _config(variant, f"run.precision={precision}")
+    strategy = two_replicas() if num_replicas == 2 else tf.distribute.get_strategy()
+    with strategy.scope():
+        state = TrainState(config, model=initial_model(config, synchronized=num_replicas > 1))
+    step = tf.function(lambda crops: strategy.run(train_step, args=(state, crops)), autograph=False)
+    for seed in range(2):
+        metrics = step(shared_out(random_crops(config, _NUM_IMAGES, seed), strategy))
+        assert strategy.experimental_local_results(metrics["first_bad"])[0] == -1
+    return {name: variable.numpy() for name, variable in state.named_variables().items()}
+
+
+@pytest.mark.multi_replica
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
+def test_two_replicas_equal_one(variant: str) -> None:
+    alone, together = _results(variant, 1, "float64"), _results(variant, 2, "float64")
+    assert alone.keys() == together.keys()
+    far = {name: np.linalg.norm(together[name] - value) / (np.linalg.norm(value) or 1) for name, value in alone.items()}
+    assert {name: distance for name, distance in far.items() if distance > 1e-6} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
+def test_bfloat16(variant: str) -> None:
+    found = _results(variant, 1, "mixed_bfloat16")
+    assert all(np.isfinite(value).all() for value in found.values())
