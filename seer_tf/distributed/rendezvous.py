@@ -113,7 +113,7 @@ def _interface(cluster: Cluster) -> str:
 def _collect(cluster: Cluster, listener: socket.socket, own: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
     """Receives a line from each worker, as the chief, and answers all workers."""
     deadline = time.monotonic() + timeout_seconds
-    lines, workers = {0: own}, {}
+    lines, workers = {0: own}, dict[int, socket.socket]()
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         selector.register(listener, selectors.EVENT_READ)
@@ -122,6 +122,7 @@ def _collect(cluster: Cluster, listener: socket.socket, own: dict[str, Any], tim
                 if key.fileobj is listener:
                     _accept(listener, selector, stack)
                 elif (line := _received(key, selector)) is not None:
+                    assert isinstance(key.fileobj, socket.socket)
                     lines[line["index"]], workers[line["index"]] = line, key.fileobj
         answer = _answer(cluster, lines)
         for connection in workers.values():

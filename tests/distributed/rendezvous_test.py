@@ -238,9 +238,12 @@ def test_one_time_limits_the_whole_meeting() -> None:
 def test_a_worker_listens_where_it_must(host: str, interface: str, monkeypatch: pytest.MonkeyPatch) -> None:
     listening = []
     create = socket.create_server
-    monkeypatch.setattr(
-        socket, "create_server", lambda *args, **options: listening.append(server := create(*args, **options)) or server
-    )
+
+    def recorded(*args: Any, **options: Any) -> socket.socket:
+        listening.append(server := create(*args, **options))
+        return server
+
+    monkeypatch.setattr(socket, "create_server", recorded)
     cluster = Cluster((f"{host}:{free_ports(1)[0]}", "localhost:1"), 0)
     names = []
     with pytest.raises(InputError):

@@ -13,7 +13,7 @@ from absl import logging
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seer_tf import config as configs
-from seer_tf.config import BaseConfig, Config
+from seer_tf.config import Config
 from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 from seer_tf.files import jsonl
@@ -42,7 +42,9 @@ class Killed(BaseException):
 
 
 class ToyState(RunState):
-    def __init__(self, config: BaseConfig) -> None:
+    config: Config
+
+    def __init__(self, config: Config) -> None:
         self.config = config
         model = keras.Sequential(
             [keras.Input([1]), keras.layers.Dense(1, name="dense", kernel_initializer="ones")], name="toy"

@@ -65,11 +65,11 @@ def read_members(path: str) -> Members:
         for member in archive:
             archive.members.clear()  # type: ignore[attr-defined]  # The archive would keep two kilobytes per member.
             _add(members, path, archive, member)
-        file.seek(archive.offset)  # type: ignore[attr-defined]
+        file.seek(archive.offset)
         if not _is_end(file):  # `tarfile` stops silently at a header that it cannot read, except at the first.
             raise InputError(
                 f"tar:{path}: the file does not end as a tar file does after its last readable member, at byte "
-                f"{archive.offset}; it is cut short or broken, or several were joined; create it again."  # type: ignore[attr-defined]
+                f"{archive.offset}; it is cut short or broken, or several were joined; create it again."
             )
     _follow(members.links, members.places)
     return members

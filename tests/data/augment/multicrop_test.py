@@ -178,7 +178,7 @@ def test_solarisation_changes_no_other_random_number():
 
 
 @pytest.mark.parametrize("batch", [(), (3,)])
-def test_each_view_has_its_own_probabilities(batch: tuple[int, ...]):
+def test_each_view_has_its_own_probabilities(batch: tuple[int, ...]) -> None:
     views = dataclasses.replace(
         _PLAIN, num=(2, 2), view_blur_probabilities=(0.0, 1.0), view_solarize_probabilities=(1.0, 0.0, 1.0)
     )

@@ -96,7 +96,7 @@ def test_several_labels_are_what_pytorch_trains(batch_size: int) -> None:
     features, _ = _features(64, seed=0)
     labels = np.random.default_rng(3).integers(-1, 2, [64, _NUM_CLASSES]).astype(np.int8)
     labels[:, 1] = np.where(np.arange(64) % 9 == 0, labels[:, 1], -1)  # in most batches hardly known
-    recipe = ProbeRecipe((0.05,), (0.1,), 3, (1, 2), True, 0.0, batch_size=batch_size, has_several_labels=True)
+    recipe = ProbeRecipe((0.05,), (0.1,), 3, (1, 2), "crops", 0.0, batch_size=batch_size, has_several_labels=True)
     batches = shuffled_batches(features, labels, batch_size, seed=5)
     grid = ProbeGrid(_POOLINGS, _NUM_CLASSES, recipe, seed=3)
     linears = {}

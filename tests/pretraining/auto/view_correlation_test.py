@@ -59,17 +59,23 @@ def test_it_is_the_same_every_time_and_says_nothing_of_the_small_crops(noise, of
 
 
 def test_the_cpu_computes_it_whatever_device_is_the_default(noise, monkeypatch):
-    models = []
+    models, devices = [], []
     initial_model, sums = module.initial_model, module._sums
-    monkeypatch.setattr(module, "initial_model", lambda config: models.append(initial_model(config)) or models[0])
-    embeddings = []
-    monkeypatch.setattr(
-        module, "_sums", lambda model, batch: embeddings.append(model(batch)[0].device) or sums(model, batch)
-    )
+
+    def kept_model(config):
+        models.append(initial_model(config))
+        return models[0]
+
+    def seen_sums(model, batch):
+        devices.append(model(batch)[0].device)
+        return sums(model, batch)
+
+    monkeypatch.setattr(module, "initial_model", kept_model)
+    monkeypatch.setattr(module, "_sums", seen_sums)
     monkeypatch.setattr(module, "_NUM_IMAGES", 8)
     with tf.device("CPU:1"):  # in the place of a GPU
         view_correlation(_config(), noise)
-    devices = [variable.value.device for variable in models[0].variables] + embeddings
+    devices += [variable.value.device for variable in models[0].variables]
     assert {tf.DeviceSpec.from_string(device).device_index for device in devices} == {0}
 
 

@@ -39,7 +39,9 @@ class KerasBatchNormalization(BatchNormalization):
         super().build(input_shape)
         self.gamma.trainable, self.beta.trainable = self.scale, self.center
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
+    def call(  # type: ignore[override]
+        self, inputs: tf.Tensor, training: bool | None = None, mask: None = None
+    ) -> tf.Tensor:
         """Normalises [..., C]. The mask, which Keras's layer takes, is None for images."""
         return super().call(inputs, training=training)
 
