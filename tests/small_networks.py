@@ -1,5 +1,6 @@
 """Small networks that are traced quickly, for tests of the training step."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -7,11 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf import config as configs
-from seer_tf.config import Config
+from seer_tf.config import Config, PretrainingConfig
+from seer_tf.config.two_views import TwoViewConfig
 from seer_tf.methods.swav.model import SwavModel
 from seer_tf.models import RegNetY, SwavHead
 from seer_tf.models.backbones.regnet.design import RegNetDesign
+from seer_tf.models.heads.projection import Projection
 from seer_tf.models.layers import BatchNormalization, Conv2D
+from seer_tf.models.projection_model import ProjectionModel
 from seer_tf.pretraining.recipes import recipe
 
 
@@ -42,15 +46,34 @@ def small_model(config: Config, *, batch_norm: bool = False, synchronized: bool 
     """
     keras.utils.set_random_seed(config.run.seed)
     policy = keras.dtype_policies.get(config.run.precision)
+    backbone = _small_backbone(policy, batch_norm=batch_norm, synchronized=synchronized)
+    return SwavModel(backbone, _head(config, synchronized), (0, 0, 0), (1, 1, 1), dtype=policy)
+
+
+def _small_backbone(policy: keras.DTypePolicy, *, batch_norm: bool, synchronized: bool) -> keras.Model:
     image = keras.Input((None, None, 3), dtype=policy.variable_dtype)
     x = Conv2D(8, 3, strides=2, name="conv1", dtype=policy)(Gain(name="gain", dtype=policy)(image))
     if batch_norm:
         x = BatchNormalization(synchronized=synchronized, name="bn", dtype=policy)(x)
     x = keras.layers.ReLU(dtype=policy)(x)
     x = keras.layers.ReLU(dtype=policy)(Conv2D(16, 3, strides=2, name="conv2", dtype=policy)(x))
-    return SwavModel(
-        keras.Model(image, x, name="small"), _head(config, synchronized), (0, 0, 0), (1, 1, 1), dtype=policy
-    )
+    return keras.Model(image, x, name="small")
+
+
+def small_projection_model(
+    config: TwoViewConfig, *, predictor_dims: Sequence[int] = (), synchronized: bool = False
+) -> ProjectionModel:
+    """Returns a gain, two convolutions with batch norm between them and the config's heads, for images from 0 to 1.
+
+    It takes the arguments of `build_projection_model`, and has the same weights with and without a predictor.
+    """
+    keras.utils.set_random_seed(config.run.seed)
+    policy, head = keras.dtype_policies.get(config.run.precision), config.head
+    backbone = _small_backbone(policy, batch_norm=True, synchronized=synchronized)
+    own: dict[str, Any] = {"synchronized": synchronized, "dtype": policy, "final_batch_norm": head.final_batch_norm}
+    projection = Projection(head.hidden_dims, head.embedding_dim, **own)
+    predictor = Projection(predictor_dims, head.embedding_dim, name="predictor", **own) if predictor_dims else None
+    return ProjectionModel(backbone, projection, (0, 0, 0), (1, 1, 1), predictor=predictor, dtype=policy)
 
 
 def two_stage_model(config: Config) -> SwavModel:
@@ -102,7 +125,7 @@ def _head(config: Config, synchronized: bool) -> SwavHead:
     )
 
 
-def random_crops(config: Config, num_images: int, seed: int = 0) -> tuple[np.ndarray, ...]:
+def random_crops(config: PretrainingConfig, num_images: int, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Returns a batch of noise without black pixels: uint8 [B, crops, side, side, 3] for each crop size."""
     random = np.random.default_rng(seed)
     return tuple(

@@ -11,13 +11,14 @@ import tensorflow as tf
 from benchmarks.suite.labelled_bank import LabelledBank
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import image_features
-from seer_tf.methods.swav.diagnostics import rank_me
-from seer_tf.methods.swav.metrics import FEATURE_STD, PREDICTION_ENTROPY, RANK_ME, RELATIVE_LOSS
+from seer_tf.methods.swav.metrics import PREDICTION_ENTROPY, RELATIVE_LOSS
+from seer_tf.models.embeddings import rank_me
 from seer_tf.networks.pretrained import load_model
 from seer_tf.pretraining.logger import quality_without_labels
 from seer_tf.progress import Progress
 from seer_tf.reports.curves import read_curves
 from seer_tf.training.checkpoints import restore
+from seer_tf.training.metrics import FEATURE_STD, RANK_ME
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import model_variables
 

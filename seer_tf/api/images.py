@@ -15,6 +15,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.memory import MemorySource
 from seer_tf.data.sources.registry import Data, absolute
 from seer_tf.errors import InputError
+from seer_tf.networks.pretrained import read_config
 from seer_tf.parallel import LocalRunner
 from seer_tf.training.run_directory import RunDirectory
 
@@ -79,4 +80,4 @@ def spec_of_run(images: Images, directory: RunDirectory) -> Iterator[str]:
 
 
 def _is_source_of(directory: RunDirectory, spec: str) -> bool:
-    return directory.holds_a_run() and directory.read_config().data.source == absolute(spec)
+    return directory.holds_a_run() and read_config(directory).data.source == absolute(spec)

@@ -10,20 +10,21 @@ from seer_tf.api.evaluation import evaluate
 from seer_tf.api.exporting import Export, export
 from seer_tf.api.features import Features
 from seer_tf.api.images import Images, as_data
-from seer_tf.config import Config
+from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.registry import name_of, open_source
 from seer_tf.evaluation.features.feature_set import Extractor
 from seer_tf.evaluation.features.request import BATCH_SIZE, FeatureRequest
 from seer_tf.evaluation.features.stages import AVGPOOL
 from seer_tf.evaluation.protocols import online_probe
 from seer_tf.evaluation.result import EvaluationResult
-from seer_tf.methods.swav.metrics import RANK_ME, RELATIVE_LOSS
+from seer_tf.methods.swav.metrics import RELATIVE_LOSS
 from seer_tf.models import Backbone
 from seer_tf.networks.load import check_network, load_network
 from seer_tf.networks.network import Network
+from seer_tf.networks.pretrained import read_config
 from seer_tf.reports.curves import Curves, read_events
 from seer_tf.reports.learning_curve import learning_curve
-from seer_tf.training.metrics import IMAGES_PER_SECOND
+from seer_tf.training.metrics import IMAGES_PER_SECOND, RANK_ME
 from seer_tf.training.run_directory import RunDirectory
 
 _SHOWN = {
@@ -124,9 +125,9 @@ class Run(Model):
         self.stopped_by = stopped_by
 
     @functools.cached_property
-    def config(self) -> Config:
+    def config(self) -> PretrainingConfig:
         """Config of the run."""
-        return RunDirectory(self.path).read_config()
+        return read_config(RunDirectory(self.path))
 
     @property
     def steps(self) -> Sequence[int]:
@@ -174,7 +175,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     place = os.path.expanduser(os.fspath(path))
     check_network(place)
     directory = RunDirectory(place)
-    is_run = directory.holds_a_run() and directory.kind() == Config.kind
+    is_run = directory.holds_a_run() and directory.kind() == PretrainingConfig.kind
     model = Run(place) if is_run else Model(place)
     model.network  # noqa: B018 - reads the weights, so that their errors are raised here
     return model

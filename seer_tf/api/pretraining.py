@@ -13,7 +13,7 @@ import tensorflow as tf
 from seer_tf import config as configs
 from seer_tf.api.images import Images, spec_of_run
 from seer_tf.api.model import Run
-from seer_tf.config import Config
+from seer_tf.config import Config, PretrainingConfig
 from seer_tf.data.sources.places import with_absolute_places
 from seer_tf.data.sources.registry import Source, absolute, check_source, open_source
 from seer_tf.distributed.devices import Devices
@@ -24,7 +24,8 @@ from seer_tf.evaluation.protocols.online_probe import OnlineProbe
 from seer_tf.files.atomic import check_directory
 from seer_tf.models.backbones.registry import check_backbone
 from seer_tf.networks.load import check_network
-from seer_tf.pretraining import recipes, task
+from seer_tf.networks.pretrained import read_config
+from seer_tf.pretraining import registry, task
 from seer_tf.pretraining.auto import derivation, rules
 from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.auto.derivation import Derivation
@@ -55,7 +56,7 @@ class Pretraining:
         say: Function that receives each line of recipe auto's report.
     """
 
-    start: Config | None
+    start: PretrainingConfig | None
     assignments: Sequence[str] = ()
     run_dir: str | None = None
     minutes: float | None = None
@@ -67,7 +68,7 @@ class Pretraining:
     on_log: OnLog | None = None
     say: Callable[[str], None] = functools.partial(print, flush=True)
 
-    def config(self) -> Config:
+    def config(self) -> PretrainingConfig:
         """Returns the validated config of the run.
 
         Raises:
@@ -77,12 +78,12 @@ class Pretraining:
             self._check_without_auto(self.start)
             config = configs.override(self.start, self.assignments)
         elif self.run_dir and (directory := RunDirectory(self.run_dir)).holds_a_run():
-            config = configs.override(directory.read_config(), self.assignments)
+            config = configs.override(read_config(directory), self.assignments)
         else:
             config = self._derived()
         return with_absolute_places(configs.validate(config))
 
-    def run(self, config: Config) -> RunResult:
+    def run(self, config: PretrainingConfig) -> RunResult:
         """Trains to the end, from the newest checkpoint or from the beginning.
 
         Args:
@@ -110,7 +111,7 @@ class Pretraining:
             log_options = functools.partial(self._log_options, config, source)
             return task.pretrain(config, source, directory, strategy, log_options)
 
-    def _check_without_auto(self, start: Config) -> None:
+    def _check_without_auto(self, start: PretrainingConfig) -> None:
         for name, value in (("minutes", self.minutes), ("device_memory_gib", self.device_memory_gib)):
             if value is not None:
                 raise InputError(
@@ -129,7 +130,7 @@ class Pretraining:
         derive = Derivation(placement, self.devices.strategy, minutes, self.device_memory_gib, self.say)
         return derive.config(task.training_images(named), own)
 
-    def _check_first(self, config: Config) -> None:
+    def _check_first(self, config: PretrainingConfig) -> None:
         """Checks paths and names, before any image is read.
 
         Args:
@@ -156,7 +157,7 @@ class Pretraining:
                     "training data"
                 )
 
-    def _log_options(self, config: Config, source: Source) -> PretrainingLogOptions:
+    def _log_options(self, config: PretrainingConfig, source: Source) -> PretrainingLogOptions:
         """Returns the optional outputs of the log.
 
         Raises:
@@ -173,7 +174,7 @@ def pretrain(
     *,
     minutes: float | None = None,
     recipe: str = rules.NAME,
-    config: Config | None = None,
+    config: PretrainingConfig | None = None,
     settings: Mapping[str, Any] | None = None,
     probe_data: str | os.PathLike[str] | None = None,
     num_devices: int | None = None,
@@ -204,7 +205,7 @@ def pretrain(
         raise InputError("pretrain runs in the main thread only, which alone can answer signals; call it there")
     if config is not None and recipe != rules.NAME:
         raise InputError(f"`config` and `recipe={recipe}` are both given; leave one of them out")
-    start = recipes.recipe(recipe) if recipe != rules.NAME else config
+    start = registry.recipe(recipe) if recipe != rules.NAME else config
     directory = os.fspath(run_dir)
     with spec_of_run(data, RunDirectory(directory)) as spec:
         values = {**(settings or {}), "data.source": spec}

@@ -21,8 +21,8 @@ from seer_tf.evaluation.features.pixels import color_histogram, thumbnail
 from seer_tf.evaluation.protocols.image_map import image_map
 from seer_tf.evaluation.protocols.knn import knn_accuracy, nearest
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
-from seer_tf.methods.swav.diagnostics import rank_me
 from seer_tf.methods.swav.model import SwavModel
+from seer_tf.models.embeddings import rank_me
 from seer_tf.networks.pretrained import load_model
 from seer_tf.quantities import counted, percent
 from seer_tf.reports.demo_report import Accuracy, DemoReport, Neighbours, Prototype

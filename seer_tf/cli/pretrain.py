@@ -1,4 +1,6 @@
-"""Pretrains a backbone with SwAV on images without labels; the same command continues a run that was stopped.
+"""Pretrains a backbone on images without labels; the same command continues a run that was stopped.
+
+The recipe says by which method: SwAV, SimCLR, MoCo or BYOL (docs/guides/methods.md).
 
 For a run on several hosts, start the same command on each host (docs/guides/many_hosts.md).
 """
@@ -13,7 +15,7 @@ from seer_tf.cli.training import end_unfinished
 from seer_tf.data.sources.registry import grammar
 from seer_tf.errors import InputError
 from seer_tf.pretraining.auto import rules
-from seer_tf.pretraining.recipes import RECIPES, recipe
+from seer_tf.pretraining.registry import recipe, recipes
 from seer_tf.quantities import counted
 from seer_tf.training.retries import read_retries
 from seer_tf.training.run_directory import RunDirectory
@@ -22,7 +24,7 @@ RECIPE = command.required(
     flags.DEFINE_enum(
         "recipe",
         None,
-        [rules.NAME, *RECIPES],
+        [rules.NAME, *recipes()],
         f"Named config to start from; {rules.NAME} derives a config from the images.",
     )
 )

@@ -20,6 +20,7 @@ from seer_tf.quantities import counted
 #: Where crops are flipped, coloured and blurred.
 PLACES = ("host", "accelerator")
 SCHEDULES = ("swav_cosine", "vissl_cosine", "constant", "constant_then_halve")
+BATCH_SCALINGS = ("linear", "square_root")
 _MOST_PROTOTYPES_PER_ROW = 4
 
 
@@ -109,7 +110,7 @@ class OptimizerConfig:
 class ScheduleConfig:
     """The learning rate: a linear warm-up, then a curve over the rest of the run.
 
-    Learning rates are given for `reference_batch_size` images in a step and are scaled linearly to the run's batch.
+    Learning rates are given for `reference_batch_size` images in a step and are scaled to the run's batch.
     """
 
     kind: str = field("swav_cosine", "Curve after the warm-up.", within=SCHEDULES)
@@ -119,6 +120,12 @@ class ScheduleConfig:
     final_learning_rate: float = field(0.0003, "Learning rate at the end of a cosine.", within=FROM_ZERO)
     reference_batch_size: int = field(
         256, "Batch size for which the learning rates are given.", within=ABOVE_ZERO, unit="images"
+    )
+    batch_scaling: str = field(
+        "linear",
+        "Growth of the learning rates with the batch size: linear, or with its square root.",
+        within=BATCH_SCALINGS,
+        added_later=True,
     )
     halving_window_steps: int = field(
         0,
@@ -130,6 +137,21 @@ class ScheduleConfig:
     head_only_steps: int = field(
         0, "Number of first steps in which the backbone does not change.", within=FROM_ZERO, unit="steps"
     )
+
+    def check(self, num_steps: int) -> None:
+        """Raises an error if the warm-up is longer than the run.
+
+        Args:
+            num_steps: Length of the run.
+
+        Raises:
+            InputError: It is longer; the message names the fields.
+        """
+        if self.warmup_steps > num_steps:
+            raise InputError(
+                f"schedule.warmup_steps={self.warmup_steps} must be between 0 and the length of the run, "
+                f"run.num_steps={num_steps}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +208,7 @@ class Config(PretrainingConfig):
             InputError: A value is not allowed, or fields contradict each other; the message names the fields.
         """
         super().check()
-        crops, swav, run = self.crops, self.swav, self.run
+        crops, swav = self.crops, self.swav
         batch = self.data.global_batch_size
         if swav.queue_length % batch:
             raise InputError(
@@ -200,11 +222,7 @@ class Config(PretrainingConfig):
             )
         if sum(crops.num) < 2:
             raise InputError("swapped prediction needs at least two crops of an image; raise crops.num")
-        if self.schedule.warmup_steps > run.num_steps:
-            raise InputError(
-                f"schedule.warmup_steps={self.schedule.warmup_steps} must be between 0 and the length of the run, "
-                f"run.num_steps={run.num_steps}"
-            )
+        self.schedule.check(self.run.num_steps)
 
     def warnings(self) -> list[str]:
         """Returns a sentence for each field that has no effect because of other fields.

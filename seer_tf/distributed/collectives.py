@@ -121,14 +121,25 @@ def _in_own_row(x: tf.Tensor, group_replicas: int) -> tf.Tensor:
 def all_gather(x: tf.Tensor, *, axis: int) -> tf.Tensor:
     """Joins the replicas' tensors along an axis in the order of the replicas; returns `x` for a single replica.
 
+    The gradient of a replica's tensor is the sum over the replicas of the gradients of its part.
+
     Args:
         x: Tensor with the same shape on all replicas.
         axis: Axis along which the tensors are joined.
     """
     if num_replicas() == 1:
         return x
-    joined = tf.distribute.get_replica_context().all_gather(x, axis=axis)
-    return tf.ensure_shape(joined, [num_replicas() * size if i == axis else size for i, size in enumerate(x.shape)])
+
+    @tf.custom_gradient
+    def gathered(own: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        # TensorFlow's own gathering has this gradient too; as for `_sum`, tracing it would take longer.
+        def part(gradient: tf.Tensor) -> tf.Tensor:
+            return tf.gather(tf.stack(tf.split(all_reduce(gradient), num_replicas(), axis=axis)), replica_id())
+
+        return tf.distribute.get_replica_context().all_gather(tf.stop_gradient(own), axis=axis), part
+
+    shape = [num_replicas() * size if i == axis else size for i, size in enumerate(x.shape)]
+    return tf.ensure_shape(gathered(x), shape)
 
 
 def all_reduce_together(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:

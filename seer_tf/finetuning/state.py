@@ -61,10 +61,7 @@ class ClassifierState(RunState):
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Returns every variable by its name in a checkpoint."""
-        named = super().named_variables() | {"sgd/iterations": self.optimizer.iterations}
-        for weight, velocity in zip(self.model.trainable_variables, self.optimizer.velocities, strict=True):
-            named[f"sgd/velocity/{weight.path}"] = velocity
-        return named
+        return super().named_variables() | self.optimizer.named_variables()
 
 
 def build_classifier(

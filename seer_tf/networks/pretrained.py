@@ -12,6 +12,15 @@ from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import model_variables
 
 
+def read_config(directory: RunDirectory) -> PretrainingConfig:
+    """Returns the config of a pretraining run, of the type of its method.
+
+    Raises:
+        InputError: `RunDirectory.read_config_of` raises it, or the method is not registered.
+    """
+    return directory.read_config_of(find_method(directory.method()).config)
+
+
 def load_model(
     run_dir: str | os.PathLike[str], *, untrained: bool = False, checkpoint: str | os.PathLike[str] | None = None
 ) -> tuple[PretrainingConfig, Encoder]:
@@ -26,9 +35,8 @@ def load_model(
         InputError: The directory is not a run directory, or has no readable checkpoint.
     """
     directory = RunDirectory(run_dir)
-    method = find_method(directory.method())
-    config = directory.read_config_of(method.config)
-    model = method.model(in_float32(config))
+    config = read_config(directory)
+    model = find_method(config.method).model(in_float32(config))
     if untrained:
         return config, model
     if checkpoint is not None:

@@ -17,6 +17,8 @@ from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 from seer_tf.precision import at_least_float32
 
+#: Variables that SimCLR and BYOL neither scale nor decay: scale and offset of batch norm, and biases.
+NORM_AND_BIAS = ("gamma$", "beta$", "bias$")
 #: Options of every Keras optimizer that `apply` uses before and after the step itself.
 _AROUND_A_STEP = (
     "clipnorm",
@@ -155,6 +157,12 @@ class LARS(keras.optimizers.Optimizer):
     def velocity(self, variable: keras.Variable) -> keras.Variable:
         """Returns the velocity of a variable with which the optimizer was built."""
         return self._velocities[self._get_variable_index(variable)]
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Returns the velocities and the count of iterations by their names in a checkpoint."""
+        trained = self._trainable_variables
+        velocities = {f"lars/velocity/{variable.path}": self.velocity(variable).value for variable in trained}
+        return velocities | {"lars/iterations": self.iterations.value}
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one variable and its velocity. The base class calls this with the gradient summed over replicas."""

@@ -25,22 +25,26 @@ from seer_tf.quantities import counted
 _CURVES = tuple(kind for kind in KINDS if kind != "constant_then_halve")
 
 
-def scaled_learning_rate(learning_rate: float, global_batch_size: int, reference_batch_size: int = 256) -> float:
-    """Returns the learning rate for another batch size by the linear rule (Goyal et al., arXiv 1706.02677).
+def scaled_learning_rate(
+    learning_rate: float, global_batch_size: int, reference_batch_size: int = 256, batch_scaling: str = "linear"
+) -> float:
+    """Returns the learning rate for another batch size, by the linear rule of Goyal et al. (arXiv 1706.02677).
 
     Args:
         learning_rate: Learning rate for `reference_batch_size` images in a step. SwAV and SEER use 0.3 for 256.
         global_batch_size: Number of images in a step, over all replicas.
         reference_batch_size: Batch size for which the learning rate is given.
+        batch_scaling: "square_root" for SimCLR's rule for small batches (arXiv 2002.05709, appendix B.1).
     """
-    return learning_rate * global_batch_size / reference_batch_size
+    ratio = global_batch_size / reference_batch_size
+    return learning_rate * (ratio if batch_scaling == "linear" else math.sqrt(ratio))
 
 
 def learning_rate_schedule(config: ScheduleConfig, num_steps: int, global_batch_size: int) -> "WarmupSchedule":
     """Returns the learning rate as a function of the step.
 
     Args:
-        config: Kind, warm-up and learning rates. The rates scale with the batch size (VISSL's linear rule).
+        config: Kind, warm-up and learning rates. The rates scale with the batch size, as the config says.
         num_steps: Length of the run, including the warm-up.
         global_batch_size: Number of images in a step, over all replicas.
 
@@ -48,7 +52,7 @@ def learning_rate_schedule(config: ScheduleConfig, num_steps: int, global_batch_
         InputError: The kind is unknown, or the warm-up is longer than the run.
     """
     rates = [
-        scaled_learning_rate(rate, global_batch_size, config.reference_batch_size)
+        scaled_learning_rate(rate, global_batch_size, config.reference_batch_size, config.batch_scaling)
         for rate in (config.warmup_start_learning_rate, config.peak_learning_rate, config.final_learning_rate)
     ]
     if config.kind == "constant_then_halve":

@@ -48,6 +48,7 @@ class SGD:
             decays: Weight decay of each variable.
         """
         self._schedule, self._variables = learning_rate, [variable.value for variable in variables]
+        self._paths = [variable.path for variable in variables]
         self._momentum, self._nesterov = momentum, nesterov
         self._factors, self._decays = list(factors), list(decays)
         self.iterations = collectives.shared_variable(0, tf.int64, "iterations")
@@ -55,6 +56,11 @@ class SGD:
             collectives.shared_variable(tf.zeros(variable.shape, variable.dtype), variable.dtype, "velocity")
             for variable in self._variables
         ]
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Returns the velocities and the count of iterations by their names in a checkpoint."""
+        velocities = {f"sgd/velocity/{path}": each for path, each in zip(self._paths, self.velocities, strict=True)}
+        return velocities | {"sgd/iterations": self.iterations}
 
     @property
     def learning_rate(self) -> tf.Tensor:

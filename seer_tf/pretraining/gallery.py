@@ -11,14 +11,15 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.config import Config
+from seer_tf.config import PretrainingConfig
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.selection import Selection
-from seer_tf.methods.swav import diagnostics
-from seer_tf.methods.swav.metrics import FEATURE_STD, RANK_ME
 from seer_tf.methods.swav.model import SwavModel
+from seer_tf.models import embeddings
+from seer_tf.models.encoder import Encoder
+from seer_tf.training.metrics import FEATURE_STD, RANK_ME
 
 _NUM_IMAGES = 256
 _BATCH_SIZE = 64
@@ -35,7 +36,7 @@ class View:
 
     Attributes:
         features: Pooled features, float32 [G, C].
-        scores: Scores of the prototypes, float32 [G, K].
+        scores: Scores of the prototypes, float32 [G, K]; K is 0 without prototypes.
     """
 
     features: np.ndarray
@@ -48,8 +49,8 @@ class View:
         equally.
         """
         features = tf.constant(self.features)
-        std = diagnostics.feature_std(features) * self.features.shape[1] ** 0.5
-        return {RANK_ME: float(diagnostics.rank_me(features)), FEATURE_STD: float(std)}
+        std = embeddings.feature_std(features) * self.features.shape[1] ** 0.5
+        return {RANK_ME: float(embeddings.rank_me(features)), FEATURE_STD: float(std)}
 
 
 class Gallery:
@@ -59,7 +60,7 @@ class Gallery:
         images: Uint8 [G, side, side, 3].
     """
 
-    def __init__(self, source: Source, config: Config, model: SwavModel) -> None:
+    def __init__(self, source: Source, config: PretrainingConfig, model: Encoder) -> None:
         """Reads the images; images that cannot be read are left out.
 
         Args:
@@ -76,7 +77,8 @@ class Gallery:
         @tf.function(input_signature=[tf.TensorSpec([None, side_px, side_px, 3], tf.uint8)])
         def look(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             features = model.features(model.normalize(images), training=False)  # [g, C]
-            scores = model.head(features, training=False)[1]  # [g, K]
+            has_prototypes = isinstance(model, SwavModel)
+            scores = model.head(features, training=False)[1] if has_prototypes else features[:, :0]  # [g, K]
             return tf.cast(features, tf.float32), tf.cast(scores, tf.float32)
 
         self._look = look

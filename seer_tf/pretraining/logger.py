@@ -10,16 +10,19 @@ import tensorflow as tf
 
 from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.base import Source
+from seer_tf.methods.byol import collapse as byol_collapse
+from seer_tf.methods.moco import collapse as moco_collapse
+from seer_tf.methods.simclr import collapse as simclr_collapse
 from seer_tf.methods.swav import collapse, metrics
-from seer_tf.methods.swav.metrics import RANK_ME
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.models.encoder import Encoder
 from seer_tf.pretraining.gallery import Gallery, View
 from seer_tf.quantities import percent
+from seer_tf.training import view_metrics
 from seer_tf.training.checkpoints import Quality
 from seer_tf.training.health import COMMON_CHECKS, HealthCheck, HealthMonitor
 from seer_tf.training.logger import Logger, LogOptions
-from seer_tf.training.metrics import LOSS, interval_metrics
+from seer_tf.training.metrics import LOSS, RANK_ME, interval_metrics
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import RunState
 
@@ -63,7 +66,7 @@ class PretrainingLogger(Logger):
         crops: tuple[tf.Tensor, ...],
         options: PretrainingLogOptions,
     ) -> None:
-        """Opens the log at the step of the state.
+        """Opens the log at the step of the state, and reads the images of the gallery.
 
         Args:
             state: State of the run.
@@ -80,16 +83,42 @@ class PretrainingLogger(Logger):
         monitor = HealthMonitor(state.config, self.checks)
         super().__init__(state, directory, monitor, "pretraining", options, self.shares)
         self._summaries.crops(self._step, crops)
+        self._gallery = Gallery(source, state.config, state.model)
         self._probe = options.probe(state.model) if options.probe else None
         self._probed: Mapping[str, float] = {}
 
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
-        """Returns the numbers from the steps and, when they are due, from the probe."""
-        numbers = interval_metrics(steps, seconds, self._global_batch_size)
+        """Returns the numbers from the steps, from the gallery and, when they are due, from the probe."""
+        view = self._gallery.view()
+        numbers = self._of_interval(steps, seconds) | view.numbers()
+        without_labels = self._without_labels(numbers)
         if self._diagnostics_are_due(step):
+            self._show(step, view)
             numbers |= self._probe_now()
-        self._judge(self._probed)
-        return numbers
+        self._judge(self._probed if self._probe else without_labels)  # empty before the probe's first measurement
+        return numbers | without_labels
+
+    def _of_interval(self, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
+        """Returns the numbers from the steps."""
+        return interval_metrics(steps, seconds, self._global_batch_size)
+
+    def _without_labels(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Returns the quality of a checkpoint without a probe, by its name in the log; nothing if none is known."""
+        return {}
+
+    def _show(self, step: int, view: View) -> None:
+        """Writes pictures and histograms."""
+        weights = self._state.model.trainable_variables
+        neighbours = self._gallery.neighbour_sheet(view)
+        self._summaries.pictures(step, {"features/neighbours": neighbours}, _NEIGHBOUR_ROWS)
+        self._summaries.histograms(
+            step,
+            {
+                "values/features": view.features,
+                "values/feature_std": view.features.std(axis=0),
+                "values/weight_norms": np.array([float(tf.norm(tf.cast(weight, tf.float32))) for weight in weights]),
+            },
+        )
 
     def _probe_now(self) -> Mapping[str, float]:
         """Returns the numbers from the probe; nothing without a probe."""
@@ -117,50 +146,46 @@ class SwavLogger(PretrainingLogger):
     shares = metrics.SHARES
     _state: TrainState
 
-    def __init__(
-        self,
-        state: TrainState,
-        source: Source,
-        directory: RunDirectory,
-        crops: tuple[tf.Tensor, ...],
-        options: PretrainingLogOptions,
-    ) -> None:
-        """Opens the log as `PretrainingLogger` does, and reads the images of the gallery."""
-        super().__init__(state, source, directory, crops, options)
-        self._gallery = Gallery(source, state.config, state.model)
+    def _of_interval(self, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
+        return metrics.of_interval(steps, seconds, self._state.config)
 
-    def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
-        """Returns the numbers from the steps, from the gallery and, when they are due, from the probe."""
-        numbers = metrics.of_interval(steps, seconds, self._state.config)
-        view = self._gallery.view()
-        numbers |= view.numbers()
-        numbers[WITHOUT_LABELS] = quality_without_labels(numbers)
-        if self._diagnostics_are_due(step):
-            self._show(step, view)
-            numbers |= self._probe_now()
-        alone = {WITHOUT_LABELS: numbers[WITHOUT_LABELS]}
-        self._judge(self._probed if self._probe else alone)  # empty before the probe's first measurement
-        return numbers
+    def _without_labels(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        return {WITHOUT_LABELS: quality_without_labels(numbers)}
 
     def _show(self, step: int, view: View) -> None:
-        """Writes pictures and histograms."""
-        weights = self._state.model.trainable_variables
-        prototypes, neighbours = self._gallery.prototype_sheet(view), self._gallery.neighbour_sheet(view)
+        prototypes = self._gallery.prototype_sheet(view)
         self._summaries.pictures(step, {"prototypes/images": prototypes}, _PROTOTYPE_ROWS)
-        self._summaries.pictures(step, {"features/neighbours": neighbours}, _NEIGHBOUR_ROWS)
+        super()._show(step, view)
         self._summaries.histograms(
             step,
             {
-                "values/features": view.features,
-                "values/feature_std": view.features.std(axis=0),
                 "values/prototype_scores": view.scores,
                 "values/images_of_prototypes": np.bincount(view.scores.argmax(axis=1), minlength=view.scores.shape[1]),
-                "values/weight_norms": np.array([float(tf.norm(tf.cast(weight, tf.float32))) for weight in weights]),
             },
         )
 
     def _loss(self, numbers: Mapping[str, float]) -> str:
         return f"loss {numbers[metrics.RELATIVE_LOSS]:.3f} ln K"
+
+
+class SimclrLogger(PretrainingLogger):
+    """The log of SimCLR."""
+
+    checks = simclr_collapse.CHECKS
+    shares = view_metrics.SHARES
+
+
+class MocoLogger(PretrainingLogger):
+    """The log of MoCo."""
+
+    checks = moco_collapse.CHECKS
+    shares = view_metrics.SHARES
+
+
+class ByolLogger(PretrainingLogger):
+    """The log of BYOL."""
+
+    checks = byol_collapse.CHECKS
 
 
 def quality_without_labels(numbers: Mapping[str, float]) -> float:

@@ -1,18 +1,38 @@
 """The methods that a run of pretraining can learn by."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from seer_tf.config import Config, PretrainingConfig
+from seer_tf.config.recipes import find_recipe
 from seer_tf.errors import InputError
+from seer_tf.methods.byol import collapse as byol_collapse
+from seer_tf.methods.byol import recipes as byol_recipes
+from seer_tf.methods.byol.config import ByolConfig
+from seer_tf.methods.byol.state import ByolState
+from seer_tf.methods.byol.state import initial_model as initial_byol_model
+from seer_tf.methods.byol.step import train_step as byol_step
+from seer_tf.methods.moco import collapse as moco_collapse
+from seer_tf.methods.moco import recipes as moco_recipes
+from seer_tf.methods.moco.config import MocoConfig
+from seer_tf.methods.moco.state import MocoState
+from seer_tf.methods.moco.step import train_step as moco_step
+from seer_tf.methods.simclr import collapse as simclr_collapse
+from seer_tf.methods.simclr import recipes as simclr_recipes
+from seer_tf.methods.simclr.config import SimclrConfig
+from seer_tf.methods.simclr.state import SimclrState
+from seer_tf.methods.simclr.step import train_step as simclr_step
+from seer_tf.methods.swav import collapse as swav_collapse
 from seer_tf.methods.swav.model import check_images
 from seer_tf.methods.swav.state import TrainState, initial_model
 from seer_tf.methods.swav.step import train_step
 from seer_tf.models.encoder import Encoder
-from seer_tf.pretraining.logger import PretrainingLogger, SwavLogger
+from seer_tf.models.projection_model import build_projection_model
+from seer_tf.pretraining import recipes as swav_recipes
+from seer_tf.pretraining.logger import ByolLogger, MocoLogger, PretrainingLogger, SimclrLogger, SwavLogger
 from seer_tf.training.state import RunState
 
 
@@ -34,6 +54,7 @@ class Method:
         remedy: What to change if numbers are not finite.
         logger: Type of the log.
         check_images: Takes a config and the number of images; raises an `InputError` if they do not go together.
+        recipes: Functions that return a config each, by the recipe's name.
     """
 
     config: type[PretrainingConfig]
@@ -43,6 +64,7 @@ class Method:
     remedy: str
     logger: type[PretrainingLogger] = PretrainingLogger
     check_images: Callable[[Any, int], None] = _any_number
+    recipes: Mapping[str, Callable[[], PretrainingConfig]] = dataclasses.field(default_factory=dict)
 
 
 _METHODS = {
@@ -51,10 +73,38 @@ _METHODS = {
         initial_model,
         TrainState,
         train_step,
-        "lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon",
+        swav_collapse.REMEDY,
         SwavLogger,
         check_images,
-    )
+        swav_recipes.RECIPES,
+    ),
+    SimclrConfig.method: Method(
+        SimclrConfig,
+        build_projection_model,
+        SimclrState,
+        simclr_step,
+        simclr_collapse.REMEDY,
+        SimclrLogger,
+        recipes=simclr_recipes.RECIPES,
+    ),
+    MocoConfig.method: Method(
+        MocoConfig,
+        build_projection_model,
+        MocoState,
+        moco_step,
+        moco_collapse.REMEDY,
+        MocoLogger,
+        recipes=moco_recipes.RECIPES,
+    ),
+    ByolConfig.method: Method(
+        ByolConfig,
+        initial_byol_model,
+        ByolState,
+        byol_step,
+        byol_collapse.REMEDY,
+        ByolLogger,
+        recipes=byol_recipes.RECIPES,
+    ),
 }
 
 
@@ -79,3 +129,17 @@ def find_method(name: str) -> Method:
     if name not in _METHODS:
         raise InputError.unknown("pretraining method", name, _METHODS)
     return _METHODS[name]
+
+
+def recipes() -> dict[str, Callable[[], PretrainingConfig]]:
+    """Returns the recipes of all methods by name."""
+    return {name: recipe for method in _METHODS.values() for name, recipe in method.recipes.items()}
+
+
+def recipe(name: str) -> PretrainingConfig:
+    """Returns the config of a recipe of any method, with the recipe's name in it.
+
+    Raises:
+        InputError: The recipe does not exist.
+    """
+    return find_recipe(recipes(), name)

@@ -17,6 +17,9 @@ from seer_tf.training.checkpoints import OtherNetworkError, licence, restore, re
 from seer_tf.training.run_directory import RunDirectory, check_exists
 from seer_tf.training.state import RunState
 
+#: Beginnings of the names of a network's variables in a state.
+_NETWORKS = ("model/", "momentum_encoder/")
+
 
 def initialize(state: RunState) -> None:
     """Gives a new state the values from `run.init_from`, except for the parts that `run.reset` names.
@@ -85,18 +88,21 @@ def _reset_suggested() -> Iterator[None]:
 
 def _parts(name: str) -> set[str]:
     """Returns the parts that a variable of a state belongs to, by its name; backbone weights belong to no part."""
-    if name in ("step", "lars/iterations") or name.startswith("schedule/"):
+    if name in ("step", "lars/iterations", "sgd/iterations") or name.startswith("schedule/"):
         return {"schedule"}
-    weight = name.removeprefix("model/").removeprefix("lars/velocity/")
+    weight = name
+    for owner in (*_NETWORKS, "lars/velocity/", "sgd/velocity/"):
+        weight = weight.removeprefix(owner)
     if weight.startswith("queue/"):
         return {"queue", "head"}
-    parts = {"prototypes"} if weight == "head/prototypes" else {"head"} if weight.startswith("head/") else set()
-    return parts if name.startswith("model/") else parts | {"optimizer"}
+    is_head = weight.startswith(("head/", "predictor/"))
+    parts = {"prototypes"} if weight == "head/prototypes" else {"head"} if is_head else set()
+    return parts if name.startswith(_NETWORKS) else parts | {"optimizer"}
 
 
 def _converted(backbone: keras.Model, head_file: pathlib.Path) -> dict[str, keras.Variable]:
     """Returns the variables of a backbone and, if its file exists, of the head, by their names in a state."""
-    found = {f"model/{variable.path}": variable for variable in backbone.variables}
+    found = {f"{network}{variable.path}": variable for network in _NETWORKS for variable in backbone.variables}
     if head_file.exists():
         for layer in read_keras_file(head_file).layers:
             if isinstance(layer, SwavHead):
@@ -107,7 +113,7 @@ def _converted(backbone: keras.Model, head_file: pathlib.Path) -> dict[str, kera
 
 def _take_converted(wanted: dict[str, tf.Variable], found: dict[str, keras.Variable]) -> None:
     """Assigns all variables of the backbone, and the variables of the head that are found."""
-    backbone = {name for name in wanted if name.startswith("model/") and not _parts(name)}
+    backbone = {name for name in wanted if name.startswith(_NETWORKS) and not _parts(name)}
     for name in sorted(backbone | (found.keys() & wanted.keys())):
         if name not in found:
             raise OtherNetworkError(f"the file has no {name.removeprefix('model/')}, so it holds another network")

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seer_tf import config as configs
-from seer_tf.config import Config
+from seer_tf.config import PretrainingConfig
 from seer_tf.files.atomic import write_atomically
+from seer_tf.networks.pretrained import read_config
 from seer_tf.quantities import counted
 from seer_tf.reports.curves import Curves, read_curves
 from seer_tf.reports.learning_curve import RELATIVE_LOSS
@@ -52,7 +53,7 @@ class Run:
 
     name: str
     curves: Curves
-    config: Config | None
+    config: PretrainingConfig | None
     retries: Sequence[Retry] = ()
 
 
@@ -65,7 +66,7 @@ def read_run(place: str | os.PathLike[str]) -> Run:
     path, directory = pathlib.Path(place), RunDirectory(place)
     if path.is_file():
         return Run(str(place), read_curves(path), None)
-    return Run(str(place), read_curves(path), directory.read_config(), read_retries(directory))
+    return Run(str(place), read_curves(path), read_config(directory), read_retries(directory))
 
 
 def config_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:

@@ -5,10 +5,11 @@ checks that know its objective, e.g. `methods/swav/collapse.py`.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from seer_tf.config import BaseConfig, Config
+from seer_tf.config import BaseConfig
 from seer_tf.quantities import counted, percent
 from seer_tf.training import metrics
 
@@ -82,7 +83,7 @@ class HealthMonitor:
         return new
 
 
-def not_finite(config: Config, seen: Sequence[Interval]) -> Problem | None:
+def not_finite(config: BaseConfig, seen: Sequence[Interval], *, remedy: str) -> Problem | None:
     """Checks that all numbers of a float32 or bfloat16 run were finite."""
     uses_float16 = config.run.precision == "mixed_float16" or config.run.reduce_precision == "float16"
     if seen[-1].first_bad is None or uses_float16:  # float16 overflows now and then until its loss scale fits
@@ -91,11 +92,11 @@ def not_finite(config: Config, seen: Sequence[Interval]) -> Problem | None:
     return Problem(
         "a number is not finite",
         f"it first appeared in {name} at step {step}, and that update was skipped",
-        "lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon",
+        remedy,
     )
 
 
-def overflows(config: Config, seen: Sequence[Interval]) -> Problem | None:
+def overflows(config: BaseConfig, seen: Sequence[Interval]) -> Problem | None:
     """Checks that the loss scale of a float16 run has not fallen below one."""
     scale, skipped = seen[-1].numbers[metrics.LOSS_SCALE], seen[-1].numbers[metrics.SKIPPED_STEPS]
     if scale >= 1 or not skipped:
@@ -108,7 +109,7 @@ def overflows(config: Config, seen: Sequence[Interval]) -> Problem | None:
     )
 
 
-def starves(_: Config, seen: Sequence[Interval]) -> Problem | None:
+def starves(_: BaseConfig, seen: Sequence[Interval]) -> Problem | None:
     """Checks that the run does not spend most of its time waiting for images."""
     last = seen[1:][-_STARVING_INTERVALS:]  # without the first interval, which fills the pipeline
     shares = [interval.numbers[metrics.WAIT_SHARE] for interval in last]
@@ -125,7 +126,7 @@ def starves(_: Config, seen: Sequence[Interval]) -> Problem | None:
     )
 
 
-def frozen_data(_: Config, seen: Sequence[Interval]) -> Problem | None:
+def frozen_data(_: BaseConfig, seen: Sequence[Interval]) -> Problem | None:
     """Checks that the batches of an interval differ."""
     num_steps = seen[-1].step - seen[-1].first_step
     if num_steps < _FROZEN_STEPS or seen[-1].numbers[metrics.DISTINCT_BATCHES] > 1:
@@ -142,6 +143,32 @@ HealthCheck = Callable[[Any, Sequence[Interval]], Problem | None]
 
 #: Checks that fit every task.
 COMMON_CHECKS: tuple[HealthCheck, ...] = (overflows, frozen_data, starves)
+
+
+def slower(config: Any) -> dict[str, Any]:
+    """Returns half of the peak learning rate, after a warm-up that is twice as long but at most half of the run."""
+    warmup = config.schedule.warmup_steps
+    return {
+        "schedule.peak_learning_rate": config.schedule.peak_learning_rate / 2,
+        "schedule.warmup_steps": max(warmup, min(2 * warmup, config.run.num_steps // 2)),
+    }
+
+
+def lately(config: BaseConfig, seen: Sequence[Interval], begun: int) -> list[Interval]:
+    """Returns the latest intervals that together last as long as the patience; an empty list if the run is shorter.
+
+    Args:
+        config: Run configuration.
+        seen: Intervals of the log.
+        begun: First step that counts. Intervals without an update do not count either.
+    """
+    settled = [
+        interval for interval in seen if interval.first_step >= begun and math.isfinite(interval.numbers[metrics.LOSS])
+    ]
+    for start in reversed(range(len(settled))):
+        if settled[-1].step - settled[start].first_step >= patience_steps(config):
+            return settled[start:]
+    return []
 
 
 def patience_steps(config: BaseConfig) -> int:

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 LOSS = "loss/loss"
+RANK_ME = "features/rank_me"
+FEATURE_STD = "features/std_times_sqrt_dims"
 LOSS_SCALE = "training/loss_scale"
 SKIPPED_STEPS = "training/skipped_steps"
 DISTINCT_BATCHES = "training/distinct_batches"

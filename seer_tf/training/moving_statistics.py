@@ -7,18 +7,18 @@ import tensorflow as tf
 
 
 class MovingStatistics:
-    """The non-trainable variables of a model during one step. They change once in a step, or not at all.
+    """The non-trainable variables of models during one step. They change once in a step, or not at all.
 
     Each replica handles its own copies. The copies differ if batch norm does not see all replicas.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, *models: keras.Model) -> None:
         """Records the current values. Call it before the first forward pass of the step.
 
         Args:
-            model: Model that the step trains.
+            *models: Models that see the images of the step.
         """
-        moving = moving_variables(model)
+        moving = [variable for model in models for variable in moving_variables(model)]
         self._paths = [variable.path for variable in moving]
         self._variables = [variable.value for variable in moving]
         self._before = [tf.convert_to_tensor(variable) for variable in self._variables]

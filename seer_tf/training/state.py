@@ -34,6 +34,11 @@ class RunState:
         self.skipped = SkippedSteps()
         self.step = collectives.shared_variable(0, tf.int64, "step")
 
+    @property
+    def networks(self) -> tuple[keras.Model, ...]:
+        """Models that see the images of a step; the model that is trained comes first."""
+        return (self.model,)
+
     def named_variables(self) -> dict[str, tf.Variable]:
         """Returns all variables by their names in a checkpoint."""
         named = model_variables(self.model) | {"step": self.step}

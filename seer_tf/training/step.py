@@ -92,7 +92,7 @@ def finish_step(
 def checked_tensors(state: RunState) -> list[str]:
     """Returns the names of the tensors that a step checks for finite numbers, in the order in which it checks them."""
     return [
-        *(variable.path for variable in moving_variables(state.model)),
+        *(variable.path for network in state.networks for variable in moving_variables(network)),
         "the scores",
         "the loss",
         *(f"the gradient of {variable.path}" for variable in state.model.trainable_variables),

@@ -93,6 +93,21 @@ def test_a_gathered_tensor_has_the_replicas_in_order() -> None:
     np.testing.assert_array_equal(other[0], expected)
 
 
+@pytest.mark.multi_replica
+def test_the_gradient_of_a_gathered_tensor_comes_from_all_replicas() -> None:
+    def gradient(number: tf.Tensor) -> tf.Tensor:
+        own = tf.stack([[number], [2 * number]])
+        with tf.GradientTape() as tape:
+            tape.watch(own)
+            weights = (number + 1) * tf.constant([[1.0, 10.0], [2.0, 20.0]], tf.float64)  # of this replica's loss
+            loss = tf.reduce_sum(weights * collectives.all_gather(own, axis=1))
+        return tape.gradient(loss, own)
+
+    (one, other), _ = of_replicas(gradient)
+    np.testing.assert_array_equal(one[0], [[3.0], [6.0]])  # 1 + 2 times what both replicas give the first column
+    np.testing.assert_array_equal(other[0], [[30.0], [60.0]])
+
+
 def test_the_page_on_reductions_states_the_planner_s_numbers() -> None:
     page = (DOCS / "design" / "reductions.md").read_text()
     config = recipe("seer_regnety_256gf")

@@ -63,6 +63,12 @@ def test_the_rates_of_the_papers_are_three_tenths_for_256_images() -> None:
     assert scaled_learning_rate(0.3, 4096) == pytest.approx(4.8)
 
 
+def test_simclrs_rate_for_small_batches_grows_with_the_root_of_the_batch() -> None:
+    config = ScheduleConfig("constant", 0, 0.0, 0.075, reference_batch_size=1, batch_scaling="square_root")
+    assert float(learning_rate_schedule(config, 10, 4096)(tf.constant(3))) == pytest.approx(4.8)
+    assert float(learning_rate_schedule(config, 10, 256)(tf.constant(3))) == pytest.approx(1.2)
+
+
 def rates_by_loss(losses: np.ndarray, *, warmup_steps: int, window_steps: int, final: float = 0.0) -> np.ndarray:
     """Returns the learning rate of each step of a run with these losses."""
     config = ScheduleConfig("constant_then_halve", warmup_steps, 0.0, 8.0, final, halving_window_steps=window_steps)

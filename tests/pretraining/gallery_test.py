@@ -6,10 +6,10 @@ from PIL import Image
 
 from seer_tf.config import override
 from seer_tf.data.sources.registry import open_source
-from seer_tf.methods.swav.metrics import FEATURE_STD, RANK_ME
 from seer_tf.methods.swav.state import initial_model
 from seer_tf.pretraining.gallery import Gallery, View
 from seer_tf.pretraining.recipes import recipe
+from seer_tf.training.metrics import FEATURE_STD, RANK_ME
 
 
 @pytest.fixture(scope="module")

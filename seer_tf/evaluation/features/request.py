@@ -15,7 +15,7 @@ from seer_tf.evaluation.features.pixels import pixel_features
 from seer_tf.evaluation.features.stages import AVGPOOL, Pooling, poolings, stage_features
 from seer_tf.models import Encoder
 from seer_tf.networks.load import load_network
-from seer_tf.networks.pretrained import load_model
+from seer_tf.networks.pretrained import load_model, read_config
 from seer_tf.training.run_directory import RunDirectory, check_exists
 
 BATCH_SIZE = 128
@@ -122,7 +122,7 @@ class FeatureRequest:
                     "`pixels` replaces the network; beside `pixels`, `run_dir` may only name a run, which keeps the "
                     "result"
                 )
-            size_px = RunDirectory(self.model).read_config().crops.sizes_px[0]
+            size_px = read_config(RunDirectory(self.model)).crops.sizes_px[0]
         features, transform = pixel_features(name), self._asked(Transform(size_px))
         dim = features(tf.zeros([1, 8, 8, 3], tf.uint8)).shape[-1]
         return Extractor(

@@ -6,23 +6,27 @@ The thresholds are far from the numbers of healthy runs. Every run starts in a c
 only if it lasts for a tenth of the run and at least 200 steps, after the warm-up and the frozen prototypes.
 """
 
-import math
+import functools
 from collections.abc import Sequence
-from typing import Any
 
 from seer_tf.config import Config
 from seer_tf.methods.swav import metrics
 from seer_tf.quantities import percent
+from seer_tf.training import metrics as run_metrics
 from seer_tf.training.health import (
     HealthCheck,
     Interval,
     Problem,
     frozen_data,
+    lately,
     not_finite,
     overflows,
-    patience_steps,
+    slower,
     starves,
 )
+
+#: What to change if numbers are not finite.
+REMEDY = "lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon"
 
 _NEAR_LN_K = 0.02
 _EATS_ALL = 0.9
@@ -88,7 +92,7 @@ def _stays_on_plateau(config: Config, seen: Sequence[Interval]) -> Problem | Non
         f"the loss is {losses[-1]:.3f} ln K and has not fallen since step {lately[0].first_step}, and RankMe is "
         f"{ranks[-1]:.0f}",
         "try a lower schedule.peak_learning_rate and a longer schedule.warmup_steps",
-        _slower(config),
+        slower(config),
     )
 
 
@@ -102,43 +106,25 @@ def _one_prototype(config: Config, seen: Sequence[Interval]) -> Problem | None:
         f"{percent(min(shares), 0)} since step {_lately(config, seen)[0].first_step}",
         "try more swav.sinkhorn_iterations, a longer swav.freeze_prototypes_steps or a lower "
         "schedule.peak_learning_rate",
-        _slower(config),
+        slower(config),
     )
 
 
 def _rank_one(config: Config, seen: Sequence[Interval]) -> Problem | None:
-    ranks = [interval.numbers[metrics.RANK_ME] for interval in _lately(config, seen)]
+    ranks = [interval.numbers[run_metrics.RANK_ME] for interval in _lately(config, seen)]
     if not ranks or max(ranks) > _RANK_ONE:
         return None
     return Problem(
         "the features have collapsed to rank one",
         f"RankMe is {ranks[-1]:.2f}, and never above {max(ranks):.2f} since step {_lately(config, seen)[0].first_step}",
         "go back to an earlier checkpoint (`run.init_from`) with a lower schedule.peak_learning_rate or swav.epsilon",
-        _slower(config),
+        slower(config),
     )
 
 
-def _slower(config: Config) -> dict[str, Any]:
-    """Returns half of the peak learning rate, after a warm-up that is twice as long but at most half of the run."""
-    warmup = config.schedule.warmup_steps
-    return {
-        "schedule.peak_learning_rate": config.schedule.peak_learning_rate / 2,
-        "schedule.warmup_steps": max(warmup, min(2 * warmup, config.run.num_steps // 2)),
-    }
-
-
 def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
-    """Returns the latest intervals that together last as long as the patience; an empty list if the run is shorter."""
     begun = max(config.schedule.warmup_steps, config.schedule.head_only_steps, config.swav.freeze_prototypes_steps)
-    settled = [
-        interval
-        for interval in seen
-        if interval.first_step >= begun and math.isfinite(interval.numbers[metrics.RELATIVE_LOSS])
-    ]
-    for start in reversed(range(len(settled))):
-        if settled[-1].step - settled[start].first_step >= patience_steps(config):
-            return settled[start:]
-    return []
+    return lately(config, seen, begun)
 
 
 def _relative_updates(interval: Interval) -> dict[str, float]:
@@ -146,7 +132,7 @@ def _relative_updates(interval: Interval) -> dict[str, float]:
 
 
 CHECKS: tuple[HealthCheck, ...] = (
-    not_finite,
+    functools.partial(not_finite, remedy=REMEDY),
     overflows,
     _explodes,
     _vanishes,

@@ -63,31 +63,3 @@ def view_agreement(scores: tf.Tensor) -> tf.Tensor:
     num_crops = nearest.shape[0]
     same = tf.reduce_mean(tf.cast(nearest[:, tf.newaxis] == nearest, tf.float32), axis=-1)  # [V, V]
     return (tf.reduce_sum(same) - num_crops) / (num_crops * (num_crops - 1))  # the diagonal of ones does not count
-
-
-def rank_me(features: tf.Tensor) -> tf.Tensor:
-    """Returns the effective number of dimensions that the features span (RankMe, arXiv 2210.02885, equation 3).
-
-    RankMe divides the singular values by their sum and takes the exponential of the entropy of the result.
-
-    Args:
-        features: Embeddings or pooled features [N, D], not centred. N should be several times D.
-
-    Returns:
-        A scalar from 1, if all rows are multiples of one row or zero, to min(N, D).
-    """
-    singular_values = tf.linalg.svd(features, compute_uv=False)  # [min(N, D)]
-    return tf.exp(entropy(tf.math.divide_no_nan(singular_values, tf.reduce_sum(singular_values))))
-
-
-def feature_std(features: tf.Tensor) -> tf.Tensor:
-    """Scales rows to unit norm and returns their standard deviation over rows, averaged over dimensions.
-
-    Args:
-        features: Features [N, D].
-
-    Returns:
-        A scalar from 0, if all rows point in one direction, to about 1 / sqrt(D) (SimSiam, arXiv 2011.10566,
-        section 4.1).
-    """
-    return tf.reduce_mean(tf.math.reduce_std(tf.math.l2_normalize(features, axis=-1), axis=0))

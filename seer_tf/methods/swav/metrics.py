@@ -112,9 +112,3 @@ def _of_parts(state: TrainState, of_each: tf.Tensor) -> tf.Tensor:
 
 def _named(name: str, values: tf.Tensor) -> dict[str, tf.Tensor]:
     return dict(zip((name, *(f"{name}_{part}" for part in PARTS)), tf.unstack(values), strict=True))
-
-
-RANK_ME = "features/rank_me"
-
-
-FEATURE_STD = "features/std_times_sqrt_dims"

@@ -48,10 +48,7 @@ class TrainState(RunState):
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Returns every variable by its name in a checkpoint."""
-        named = super().named_variables()
-        for variable in self.model.trainable_variables:
-            named[f"lars/velocity/{variable.path}"] = self.optimizer.velocity(variable).value
-        named |= {"lars/iterations": self.optimizer.iterations.value}
+        named = super().named_variables() | self.optimizer.named_variables()
         named |= {f"schedule/{name}": variable for name, variable in self.schedule.variables.items()}
         if self.queue is not None:
             named |= {"queue/embeddings": self.queue.embeddings, "queue/num_pushed": self.queue.num_pushed}

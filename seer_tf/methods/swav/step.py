@@ -9,7 +9,7 @@ from seer_tf.data.pipelines.pretraining import Batch, distorted
 from seer_tf.methods.swav import metrics
 from seer_tf.methods.swav.gradients import at_once, in_micro_batches
 from seer_tf.methods.swav.state import TrainState
-from seer_tf.models.heads.swav_head import unit_norm
+from seer_tf.models.embeddings import unit_norm
 from seer_tf.training.moving_statistics import MovingStatistics
 from seer_tf.training.step import finish_step, reduce_contributions
 

@@ -13,11 +13,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from seer_tf.models.embeddings import unit_norm
+from seer_tf.models.heads.linear import linear
 from seer_tf.models.layers import BatchNormalization
 from seer_tf.precision import at_least_float32
-
-# Variance 1 / (3 fan_in), uniform, is U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)).
-_LINEAR_INITIALIZER = {"scale": 1.0 / 3.0, "mode": "fan_in", "distribution": "uniform"}
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
@@ -62,7 +61,7 @@ class SwavHead(keras.layers.Layer):
         widths = (input_shape[-1], *self.hidden_dims, self.embedding_dim)
         # Tuples, because a tf.train.Checkpoint silently leaves out what a Keras layer keeps in a list.
         self.linears = tuple(
-            self._linear(width_in, width_out, f"linear{number}")
+            linear(width_in, width_out, name=f"linear{number}", dtype=self.dtype_policy)
             for number, (width_in, width_out) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1)
         )
         self.norms = tuple(
@@ -84,18 +83,6 @@ class SwavHead(keras.layers.Layer):
             dtype=self.scores_dtype,
             autocast=False,
         )
-
-    def _linear(self, width_in: int, width_out: int, name: str) -> keras.layers.Dense:
-        limit = width_in**-0.5
-        linear = keras.layers.Dense(
-            width_out,
-            kernel_initializer=keras.initializers.VarianceScaling(**_LINEAR_INITIALIZER),
-            bias_initializer=keras.initializers.RandomUniform(-limit, limit),
-            name=name,
-            dtype=self.dtype_policy,
-        )
-        linear.build((None, width_in))
-        return linear
 
     def call(self, features: tf.Tensor, training: bool | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Computes embeddings and scores.
@@ -125,11 +112,6 @@ class SwavHead(keras.layers.Layer):
         """Returns the arguments of the constructor."""
         names = ("hidden_dims", "embedding_dim", "num_prototypes", "batch_norm", "synchronized", "group_replicas")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def unit_norm(x: tf.Tensor) -> tf.Tensor:
-    """Divides each row by its norm, or by 1e-12 if that is larger, as PyTorch's `normalize` does."""
-    return tf.math.l2_normalize(x, axis=-1, epsilon=1e-24)
 
 
 def _unit_rows(shape: Sequence[int], dtype: Any = None) -> tf.Tensor:

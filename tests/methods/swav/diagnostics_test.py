@@ -48,28 +48,3 @@ def test_view_agreement_is_a_share_of_pairs() -> None:
     scores = tf.stack([one_hot([0, 1, 2], 4), one_hot([0, 1, 3], 4), one_hot([0, 2, 1], 4)])
     # Image 0: all 3 pairs of crops agree; image 1: one of 3; image 2: none.
     np.testing.assert_allclose(diagnostics.view_agreement(scores), (3 + 1 + 0) / 9, rtol=1e-6)
-
-
-def test_rank_me_is_the_number_of_dimensions_spanned() -> None:
-    random = np.random.default_rng(0)
-    orthogonal = np.linalg.qr(random.normal(size=(64, 6)))[0]
-    np.testing.assert_allclose(diagnostics.rank_me(tf.constant(orthogonal)), 6, rtol=1e-9)
-    np.testing.assert_allclose(diagnostics.rank_me(tf.constant(np.outer(random.normal(size=64), np.ones(6)))), 1)
-    assert diagnostics.rank_me(tf.zeros([9, 4])).numpy() == 1
-    weighted = diagnostics.rank_me(tf.constant(orthogonal * [1.0, 1.0, 1.0, 0.1, 0.1, 0.1]))
-    assert 3 < weighted.numpy() < 6
-
-
-def test_rank_me_equals_the_equation() -> None:
-    features = np.random.default_rng(1).normal(size=(40, 8))
-    singular_values = np.sqrt(np.linalg.eigvalsh(features.T @ features))
-    shares = singular_values / singular_values.sum()
-    np.testing.assert_allclose(diagnostics.rank_me(tf.constant(features)), np.exp(-np.sum(shares * np.log(shares))))
-
-
-def test_feature_std_is_zero_when_collapsed_and_one_over_sqrt_d_when_spread() -> None:
-    random = np.random.default_rng(0)
-    one_direction = np.outer(random.uniform(1, 2, 50), np.ones(16)).astype(np.float32)
-    np.testing.assert_allclose(diagnostics.feature_std(tf.constant(one_direction)), 0, atol=1e-6)
-    spread = random.normal(size=(5000, 16))
-    np.testing.assert_allclose(diagnostics.feature_std(tf.constant(spread)), 1 / 4, rtol=0.01)

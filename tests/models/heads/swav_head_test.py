@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from seer_tf import models
 from seer_tf.distributed import collectives
-from seer_tf.models.heads.swav_head import unit_norm
+from seer_tf.models.embeddings import unit_norm
 from tests.replicas import two_replicas
 
 

@@ -1,0 +1,1 @@
+"""BYOL: a network predicts from one view what its own moving average makes of the other (arXiv 2006.07733)."""

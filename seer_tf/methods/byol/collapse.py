@@ -1,0 +1,19 @@
+"""Collapse checks of BYOL. Nothing in its loss keeps images apart, so all embeddings can become alike."""
+
+import functools
+
+from seer_tf.training import view_metrics
+from seer_tf.training.health import HealthCheck, frozen_data, not_finite, overflows, starves
+
+#: What to change if numbers are not finite.
+REMEDY = "lower schedule.peak_learning_rate, or raise schedule.warmup_steps"
+
+CHECKS: tuple[HealthCheck, ...] = (
+    functools.partial(not_finite, remedy=REMEDY),
+    overflows,
+    frozen_data,
+    view_metrics.without_spread,
+    view_metrics.rank_one,
+    starves,
+)
+"""All checks of a BYOL run, including the common ones, in the order in which problems are reported."""

@@ -1,0 +1,75 @@
+"""Recipes of BYOL: each function returns a whole config; its docstring has the sources of the numbers."""
+
+from seer_tf.config import BackboneConfig, CropsConfig, DataConfig, OptimizerConfig, RunConfig, ScheduleConfig
+from seer_tf.config.recipes import by_name
+from seer_tf.config.two_views import ProjectionConfig
+from seer_tf.methods.byol.config import ByolConfig, ByolSection
+
+_EPOCH_STEPS = 1_281_167 // 4096
+
+
+def byol_imagenet_4gf() -> ByolConfig:
+    """BYOL on ImageNet for 1,000 epochs on RegNetY-4GF, which has about the arithmetic of the paper's ResNet-50.
+
+    From the paper (arXiv 2006.07733): batch 4,096; LARS with 0.2 for every 256 images, ten epochs of warm-up, then a
+    cosine to 0; weight decay 1.5e-6, and neither scaling nor decay of batch norm and biases; projection and predictor
+    with 4,096 hidden units and 256 outputs; momentum from 0.996 to 1 (section 3.2). Crops of 8 to 100 %, bicubic; the
+    first view is always blurred and never solarised, the second is blurred in a tenth and solarised in a fifth of all
+    cases (appendix B, table 6). The paper's ResNet-50 gets 74.3 % by a linear probe. Not run here.
+    """
+    return ByolConfig(
+        data=DataConfig(global_batch_size=4096),
+        crops=CropsConfig(
+            num=(2,),
+            sizes_px=(224,),
+            min_area_fractions=(0.08,),
+            max_area_fractions=(1.0,),
+            interpolation="bicubic",
+            brightness=0.4,
+            contrast=0.4,
+            saturation=0.2,
+            hue=0.1,
+            view_blur_probabilities=(1.0, 0.1),
+            view_solarize_probabilities=(0.0, 0.2),
+        ),
+        backbone=BackboneConfig(variant="4GF"),
+        head=ProjectionConfig(hidden_dims=(4096,), embedding_dim=256),
+        byol=ByolSection(predictor_dims=(4096,), momentum=0.996),
+        optimizer=OptimizerConfig(weight_decay=1.5e-6),
+        schedule=ScheduleConfig(warmup_steps=10 * _EPOCH_STEPS, peak_learning_rate=0.2, final_learning_rate=0.0),
+        run=RunConfig(num_steps=1000 * _EPOCH_STEPS, checkpoint_every_steps=_EPOCH_STEPS),
+    )
+
+
+def byol_cifar10() -> ByolConfig:
+    """BYOL on small images such as CIFAR-10's: 2,000 steps of 128 images.
+
+    Network and length are those of the recipe `cifar10_small`; colours and solarisation are the paper's. A blur would
+    erase such images, so there is none. The momentum is that of the paper's runs of 300 epochs, 0.99, because the run
+    is short. Not tuned.
+    """
+    return ByolConfig(
+        data=DataConfig(global_batch_size=128),
+        crops=CropsConfig(
+            num=(2,),
+            sizes_px=(32,),
+            min_area_fractions=(0.2,),
+            max_area_fractions=(1.0,),
+            brightness=0.4,
+            contrast=0.4,
+            saturation=0.2,
+            hue=0.1,
+            blur_probability=0.0,
+            view_solarize_probabilities=(0.0, 0.2),
+        ),
+        backbone=BackboneConfig(variant="90MF", stem_stride=1),
+        head=ProjectionConfig(hidden_dims=(512,), embedding_dim=64),
+        byol=ByolSection(predictor_dims=(512,), momentum=0.99),
+        schedule=ScheduleConfig(
+            warmup_steps=100, peak_learning_rate=2.0, final_learning_rate=0.0, reference_batch_size=128
+        ),
+        run=RunConfig(num_steps=2000),
+    )
+
+
+RECIPES = by_name(byol_imagenet_4gf, byol_cifar10)

@@ -1,0 +1,20 @@
+"""Collapse checks of SimCLR. In a collapsed run, embeddings or features do not tell images apart."""
+
+import functools
+
+from seer_tf.training import view_metrics
+from seer_tf.training.health import HealthCheck, frozen_data, not_finite, overflows, starves
+
+#: What to change if numbers are not finite.
+REMEDY = "lower schedule.peak_learning_rate, or raise schedule.warmup_steps or simclr.temperature"
+
+CHECKS: tuple[HealthCheck, ...] = (
+    functools.partial(not_finite, remedy=REMEDY),
+    overflows,
+    frozen_data,
+    functools.partial(view_metrics.at_chance, num_candidates=lambda config: 2 * config.data.global_batch_size - 1),
+    view_metrics.alike,
+    view_metrics.rank_one,
+    starves,
+)
+"""All checks of a SimCLR run, including the common ones, in the order in which problems are reported."""

@@ -1,0 +1,97 @@
+"""What holds for every method that compares two views: replicas, skipped steps, interruptions, what it refuses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seer_tf import config as configs
+from seer_tf.errors import InputError
+from seer_tf.pretraining.registry import find_method
+from seer_tf.training.step import checked_tensors
+from tests.replicas import two_replicas
+from tests.small_networks import random_crops
+from tests.view_methods import METHODS, NUM_IMAGES, distances, snapshot
+
+every_method = pytest.mark.parametrize("name", METHODS)
+
+
+@pytest.mark.multi_replica
+@every_method
+def test_two_replicas_equal_one(name: str) -> None:
+    method = METHODS[name]
+    expected, numbers = method.after(tf.distribute.get_strategy())
+    found, numbers_of_two = method.after(two_replicas())
+    assert {path: far for path, far in distances(found, expected).items() if not far < 1e-9} == {}
+    for one, two in zip(numbers, numbers_of_two, strict=True):
+        assert one == pytest.approx(two, rel=1e-6)
+
+
+@every_method
+def test_a_restored_run_equals_an_uninterrupted_one_bit_for_bit(name: str) -> None:
+    method = METHODS[name]
+    config = method.config("run.precision=float32")
+    whole, states = method.build(config), [method.build(config), method.build(config)]
+    for number in range(4):
+        batch = tuple(map(tf.constant, random_crops(config, NUM_IMAGES, number)))
+        method.step(whole, batch)
+        method.step(states[number // 2], batch)
+        if number == 1:
+            for path, variable in states[1].named_variables().items():
+                variable.assign(states[0].named_variables()[path])
+    expected, found = snapshot(whole), snapshot(states[1])
+    assert found.keys() == expected.keys()
+    for path, value in expected.items():
+        np.testing.assert_array_equal(found[path], value, err_msg=path)
+
+
+@every_method
+def test_a_step_with_a_bad_number_changes_nothing(name: str) -> None:
+    method = METHODS[name]
+    config = method.config("run.precision=mixed_float16")
+    state = method.build(config)
+    good = tuple(map(tf.constant, random_crops(config, NUM_IMAGES)))
+    state.loss_scale.value.assign(8.0)
+    assert method.step(state, good)["first_bad"] == -1
+    before = snapshot(state)
+    (crops,) = random_crops(config, NUM_IMAGES, 1)
+    bad = crops.astype(np.float32)
+    bad[-1, 0, 3, 3, 1] = np.inf
+    numbers = method.step(state, (tf.constant(bad),))
+    assert 0 <= int(numbers["first_bad"]) < len(checked_tensors(state))
+    changed = {path for path, value in snapshot(state).items() if not np.array_equal(before[path], value)}
+    assert changed == {"skipped_steps/total", "skipped_steps/in_a_row", "loss_scale/value", "loss_scale/good_steps"}
+
+
+@every_method
+def test_every_variable_is_named_and_nearly_all_of_them_change(name: str) -> None:
+    method = METHODS[name]
+    state = method.build(method.config())
+    before = snapshot(state)
+    batch = tuple(map(tf.constant, random_crops(state.config, NUM_IMAGES)))
+    assert method.step(state, batch)["first_bad"] == -1
+    still = {path for path, value in snapshot(state).items() if np.array_equal(before[path], value)}
+    scale = {"loss_scale/value", "loss_scale/good_steps", "skipped_steps/total", "skipped_steps/in_a_row"}
+    # The gradient of a bias before batch norm is rounding noise, which an average may lose.
+    assert still - {"momentum_encoder/head/linear2/bias"} == scale | {"step"}
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("run.accumulation_steps=2", "needs all images of a step at once, for its loss or for batch normalisation"),
+        ("crops.num=3", "compares two views of an image; leave it at 2"),
+        ("data.global_batch_size=1", "compares images with each other; take 2 or more"),
+        ("schedule.head_only_steps=3", "works only with swav; leave it at 0"),
+        ("schedule.warmup_steps=99999", "the length of the run"),
+    ],
+)
+def test_what_a_method_cannot_do_is_refused(name: str, assignment: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        configs.validate(configs.override(find_method(name).config(), [assignment]))
+
+
+@pytest.mark.parametrize("name", ["simclr", "moco"])
+def test_groups_of_batch_norm_would_show_the_positives(name: str) -> None:
+    with pytest.raises(InputError, match="would show which views belong to one image"):
+        configs.validate(configs.override(find_method(name).config(), ["run.batch_norm_group_replicas=2"]))
