@@ -1,4 +1,4 @@
-"""`seer_tf.evaluate` on arrays: the number of the protocol, the file that keeps it, and what it refuses."""
+"""`seer_tf.evaluate` on arrays: the result, the results file, and the error messages."""
 
 import pathlib
 from typing import Any
@@ -12,7 +12,7 @@ from seer_tf.evaluation.result import read_file
 
 
 def _coloured(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise in two colours, which histograms tell apart: images and labels."""
+    """Returns images of noise in two colours, and labels. Histograms separate the two classes."""
     random, labels = np.random.default_rng(seed), np.arange(num_images) % 2
     images = random.integers(0, 90, [num_images, 12, 14, 3])
     images[np.arange(num_images), :, :, 2 * labels] += 120

@@ -1,4 +1,4 @@
-"""What users give as images becomes a data spec or a source; shards of a run that does not begin are removed."""
+"""Data from users becomes a data spec or a source. A run that does not start leaves no shards behind."""
 
 import pathlib
 
@@ -42,7 +42,7 @@ def test_arrays_and_datasets_become_sources(images: object, labels: list[int] | 
     assert (None if source.labels is None else source.labels.tolist()) == labels
 
 
-def test_what_is_no_data_is_named() -> None:
+def test_a_value_that_is_no_data_gets_an_error_with_its_type() -> None:
     with pytest.raises(InputError, match="`data` is a list; give a folder"):
         as_data([_IMAGES])
 
@@ -52,7 +52,7 @@ def test_arrays_of_a_run_lie_in_its_directory(tmp_path: pathlib.Path) -> None:
     with spec_of_run(_IMAGES, directory) as spec:
         assert spec == f"shards:{tmp_path / 'run' / 'shards'}"
         source = open_source(spec)
-        directory.check_place()  # shards alone leave it free for a run
+        directory.check_place()  # a directory with only shards is free for a run
     pixels = {source.ids[number]: tf.io.decode_png(source.read(number)).numpy() for number in range(5)}
     np.testing.assert_array_equal([pixels[str(number)] for number in range(5)], _IMAGES)
     with pytest.raises(InputError, match="the shards there differ"), spec_of_run(_IMAGES[:4], directory):

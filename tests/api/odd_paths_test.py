@@ -1,4 +1,4 @@
-"""Paths with characters of patterns work from the first step to the export."""
+"""Paths with `[`, `]`, `*`, `?` or a backslash work from the first step to the export."""
 
 import pathlib
 
@@ -27,7 +27,7 @@ def test_a_run_is_trained_resumed_loaded_and_exported(tmp_path: pathlib.Path) ->
     trained = seer_tf.pretrain(place / "images", run_dir, recipe="debug_tiny", settings=_SHORT)
     (run_dir / "checkpoints" / "step-4").rename(place / "taken away")
     seer_tf.pretrain(place / "images", run_dir, recipe="debug_tiny", settings=_SHORT)
-    assert (run_dir / "checkpoints" / "step-4").is_dir()  # continued from step 2
+    assert (run_dir / "checkpoints" / "step-4").is_dir()  # the second call continued from step 2
     assert len(trained.features(place / "images").ids) == 40
     seer_tf.export(run_dir, place / "export", images=place / "images")
     assert list((place / "export").rglob("saved_model.pb"))

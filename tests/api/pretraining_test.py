@@ -1,4 +1,4 @@
-"""From images to an export by Python, on arrays and on a folder: the same run as by the command."""
+"""Python calls train on arrays and on a folder and export the run. The run equals a run by the command."""
 
 import concurrent.futures
 import html.parser
@@ -52,7 +52,7 @@ def _weights(run: Run) -> list[np.ndarray]:
 
 
 @pytest.mark.slow
-def test_it_is_the_run_of_the_command(run: Run, folder: pathlib.Path) -> None:
+def test_the_run_equals_the_run_of_the_command(run: Run, folder: pathlib.Path) -> None:
     by_command = folder.parent / "by command"
     settings = [f"--set={field}={value}" for field, value in _SHORT.items()]
     command = ["pretrain", "--recipe=debug_tiny", f"--data={folder}", f"--run_dir={by_command}", *settings]

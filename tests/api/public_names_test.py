@@ -1,4 +1,4 @@
-"""What `import seer_tf` offers: few names, each imported at its first use and never hidden by a module."""
+"""The public names of `import seer_tf`. Each name is imported at its first use, and no module hides a name."""
 
 import pathlib
 import subprocess
@@ -16,7 +16,7 @@ def test_every_public_name_is_there_and_is_completed() -> None:
 
 
 def test_no_module_has_the_name_of_a_function() -> None:
-    """Python would put the module in place of the function as soon as it is imported."""
+    """Python would replace such a function by the module as soon as somebody imports the module."""
     modules = {path.stem for path in (ROOT / "seer_tf").iterdir()}
     assert modules & set(seer_tf.__all__) == set()
 

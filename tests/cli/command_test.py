@@ -1,4 +1,4 @@
-"""What a command answers to wrong, missing and unknown flags, and to `--help`."""
+"""Answers of a command to wrong, missing and unknown flags, and to `--help`."""
 
 import json
 import pathlib
@@ -12,7 +12,7 @@ from seer_tf.cli.entry import COMMANDS
 
 _TIMEOUT_SECONDS = 300
 
-# Starts a command once for each list of arguments in one process, since TensorFlow is imported once then.
+# Runs a command once for each list of arguments. All runs share one process, so that TensorFlow is imported once.
 _EACH = """
 import contextlib, io, json, sys
 from absl import flags
@@ -135,7 +135,7 @@ def test_a_command_that_is_given_nothing_wrong_runs(tmp_path: pathlib.Path) -> N
     assert "  --tag                 Name of a tag. Repeatable.\n" in optional
 
 
-def test_words_are_answered_with_the_flags_to_use(tmp_path: pathlib.Path) -> None:
+def test_arguments_without_a_flag_get_an_error_that_names_the_flags(tmp_path: pathlib.Path) -> None:
     answers = _answers(
         "prepare_shards",
         ["my photos", "SHARDS"],
@@ -157,7 +157,7 @@ def test_words_are_answered_with_the_flags_to_use(tmp_path: pathlib.Path) -> Non
     assert {answer.status for answer in answers} == {2}
 
 
-def test_recipes_are_offered_and_their_flags_go_together(tmp_path: pathlib.Path) -> None:
+def test_errors_name_the_nearest_recipe_and_flags_that_do_not_fit_the_recipe(tmp_path: pathlib.Path) -> None:
     answers = _answers(
         "pretrain",
         ["--recipe=auot", "--run_dir=x"],
@@ -185,7 +185,7 @@ def test_recipes_are_offered_and_their_flags_go_together(tmp_path: pathlib.Path)
 
 
 @pytest.mark.slow
-def test_a_plan_of_recipe_auto_is_refused_with_the_way_to_it(tmp_path: pathlib.Path) -> None:
+def test_plan_run_refuses_recipe_auto_and_names_the_command_to_use(tmp_path: pathlib.Path) -> None:
     (answer,) = _answers("plan_run", ["--recipe=auto"], folder=tmp_path)
     assert answer.status == 2
     assert "print the config by pretrain --recipe=auto --data=… --show_config" in answer.err
@@ -194,8 +194,8 @@ def test_a_plan_of_recipe_auto_is_refused_with_the_way_to_it(tmp_path: pathlib.P
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_answers_alike(name: str, tmp_path: pathlib.Path) -> None:
-    """With `--help`, a misspelt flag, and nothing at all if it needs a flag."""
-    nothing = [] if name != "demo" else ["--help"]  # nothing makes the whole demo
+    """The command is called with `--help`, with a misspelt flag, and without arguments."""
+    nothing = [] if name != "demo" else ["--help"]  # without arguments, the demo would run in full
     described, misspelt, bare = _answers(name, ["--help"], ["--hepl"], nothing, folder=tmp_path)
     assert (described.status, described.err) == (0, "")
     assert f"\nusage: {name} " in described.out

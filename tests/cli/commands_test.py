@@ -1,4 +1,4 @@
-"""The commands as a person runs them: the demo twice, evaluations and export of its run, and what they refuse."""
+"""The commands as a user runs them: the demo twice, evaluations and export of its run, and bad input."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def _run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of coloured noise and a file that is no image."""
+    """Two classes of coloured noise, and a file that is not an image."""
     root = tmp_path_factory.mktemp("images") / "with a space"
     generator = np.random.default_rng(0)
     for name, low, high in (("blue", (0, 0, 120), (90, 90, 255)), ("red", (120, 0, 0), (255, 90, 90))):
@@ -39,7 +39,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(images: Path) -> Path:
-    """The output of a demo on them."""
+    """The output directory of a demo on `images`."""
     output = images.parent / "demo output"
     first = _run("demo", str(images), f"--output={output}", "--recipe=debug_tiny")
     assert first.returncode == 0, first.stderr
@@ -49,10 +49,10 @@ def demo(images: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_demo_leaves_everything_it_names(demo):
-    """Numbers, report, and a SavedModel that loads."""
+    """The demo writes its numbers, a report, and a SavedModel that loads."""
     results = json.loads((demo / "results.json").read_text())
     assert [row["features"] for row in results["accuracies"]][0] == "the pretrained network"
-    assert results["accuracies"][2]["knn"] == 1.0  # histograms tell red from blue
+    assert results["accuracies"][2]["knn"] == 1.0  # histograms separate red from blue
     assert "Nearest neighbours" in (demo / "report.html").read_text("utf-8")
     (run,) = demo.glob("run-*")
     loaded = tf.saved_model.load(str(run / "export"))
@@ -61,7 +61,7 @@ def test_the_demo_leaves_everything_it_names(demo):
 
 @pytest.mark.slow
 def test_the_demo_a_second_time_takes_the_finished_run(demo, images):
-    """The same images and recipe: no step is made again; the numbers are the same."""
+    """The images and the recipe are the same, so no step runs again and the numbers stay the same."""
     before = (demo / "results.json").read_text()
     again = _run("demo", str(images), f"--output={demo}", "--recipe=debug_tiny")
     assert again.returncode == 0, again.stderr
@@ -73,7 +73,7 @@ def test_the_demo_a_second_time_takes_the_finished_run(demo, images):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["knn", "linear_probe"])
 def test_an_evaluation_ends_in_one_json_object(demo, command):
-    """Of a run and of pixels."""
+    """A run and pixels are evaluated."""
     data = [f"--train_data=shards:{demo}/shards/train", f"--test_data=shards:{demo}/shards/test"]
     (run,) = demo.glob("run-*")
     for which in ([f"--run_dir={run}", "--untrained"], ["--pixels=histogram"]):
@@ -102,7 +102,7 @@ def test_an_evaluation_ends_in_one_json_object(demo, command):
     ],
 )
 def test_bad_input_gets_one_sentence(demo, images, command, arguments, sentence):
-    """And exit status 2, and nothing written."""
+    """A command with bad input exits with status 2 and writes nothing."""
     (run,) = demo.glob("run-*")
     names = {"images": images, "run": run, "labelled": f"folder:{images}", "bare": f"folder:{images}/red"}
     ran = _run(command, *(argument.format(**names) for argument in arguments))

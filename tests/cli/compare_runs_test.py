@@ -1,4 +1,4 @@
-"""The command says what differs, writes its page, and refuses what is no run in one sentence."""
+"""The command names the differences between runs, writes a page, and refuses bad input in one sentence."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def test_flags_may_follow_words_and_have_a_space(tmp_path: pathlib.Path) -> None
     assert "one.jsonl" in (tmp_path / "page.html").read_text()
 
 
-def test_what_is_no_run_gets_one_sentence(tmp_path: pathlib.Path) -> None:
+def test_a_missing_run_gets_one_sentence(tmp_path: pathlib.Path) -> None:
     ran = compare(str(tmp_path / "nowhere"), folder=tmp_path)
     assert ran.returncode == 2
     assert "there is no file or directory" in ran.stderr.splitlines()[-1]

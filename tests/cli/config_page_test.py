@@ -1,4 +1,4 @@
-"""The reference page of the config is the one that the code makes."""
+"""The reference page of the config equals the page that the code generates."""
 
 import pathlib
 
@@ -13,7 +13,7 @@ def test_the_page_is_up_to_date() -> None:
     assert _FILE.read_text("utf-8") == page(), "run `python -m seer_tf.cli.config_page > docs/reference/config.md`"
 
 
-def test_every_field_has_one_row_with_all_that_is_known_of_it() -> None:
+def test_every_field_has_one_row_with_default_range_unit_and_help() -> None:
     rows = [line for line in page().splitlines() if line.startswith("| `")]
     of_others = (4 + 1, 4 + 3 + 2, 4 + 2)  # the head, the method's own fields, and MoCo's optimizer
     assert len(rows) == len(describe(Config)) + len(describe(FinetuneConfig)) + sum(of_others)

@@ -1,4 +1,4 @@
-"""The converter as a person runs it: the page of docs/ from its first block to its last, and what is refused."""
+"""The converter as a user runs it: all blocks of its page in docs/, and bad input."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def _blocks(language: str) -> list[str]:
 
 
 def _checkpoint(path: Path, variant: str) -> Path:
-    """Writes random weights with a head, as the released files of pretrained networks have them."""
+    """Writes random weights with a head, in the layout of the released files of pretrained networks."""
     network = released_checkpoints.random_network(design(variant))
     width = design(variant).stages()[-1].width
     projection = released_checkpoints.random_projection(width, (24, 16), batch_norm=True)
@@ -41,7 +41,7 @@ def _checkpoint(path: Path, variant: str) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the page is followed: the checkpoint that it names, but of a small network, and photos of two classes."""
+    """The folder for the page's blocks: a small checkpoint with the page's file name, and photos in two classes."""
     folder = tmp_path_factory.mktemp("page")
     _checkpoint(folder / Path(published.PUBLISHED[0].file_name).name, "90MF")
     generator = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def converted(folder: Path) -> tuple[Path, str]:
-    """The directory that the page's command writes, and what it prints."""
+    """The directory that the page's command writes, and the output of the command."""
     (block,) = _blocks("sh")
     command = block.replace(".venv/bin/python", f"'{sys.executable}'")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -88,10 +88,10 @@ def test_the_licence_is_beside_everything_and_in_the_metadata(converted: tuple[P
         assert metadata["licence"] == published.LICENCE and metadata["attribution"] == published.ATTRIBUTION
 
 
-# Keras says so of every Dataset that is fitted with the default arguments.
+# Keras gives this warning for every Dataset that is fitted with the default arguments.
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 def test_the_page_runs(converted: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each block in the folder of the page; the two ways to features agree where images need no resize."""
+    """Each block runs in the page's folder. Both ways to features give the same if the images need no resize."""
     directory, _ = converted
     monkeypatch.chdir(directory.parent)
     found: list[dict[str, Any]] = []
@@ -128,7 +128,7 @@ class _RunsCode:
         return os.system, ("touch was_run",)
 
 
-# Starts the command once for each checkpoint, in one process, which has loaded TensorFlow once.
+# Runs the command once for each checkpoint. All runs share one process, so that TensorFlow is loaded once.
 _EACH = """
 import sys
 from absl import flags
@@ -180,7 +180,7 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(folder: Path, tmp_path: 
 
 
 def _peak_anonymous_bytes(checkpoint: Path) -> int:
-    """Returns the most memory that the converter held and that is not of a file, looking every 10 ms."""
+    """Returns the peak of the converter's anonymous memory in bytes, sampled every 10 ms."""
     command = [sys.executable, "-m", "experiments.convert_checkpoint"]
     peak = 0
     with subprocess.Popen(
@@ -200,7 +200,10 @@ def _peak_anonymous_bytes(checkpoint: Path) -> int:
 
 @pytest.mark.slow
 def test_memory_is_at_most_2_3_times_the_weights(tmp_path: Path) -> None:
-    """Of the converter, beyond what a conversion of next to nothing takes; not of the process that reads it again."""
+    """The test measures the converter only, without the process that verifies the files.
+
+    The memory for a conversion of a very small network is subtracted.
+    """
     idle = _peak_anonymous_bytes(_checkpoint(tmp_path / "small.torch", "90MF"))
     large = _checkpoint(tmp_path / "large.torch", "32GF")
     ratio = (_peak_anonymous_bytes(large) - idle) / large.stat().st_size

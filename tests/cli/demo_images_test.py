@@ -1,4 +1,4 @@
-"""The demo's images: the held-out part, and what counts as labelled."""
+"""The demo's images: the held-out part and the labels."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def _tree(root: Path, classes: dict[str, int], side_px: tuple[int, int] = (20, 3
 
 
 def test_a_fifth_of_each_class_is_held_out(tmp_path):
-    """No image is in both parts, and none is lost."""
+    """No image is in both parts, and no image is lost."""
     train, test = demo_images(_tree(tmp_path / "with a space", {"a": 20, "b": 10}))
     assert test is not None and train.class_names == test.class_names == ("a", "b")
     assert not set(train.ids) & set(test.ids)
@@ -34,21 +34,21 @@ def test_a_fifth_of_each_class_is_held_out(tmp_path):
 
 
 @pytest.mark.parametrize("classes", [{"one folder": 12}, {"a": 20, "b": 9}])
-def test_without_classes_or_with_hardly_any_images_of_one_nothing_is_held_out(tmp_path, classes):
-    """All images are trained on, and nothing says what they are."""
+def test_nothing_is_held_out_without_classes_or_if_a_class_has_too_few_images(tmp_path, classes):
+    """The demo trains on all images and has no labels."""
     train, test = demo_images(_tree(tmp_path, classes))
     assert test is None and train.labels is None and train.class_names is None
     assert train.num_images == sum(classes.values())
 
 
 def test_a_missing_directory_is_refused(tmp_path):
-    """By the name that was given."""
+    """The error names the directory as the user gave it."""
     with pytest.raises(InputError, match="nowhere"):
         demo_images(str(tmp_path / "nowhere"))
 
 
-def test_shards_are_small_and_what_is_left_out_is_said(tmp_path, capsys):
-    """A transparent image is laid over white, as everywhere, and a truncated one is counted."""
+def test_shards_hold_small_images_and_the_number_of_files_left_out_is_printed(tmp_path, capsys):
+    """The alpha channel of an image is blended over white, and a truncated image is counted as left out."""
     _tree(tmp_path / "images", {"a": 3})
     Image.new("RGBA", (300, 200), (255, 240, 0, 0)).save(tmp_path / "images" / "a" / "clear.png")
     whole = (tmp_path / "images" / "a" / "001.png").read_bytes()

@@ -1,4 +1,4 @@
-"""Export, clusters and detection as a person runs them: what they leave, and what they refuse."""
+"""Export, clusters and detection as a user runs them: the written files, and bad input."""
 
 import dataclasses
 import json
@@ -32,7 +32,10 @@ def _run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a run, a backbone alone, images, and a set with boxes, two of its splits with other classes."""
+    """A directory with a run, a backbone file, images, and a set with boxes.
+
+    Two splits of the set with boxes have different classes.
+    """
     place = tmp_path_factory.mktemp("downstream")
     directory, config = RunDirectory(place / "run"), recipe("debug_tiny")
     directory.claim(config)
@@ -61,8 +64,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_an_export_says_how_far_its_file_is_and_what_evaluations_found(place):
-    """Of a run without a word; what cannot be read as results is one sentence."""
+def test_an_export_prints_its_largest_difference_and_keeps_evaluation_results(place):
+    """The export finds the results beside the run without a flag. A file that holds no results gets one sentence."""
     model = f"--model={place}/run"
     found = EvaluationResult(
         "knn", "k = 20", "top-1", 0.5, (0.4, 0.6), f"{place}/run", "folder:A", "folder:B", 90, 30, 3, 0, {"k": 20}
@@ -84,7 +87,7 @@ def test_an_export_says_how_far_its_file_is_and_what_evaluations_found(place):
 
 @pytest.mark.slow
 def test_clusters_leave_a_table_and_a_page(place):
-    """A row for each image."""
+    """The table has one row for each image."""
     ran = _run(
         "browse_clusters",
         f"--model={place}/run",
@@ -113,7 +116,7 @@ def test_a_map_leaves_a_page_and_files_for_tensorboard(place):
 
 @pytest.mark.slow
 def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
-    """Boxes without area are named; the last line is one JSON object."""
+    """The log names boxes without area, and the last line of the output is one JSON object."""
     ran = _run(
         "finetune_detector",
         f"--model={place}/run",
@@ -164,7 +167,7 @@ def test_a_detector_leaves_a_saved_model_and_a_sheet(place):
     ],
 )
 def test_bad_input_gets_one_sentence(place, command, arguments, sentence):
-    """And exit status 2, and nothing written."""
+    """A command with bad input exits with status 2 and writes nothing."""
     names = {
         "place": place,
         "run": place / "run",

@@ -1,4 +1,4 @@
-"""The evaluations as a person runs them: features once, every protocol on them, one page; and what they refuse."""
+"""The evaluations as a user runs them: features are extracted once, all protocols use them, bad input is refused."""
 
 import json
 import signal
@@ -36,7 +36,7 @@ def _wait_for(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of coloured noise to fit on and to read on, and the features of both by their histograms."""
+    """A directory with training and test images in three classes of coloured noise, and histogram features of both."""
     root = tmp_path_factory.mktemp("evaluations") / "with a space"
     generator = np.random.default_rng(0)
     for part, num_images in (("train", 20), ("test", 8)):
@@ -61,7 +61,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_every_protocol_on_stored_features_and_all_on_one_page(root):
-    """Each ends in a row and a line; colours tell these classes apart."""
+    """Each command ends with a table row and a JSON line. Histograms separate the classes."""
     data = [f"--train_data=features:{root}/train.features", f"--test_data=features:{root}/test.features"]
     results, page, sheet = (root / name for name in ("evaluations.jsonl", "page.html", "sheet.html"))
     for command, *more in (
@@ -88,8 +88,11 @@ def test_every_protocol_on_stored_features_and_all_on_one_page(root):
 
 
 @pytest.mark.slow
-def test_copies_are_counted_by_the_names_of_copydays_and_listed_by_any(root, tmp_path):
-    """Copies are shrunk a little. Fails if distractors are listed, or counted as originals."""
+def test_copy_detection_scores_names_of_copydays_and_lists_copies_for_any_names(root, tmp_path):
+    """The copies are slightly smaller than their originals.
+
+    The test fails if distractors are listed as copies or counted as originals.
+    """
     for number, original in enumerate(sorted((root / "test").rglob("*.png"))[::3]):
         for part, name, size in (("original", 200_000, (44, 36)), ("copies", 200_001, (42, 34))):
             (tmp_path / part).mkdir(exist_ok=True)
@@ -122,8 +125,8 @@ def test_copies_are_counted_by_the_names_of_copydays_and_listed_by_any(root, tmp
 
 
 @pytest.mark.slow
-def test_images_with_several_labels_some_of_them_unknown(root, tmp_path):
-    """Of the green ones it is not known whether they are blue."""
+def test_images_with_several_labels_of_which_some_are_unknown(root, tmp_path):
+    """For green images, the label "blue" is unknown."""
     for part, num_images in (("train", 20), ("test", 8)):
         lines = ["file,present,absent"]
         for name, labels in (("blue", "blue;any,red"), ("red", "red;any,blue"), ("green", "any,red")):
@@ -134,7 +137,7 @@ def test_images_with_several_labels_some_of_them_unknown(root, tmp_path):
     assert ran.returncode == 0, ran.stderr
     outcome = json.loads(ran.stdout.splitlines()[-1])
     assert (outcome["metric"], outcome["num_classes"], outcome["recipe"]) == ("mAP", 3, "vissl_openimages")
-    assert 0.5 < outcome["value"] <= 1.0  # a few steps at a small rate
+    assert 0.5 < outcome["value"] <= 1.0  # the probe makes only a few steps at a small rate
 
 
 @pytest.mark.slow
@@ -186,7 +189,7 @@ def test_images_with_several_labels_some_of_them_unknown(root, tmp_path):
     ],
 )
 def test_bad_input_gets_one_sentence(root, command, arguments, sentence):
-    """And exit status 2."""
+    """A command with bad input exits with status 2."""
     ran = _run(command, *(argument.format(root=root) for argument in arguments))
     assert ran.returncode == 2, ran.stderr
     (error,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
@@ -235,7 +238,7 @@ def test_bad_input_gets_one_sentence(root, command, arguments, sentence):
     ],
 )
 def test_what_is_missing_is_named_before_any_data_are_looked_into(root, command, arguments):
-    """Otherwise the log would speak of the file among the images that is none."""
+    """The folder also holds a file that is not an image. The test fails if the log names that file first."""
     (root / "mixed").mkdir(exist_ok=True)
     for name in ("a.png", "b.txt"):
         (root / "mixed" / name).write_bytes((root / "test" / "red" / "0.png").read_bytes() if name == "a.png" else b"")
@@ -247,8 +250,8 @@ def test_what_is_missing_is_named_before_any_data_are_looked_into(root, command,
 
 
 @pytest.mark.slow
-def test_test_images_that_are_trained_on_are_named_before_a_feature_is_made(root):
-    """A copy under other names, which no comparison of flags finds."""
+def test_test_images_that_are_in_the_training_data_are_refused_before_the_extraction(root):
+    """The copies have other file names, so a comparison of flags does not find them."""
     for number, file in enumerate(sorted((root / "train").glob("*/*.png"))):
         copy = root / "copy" / file.parent.name / f"copy-{number}.png"
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -258,12 +261,12 @@ def test_test_images_that_are_trained_on_are_named_before_a_feature_is_made(root
         ran = _run(command, f"--model={root}/network.keras", *data, *more)
         assert ran.returncode == 2, ran.stderr
         assert "all of the 60 test images are files of the training data too" in ran.stderr
-        assert "images, " not in ran.stderr  # no line of progress of features
+        assert "images, " not in ran.stderr  # no progress line of the extraction
 
 
 @pytest.mark.slow
-def test_a_second_command_to_one_output_is_told_at_the_start(root):
-    """While the first is at work."""
+def test_a_second_command_with_the_same_output_is_refused_at_the_start(root):
+    """The second command starts while the first command works."""
     arguments = ["--pixels=thumbnail", "--data=builtin", f"--output={root / 'shared'}"]
     with subprocess.Popen(_command("extract_features", *arguments), stderr=subprocess.DEVNULL) as first:
         _wait_for(root / "shared" / ".lock-0")
@@ -287,8 +290,8 @@ def test_a_second_command_to_one_output_is_told_at_the_start(root):
         ("linear_svm", ["--test_data=builtin:test"], "only the training data has the classes blue, green, red"),
     ],
 )
-def test_what_does_not_serve_is_found_before_the_work(root, command, arguments, sentence):
-    """Otherwise the sentence would be that of an image which cannot be read."""
+def test_flags_that_do_not_fit_are_refused_before_the_work(root, command, arguments, sentence):
+    """The folder holds a damaged image. The test fails if the error is about that image."""
     arguments = [argument.format(root=root) for argument in arguments]
     ran = _run(command, "--pixels=histogram", f"--train_data=folder:{root}/damaged", *arguments)
     assert ran.returncode == 2 and sentence in ran.stderr and not ran.stdout
@@ -296,7 +299,7 @@ def test_what_does_not_serve_is_found_before_the_work(root, command, arguments, 
 
 @pytest.mark.slow
 def test_results_on_stored_features_are_kept_with_their_run(root):
-    """With the step and the digest of the network that the features are of."""
+    """The results file beside the run holds the step and the digest of the network that made the features."""
     run, data = root / "run", f"--data=folder:{root}/test"
     trained = _run("pretrain", "--recipe=debug_tiny", "--set=run.num_steps=4", f"--run_dir={run}")
     assert trained.returncode == 0, trained.stderr
@@ -309,8 +312,8 @@ def test_results_on_stored_features_are_kept_with_their_run(root):
 
 
 @pytest.mark.slow
-def test_extraction_goes_on_after_a_kill(tmp_path):
-    """The same command writes the shards that are missing; the features are those of a run that nobody disturbed."""
+def test_extraction_continues_after_a_kill(tmp_path):
+    """The same command writes the missing shards. The features equal those of a command that was not killed."""
     arguments = ["--pixels=thumbnail", "--data=builtin", "--format=tfrecord", "--shard_mb=1"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     ran = _run("extract_features", *arguments, f"--output={whole}")
@@ -332,8 +335,8 @@ def test_extraction_goes_on_after_a_kill(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sheet_of_stored_features_shows_no_other_images(tmp_path):
-    """Where the folder has changed since, a number is another image's."""
+def test_a_sheet_of_stored_features_is_refused_if_the_images_changed(tmp_path):
+    """If the folder has changed since the extraction, an image number may belong to another image."""
     for number in range(1, 4):
         pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
@@ -348,7 +351,7 @@ def test_a_sheet_of_stored_features_shows_no_other_images(tmp_path):
 
 @pytest.mark.slow
 def test_two_devices_give_the_features_of_one(root):
-    """Two parts of the CPU, each a half of every batch."""
+    """Each of two logical CPUs gets half of every batch."""
     output = root / "two.features"
     arguments = ["--pixels=histogram", f"--data=folder:{root / 'test'}", "--num_devices=2", "--batch_size=7"]
     ran = _run("extract_features", *arguments, f"--output={output}")

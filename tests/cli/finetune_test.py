@@ -1,4 +1,4 @@
-"""Fine-tuning as a person runs it: killed and begun again, its classifier in other commands, and what it refuses."""
+"""Fine-tuning as a user runs it: a killed run continues, other commands use the classifier, bad input is refused."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backbone, and images of two colours in folders to learn from and to read the accuracy on."""
+    """A backbone, and training and test images in two colours."""
     place, random = tmp_path_factory.mktemp("fine-tuning"), np.random.default_rng(0)
     for split, number in (("train", 30), ("test", 10)):
         for name, low, high in (("blue", (0, 0, 120), (90, 90, 255)), ("red", (120, 0, 0), (255, 90, 90))):
@@ -49,8 +49,8 @@ def _data(place: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_killed_and_begun_again_it_learns_and_its_classifier_serves(place: Path) -> None:
-    """Colours are learned by anything; what counts is that every command takes what the one before has left."""
+def test_a_killed_run_continues_and_learns_and_its_classifier_serves(place: Path) -> None:
+    """The colours are easy to learn. The test checks that every command takes the files of the command before."""
     run = place / "run"
     arguments = [*_SHORT, *_data(place), f"--run_dir={run}", "--set=schedule.num_epochs=12", "--fraction=0.8"]
     process = subprocess.Popen(_command("finetune", *arguments), stderr=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Commands that a person interrupts: what they say, what is saved, what is left, and how they end."""
+"""Interrupted commands: the messages, the saved files, the remaining files, and the exit status."""
 
 import contextlib
 import os
@@ -56,7 +56,7 @@ def _wait_until(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_an_import_that_is_interrupted_has_no_traceback(number: signal.Signals) -> None:
+def test_an_interrupted_import_has_no_traceback(number: signal.Signals) -> None:
     with _start("knn") as process:
         _wait_until(lambda: "libtensorflow" in pathlib.Path(f"/proc/{process.pid}/maps").read_text())
         os.killpg(process.pid, number)
@@ -67,7 +67,7 @@ def test_an_import_that_is_interrupted_has_no_traceback(number: signal.Signals) 
 
 
 @pytest.mark.slow
-def test_before_the_first_step_nothing_claims_to_be_saved(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_no_message_says_saved_before_the_first_step(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run_dir = tmp_path / "run"
     with _start("pretrain", *_pretrain(images, run_dir)) as process:
         _wait_until((run_dir / "config.json").exists)
@@ -82,7 +82,7 @@ def test_before_the_first_step_nothing_claims_to_be_saved(images: pathlib.Path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_second_ends_a_run_without_saving(
+def test_the_second_signal_ends_a_run_without_saving(
     images: pathlib.Path, tmp_path: pathlib.Path, number: signal.Signals
 ) -> None:
     run_dir = tmp_path / "run"
@@ -104,11 +104,11 @@ def test_a_closed_terminal_saves_the_run(images: pathlib.Path, tmp_path: pathlib
     process, terminal = pty.fork()
     if not process:
         os.execv(sys.executable, [sys.executable, "-m", "seer_tf.cli", "pretrain", *_pretrain(images, run_dir)])
-    termios.tcsetwinsize(terminal, (24, 100))  # without a width no bar is shown
+    termios.tcsetwinsize(terminal, (24, 100))  # a bar is shown only if the terminal has a width
     shown: list[bytes] = []
 
     def read() -> None:
-        with contextlib.suppress(OSError):  # it is closed
+        with contextlib.suppress(OSError):  # the terminal is closed
             shown.extend(iter(lambda: os.read(terminal, 1000), b""))
 
     threading.Thread(target=read, daemon=True).start()
@@ -124,7 +124,7 @@ def test_a_closed_terminal_saves_the_run(images: pathlib.Path, tmp_path: pathlib
 
 
 @pytest.mark.slow
-def test_a_demo_that_is_ended_from_outside_saves_its_run_and_goes_on(
+def test_a_demo_that_gets_sigterm_saves_its_run_and_continues_later(
     images: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     arguments = [f"--data={images}", f"--output={tmp_path / 'out'}", "--recipe=debug_tiny"]
@@ -149,10 +149,10 @@ def test_a_demo_that_is_ended_from_outside_saves_its_run_and_goes_on(
         ("prepare_shards", ["--shard_mb=0.05", "--jobs=2"]),
     ],
 )
-def test_a_command_ends_with_a_line_and_goes_on_later(
+def test_an_interrupted_command_prints_one_line_and_continues_later(
     tmp_path: pathlib.Path, command: str, flags: list[str], number: signal.Signals
 ) -> None:
-    """The terminal sends Ctrl-C to all processes of the command."""
+    """A terminal sends Ctrl-C to all processes of a command, and so does the test."""
     arguments = [*flags, "--data=builtin:test", f"--output={tmp_path / 'output'}"]
     with _start(command, *arguments) as process:
         _wait_until(lambda: list(tmp_path.glob("output/*-00001-of-*")))
@@ -168,7 +168,7 @@ def test_a_command_ends_with_a_line_and_goes_on_later(
 
 
 @pytest.mark.slow
-def test_an_export_that_is_ended_leaves_nothing(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_an_interrupted_export_leaves_nothing(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
     RegNetY("90MF", stem_stride=1).save(tmp_path / "network.keras")
     arguments = [f"--model={tmp_path / 'network.keras'}", f"--images={images}", f"--output={tmp_path / 'model'}"]
     with _start("export", *arguments) as process:
@@ -180,7 +180,9 @@ def test_an_export_that_is_ended_leaves_nothing(images: pathlib.Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_two_exports_to_one_place_are_told_apart_at_the_start(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_a_second_export_to_the_same_directory_is_refused_at_the_start(
+    images: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
     RegNetY("90MF", stem_stride=1).save(tmp_path / "network.keras")
     arguments = [f"--model={tmp_path / 'network.keras'}", f"--images={images}", f"--output={tmp_path / 'model'}"]
     with _start("export", *arguments) as first:

@@ -1,4 +1,4 @@
-"""Messages: the library names fields and arguments, a command names flags."""
+"""Messages: the library names fields and arguments, and a command names flags."""
 
 import logging
 import re
@@ -31,11 +31,11 @@ def flags_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
         ("data.global_batch_size=256 is more than 10", "data.global_batch_size=256 is more than 10"),
     ],
 )
-def test_what_can_be_set_becomes_a_flag(sentence: str, expected: str) -> None:
+def test_names_in_backquotes_become_flags(sentence: str, expected: str) -> None:
     assert with_flags(sentence) == expected
 
 
-def test_names_in_the_log_do_not_command_a_terminal() -> None:
+def test_control_characters_in_log_messages_are_escaped() -> None:
     record = logging.makeLogRecord({"msg": "%s: 50 %% of größe\nnext line", "args": ("\x1b[2J caf\udce9",)})
     assert FlagsInMessages().filter(record)
     assert record.getMessage() == "\\x1b[2J caf\\udce9: 50 % of größe\nnext line"
@@ -47,6 +47,6 @@ def test_no_message_below_the_commands_names_a_flag() -> None:
         for path in sorted((ROOT / "seer_tf").rglob("*.py"))
         if "cli" not in path.parts
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
-        if re.search(r"(?<![\w(-])--[a-z_]{2,}\b(?!:)", line)  # a name before a colon is a variable of CSS
+        if re.search(r"(?<![\w(-])--[a-z_]{2,}\b(?!:)", line)  # a name before a colon is a CSS variable
     ]
     assert found == []

@@ -1,4 +1,4 @@
-"""Runs that were copied elsewhere: evaluated, exported and continued with their data named anew."""
+"""Runs that were moved: a user evaluates, exports and continues them with the new paths of their data."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def _write_images(directory: Path, split: str, count: int) -> None:
 
 
 def _forget_last(run_dir: Path) -> None:
-    """Takes a run back to the checkpoint before its last."""
+    """Removes the last checkpoint of a run."""
     shutil.rmtree(RunDirectory(run_dir).checkpoint(6))
 
 
@@ -56,7 +56,7 @@ def _move(old: Path, new: Path, *names: str) -> None:
 
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What was `run`, `images` and `test` elsewhere; the run was begun there with relative paths."""
+    """The new place of `run`, `images` and `test`. The run was started with relative paths in another directory."""
     old, new = tmp_path_factory.mktemp("old"), tmp_path_factory.mktemp("new")
     _write_images(old / "images", "train", 160)
     _write_images(old / "test", "test", 80)

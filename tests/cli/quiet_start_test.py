@@ -1,4 +1,4 @@
-"""Commands start without TensorFlow's remarks; what goes wrong while TensorFlow is imported is shown."""
+"""Commands start without TensorFlow's log lines. If the import of TensorFlow fails, the user sees its output."""
 
 import os
 import pathlib
@@ -19,12 +19,12 @@ _IMPORT = (
     f"import runpy; runpy.run_path({quiet_start.__file__!r})['begin'](); import tensorflow; print(tensorflow.here)"
 )
 _REMARK = "I0000 00:00:1 port.cc:153] oneDNN custom operations are on."
-#: A line of TensorFlow's or absl's in C++ or Python.
+#: A log line of TensorFlow or absl, from C++ or Python.
 _FOREIGN = re.compile(r"^([IWEF]\d{4} |WARNING: All log|WARNING:(absl|tensorflow)|\d{4}-\d\d-\d\d .*: [IWEF] )", re.M)
 
 
 def _import(folder: pathlib.Path, code: str) -> subprocess.CompletedProcess[str]:
-    """Imports a package `tensorflow` of this code, which has logged a remark, as commands do."""
+    """Imports a fake package `tensorflow` as commands do. The package logs a remark, then runs the code."""
     (folder / "tensorflow").mkdir()
     (folder / "tensorflow" / "__init__.py").write_text(f"import os\nos.write(2, b'{_REMARK}\\n')\n{code}\n")
     environment = {**os.environ, "PYTHONPATH": str(folder)}
@@ -37,7 +37,7 @@ def test_remarks_of_an_import_that_succeeds_are_not_shown(tmp_path: pathlib.Path
     assert (done.returncode, done.stdout, done.stderr) == (0, "it is imported\n", "")
 
 
-def test_all_that_was_written_is_shown_if_the_import_fails(tmp_path: pathlib.Path) -> None:
+def test_the_whole_output_is_shown_if_the_import_fails(tmp_path: pathlib.Path) -> None:
     done = _import(
         tmp_path, "os.write(2, b'E0000 no libfoo' + b'o' * 100_000 + b'\\n'); raise ImportError('no libfoo')"
     )
@@ -46,14 +46,14 @@ def test_all_that_was_written_is_shown_if_the_import_fails(tmp_path: pathlib.Pat
     assert (remark, len(error), exception) == (_REMARK, 100_015, "ImportError: no libfoo")
 
 
-def test_the_last_words_of_a_library_that_ends_the_process_are_shown(tmp_path: pathlib.Path) -> None:
-    """TensorFlow ends a process like this on a processor without AVX."""
+def test_the_output_of_a_library_that_aborts_the_process_is_shown(tmp_path: pathlib.Path) -> None:
+    """TensorFlow ends a process in this way if the processor has no AVX."""
     done = _import(tmp_path, "os.write(2, b'F0000 no AVX\\n'); os.abort()")
     assert done.returncode < 0
     assert done.stderr.splitlines() == [_REMARK, "F0000 no AVX"]
 
 
-def test_an_import_that_a_person_interrupts_ends_with_a_line(tmp_path: pathlib.Path) -> None:
+def test_an_interrupted_import_ends_with_one_line(tmp_path: pathlib.Path) -> None:
     (tmp_path / "tensorflow.py").write_text(
         f"import os, signal\nos.write(2, b'{_REMARK}\\n')\nos.kill(os.getpid(), signal.SIGINT)"
     )
@@ -86,11 +86,13 @@ def test_commands_that_need_no_gpu_see_none(name: str, monkeypatch: pytest.Monke
     entry.start(name)
     hidden = name in entry.WITHOUT_GPU
     assert seen == ["-1" if hidden else "0"]
-    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == ("3" if hidden else "2")  # TensorFlow calls a hidden GPU an error
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == (
+        "3" if hidden else "2"
+    )  # TensorFlow logs an error if the GPU is hidden
 
 
 @pytest.mark.parametrize("own", [None, "false"])
-def test_processes_share_the_memory_of_a_gpu_unless_the_user_says_otherwise(own: str | None) -> None:
+def test_gpu_memory_grows_on_demand_unless_the_user_says_otherwise(own: str | None) -> None:
     name = "TF_FORCE_GPU_ALLOW_GROWTH"
     environment = {key: value for key, value in os.environ.items() if key != name} | ({name: own} if own else {})
     command = [sys.executable, "-c", f"import os, seer_tf; print(os.environ['{name}'])"]
@@ -98,7 +100,7 @@ def test_processes_share_the_memory_of_a_gpu_unless_the_user_says_otherwise(own:
     assert done.stdout.strip() == (own or "true")
 
 
-def test_a_level_that_the_user_has_set_is_kept(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_level_from_the_user_is_kept(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     show = "here = os.environ['TF_CPP_MIN_LOG_LEVEL']"
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     (tmp_path / "own").mkdir()
@@ -116,7 +118,7 @@ def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "pretrain")) for name in COMMANDS]
 )
-def test_help_is_all_that_help_prints(name: str) -> None:
+def test_help_prints_only_the_help(name: str) -> None:
     done = _run(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"usage: {name}" in done.stdout
@@ -124,7 +126,7 @@ def test_help_is_all_that_help_prints(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Photos in two classes, some of them turned."""
+    """Photos in two classes, some with an EXIF orientation."""
     root = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
     for number in range(64):
@@ -138,7 +140,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.mark.slow
 def test_short_commands_print_nothing_of_tensorflow(photos: pathlib.Path) -> None:
-    """One after the other, with processes, on several devices and in a fresh process for an export."""
+    """The commands start worker processes, use several devices, and verify an export in a fresh process."""
     data, run = f"folder:{photos}/photos", f"{photos}/run"
     training = ["--recipe=debug_tiny", f"--data={data}", "--set=run.num_steps=4", "--set=data.global_batch_size=16"]
     pixels = ["--pixels=histogram", f"--train_data={data}", "--test_data=builtin:test"]

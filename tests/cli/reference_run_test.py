@@ -1,4 +1,4 @@
-"""A small run still ends where its reference runs have ended."""
+"""A small run with a new seed ends inside the band of its reference runs."""
 
 import pathlib
 import subprocess
@@ -10,7 +10,7 @@ from seer_tf.reports.curves import read_curves
 from seer_tf.reports.reference_band import REFERENCES, judge, read_references
 from tests.places import ROOT
 
-_SEED = 7  # none of the references has it
+_SEED = 7  # no reference run has this seed
 
 
 @pytest.mark.slow
@@ -29,5 +29,6 @@ def test_a_new_seed_stays_inside_the_band_of_the_reference_runs(tmp_path: pathli
     verdicts = judge(read_curves(tmp_path / "log.jsonl"), read_references(REFERENCES, "demo_64"))
     outside = {verdict.name: verdict.first_outside for verdict in verdicts if not verdict.is_inside}
     assert {verdict.name for verdict in verdicts} >= {"probe/knn_top1", "loss/relative_to_ln_K"}
-    # One of seven healthy seeds was outside in its RankMe, so that one number may be, but not these.
+    # One of seven healthy seeds was outside of the band in RankMe. One number may therefore be outside, but not these
+    # three.
     assert not outside.keys() & {"probe/knn_top1", "probe/linear_top1", "loss/relative_to_ln_K"}, outside
