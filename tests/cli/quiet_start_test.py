@@ -86,9 +86,8 @@ def test_commands_that_need_no_gpu_see_none(name: str, monkeypatch: pytest.Monke
     entry.start(name)
     hidden = name in entry.WITHOUT_GPU
     assert seen == ["-1" if hidden else "0"]
-    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == (
-        "3" if hidden else "2"
-    )  # TensorFlow logs an error if the GPU is hidden
+    # TensorFlow logs an error if the GPU is hidden.
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == ("3" if hidden else "2")
 
 
 @pytest.mark.parametrize("own", [None, "false"])

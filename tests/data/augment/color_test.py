@@ -1,4 +1,4 @@
-"""Each operation beside Pillow's, on noise, where a wrong meaning shows most."""
+"""Each colour operation gives the result of Pillow. The images are noise, on which errors are largest."""
 
 import colorsys
 import io
@@ -49,7 +49,7 @@ def _pillow(crops, operation):
 )
 def test_brightness_contrast_and_saturation_are_pillows_within_one_level(number, enhancer, factor):
     crops = _noise()
-    crops[1] //= 3  # a dark crop: its mean grey is its own
+    crops[1] //= 3  # a dark crop, so its mean grey differs from the mean of the batch
     factors = [1.0, 1.0, 1.0]
     factors[number] = factor
     expected = _pillow(crops, lambda image: enhancer(image).enhance(factor))
@@ -73,7 +73,7 @@ def test_hue_is_pillows_up_to_the_eight_bits_of_its_hsv():
 
     def turned(image):
         planes = np.array(image.convert("HSV"))
-        planes[..., 0] += np.uint8(51)  # 0.2 of 255, as torchvision adds it
+        planes[..., 0] += np.uint8(51)  # 0.2 of 255, as in torchvision
         bands = [Image.fromarray(planes[..., channel]) for channel in range(3)]
         return Image.merge("HSV", bands).convert("RGB")
 
@@ -88,7 +88,7 @@ def test_hue_of_grey_changes_nothing():
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2), (2, 0, 3, 1)])
-def test_operations_come_in_the_given_order(order):
+def test_operations_are_applied_in_the_given_order(order):
     crops = _noise() // 2 + 60
     brightness, contrast, saturation, hue = 1.5, 0.4, 1.7, 0.1
     blends = {
@@ -105,12 +105,12 @@ def test_operations_come_in_the_given_order(order):
 
     result = _jitter(crops, (brightness, contrast, saturation), hue, order)
     difference = np.abs(result - _pillow(crops, all_four))
-    assert difference.max() <= 6  # Pillow cuts off to whole levels four times
+    assert difference.max() <= 6  # Pillow truncates to whole levels four times
     assert difference.mean() < 1.6
     assert np.abs(result - _jitter(crops, (brightness, contrast, saturation), hue, order[::-1])).max() > 20
 
 
-def test_each_crop_has_factors_and_order_of_its_own():
+def test_each_crop_has_its_own_factors_and_order():
     crops = _noise(4)
     factors = tf.constant([[0.5, 1.2, 0.3], [1.5, 0.2, 1.0], [1.0, 1.8, 1.8], [0.9, 0.9, 0.1]])
     hue, order = tf.constant([0.1, -0.2, 0.0, 0.2]), tf.constant([0, 7, 13, 23])
@@ -159,7 +159,7 @@ def test_blur_is_pillows_within_three_levels(side, sigma):
 
 @pytest.mark.parametrize("sigma", [0.1, 0.7, 1.0, 1.5, 2.0])
 def test_sliding_blur_is_pillows_within_three_levels_but_for_the_outermost_pixels(sigma):
-    """On noise and on a picture; from a sigma of 0.7 on the edge of the picture differs by more than three."""
+    """The crops are noise and a picture. From sigma 0.7 on, the picture's edge differs by more than three levels."""
     encoded, _ = render_image("train", 6)
     picture = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))[:40, :40]
     crops = np.stack([_noise(1, 40)[0], picture, picture])

@@ -1,4 +1,4 @@
-"""Keras's augmentations, each a function of its seed."""
+"""Keras's augmentations. Each result depends only on its seed."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ def _images(num_images: int) -> np.ndarray:
 
 
 def test_rand_augment_is_keras_layer_with_a_seed_of_each_image() -> None:
-    """Equal to the layer's own result; the same in a pipeline, eagerly, and in another order."""
+    """The result equals the result of Keras's layer, in a pipeline, in eager mode, and in another order."""
     ours = RandAugment(2, 0.3)
     images, seeds = _images(8), np.stack([np.full(8, 5), np.arange(8)], axis=1)
     pipeline = tf.data.Dataset.from_tensor_slices((images[::-1], seeds[::-1])).map(ours, num_parallel_calls=2)
@@ -21,7 +21,7 @@ def test_rand_augment_is_keras_layer_with_a_seed_of_each_image() -> None:
         layer = keras.layers.RandAugment(value_range=(0, 255), num_ops=2, factor=0.3)
         layer.generator = DerivedSeeds(tf.constant(seed))
         expected = layer(tf.constant(image, tf.float32)[tf.newaxis], training=True)[0]
-        # A rounding of float32 on the edge between two levels.
+        # float32 may round a value between two levels to either level.
         np.testing.assert_allclose(found.astype(int), np.clip(np.round(expected), 0, 255), atol=1)
     assert np.mean([np.any(one != other) for one, other in zip(images, changed, strict=True)]) > 0.5
 
@@ -37,20 +37,20 @@ def test_mixing_is_a_function_of_the_seed() -> None:
     np.testing.assert_array_equal(plain[0], images)
 
 
-def test_targets_are_mixed_as_images_are() -> None:
-    """Images of one level each: the mixed level tells the share, which the targets must have."""
+def test_targets_are_mixed_with_the_weights_of_their_images() -> None:
+    """Each image has one grey level, so the mixed level shows the weights. The targets must have the same weights."""
     levels = np.array([0, 100, 200], np.uint8)
     images = np.broadcast_to(levels[:, None, None, None], [3, 10, 10, 3])
     for mixup_alpha, cutmix_alpha in ((1.0, 0.0), (0.0, 1.0)):
         found, targets = Mixing(mixup_alpha, cutmix_alpha)(images, tf.one_hot([0, 1, 2], 3), tf.constant([0, 4]))
         assert found.dtype == tf.uint8
         np.testing.assert_allclose(np.sum(targets, axis=1), 1.0, rtol=1e-6)
-        # CutMix pastes whole pixels and counts parts of them.
+        # CutMix pastes whole pixels but weights the targets by the exact area.
         tolerance = 1.0 if mixup_alpha else 25.0
         np.testing.assert_allclose(np.mean(found, axis=(1, 2, 3)), targets.numpy() @ levels, atol=tolerance)
 
 
-def test_both_ways_take_turns_by_chance() -> None:
+def test_mixup_and_cutmix_are_chosen_at_random() -> None:
     images, targets = _images(4), tf.one_hot([0, 1, 2, 3], 4)
     mixing, which = Mixing(0.5, 1.0), set()
     for seed in range(12):

@@ -1,4 +1,4 @@
-"""The crops: where they are cut, how they are resized, how often each distortion happens."""
+"""The crops: their boxes, their resizing, and the frequency of each distortion."""
 
 import dataclasses
 import io
@@ -22,7 +22,7 @@ _NUM_DRAWS = 10_000
 
 
 def _photo(height: int = 60, width: int = 90) -> np.ndarray:
-    """Smooth, with some grain."""
+    """A smooth image with some grain."""
     rng = np.random.default_rng(3)
     coarse = Image.fromarray(rng.integers(0, 256, (6, 9, 3), np.uint8))
     smooth = coarse.resize((width, height), Image.Resampling.BICUBIC)
@@ -56,14 +56,14 @@ def test_boxes_are_distributed_as_torchvisions(height, width, low, high):
         assert scipy.stats.ks_2samp(measure(ours), measure(theirs)).statistic < 0.0276, name
 
 
-def test_area_fractions_are_areas():
+def test_area_fractions_set_the_areas_of_boxes():
     areas = np.prod(_boxes(300, 300, 0.05, 0.14)[:, 2:], axis=1) / 300**2
     assert abs(areas.mean() - 0.095) < 0.002
     assert 0.047 < areas.min() and areas.max() < 0.143
 
 
 @pytest.mark.parametrize(("size", "expected"), [((10, 100), (0, 43, 10, 13)), ((100, 10), (43, 0, 13, 10))])
-def test_an_image_too_long_for_any_try_gives_its_centre(size, expected):
+def test_an_image_that_is_too_long_for_all_tries_gives_its_centre(size, expected):
     assert (_boxes(size[0], size[1], 0.9, 1.0, num=20) == expected).all()
 
 
@@ -81,7 +81,7 @@ def test_crops_are_resized_as_by_pillow_within_one_level():
 
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_large_photos_are_shrunk_while_they_are_decoded(orientation):
-    """Pillow's resizing of the whole image, within two levels in the mean and twenty anywhere."""
+    """The crops differ from Pillow's resize of the whole image by at most two levels on average and twenty anywhere."""
     photo = Image.fromarray(_photo(150, 225)).resize((1800, 1200), Image.Resampling.BICUBIC)
     encoded = io.BytesIO()
     exif = Image.Exif()
@@ -107,7 +107,7 @@ def test_large_photos_are_shrunk_while_they_are_decoded(orientation):
     assert len(shrinks) > 1
 
 
-def test_groups_have_their_numbers_and_sizes():
+def test_groups_have_the_configured_numbers_and_sizes():
     crops = CropsConfig(
         num=(1, 3, 2), sizes_px=(40, 24, 8), min_area_fractions=(0.3, 0.1, 0.05), max_area_fractions=(1.0, 0.3, 0.1)
     )
@@ -116,7 +116,7 @@ def test_groups_have_their_numbers_and_sizes():
     assert {group.dtype for group in groups} == {tf.uint8}
 
 
-def test_the_same_seed_gives_the_same_crops_and_another_others():
+def test_the_same_seed_gives_the_same_crops_and_another_seed_gives_others():
     image = tf.constant(_photo())
     first, again, other = (multicrop.multicrop(image, _SMALL, tf.constant([4, seed])) for seed in (1, 1, 2))
     for a, b, c in zip(first, again, other, strict=True):
@@ -138,13 +138,16 @@ def test_eager_equals_a_map_and_one_image_equals_a_batch():
         batch = multicrop.distort(crops, chances, _SMALL).numpy().astype(int)
         alone = np.concatenate([groups[group] for groups in eager]).astype(int)
         graph = np.concatenate([groups[group] for groups in mapped]).astype(int)
-        # Compilers may fuse a product and a sum: a level, where a value lay between two.
+        # Compilers may fuse a product and a sum. A value between two levels may then change by one level.
         assert np.abs(batch - alone).max() <= 1 and (batch != alone).mean() < 1e-3
         assert np.abs(graph - alone).max() <= 1 and (graph != alone).mean() < 1e-3
 
 
-def test_compiled_crops_equal_the_others():
-    """From 64 px on XLA compiles them: a product and a sum may then be one operation, which is a level at most."""
+def test_compiled_crops_equal_crops_that_are_not_compiled():
+    """From 64 px on, XLA compiles the crops.
+
+    XLA may fuse a product and a sum, which changes a value by one level at most.
+    """
     crops = np.stack([_photo(72, 72), _photo(80, 72)[:72]] * 8)
     chances = tf.random.stateless_uniform([16, multicrop.NUM_DISTORTION_DRAWS], [3, 1])
     compiled = multicrop.distort(tf.constant(crops), chances, _SMALL).numpy().astype(int)
@@ -163,7 +166,7 @@ def test_crops_made_one_by_one_equal_those_made_together():
 
 
 def test_solarisation_changes_no_other_random_number():
-    """A run without solarisation has the crops of earlier versions; large and small crops are solarised alike."""
+    """Crops of earlier versions stay the same without solarisation. Large and small crops are solarised alike."""
     assert multicrop.num_distortion_draws(_SMALL) == multicrop.NUM_DISTORTION_DRAWS
     crops = np.stack([_photo(72, 72), _photo(80, 72)[:72]] * 8)
     config = dataclasses.replace(_PLAIN, solarize_probability=0.5)
@@ -198,7 +201,7 @@ def _distorted(crops: np.ndarray, config: CropsConfig, seed: int = 0) -> np.ndar
 
 
 def _fraction(changed: np.ndarray, expected: float) -> None:
-    """Four standard errors."""
+    """Checks that a measured fraction is within four standard errors of the expected fraction."""
     assert abs(changed.mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / len(changed))
 
 
@@ -218,7 +221,10 @@ def test_each_distortion_happens_as_often_as_configured():
 
 
 def test_factors_are_uniform_as_in_color_jitter():
-    """A crop of one colour shows the factor; contrast and saturation leave such greys alone, so test one by one."""
+    """A crop of one colour shows its factor.
+
+    Contrast and saturation do not change a grey crop, so each factor is tested alone.
+    """
     only = dataclasses.replace(
         _PLAIN, color_jitter_probability=1.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0
     )
@@ -241,12 +247,12 @@ def test_factors_are_uniform_as_in_color_jitter():
     turned = _distorted(red, dataclasses.replace(only, hue=0.2))[:, 0, 0] / 200
     # Within a fifth of the circle from red, one other channel shows the hue.
     hues = np.where(turned[:, 1] > 0, turned[:, 1], -turned[:, 2])
-    assert abs((np.abs(hues) < 0.6).mean() - 0.5) < 0.02  # |hue| < 0.1 turns
+    assert abs((np.abs(hues) < 0.6).mean() - 0.5) < 0.02  # |hue| is below 0.1 turns
     assert abs(np.sign(hues).mean()) < 0.04
 
 
 def test_blur_sigma_is_uniform():
-    """A white line on black: its peak after a blur of one sigma is known, and falls as sigma grows."""
+    """The crop is a white line on black. Its peak after a blur is known and falls as sigma grows."""
     line = np.zeros((2000, 15, 15, 3), np.uint8)
     line[:, :, 7] = 255
     config = dataclasses.replace(_PLAIN, blur_probability=1.0)

@@ -1,4 +1,4 @@
-"""The colours of SwAV's crops against torchvision's equations in NumPy, Pillow's roundings included."""
+"""The colours of SwAV's crops equal torchvision's equations in NumPy, with Pillow's rounding."""
 
 import io
 import itertools
@@ -19,7 +19,7 @@ _FACTORS = (0.2, 0.7, 1.0, 1.8)
 
 
 def _pictures() -> np.ndarray:
-    """Noise and four pictures, uint8 [5, side, side, 3]."""
+    """Returns noise and four pictures, uint8 [5, side, side, 3]."""
     pictures = []
     for number in range(4):
         encoded, _ = render_image("train", number)
@@ -51,10 +51,10 @@ def test_grey_and_hue_are_pillows_to_the_bit() -> None:
 
 
 def _draws(num: int) -> tuple[np.ndarray, list[tuple[list[float], tuple[int, ...], bool]]]:
-    """Random numbers of `distort` [num, 10] without flip and blur, and what they mean."""
+    """Returns random numbers for `distort` [num, 10], without flip and blur, and the factors that they stand for."""
     uniform = np.random.default_rng(3).uniform(size=[num, multicrop.NUM_DISTORTION_DRAWS]).astype(np.float32)
-    uniform[:, 0] = uniform[:, 5] = 1.0  # neither flipped nor blurred
-    uniform[:, 1] = 0.0  # jittered
+    uniform[:, 0] = uniform[:, 5] = 1.0  # neither flip nor blur
+    uniform[:, 1] = 0.0  # always colour jitter
     meaning = []
     for row in uniform.tolist():
         factors = [0.2 + 1.6 * draw for draw in row[7:10]]
@@ -81,16 +81,19 @@ def test_the_plain_crops_are_torchvisions_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("side", [_SIDE, 2 * _SIDE])
-def test_colours_in_swavs_order_are_torchvisions_but_for_its_roundings(side: int) -> None:
-    """Small crops and large ones, which XLA compiles. Fails if two operations change places in any of the 24 orders."""
+def test_colours_equal_torchvisions_within_its_rounding(side: int) -> None:
+    """The crops are small, or large enough for XLA.
+
+    The test fails if two operations are swapped in any of the 24 orders.
+    """
     crops = np.tile(_pictures().repeat(side // _SIDE, axis=1).repeat(side // _SIDE, axis=2), [10, 1, 1, 1])
     uniform, meaning = _draws(len(crops))
     found = multicrop.distort(tf.constant(crops), tf.constant(uniform), CropsConfig()).numpy()
     expected = _expected(crops, meaning)
     difference = np.abs(found.astype(float) - expected).reshape(len(crops), -1)
     assert {len({order for _, order, _ in meaning}) > 15, any(grey for *_, grey in meaning)} == {True}
-    # Pillow cuts off up to one level in each of three operations, and its hue has 256 levels, of which 1.8 * 1.8 is
-    # made by contrast and saturation after it.
+    # Pillow truncates up to one level in each of three operations. Its hue has 256 levels, and the later contrast and
+    # saturation enlarge this rounding up to 1.8 * 1.8 times.
     assert difference.mean() < 2.0 and difference.mean(axis=1).max() < 5.0, difference.mean(axis=1)
     others = _expected(crops, [(values, order[::-1], grey) for values, order, grey in meaning])
     assert np.abs(found.astype(float) - others).mean() > 3 * difference.mean()

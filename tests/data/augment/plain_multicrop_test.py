@@ -1,4 +1,4 @@
-"""The fast multi-crop beside the plain one: the same random numbers give the same crops."""
+"""The fast multi-crop gives the crops of the plain multi-crop for the same random numbers."""
 
 import dataclasses
 from typing import Any
@@ -12,7 +12,7 @@ from seer_tf.config import CropsConfig
 from seer_tf.data.augment import multicrop
 from seer_tf.data.augment.plain_multicrop import plain_multicrop, random_box, turn_hue
 
-_CROPS = CropsConfig(num=(2, 4), sizes_px=(32, 16))  # as published but for the sizes
+_CROPS = CropsConfig(num=(2, 4), sizes_px=(32, 16))  # the published settings with smaller sizes
 _NOTHING: dict[str, float] = dict.fromkeys(
     ("flip_probability", "color_jitter_probability", "grayscale_probability", "blur_probability"), 0.0
 )
@@ -29,7 +29,7 @@ def _uniform(crops: CropsConfig, seed: tf.Tensor) -> np.ndarray:
 
 
 def _differences(crops: CropsConfig, seed: int) -> np.ndarray:
-    """Mean difference in levels of each crop, fast against plain, `[V]`."""
+    """Returns the mean difference between fast and plain multi-crop for each crop, in levels, `[V]`."""
     photo, key = _photo(), tf.constant([7, seed])
     fast = [crop for group in multicrop.multicrop(tf.constant(np.asarray(photo)), crops, key) for crop in group.numpy()]
     plain = [np.asarray(crop) for crop in plain_multicrop(photo, crops, _uniform(crops, key))]
@@ -67,13 +67,13 @@ def test_the_fast_boxes_are_the_plain_ones(width: int, height: int) -> None:
     corners, sizes = multicrop.random_boxes(tf.constant([height, width]), low, high, uniform)
     fast = np.concatenate([corners[:, ::-1], (corners + sizes)[:, ::-1]], axis=1)
     plain = np.array([random_box(width, height, 0.3, 1.0, row) for row in uniform.numpy().tolist()])
-    # In float32 a product next to a half, or to a whole number, may be rounded the other way.
+    # float32 may round a product near a half or near a whole number to the other side.
     assert np.abs(fast - plain).max() <= 1 and (fast != plain).mean() < 0.01
 
 
 @pytest.mark.parametrize(("turns", "hue"), [(0.0, 0), (0.25, 63), (-0.25, 193), (-0.5, 129), (1.0, 255)])
-def test_a_turn_of_the_hue_goes_round_the_colour_circle(turns: float, hue: int) -> None:
-    """A turn is 255 steps, cut to whole ones, as in torchvision."""
+def test_the_hue_turns_round_the_colour_circle(turns: float, hue: int) -> None:
+    """A full turn has 255 steps and is truncated to whole steps, as in torchvision."""
     red = Image.new("RGB", (1, 1), (255, 0, 0))
     expected = Image.new("HSV", (1, 1), (hue, 255, 255)).convert("RGB")
     assert turn_hue(red, turns).getpixel((0, 0)) == expected.getpixel((0, 0))

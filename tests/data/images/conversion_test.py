@@ -1,4 +1,4 @@
-"""Images that TensorFlow does not decode as they are meant: what is made of them, and what keeps its bytes."""
+"""Conversion of images that TensorFlow decodes wrongly or not at all. All other images keep their bytes."""
 
 import importlib.util
 import io
@@ -44,7 +44,7 @@ def _exif(orientation: int) -> Image.Exif:
     ("kind", "options", "atol"), [("PNG", {}, 1.1), ("JPEG", {"quality": 100, "subsampling": 0}, 9), ("TIFF", {}, 1.1)]
 )
 def test_a_matrix_profile_is_converted(kind, options, atol):
-    """Against the equations; ignored, the numbers are off by many levels."""
+    """The result equals the equations. If the profile were ignored, the values would be off by many levels."""
     image = _picture()
     prepared = conversion.prepared(_encode(image, kind, icc_profile=_P3, **options))
     expected = icc.to_srgb(np.asarray(image), icc.DISPLAY_P3, 2.2)
@@ -59,15 +59,14 @@ def test_a_grey_profile_is_converted():
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     for kind in ("PNG", "TIFF"):
         prepared = conversion.prepared(_encode(Image.fromarray(levels), kind, icc_profile=icc.grey_profile(1.8)))
-        expected = icc.to_srgb(
-            np.stack([levels] * 3, axis=-1), icc.DISPLAY_P3, 1.8
-        )  # White and grey have no primaries.
+        # White and grey do not depend on the primaries.
+        expected = icc.to_srgb(np.stack([levels] * 3, axis=-1), icc.DISPLAY_P3, 1.8)
         assert np.abs(_pixels(prepared.encoded) - expected).max() <= 1.5
 
 
 @pytest.mark.parametrize(("kind", "options", "atol"), [("TIFF", {}, 2), ("JPEG", {"quality": 100}, 8)])
 def test_a_table_of_inks_is_converted(kind, options, atol):
-    """The colours of the sixteen full mixtures, black being the one of all that have black in them."""
+    """The image shows the sixteen full mixtures of inks. All mixtures with black have one colour."""
     colors = np.random.default_rng(3).uniform((35, -25, -25), (75, 25, 25), (16, 3))
     inks = list(itertools.product((0, 1), repeat=4))
     labs = {mixture: (0.0, 0.0, 0.0) if mixture[3] else tuple(lab) for mixture, lab in zip(inks, colors, strict=True)}
@@ -96,11 +95,11 @@ def test_a_table_of_inks_is_converted(kind, options, atol):
         _encode(Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30)), "PNG"),
     ],
 )
-def test_what_needs_nothing_keeps_its_bytes(encoded):
+def test_an_image_that_needs_no_conversion_keeps_its_bytes(encoded):
     assert conversion.prepared(encoded).encoded is encoded and conversion.prepared(encoded).done == ()
 
 
-def test_what_a_file_has_is_found():
+def test_format_profile_orientation_and_frames_are_found():
     frames = [_picture("P"), _picture("P", (40, 24)).rotate(180)]
     for encoded, found in (
         (_encode(_picture(), "JPEG", exif=_exif(6)), {"format": "JPEG", "orientation": "6"}),
@@ -128,7 +127,7 @@ def test_what_a_file_has_is_found():
     ],
 )  # fmt: skip
 def test_lossless_formats_become_png(kind, mode, options):
-    """To the bit as Pillow reads them, upright and over white. TGA has no beginning to know it by."""
+    """Each image equals Pillow's result to the bit, upright and over white. A TGA file has no magic number."""
     if kind == "QOI" and "QOI" not in Image.SAVE:
         pytest.skip("this Pillow does not write QOI")
     encoded = _encode(_picture(mode), kind, **options)
@@ -171,7 +170,7 @@ def test_lossy_formats_and_animations_become_jpeg_of_a_stated_quality(kind, name
     assert ("first frame taken: of 2" in prepared.done) == (kind == "WEBP")
 
 
-def test_of_several_pages_the_first_and_it_is_said():
+def test_the_first_page_is_taken_and_the_number_of_pages_is_said():
     pages = [Image.new("RGB", (9, 8), color) for color in ("red", "blue", "green")]
     prepared = conversion.prepared(_encode(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
     assert (_pixels(prepared.encoded) == (255, 0, 0)).all()
@@ -182,7 +181,7 @@ def test_of_several_pages_the_first_and_it_is_said():
     ("kind", "largest"),
     [*((kind, largest) for kind in ("TIFF", "JPEG2000") for largest in (255, 1023, 4095, 65535)), ("PPM", 65535)],
 )
-def test_many_bits_are_brought_to_eight_as_those_of_png_are(kind, largest):
+def test_more_than_eight_bits_are_reduced_to_eight_as_for_png(kind, largest):
     levels = np.linspace(0, largest, 600).astype(np.uint16).reshape(20, 30)
     options = {"irreversible": False} if kind == "JPEG2000" else {}
     prepared = conversion.prepared(_encode(Image.fromarray(levels), kind, **options))
@@ -191,7 +190,7 @@ def test_many_bits_are_brought_to_eight_as_those_of_png_are(kind, largest):
     assert any(text.startswith("eight highest bits taken: of ") for text in prepared.done)
 
 
-def test_fractions_and_numbers_below_zero_are_stretched_by_a_rule():
+def test_fractions_and_negative_values_are_scaled_to_the_range_of_levels():
     ramp = np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)
     for values, expected, words in (
         (ramp / 2, ramp / 2, "from 0 to 1"),
@@ -213,7 +212,8 @@ def test_transparency_stays_over_white_when_a_profile_is_converted():
         alpha = np.asarray(image)[..., 3:] / 255
         color = icc.to_srgb(np.asarray(image)[..., :3], icc.DISPLAY_P3, 2.2)
         over_white = icc.to_srgb(255 + alpha * (np.asarray(image)[..., :3] - 255.0), icc.DISPLAY_P3, 2.2)
-        expected = over_white if kind == "PNG" else 255 + alpha * (color - 255)  # TensorFlow lays it over white first.
+        # TensorFlow blends a PNG over white before the conversion.
+        expected = over_white if kind == "PNG" else 255 + alpha * (color - 255)
         assert np.abs(_pixels(prepared.encoded) - expected).mean() < 1
 
 
@@ -238,14 +238,14 @@ def test_broken_and_foreign_files_are_refused_with_a_reason():
 
 
 def _bmp_claiming(width: int, height: int) -> bytes:
-    """A BMP with a palette that claims this size."""
+    """Returns a BMP with a palette whose header states this size."""
     encoded = bytearray(_encode(_picture("P"), "BMP"))
     encoded[18:26] = struct.pack("<ii", width, height)
     return bytes(encoded)
 
 
-def test_a_profile_is_found_in_the_beginning_of_a_file_or_not_at_all():
-    """In parts, as JPEG has long ones; a part or a chunk that is cut off or broken is none."""
+def test_a_whole_profile_is_found_and_a_damaged_profile_is_ignored():
+    """JPEG stores a long profile in parts. A profile with a cut or broken part or chunk is ignored."""
     long = bytes(range(256)) * 600
     for kind in ("JPEG", "PNG", "WEBP"):
         encoded = _encode(_picture(), kind, icc_profile=long)

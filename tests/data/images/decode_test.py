@@ -1,4 +1,4 @@
-"""Decoding beside Pillow's, by content, and what is refused with which reason."""
+"""Decoded images equal Pillow's, and bad images are refused with a reason."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ def _encode(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def _pillow(encoded: bytes) -> np.ndarray:
-    """Upright, over white, RGB."""
+    """Returns Pillow's pixels: upright, over white, RGB."""
     with Image.open(io.BytesIO(encoded)) as image:
         upright = ImageOps.exif_transpose(image).convert("RGBA")
     white = Image.new("RGBA", upright.size, "white")
@@ -83,7 +83,7 @@ def test_pixels_equal_pillows_within_two_levels(kind):
     assert decode.reject_reason(encoded) is None
 
 
-# Five by three pixels, lossless, by libjxl 0.11.
+# An image of five by three pixels, lossless, written by libjxl 0.11.
 _JPEG_XL = bytes.fromhex(
     "ff0a10501009080001002c014b188b15525cd39adcef108d31f96ad1e27fa58cb4b8403c0079dcb0c6fdfebadcc754ff2d5ef48dd864eb86e9"
     "5ed9589e2a67771e4dd33e1996c9541c2e257493464a80d759d356341208"
@@ -96,7 +96,7 @@ _JPEG_XL_PIXELS = [
 
 
 def _boxed(codestream: bytes) -> bytes:
-    """The same in a container, split into two boxes."""
+    """Returns the same image in a container with two boxes."""
     boxes = [(b"ftyp", b"jxl \0\0\0\0jxl "), (b"jxlp", bytes(4) + codestream[:30])]
     boxes.append((b"jxlp", b"\x80\0\0\1" + codestream[30:]))
     joined = b"".join(struct.pack(">I4s", 8 + len(data), kind) + data for kind, data in boxes)
@@ -116,7 +116,7 @@ def test_16_bit_png_keeps_its_high_byte():
     assert (_ours(_encode(Image.fromarray(levels), "PNG"))[..., 0] == levels >> 8).all()
 
 
-def test_of_an_animated_gif_the_first_frame():
+def test_an_animated_gif_gives_its_first_frame():
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     encoded = _encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert (_ours(encoded) == (255, 0, 0)).all()
@@ -133,7 +133,7 @@ def test_exif_rotation_is_applied(kind, orientation):
     assert (_ours(encoded) == _pillow(encoded)).all()
 
 
-def test_broken_metadata_cost_no_image():
+def test_an_image_with_broken_metadata_is_kept():
     encoded = _encode(_picture(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert decode.exif_orientation(encoded) == 1
     assert decode.reject_reason(encoded) is None
@@ -166,7 +166,7 @@ def test_unusable_images_are_rejected_with_the_reason(encoded, reason):
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_truncated_jpeg_is_completed_by_choice(progressive):
+def test_a_truncated_jpeg_is_completed_if_asked_for(progressive):
     whole = _encode(_picture(size=(64, 96)), "JPEG", quality=95, progressive=progressive)
     truncated = whole[: len(whole) * 9 // 10]
     assert "does not decode" in str(decode.reject_reason(truncated))
@@ -177,7 +177,7 @@ def test_a_truncated_jpeg_is_completed_by_choice(progressive):
     assert decode.complete_jpeg(_encode(_picture(), "PNG")[:-200]) is None
 
 
-def test_the_frames_of_an_animation_count():
+def test_all_frames_of_an_animation_count_towards_its_decoded_size():
     frames = [Image.effect_noise((2000, 1500), 20 + number).convert("P") for number in range(3)]
     encoded = bytearray(_encode(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert formats.read_header(bytes(encoded)).decoded_bytes == (4 + 3) * 2000 * 1500
@@ -200,7 +200,7 @@ def test_the_header_tells_format_and_size(kind, options):
     assert (header.format.upper(), header.height_px, header.width_px) == (kind, 25, 37)
 
 
-def test_an_animated_webp_is_rejected_and_harms_nothing():
+def test_an_animated_webp_is_rejected_and_the_process_survives():
     program = """
 import io, sys
 from PIL import Image
@@ -252,7 +252,7 @@ print(rejected, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) // 1
 
 
 def good_files() -> list[bytes]:
-    """One of each kind: what the mutations begin with."""
+    """One file of each kind. The mutations start from these files."""
     exif = Image.Exif()
     exif[0x0112] = 6
     frames = [_picture("P", size) for size in ((37, 25), (37, 25))]
@@ -280,8 +280,8 @@ def test_mutations_crash_nothing_and_stay_within_a_gibibyte(num):
     assert grown_mib < 1024
 
 
-def test_what_the_documentation_excepts():
-    """Transparent places of GIF become black."""
+def test_transparent_pixels_of_a_gif_become_black():
+    """The documentation states this exception: transparent pixels of a GIF become black."""
     palette = Image.new("P", (8, 6), 1)
     palette.putpalette([200, 100, 50] * 256)
     palette.putpixel((3, 2), 5)
@@ -289,8 +289,8 @@ def test_what_the_documentation_excepts():
 
 
 @pytest.mark.parametrize("largest", [0, 200, 255, 256, 1023, 4095, 32767, 32768, 65535])
-def test_of_16_bits_the_eight_highest_that_are_used_are_left(largest):
-    """Grey, and colour of which one channel is dark."""
+def test_the_eight_highest_used_bits_of_16_are_kept(largest):
+    """The images are grey, or in colour with one dark channel."""
     levels = np.linspace(0, largest, 400).astype(np.uint16).reshape(20, 20)
     expected = levels >> max(0, largest.bit_length() - 8)
     assert (_ours(_encode(Image.fromarray(levels), "PNG")) == expected[..., None]).all()
@@ -300,8 +300,8 @@ def test_of_16_bits_the_eight_highest_that_are_used_are_left(largest):
 
 
 @pytest.mark.skipif(not _IMAGES.exists(), reason="needs the development images in ../shared/images")
-def test_photos_from_the_wild_equal_pillows():
-    """All but two in a hundred pixels to the bit, and no pixel off by more than two levels."""
+def test_wild_photos_equal_pillows():
+    """At most two in a hundred pixels differ, and by at most two levels."""
     paths = sorted((_IMAGES / "wild_photos").iterdir(), key=lambda path: path.stat().st_size)[:40:4]
     rotated = [path for path in sorted((_IMAGES / "wild_photos").iterdir()) if "iPhone 4" in path.name]
     for path in [*paths, *rotated]:

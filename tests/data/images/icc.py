@@ -1,4 +1,4 @@
-"""Colour profiles written out by hand (ICC.1), and what their colours are in sRGB, by NumPy."""
+"""Colour profiles written by hand (ICC.1), and the sRGB values of their colours, computed with NumPy."""
 
 import itertools
 import struct
@@ -13,7 +13,7 @@ _BRADFORD = np.array(((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0
 
 
 def rgb_profile(primaries: Sequence[tuple[float, float]], gamma: float, name: str = "Wide") -> bytes:
-    """A profile of three primaries and one gamma, white being D65."""
+    """Returns a profile with three primaries, one gamma, and D65 as white."""
     matrix = _to_d50(primaries)
     tags = {f"{channel}XYZ": _xyz(matrix[:, number]) for number, channel in enumerate("rgb")}
     tags |= {f"{channel}TRC": _gamma(gamma) for channel in "rgb"}
@@ -21,12 +21,12 @@ def rgb_profile(primaries: Sequence[tuple[float, float]], gamma: float, name: st
 
 
 def grey_profile(gamma: float) -> bytes:
-    """A profile of grey levels with a gamma."""
+    """Returns a profile of grey levels with a gamma."""
     return _profile("GRAY", "XYZ ", "Grey", {"kTRC": _gamma(gamma)})
 
 
 def cmyk_profile(labs: Mapping[tuple[int, ...], Sequence[float]]) -> bytes:
-    """A profile of a table, which has a colour in Lab for each of the sixteen mixtures of full and no ink."""
+    """Returns a profile with a table: one Lab colour for each of the sixteen mixtures of full and no ink."""
     colors = [labs[inks] for inks in itertools.product((0, 1), repeat=4)]
     table = bytes(round(level) for L, a, b in colors for level in (L * 2.55, a + 128, b + 128))
     identity = struct.pack(">9i", *(65536 * (number % 4 == 0) for number in range(9)))
@@ -35,13 +35,13 @@ def cmyk_profile(labs: Mapping[tuple[int, ...], Sequence[float]]) -> bytes:
 
 
 def to_srgb(levels: np.ndarray, primaries: Sequence[tuple[float, float]], gamma: float) -> np.ndarray:
-    """What levels uint8 `[..., 3]` of `rgb_profile` are in sRGB, float `[..., 3]` from 0 to 255."""
+    """Returns the sRGB values of levels uint8 `[..., 3]` with `rgb_profile`: float `[..., 3]` from 0 to 255."""
     linear = (levels / 255.0) ** gamma @ _to_d50(primaries).T @ np.linalg.inv(_to_d50(_SRGB)).T
     return _encoded(linear)
 
 
 def lab_to_srgb(lab: Sequence[float]) -> np.ndarray:
-    """What a colour in Lab is in sRGB, float `[3]` from 0 to 255."""
+    """Returns the sRGB values of a Lab colour: float `[3]` from 0 to 255."""
     level, a, b = lab
     y = (level + 16) / 116
     roots = np.array((y + a / 500, y, y - b / 200))
@@ -55,7 +55,7 @@ def _encoded(linear: np.ndarray) -> np.ndarray:
 
 
 def _to_d50(primaries: Sequence[tuple[float, float]]) -> np.ndarray:
-    """The matrix from linear levels to XYZ, white brought from D65 to D50 as Bradford's matrix does."""
+    """Returns the matrix from linear levels to XYZ. Bradford's matrix adapts white from D65 to D50."""
     columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
     white = np.array((_D65[0] / _D65[1], 1, (1 - sum(_D65)) / _D65[1]))
     adaptation = np.linalg.inv(_BRADFORD) @ np.diag(_BRADFORD @ _D50 / (_BRADFORD @ white)) @ _BRADFORD

@@ -1,4 +1,4 @@
-"""The evaluation's transform beside Pillow's: the largest difference of a level, and how many pixels differ."""
+"""The evaluation's transform equals Pillow's, within a largest difference and a fraction of differing pixels."""
 
 import keras
 import numpy as np
@@ -13,17 +13,17 @@ from seer_tf.models import Encoder
 from seer_tf.models.backbones.regnet.published import PUBLISHED
 
 _PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-_LARGEST_DIFFERENCE = 1  # of 255 levels
-_DIFFERING_PIXELS = 0.05  # the share of them
+_LARGEST_DIFFERENCE = 1  # in levels, of 255
+_DIFFERING_PIXELS = 0.05  # as a fraction of all pixels
 
 
 def _noise(height: int, width: int) -> np.ndarray:
-    """The hardest image for an interpolation: every pixel independent, so that bicubic overshoots everywhere."""
+    """Returns the hardest image for an interpolation: all pixels are independent, so bicubic overshoots everywhere."""
     return np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def _resized(image: np.ndarray, shorter_px: int, interpolation: str) -> Image.Image:
-    """Resizes as torchvision does a Pillow image: the longer side is truncated to whole pixels."""
+    """Resizes a Pillow image as torchvision does: the longer side is truncated to whole pixels."""
     shorter = min(image.shape[:2])
     size = (image.shape[1] * shorter_px // shorter, image.shape[0] * shorter_px // shorter)
     return Image.fromarray(image).resize(size, _PILLOW[interpolation])
@@ -46,15 +46,21 @@ def _assert_equal(found: tf.Tensor, expected: np.ndarray) -> None:
     [(Transform(56), 64), (Transform(56, 56, "bicubic"), 56), (Transform(48, 64, "bicubic"), 64)],
 )
 def test_resize_and_centre_crop_are_pillows_within_one_level(transform, shorter_px, height, width):
-    """One level, and in few pixels: fails with one pass for both axes (20 levels), or half a pixel off."""
+    """Few pixels differ, and by one level.
+
+    The test fails with one pass for both axes (20 levels), or with an offset of half a pixel.
+    """
     image = _noise(height, width)
     expected = _centre(_resized(image, shorter_px, transform.interpolation), transform.size_px)
     _assert_equal(transform(tf.constant(image)), expected)
 
 
 @pytest.mark.parametrize("model", PUBLISHED, ids=lambda model: f"{model.variant}-{model.input_size_px}px")
-def test_what_a_published_model_sees_is_pillows_within_one_level(model):
-    """With its normalisation, by which a level is at most 0.0176 (the SEER README's `tricks_384_swav.yaml` for 384)."""
+def test_the_input_of_a_published_model_equals_pillows_within_one_level(model):
+    """The normalised values differ by at most 0.0176, which is one level.
+
+    The settings for 384 px are in the SEER README's `tricks_384_swav.yaml`.
+    """
     image = _noise(410, 500)
     transform = Transform(model.input_size_px, model.resize_px, model.interpolation)
     found = tf.function(transform)(tf.constant(image))
@@ -67,14 +73,14 @@ def test_what_a_published_model_sees_is_pillows_within_one_level(model):
 
 
 def test_squashing_keeps_the_whole_image():
-    """VISSL's VOC07: shorter side to 64, then all of it into a square."""
+    """VISSL's transform for VOC07 resizes the shorter side to 64 px, then the whole image to a square."""
     image = _noise(50, 93)
     expected = np.asarray(_resized(image, 64, "bilinear").resize((56, 56), _PILLOW["bilinear"]))
     _assert_equal(Transform(56, squash=True)(tf.constant(image)), expected)
 
 
 def test_squashing_a_thin_strip_does_not_enlarge_it_lengthwise(monkeypatch):
-    """What it becomes on the way is no longer than it is, or than 16 times its new width."""
+    """No intermediate image is longer than the original, or longer than 16 times its new width."""
     sizes, original = [], transform.resize
 
     def noted(image: tf.Tensor, size: tf.Tensor, window: tf.Tensor, interpolation: str) -> tf.Tensor:
@@ -87,15 +93,15 @@ def test_squashing_a_thin_strip_does_not_enlarge_it_lengthwise(monkeypatch):
     assert sizes[::2] == [[32, 900], [32, 512], [32, 512]]
 
 
-def test_a_square_is_not_cut_from_less():
-    """It would have black borders; squeezing enlarges."""
+def test_a_crop_that_is_larger_than_the_resized_image_is_refused():
+    """A centre crop would have black borders. With squashing, the image is enlarged."""
     with pytest.raises(InputError, match="no square of 384 px can be cut .* becomes 256 px"):
         Transform(384, 256)
     assert Transform(384, 256, squash=True)(tf.constant(_noise(50, 93))).shape == (384, 384, 3)
 
 
 def test_an_image_of_the_right_size_stays_as_it_is_unless_a_resize_is_asked_for():
-    """A released network resizes to 256 px whatever comes, as torchvision does."""
+    """A released network always resizes to 256 px first, as torchvision does."""
     image = _noise(56, 56)
     assert (Transform(56)(tf.constant(image)).numpy() == image).all()
     _assert_equal(Transform(56, 67)(tf.constant(image)), _centre(_resized(image, 67, "bilinear"), 56))

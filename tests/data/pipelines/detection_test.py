@@ -1,4 +1,4 @@
-"""Boxes from both layouts: the same image either way, what is left out and named, and what is refused."""
+"""Boxes in the layouts of COCO and Pascal VOC: the images, the boxes that are left out, and the error messages."""
 
 import json
 import tracemalloc
@@ -86,7 +86,7 @@ def _as_text(images: BoxedImages) -> dict[str, list[tuple[str, list[float]]]]:
 
 @pytest.mark.parametrize("write", [_write_coco, _write_voc])
 def test_both_layouts_give_the_same(write, tmp_path):
-    """Classes are by name, sorted; an image without things counts."""
+    """Classes are sorted by name. An image without boxes counts."""
     images = open_boxes(write(tmp_path), "train")
     assert images.class_names == ("cat", "dog") and _num_boxes(images) == 3 and not images.remarks
     expected = {
@@ -98,7 +98,7 @@ def test_both_layouts_give_the_same(write, tmp_path):
 
 
 def test_an_image_turned_by_its_camera_is_measured_upright(tmp_path):
-    """Its annotation is of what one sees."""
+    """The annotation refers to the upright image."""
     images = open_boxes(_write_coco(tmp_path, orientation=6), "train")
     assert {(image.width_px, image.height_px, image.orientation) for image in images.images} == {(40, 50, 6)}
 
@@ -117,7 +117,7 @@ def test_the_pixels_are_not_read(tmp_path):
 
 
 def test_the_orientation_is_read_where_the_metadata_are_long(tmp_path):
-    """Such that the size lies in what is read first, and not all that is before the pixels."""
+    """The size lies in the first part of the file that is read, but the orientation needs more of the file."""
     file = _write_coco(tmp_path, orientation=6) / "train" / "a.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -129,7 +129,7 @@ def test_the_orientation_is_read_where_the_metadata_are_long(tmp_path):
 
 @pytest.mark.parametrize("write", [_write_coco, _write_voc])
 def test_boxes_without_area_are_named_and_left_out(write, tmp_path):
-    """One of width zero, one of negative height."""
+    """One box has width zero, and one has a negative height."""
     things = [("dog", (5, 6, 5, 30)), ("cat", (0, 0, 9, 9)), ("dog", (3, 9, 8, 7))]
     images = open_boxes(write(tmp_path, {**_BOXES, "b.jpg": things}), "train")
     assert _as_text(images)["b.jpg"] == [("cat", [0.0, 0.0, 9.0, 9.0])]
@@ -139,7 +139,7 @@ def test_boxes_without_area_are_named_and_left_out(write, tmp_path):
 
 
 def test_a_box_beyond_its_image_is_cut_or_left_out_and_counted(tmp_path):
-    """What is a pixel beyond is rounding, and not worth a word."""
+    """A box that reaches one pixel beyond the image is a rounding error, so the log does not name it."""
     images = open_boxes(_write_coco(tmp_path / "near", {**_BOXES, "b.jpg": [("cat", (-1, 0, 41, 20))]}), "train")
     assert _as_text(images)["b.jpg"] == [("cat", [0.0, 0.0, 40.0, 20.0])]
     assert images.remarks == {}
@@ -156,14 +156,14 @@ def test_a_box_beyond_its_image_is_cut_or_left_out_and_counted(tmp_path):
         assert sentence.startswith(start) and "b.jpg: cat from " in sentence
 
 
-def test_what_is_left_of_a_box_has_area(tmp_path):
-    """One that lies in the pixel beyond the edge alone has none once it is cut."""
+def test_a_box_without_area_after_the_cut_is_left_out(tmp_path):
+    """After the cut, a box that lies only in the pixel beyond the edge has no area."""
     images = open_boxes(_write_coco(tmp_path, {**_BOXES, "b.jpg": [("cat", (40, 0, 41, 20))]}), "train")
     assert images.remarks == {WITHOUT_AREA: ["b.jpg: cat from 40, 0 to 41, 20"]} and not images.images[1].boxes.size
 
 
 def _with_ids(tmp_path: Path, changes: dict[str, list[Any]]) -> Path:
-    """Writes COCO's layout, its annotations numbered from 1, and some keys of the lists replaced."""
+    """Writes COCO's layout with annotation ids from 1, and replaces some keys in the lists."""
     directory = _write_coco(tmp_path)
     file = directory / "annotations" / "instances_train.json"
     content = json.loads(file.read_text())
@@ -193,7 +193,7 @@ def _with_ids(tmp_path: Path, changes: dict[str, list[Any]]) -> Path:
         ),
     ],
 )
-def test_ids_that_do_not_join_are_refused_by_name(tmp_path, changes, sentence):
+def test_ids_that_do_not_match_are_refused_by_name(tmp_path, changes, sentence):
     with pytest.raises(InputError, match=sentence):
         open_boxes(_with_ids(tmp_path, changes), "train")
 
@@ -234,7 +234,7 @@ def test_fractions_of_the_image_are_recognised(tmp_path):
     assert describe_remarks([images])[0].startswith("multiplied by the size of the image, 1 box in fractions of it")
 
 
-def test_sizes_may_be_missing_and_images_lie_elsewhere(tmp_path):
+def test_sizes_may_be_missing_and_images_may_be_in_another_folder(tmp_path):
     directory = _with_ids(tmp_path / "coco", {"images.width": [..., 0, None]})
     (directory / "train").rename(directory / "images")
     assert {(image.width_px, image.height_px) for image in open_boxes(directory, "train").images} == {(40, 50)}
@@ -245,7 +245,7 @@ def test_sizes_may_be_missing_and_images_lie_elsewhere(tmp_path):
 
 
 def test_pascal_voc_names_its_images_with_any_suffix(tmp_path):
-    """The name that the annotation states, else its own; one that several state is nobody's."""
+    """The annotation's file name is used first, then its own name. A name that several images have is refused."""
     voc = _write_voc(tmp_path)
     Image.new("RGB", (40, 50)).save(voc / "JPEGImages" / "stated.png")
     (voc / "JPEGImages" / "b.jpg").rename(voc / "JPEGImages" / "b.JPEG")
@@ -268,8 +268,8 @@ def test_an_object_of_pascal_voc_without_a_box_is_named(tmp_path):
     )
 
 
-def test_what_cannot_be_used(tmp_path):
-    """One sentence each."""
+def test_data_that_cannot_be_used_is_refused(tmp_path):
+    """Each error is one sentence."""
     whole = _write_coco(tmp_path / "whole")
     with pytest.raises(InputError, match="has no split 'val': neither annotations/instances_val.json"):
         open_boxes(whole, "val")
@@ -295,7 +295,7 @@ def test_what_cannot_be_used(tmp_path):
 
 
 def test_a_split_has_the_classes_of_the_training_split(tmp_path):
-    """One without a box of a class is numbered alike; one with a box of another class is refused."""
+    """A split with fewer classes has the same class numbers. A split with another class is refused."""
     _write_coco(tmp_path)
     _write_coco(tmp_path, {**_BOXES, "a.jpg": [("dog", (5, 6, 20, 30))], "c.jpg": []}, split="test")
     train = open_boxes(tmp_path, "train")
@@ -305,8 +305,8 @@ def test_a_split_has_the_classes_of_the_training_split(tmp_path):
         open_boxes(tmp_path, "train", open_boxes(tmp_path, "test").class_names)
 
 
-def test_crowds_and_difficult_things_are_kept_apart(tmp_path):
-    """Of COCO and of Pascal VOC; their boxes are checked as others are, and make no class."""
+def test_crowds_and_difficult_objects_are_ignored_boxes(tmp_path):
+    """Crowds of COCO and difficult objects of Pascal VOC are checked like other boxes, and make no class."""
     coco, voc = _write_coco(tmp_path / "coco"), _write_voc(tmp_path / "voc")
     file = coco / "annotations" / "instances_train.json"
     content = json.loads(file.read_text())
@@ -316,7 +316,7 @@ def test_crowds_and_difficult_things_are_kept_apart(tmp_path):
     file.write_text(file.read_text().replace("<name>dog</name>", "<name>dog</name><difficult>1</difficult>"))
     for directory in (coco, voc):
         assert open_boxes(directory, "train").class_names == ("cat",)
-        assert open_boxes(directory, "train").images[0].ignored_boxes.size == 0  # nobody finds dogs
+        assert open_boxes(directory, "train").images[0].ignored_boxes.size == 0  # the detector knows no class "dog"
         images = open_boxes(directory, "train", ("cat", "dog"))
         assert _num_boxes(images) == 2 and images.images[0].boxes.tolist() == [[0, 0, 40, 50]]
         assert images.images[0].ignored_boxes.tolist() == [[5, 6, 20, 30]]
@@ -324,8 +324,8 @@ def test_crowds_and_difficult_things_are_kept_apart(tmp_path):
 
 
 @needs_real_images
-def test_the_blood_cells():
-    """As one can count them with a text editor: 4,888 boxes, two of them degenerate."""
+def test_the_boxes_of_the_blood_cells_are_counted():
+    """A text editor finds 4,888 boxes, two of them without area."""
     parts = [open_boxes(REAL_IMAGES / "bccd" / "BCCD", split) for split in ("train", "val", "test")]
     assert [len(part.images) for part in parts] == [205, 87, 72]
     assert sum(_num_boxes(part) for part in parts) + 2 == 4888

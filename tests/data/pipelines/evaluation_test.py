@@ -1,4 +1,4 @@
-"""What evaluation reads: all images, in order, once."""
+"""The evaluation's dataset yields every image once, in order."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The order contract: which image stands where, on any number of workers, from any step on."""
+"""The order of images: the same with any number of workers, and from any step on."""
 
 import dataclasses
 import io
@@ -23,7 +23,7 @@ _PLAIN = dataclasses.replace(_CROPS, color_jitter_probability=0.0, grayscale_pro
 
 
 class _NumberedSource(Source):
-    """Image i is of one colour, which encodes i: any crop tells which image it came from."""
+    """Image i has one colour that encodes i, so each crop shows which image it was cut from."""
 
     def __init__(self, num_images: int) -> None:
         self.ids = [str(number) for number in range(num_images)]
@@ -56,7 +56,7 @@ def _batches(source, num_steps, *, first_step=0, seed=3, batch=12, first=0, loca
 
 
 def _numbers(batches):
-    """Numbers of the images, from the first pixel of the first crop."""
+    """Returns the numbers of the images, read from the first pixel of the first crop."""
     pixels = np.concatenate([groups[0][:, 0, 0, 0].astype(int) for groups in batches])
     return pixels[:, 0] + 256 * pixels[:, 1]
 
@@ -96,7 +96,7 @@ def test_the_first_image_of_an_epoch_is_any_with_equal_chance():
     assert scipy.stats.chisquare(np.bincount(images, minlength=10)).pvalue > 1e-3
 
 
-def test_two_images_are_neighbours_as_often_as_chance():
+def test_two_images_are_neighbours_as_often_as_by_chance():
     num_images = 4096
     images = _order(tf.data.Dataset.range(8 * num_images), num_images).reshape(8, num_images)
     differences = np.diff(images, axis=1) % num_images
@@ -126,7 +126,7 @@ def test_a_resumed_stream_equals_the_uninterrupted_one_bit_for_bit(first_step):
             assert (a == b).all()
 
 
-def test_crops_distorted_in_the_step_are_those_of_the_host():
+def test_crops_distorted_in_the_step_equal_crops_distorted_on_the_host():
     host = _batches(_NoiseSource(40), 2, crops=_CROPS)
     dataset = pretraining.pretraining_dataset(
         ReplacingSource(_NoiseSource(40), 0.0),
@@ -148,8 +148,11 @@ def test_crops_distorted_in_the_step_are_those_of_the_host():
 
 
 @pytest.mark.slow
-def test_in_twenty_epochs_of_one_shard_two_images_share_a_batch_as_often_as_chance(tmp_path):
-    """How often each pair of 48 images meets in batches of 6, against 20 epochs of NumPy's permutations, 400 times."""
+def test_two_images_of_one_shard_share_a_batch_as_often_as_by_chance(tmp_path):
+    """The test counts how often each pair of 48 images is in one batch of 6.
+
+    The spread of the counts must be within the spreads of 400 samples of 20 NumPy permutations.
+    """
     num_images, batch, epochs = 48, 6, 20
     prepare.write_shards(
         _NumberedSource(num_images), str(tmp_path), ShardOptions(), run=LocalRunner(1), shard_bytes=10**6
@@ -178,7 +181,7 @@ def test_the_crops_of_an_image_change_from_epoch_to_epoch():
 
 
 def test_images_get_different_crops_in_one_epoch():
-    """Sixteen copies of one image: no two boxes are alike."""
+    """The source has sixteen copies of one image. All crops must differ."""
 
     class Copies(_NoiseSource):
         def read(self, index: int) -> bytes:
@@ -188,7 +191,7 @@ def test_images_get_different_crops_in_one_epoch():
     assert len({crop.tobytes() for crop in groups[0].reshape(32, -1)}) == 32
 
 
-def test_resuming_far_on_reads_only_what_it_yields():
+def test_a_resumed_stream_reads_only_the_images_that_it_yields():
     reads = []
 
     class Counting(_NumberedSource):
@@ -197,10 +200,10 @@ def test_resuming_far_on_reads_only_what_it_yields():
             return super().read(index)
 
     _batches(Counting(1000), 1, first_step=10**6)
-    assert len(reads) < 500  # the batch, and what was read ahead
+    assert len(reads) < 500  # one batch, and the images that were read ahead
 
 
-def test_the_bound_on_memory_is_printed_and_does_not_depend_on_the_number_of_images(caplog):
+def test_the_memory_limit_is_logged_and_does_not_depend_on_the_number_of_images(caplog):
     caplog.set_level("INFO")
     for num_images in (100, 1000):
         pretraining.pretraining_dataset(

@@ -1,4 +1,4 @@
-"""Crops with labels: each crop has the class of its own image, on any worker and from any step on."""
+"""Crops with labels: each crop has the class of its image, on any worker and from any step on."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _NUM_IMAGES, _GLOBAL_BATCH = 21, 6
 
 
 class _Greys(Source):
-    """Image n is all of grey level 10 n."""
+    """Image n is grey with level 10 n."""
 
     def __init__(self, broken: int | None = None) -> None:
         self.ids = [str(number) for number in range(_NUM_IMAGES)]
@@ -40,7 +40,7 @@ def _batches(num_steps: int, **arguments: Any) -> list[tuple[np.ndarray, np.ndar
 
 
 def test_a_crop_has_the_class_of_its_image():
-    """In every batch, also across the end of an epoch: fails if order and labels are of two permutations."""
+    """The batches reach across the end of an epoch. The test fails if images and labels have different permutations."""
     whole = _batches(7)
     numbers = np.concatenate([images[:, 0, 0, 0] // 10 for images, _ in whole])
     assert whole[0][0].shape == (_GLOBAL_BATCH, 8, 8, 3)
@@ -53,7 +53,7 @@ def test_a_crop_has_the_class_of_its_image():
 
 
 def test_a_bad_image_is_an_error():
-    """What stood in for it would have another class."""
+    """A replacement would have another class."""
     stream = supervised_dataset(
         _Greys(broken=4),
         _LABELS,
@@ -69,7 +69,7 @@ def test_a_bad_image_is_an_error():
 
 
 def test_crops_with_colours_and_without():
-    """The second differ from the first in colour and blur alone."""
+    """The distorted crops have the same boxes, and differ only in colour and blur."""
     plain, distorted = plain_crops(32), distorted_crops(32)
     assert (plain.min_area_fractions, plain.color_jitter_probability, plain.blur_probability) == ((0.08,), 0.0, 0.0)
     assert (distorted.min_area_fractions, distorted.color_jitter_probability) == ((0.08,), 0.8)

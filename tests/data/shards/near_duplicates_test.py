@@ -1,4 +1,4 @@
-"""What is taken for a copy and what is not: photos, things before a plain background, and very many of them."""
+"""Near-duplicates: which images count as copies, among photos, objects on a plain background, and many images."""
 
 import io
 import time
@@ -26,14 +26,14 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
 
 
 def _packshot(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A photo, small, in the middle of white."""
+    """Returns a small photo in the middle of a white image."""
     image, side = Image.new("RGB", (160, 160), "white"), int(rng.integers(50, 80))
     image.paste(photo.resize((side, side)), ((160 - side) // 2, (160 - side) // 2))
     return image
 
 
 def _specks(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A photo once to three times on black, as a microscope shows cells."""
+    """Returns one to three small photos on black, as a microscope shows cells."""
     image = Image.new("RGB", (160, 160), "black")
     for _ in range(rng.integers(1, 4)):
         side = int(rng.integers(20, 40))
@@ -56,12 +56,13 @@ def _num_dropped(looks: np.ndarray) -> int:
     return sum(len(group) - 1 for group in near_duplicates.find_groups(looks))
 
 
-def test_a_look_is_the_image_made_small_and_flat_ones_are_like_nothing():
+def test_a_thumbnail_is_the_image_made_small_and_flat_images_match_nothing():
     ramp = np.arange(0, 252, 4).astype(np.uint8)[None, :, None].repeat(40, axis=0).repeat(3, axis=2)
     look = near_duplicates.make_thumbnail(tf.constant(ramp))
     assert look.shape == near_duplicates.THUMBNAIL_SHAPE and look.dtype == np.uint8
     assert np.diff(look.astype(int), axis=1).min() > 20 and not np.diff(look.astype(int), axis=0).any()
-    assert near_duplicates.find_groups(np.stack([look, look])) == []  # rising everywhere has the hash of no contrast
+    # An image that rises everywhere has the hash of a flat image.
+    assert near_duplicates.find_groups(np.stack([look, look])) == []
     falling = np.stack([look[:, ::-1]] * 3)
     assert [group.tolist() for group in near_duplicates.find_groups(falling)] == [[0, 1, 2]]
     assert near_duplicates.find_groups(np.full((5, *near_duplicates.THUMBNAIL_SHAPE), 200, np.uint8)) == []
@@ -70,7 +71,7 @@ def test_a_look_is_the_image_made_small_and_flat_ones_are_like_nothing():
 
 @needs_real_images
 @pytest.mark.parametrize("made", [_packshot, _specks])
-def test_different_things_on_a_plain_background_are_kept_and_their_copies_found(photos, made):
+def test_different_objects_on_a_plain_background_are_kept_and_their_copies_are_found(photos, made):
     rng = np.random.default_rng(0)
     images = [made(photo, rng) for photo in photos]
     looks = _looks(images)
@@ -92,15 +93,15 @@ def test_different_things_on_a_plain_background_are_kept_and_their_copies_found(
         (lambda image: ImageEnhance.Brightness(image).enhance(0.9), 0.9),
     ],
 )
-def test_copies_of_photos_are_found_and_nothing_else(photos, changed, least):
+def test_only_copies_of_photos_are_found(photos, changed, least):
     looks = np.concatenate([_looks(photos), _looks([changed(photo) for photo in photos])])
     groups = near_duplicates.find_groups(looks)
     assert all(len(group) == 2 and group[0] + _NUM == group[1] for group in groups)
     assert len(groups) > least * _NUM
 
 
-def test_all_of_a_group_look_like_its_first_and_being_alike_is_not_carried_on():
-    """Fades from one picture to another: neighbours are alike, the ends are not."""
+def test_all_images_of_a_group_are_like_its_first_image():
+    """The images fade from one picture to another. Neighbours are alike, but the two ends are not."""
     rng = np.random.default_rng(0)
     ends = rng.integers(0, 256, (2, *near_duplicates.THUMBNAIL_SHAPE)).astype(float)
     fade = np.stack([ends[0] + (ends[1] - ends[0]) * share for share in np.linspace(0, 1, 101)]).astype(np.uint8)
@@ -111,8 +112,11 @@ def test_all_of_a_group_look_like_its_first_and_being_alike_is_not_carried_on():
         assert all(np.corrcoef(fade[first].ravel(), fade[other].ravel())[0, 1] > 0.9 for other in others)
 
 
-def test_very_many_are_compared_in_bounded_time_and_copies_are_found_among_them():
-    """Things in the right half before white: a band of the hash is the same for all; every tenth has three copies."""
+def test_copies_among_many_images_are_found_in_bounded_time():
+    """The objects are in the right half before white, so one band of the hash is equal for all.
+
+    Every tenth has three copies.
+    """
     num = 20_000
     looks = np.full((num, *near_duplicates.THUMBNAIL_SHAPE), 255, np.uint8)
     looks[:, :, 6:] = np.random.default_rng(0).integers(0, 230, (num, 8, 3, 3))
@@ -123,6 +127,6 @@ def test_very_many_are_compared_in_bounded_time_and_copies_are_found_among_them(
     assert [len(group) for group in groups] == [4] * (num // 10)
 
 
-def test_many_equal_ones_are_one_group():
+def test_many_equal_images_are_one_group():
     look = np.random.default_rng(0).integers(0, 256, near_duplicates.THUMBNAIL_SHAPE, np.uint8)
     assert [len(group) for group in near_duplicates.find_groups(np.stack([look] * 30_000))] == [30_000]

@@ -1,4 +1,4 @@
-"""Preparing shards: what is done to images, what is reported of them, who does the work, and who may write where."""
+"""Preparation of shards: conversion of images, the audit, parallel work, and checks of the output."""
 
 import fcntl
 import functools
@@ -43,7 +43,10 @@ def _jpeg(image: Image.Image, **options: Any) -> bytes:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Nineteen images of two classes: three of them copies of 00, one that ends early, one rotated; and a text."""
+    """Nineteen images in two classes, and a text file.
+
+    Three images are copies of 00, one is truncated, and one is rotated.
+    """
     root = tmp_path_factory.mktemp("images")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -92,16 +95,16 @@ def _lines(path):
     return [line.split("\t") for line in path.read_text().splitlines()[1:]]
 
 
-def test_here_in_processes_and_by_beam_the_files_are_the_same(folder, tmp_path):
+def test_one_process_several_processes_and_beam_write_the_same_files(folder, tmp_path):
     for name, run in [("here", LocalRunner(1)), ("processes", LocalRunner(2)), ("beam", BeamRunner())]:
         _write(folder, tmp_path / name, run=run, shard_bytes=3000, drop_duplicates=name != "here")
-    assert len(list((tmp_path / "processes").glob("*.tfrecord"))) >= 8  # so that there are two processes
+    assert len(list((tmp_path / "processes").glob("*.tfrecord"))) >= 8  # enough shards for two processes
     assert _files(tmp_path / "processes") == _files(tmp_path / "beam")
     _write(folder, tmp_path / "kept", run=BeamRunner(), shard_bytes=3000)
     assert _files(tmp_path / "here") == _files(tmp_path / "kept")
 
 
-def test_near_duplicates_are_reported_and_dropped_only_when_asked(folder, tmp_path):
+def test_near_duplicates_are_reported_and_dropped_only_if_asked_for(folder, tmp_path):
     audit = _write(folder, tmp_path / "kept")
     copies = ["00.jpg", "14 smaller.jpg", "15 worse.jpg", "16 brighter.jpg"]
     found = _lines(tmp_path / "kept" / "duplicates.tsv")
@@ -115,7 +118,7 @@ def test_near_duplicates_are_reported_and_dropped_only_when_asked(folder, tmp_pa
     assert dropped.rejected_by_reason == {"near-duplicate": 3, "does not decode": 1, "not an image": 1}
 
 
-def test_a_truncated_jpeg_is_kept_by_choice(folder, tmp_path):
+def test_a_truncated_jpeg_is_kept_if_asked_for(folder, tmp_path):
     assert _write(folder, tmp_path, keep_truncated=True).num_images == 19
     source = shards.open_shards(str(tmp_path))
     short = next(number for number, name in enumerate(source.ids) if "short" in name)
@@ -138,7 +141,7 @@ def test_larger_images_are_made_smaller_and_upright(folder, tmp_path):
             assert source.read(number) == (folder / name).read_bytes()
 
 
-def test_the_audit_counts_formats_and_sizes_and_is_kept(folder, tmp_path):
+def test_the_audit_counts_formats_and_sizes_and_is_stored(folder, tmp_path):
     audit = _write(folder, tmp_path)
     assert audit.images_by_format == {"JPEG": 18} and audit.num_rejected == 2
     assert (audit.shorter_side_px[0], audit.shorter_side_px[3], audit.shorter_side_px[-1]) == (32, 64, 100)
@@ -159,7 +162,7 @@ def test_the_audit_counts_formats_and_sizes_and_is_kept(folder, tmp_path):
 
 
 def test_other_formats_and_profiles_are_converted_counted_and_named(tmp_path):
-    """The others keep their bytes. One screen says all of it, and so does the page."""
+    """All other images keep their bytes. The summary names every conversion, and so does the page."""
     images, wide = tmp_path / "images", icc.rgb_profile(icc.DISPLAY_P3, 2.2, "Display P3")
     for name in ("cat", "dog", "cat/@eaDir"):
         (images / name).mkdir(parents=True)
@@ -206,7 +209,7 @@ def test_other_formats_and_profiles_are_converted_counted_and_named(tmp_path):
     assert "<li>colour profiles: Display P3 1</li>" in (tmp_path / "audit.html").read_text()
 
 
-def test_without_shards_what_they_would_convert_is_counted_with_the_remedy(tmp_path, caplog):
+def test_without_shards_the_log_counts_images_to_convert_and_names_the_remedy(tmp_path, caplog):
     _photo(0).save(tmp_path / "0.jpg", icc_profile=icc.rgb_profile(icc.DISPLAY_P3, 2.2, "Display P3"))
     _photo(1).save(tmp_path / "1.tif")
     assert list(registry.open_source(f"folder:{tmp_path}").ids) == ["0.jpg"]
@@ -230,7 +233,7 @@ def test_several_labels_of_an_image_are_kept(folder, tmp_path):
     assert source.labels is None
 
 
-def test_labels_that_an_image_is_known_to_lack_are_kept(folder, tmp_path):
+def test_absent_labels_are_kept(folder, tmp_path):
     table = folder / "labels.csv"
     table.write_text("file,kind,absent\neven/00.jpg,cat,\nodd/01.jpg,,cat;dog\n")
     prepare.write_shards(
@@ -248,10 +251,10 @@ def test_two_runs_do_not_write_one_output(folder, tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="another run is writing shards there"):
             _write(folder, tmp_path / "out")
-    _write(folder, tmp_path / "out")  # the lock of a run that died is free
+    _write(folder, tmp_path / "out")  # a lock is free if its process has died
 
 
-def test_other_settings_do_not_mix_with_what_was_begun(folder, tmp_path):
+def test_unfinished_shards_with_other_settings_are_refused(folder, tmp_path):
     _write(folder, tmp_path, longest_side_px=50)
     for other, named in [
         ({}, r"differ in longest_side_px \(50, now 0\); give an empty"),
@@ -261,7 +264,7 @@ def test_other_settings_do_not_mix_with_what_was_begun(folder, tmp_path):
             _write(folder, tmp_path, **other)
 
 
-def test_other_images_of_the_same_names_do_not_pass_for_finished(folder, tmp_path):
+def test_other_images_with_the_same_names_do_not_count_as_finished(folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(folder, other)
     _write(other, tmp_path / "out")
@@ -270,7 +273,7 @@ def test_other_images_of_the_same_names_do_not_pass_for_finished(folder, tmp_pat
         _write(other, tmp_path / "out")
 
 
-def test_other_classes_do_not_pass_for_finished(folder, tmp_path):
+def test_other_classes_do_not_count_as_finished(folder, tmp_path):
     table, output = folder / "classes.csv", str(tmp_path)
 
     def write(label):
@@ -285,7 +288,7 @@ def test_other_classes_do_not_pass_for_finished(folder, tmp_path):
 
 
 @pytest.mark.parametrize("drop_duplicates", [False, True])
-def test_a_source_that_vanishes_stops_the_work_and_is_taken_up(folder, tmp_path, drop_duplicates):
+def test_a_source_that_vanishes_stops_the_work_and_the_work_continues_later(folder, tmp_path, drop_duplicates):
     images = tmp_path / "images"
     shutil.copytree(folder, images)
 
@@ -311,7 +314,7 @@ def test_a_name_that_is_no_text_is_shown_escaped(tmp_path):
     assert "caf\\udce9.jpg" in (tmp_path / "audit.html").read_text()
 
 
-def test_dark_images_are_noticed_and_those_of_12_bits_are_not_dark(tmp_path):
+def test_dark_images_are_reported_and_12_bit_images_are_not_dark(tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     for seed in range(3):
@@ -326,7 +329,7 @@ def test_dark_images_are_noticed_and_those_of_12_bits_are_not_dark(tmp_path):
     assert "nearly black: 2 images" in (tmp_path / "audit.html").read_text()
 
 
-def test_what_a_kill_left_behind_is_no_obstacle_and_goes(folder, tmp_path):
+def test_files_that_a_killed_run_left_are_removed(folder, tmp_path):
     (tmp_path / ".plan.json.abcdef").write_text("{")
     _write(folder, tmp_path)
     left = tmp_path / "images-00000-of-00001.entries"
@@ -335,7 +338,7 @@ def test_what_a_kill_left_behind_is_no_obstacle_and_goes(folder, tmp_path):
     assert not left.exists()
 
 
-def test_an_output_is_examined_before_the_images(tmp_path):
+def test_the_output_is_checked_before_the_images(tmp_path):
     (tmp_path / "thesis.txt").write_text("hello")
     with pytest.raises(InputError, match="holds something else"):
         prepare.check_output(str(tmp_path))
@@ -359,7 +362,7 @@ def _names_of(folder):
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
-    """Four hundred images of a megabyte each, of which few are ever held at once."""
+    """The source has four hundred images of one megabyte. Only a few of them may be in memory at once."""
 
     class Large(Source):
         def __init__(self, num: int) -> None:

@@ -1,4 +1,4 @@
-"""The identity of a set of images: the same wherever it lies, another for other images."""
+"""The identity of a set of images: equal at any place, and different for other images."""
 
 import pathlib
 import shutil
@@ -43,7 +43,7 @@ def test_other_images_are_another_set(images: pathlib.Path, change: str) -> None
     assert _identity(images) != before
 
 
-def test_classes_count_where_they_are_asked_for(tmp_path: pathlib.Path, images: pathlib.Path) -> None:
+def test_classes_are_part_of_the_identity_if_asked_for(tmp_path: pathlib.Path, images: pathlib.Path) -> None:
     identities = []
     for label in ("red", "blue"):
         (tmp_path / "table.csv").write_text(f"path,label\nimages/a/00.png,{label}\nimages/b/01.png,x\n")

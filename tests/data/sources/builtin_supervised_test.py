@@ -1,4 +1,4 @@
-"""The classes of the built-in set can be seen by the network that the demo pretrains: with labels it learns them."""
+"""The demo's network learns the classes of the built-in set from labels, so the classes are visible to the network."""
 
 import keras
 import numpy as np

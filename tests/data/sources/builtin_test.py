@@ -1,4 +1,4 @@
-"""The built-in images: always the same, and honest."""
+"""The built-in images: always the same, with classes that only the cues reveal."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ def test_rendering_is_the_same_in_another_process():
         "import hashlib; from seer_tf.data.sources.builtin import render_image; "
         "print(hashlib.sha256(b''.join(render_image('train', i)[0] for i in range(24))).hexdigest())"
     )
-    # Another hash seed: nothing may depend on the order of a set.
+    # The other process has another hash seed, so the order of a set must not matter.
     elsewhere = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
     )
@@ -48,7 +48,7 @@ def test_classes_are_equally_many(split):
     assert len(set(builtin.class_names)) == builtin.NUM_CLASSES
 
 
-def test_what_is_not_a_cue_is_independent_of_the_class(monkeypatch):
+def test_all_traits_except_the_cues_are_independent_of_the_class(monkeypatch):
     scenes = []
     photograph = builtin._photograph
 
@@ -72,11 +72,12 @@ def test_what_is_not_a_cue_is_independent_of_the_class(monkeypatch):
         "direction of light": [scene.light_slope[0] for scene in scenes],
     }
     for trait, values in traits.items():
-        # Times the number of images this is about a chi-squared of 7 degrees of freedom: above 28 once in 5,000.
+        # The variance times the number of images is nearly chi-squared with 7 degrees of freedom. It exceeds 28 once in
+        # 5,000.
         assert _variance_between_classes(np.array(values), labels) < 28 / len(labels), trait
 
 
-def test_each_cue_agrees_with_the_class_in_part():
+def test_each_cue_agrees_with_the_class_in_some_images():
     rng = np.random.default_rng(0)
     labels = np.arange(8000) % builtin.NUM_CLASSES
     owners = np.array([builtin.draw_cues(rng, int(label)) for label in labels])
@@ -94,7 +95,7 @@ def test_the_cues_together_always_tell_the_class():
     assert all(len(labels) == 1 for labels in classes.values())
 
 
-def test_colours_and_thumbnails_see_little_of_the_class():
+def test_colours_and_thumbnails_reveal_little_of_the_class():
     bank, bank_labels = _pixels("train", 1500)
     queries, labels = _pixels("test", 320)
     for summary in (_histogram, _thumbnail):

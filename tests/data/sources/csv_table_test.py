@@ -1,4 +1,4 @@
-"""Tables as people keep them: which columns are labels, what is no label, and what is wrong, by line and column."""
+"""Tables of images: label columns, empty cells, and errors with line and column."""
 
 import json
 import pathlib
@@ -49,7 +49,7 @@ _CAT_AND_DOG = {"0.png": ("cat",), "1.png": ("dog",)}
     ],
     ids=["semicolons", "tabs", "bars", "order", "other columns", "one-hot", "true", "JSON lines", "UTF-16"],
 )
-def test_the_same_table_in_many_forms(folder, text):
+def test_tables_in_many_forms_give_the_same_classes(folder, text):
     source = _open(folder, text)
     assert _classes(source) == _CAT_AND_DOG and source.class_names == ("cat", "dog")
 
@@ -68,7 +68,7 @@ def test_parquet(folder):
         registry.open_source(f"csv:{folder}/table.parquet")
 
 
-def test_cells_that_say_nothing_are_no_classes_and_are_counted(folder, caplog):
+def test_empty_cells_are_no_classes_and_are_counted(folder, caplog):
     source = _open(folder, "file,label\n0.png,cat\n1.png,NaN\n2.png,\n3.png,dog; nan\n")
     assert source.class_names == ("cat", "dog") and source.labels is None
     assert _classes(source) == {"0.png": ("cat",), "1.png": (), "2.png": (), "3.png": ("dog",)}
@@ -104,6 +104,6 @@ def test_columns_are_chosen_by_name(folder):
         (json.dumps([{"file": "0.png"}]), "this is a list in JSON; write JSON lines"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(folder, text, sentence):
+def test_errors_name_line_and_column(folder, text, sentence):
     with pytest.raises(InputError, match=sentence):
         _open(folder, text)

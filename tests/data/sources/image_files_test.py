@@ -1,4 +1,4 @@
-"""Sources whose images are files or members of a file: `tar:`, `list:`, `csv:`, and folders that are far away."""
+"""Images in files, or in members of a tar file: `tar:`, `list:`, `csv:`, and folders behind a URL."""
 
 import gzip
 import io
@@ -65,7 +65,7 @@ def test_a_tar_file_that_shrinks_or_vanishes_is_named(folder):
     ("content", "sentence"),
     [(None, "no such file"), (b"hello", "not a tar file"), (gzip.compress(bytes(10_240), mtime=0), "compressed")],
 )
-def test_what_is_no_plain_tar_file_is_one_sentence(tmp_path, content, sentence):
+def test_a_file_that_is_no_plain_tar_file_gets_one_sentence(tmp_path, content, sentence):
     if content is not None:
         (tmp_path / "x.tar").write_bytes(content)
     with pytest.raises(InputError, match=sentence):
@@ -82,7 +82,7 @@ def test_an_empty_tar_file(tmp_path):
 def test_a_tar_file_that_lost_members_is_refused(folder, how):
     flag = _tar(folder)
     content = (folder / "images.tar").read_bytes()
-    place = content.index(b"./a/2.png")  # where the header of the second image begins
+    place = content.index(b"./a/2.png")  # the start of the second image's header
     changed = {
         "at a header": content[:place],
         "in a header": content[: place + 100],
@@ -115,7 +115,7 @@ def test_links_in_a_tar_file_are_followed_or_named(folder):
 
 def test_a_file_given_to_tar_twice_is_one_image(folder):
     with tarfile.open(folder / "images.tar", "w") as archive:
-        for _ in range(2):  # the second time as a link to itself, as GNU's tar does
+        for _ in range(2):  # the second time as a link to itself, as GNU tar writes it
             member = archive.gettarinfo(folder / "a" / "1.png", "1.png")
             if archive.getmembers():
                 member.type, member.linkname, member.size = tarfile.LNKTYPE, "1.png", 0
@@ -136,7 +136,8 @@ def test_a_tar_file_keeps_little_of_each_member(tmp_path):
     with tarfile.open(tmp_path / "images.tar", "w") as archive:
         for index in range(5000):
             member = tarfile.TarInfo(f"{index:05}.png")
-            member.size, member.mtime = len(_encoded(1)), 0.5  # a time that takes a header of its own, as `tar` writes
+            # This time needs an additional header, as `tar` writes it.
+            member.size, member.mtime = len(_encoded(1)), 0.5
             archive.addfile(member, io.BytesIO(_encoded(1)))
     tracemalloc.start()
     registry.open_source(f"tar:{tmp_path / 'images.tar'}")
@@ -169,8 +170,8 @@ def test_a_list_may_begin_with_a_byte_order_mark_and_is_no_utf_16(folder):
         registry.open_source(f"list:{folder / 'list.txt'}")
 
 
-def test_what_is_no_regular_file_is_left_out(folder):
-    os.mkfifo(folder / "pipe.png")  # to open it would wait for ever
+def test_only_regular_files_are_images(folder):
+    os.mkfifo(folder / "pipe.png")  # an open of this file would wait for ever
     (folder / "list.txt").write_text("pipe.png\n/dev/zero\na\na/1.png\n")
     source = registry.open_source(f"list:{folder / 'list.txt'}")
     assert source.ids == ["a/1.png"]
@@ -184,7 +185,7 @@ def test_what_is_no_regular_file_is_left_out(folder):
 @pytest.mark.parametrize(
     ("content", "sentence"), [(None, "there is no such file"), ("\n\n", "is empty"), ("x\n", "no readable image")]
 )
-def test_a_list_without_images_is_one_sentence(tmp_path, content, sentence):
+def test_a_list_without_images_gets_one_sentence(tmp_path, content, sentence):
     if content is not None:
         (tmp_path / "list.txt").write_text(content)
     with pytest.raises(InputError, match=f"list.txt: .*{sentence}"):
@@ -211,7 +212,7 @@ def test_a_table_with_several_labels(folder):
     assert [source.classes_of(index) for index in range(3)] == [(1, 2), (0, 1), ()]
 
 
-def test_a_table_may_say_which_labels_an_image_is_known_to_lack(folder):
+def test_a_table_may_have_a_column_of_absent_labels(folder):
     source = _csv(folder, "file,kind,absent\na/1.png,cat,dog;bird\na/2.png,dog,\nb/3.png,,cat\n")
     assert source.class_names == ("bird", "cat", "dog")
     assert [source.classes_of(index) for index in range(3)] == [(1,), (2,), ()]
@@ -221,7 +222,7 @@ def test_a_table_may_say_which_labels_an_image_is_known_to_lack(folder):
         _csv(folder, "file,kind,absent\na/1.png,cat,cat\n")
 
 
-def test_a_column_may_have_no_name_or_that_of_a_folder_and_rows_may_be_empty(folder):
+def test_a_column_may_have_no_name_or_the_name_of_a_folder_and_rows_may_be_empty(folder):
     for name in ("", "a"):
         source = _csv(folder, f"{name},kind\na/1.png,cat\n\na/2.png,dog\n,\n,,\n")
         assert source.ids == ["a/1.png", "a/2.png"] and source.class_names == ("cat", "dog")
@@ -241,12 +242,12 @@ def test_a_column_may_have_no_name_or_that_of_a_folder_and_rows_may_be_empty(fol
         ("file,kind\nb/notes.txt,cat\n", "no readable image among 1 file "),
     ],
 )
-def test_a_table_that_is_wrong_is_one_sentence(folder, text, sentence):
+def test_a_wrong_table_gets_one_sentence(folder, text, sentence):
     with pytest.raises(InputError, match=sentence):
         _csv(folder, text)
 
 
-def test_a_table_that_is_not_there_or_no_text(tmp_path):
+def test_a_table_that_is_missing_or_no_text_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no such file"):
         registry.open_source(f"csv:{tmp_path / 'labels.csv'}")
     (tmp_path / "labels.csv").write_bytes(b"file,kind\n\xff,x\n")
@@ -255,7 +256,7 @@ def test_a_table_that_is_not_there_or_no_text(tmp_path):
 
 
 def test_a_folder_by_url():
-    """The memory of this process stands for every file system that is reached by a URL."""
+    """The memory file system of this process stands for every file system with URLs."""
     root = "memory://files_test"
     for name in ("a/1.png", "a/2.png", "b/3.png", "b/4.png", ".hidden/5.png"):
         storage.write(f"{root}/{name}", _encoded(int(name[-5])))
@@ -280,7 +281,7 @@ def test_a_huge_file_that_is_no_image_is_not_read_whole(folder, magic):
 
 
 def _asked(path):
-    """How much of a file is read until it is judged."""
+    """Returns the sizes of all reads before a file is accepted or rejected."""
     asked = []
 
     def read(name, num_bytes):
@@ -291,7 +292,7 @@ def _asked(path):
     return asked
 
 
-def test_as_little_is_read_as_tells_the_size(tmp_path):
+def test_only_the_start_of_a_file_is_read_until_the_size_is_known(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     assert _asked(tmp_path / "noise.png") == [1 << 14]

@@ -1,4 +1,4 @@
-"""Images in memory keep every pixel and label, whatever they were given as, and what is no image is named."""
+"""Images in memory keep every pixel and label in every input form. Bad input is named."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_classes_are_numbered_in_their_order(labels: list[int] | np.ndarray) -> 
     assert source.classes_of(3) == (2,)
 
 
-def test_a_dataset_gives_what_its_arrays_give() -> None:
+def test_a_dataset_and_its_arrays_give_the_same_source() -> None:
     names = ["b", "a", "a", "c", "b"]
     labelled = MemorySource.from_dataset(tf.data.Dataset.from_tensor_slices((_IMAGES, names)))
     assert labelled.identity(with_classes=True) == MemorySource(_IMAGES, names).identity(with_classes=True)
@@ -50,7 +50,7 @@ def test_images_of_several_sizes() -> None:
         (_IMAGES, [1, 2], r"the labels are of shape \[2\] for 5 images"),
     ],
 )
-def test_what_is_no_image_is_named(images: np.ndarray, labels: list[int] | None, sentence: str) -> None:
+def test_bad_images_and_labels_are_named(images: np.ndarray, labels: list[int] | None, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         MemorySource(images, labels)
 

@@ -1,4 +1,4 @@
-"""Images that two sources share are found by their bytes, whatever their names."""
+"""Images that two sources share are found by their bytes, under any file names."""
 
 import pathlib
 
@@ -15,5 +15,5 @@ def test_a_copy_under_another_name_is_found(tmp_path: pathlib.Path) -> None:
     probe = open_source("builtin")
     assert find_shared_images(Selection(probe, range(20, 30)), training) == {}
     assert find_shared_images(Selection(probe, (20, 2, 21, 0)), training) == {1: "2.jpg", 3: "0.jpg"}
-    (tmp_path / "0.jpg").unlink()  # one that has vanished is like no other
+    (tmp_path / "0.jpg").unlink()  # a missing image equals no other image
     assert find_shared_images(Selection(probe, (0, 20)), training) == {}

@@ -1,4 +1,4 @@
-"""A part of a source: which images it has, that it lists nothing, and what it refuses."""
+"""A part of a source: its images, its lazy list of names, and its errors."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from seer_tf.pretraining.task import training_images
 
 
 class _Numbers(Source):
-    """Ten images of two classes."""
+    """Ten images in two classes."""
 
     class_names = ("even", "odd")
     ids = [f"image {number}" for number in range(10)]
@@ -28,7 +28,7 @@ class _Numbers(Source):
         return bytes([index])
 
 
-def test_its_images_lie_at_even_distances() -> None:
+def test_the_images_of_a_part_are_evenly_spaced() -> None:
     part, chosen = Part(_Numbers(), 4), [0, 2, 5, 7]
     assert part.num_images == len(part.ids) == 4
     assert list(part.ids) == part.ids[:] == [f"image {number}" for number in chosen]
@@ -44,12 +44,12 @@ def test_parts_of_two_sizes_are_two_sets_of_images() -> None:
     assert Part(whole, 4).identity(with_classes=False) == Part(whole, 4).identity(with_classes=False)
 
 
-def test_more_images_than_there_are_are_refused() -> None:
+def test_a_part_larger_than_its_source_is_refused() -> None:
     with pytest.raises(InputError, match="data.num_images=11 is more than the data has, 10 images"):
         Part(_Numbers(), 11)
 
 
-def test_a_run_is_trained_on_the_part_that_its_config_says() -> None:
+def test_a_run_trains_on_the_part_that_its_config_names() -> None:
     assignments = ["data.source=builtin", "data.num_images=50"]
     source = training_images(configs.override(recipe("debug_tiny"), assignments))
     whole = training_images(configs.override(recipe("debug_tiny"), assignments[:1]))

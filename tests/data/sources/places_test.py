@@ -1,4 +1,4 @@
-"""The places that configs name mean the same in every working directory."""
+"""The paths in a config mean the same in every working directory."""
 
 import dataclasses
 import pathlib
@@ -11,9 +11,7 @@ from seer_tf.data.sources import places
 from seer_tf.finetuning.config import FinetuneConfig, LabelledDataConfig
 
 
-def test_relative_paths_are_those_of_the_working_directory(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_paths_start_at_the_working_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     config = configs.override(Config(), ["data.source=photos", "run.init_from=../run"])

@@ -22,7 +22,7 @@ def _save(path, color=(1, 2, 3)):
 @pytest.mark.parametrize(
     "flag", ["", "photos", "folder:", "shards", "tar:", "list:", "csv:", "builtin:other", "s3:bucket", "tfds:"]
 )
-def test_what_is_not_of_the_grammar_is_refused_with_the_grammar(flag):
+def test_a_flag_outside_of_the_grammar_is_refused_with_the_grammar(flag):
     with pytest.raises(InputError, match=r"write folder:DIR\[@SPLIT\], tar:FILE, list:FILE, csv:FILE"):
         registry.open_source(flag)
 
@@ -41,7 +41,7 @@ def test_files_that_are_no_images_are_left_out_counted_and_named(tmp_path, caplo
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "nowhere.png").symlink_to("missing.png")
-    os.mkfifo(tmp_path / "pipe.png")  # opening it would wait for ever
+    os.mkfifo(tmp_path / "pipe.png")  # an open of this file would wait for ever
     source = registry.open_source(f"folder:{tmp_path}")
     assert list(source.ids) == ["good.png"]
     assert list(source.rejected) == [
@@ -67,8 +67,8 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert list(registry.open_source(f"folder:{tmp_path / 'folder'}").ids) == ["link/a.png"]
 
 
-def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path):
-    """Made in either order, for the file system gives names in its own."""
+def test_the_first_link_by_name_to_a_folder_counts(tmp_path):
+    """The links are created in several orders, because the file system lists names in its own order."""
     _save(tmp_path / "elsewhere" / "a.png")
     for number, links in enumerate(("bdac", "cabd", "dcba")):
         (tmp_path / str(number)).mkdir()
@@ -79,8 +79,11 @@ def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path):
 
 @pytest.fixture
 def closed_folder():
-    """A folder that may not be read, and neither may root, who becomes somebody else: `closed/` in one that may."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # pytest's own is for one user alone
+    """A folder `closed/` without read permission, in a folder with read permission.
+
+    Root may read everything, so root becomes another user for the test.
+    """
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # pytest's own folder is for one user only
         os.chmod(directory, 0o755)
         closed = pathlib.Path(directory) / "closed"
         _save(pathlib.Path(directory) / "good.png")
@@ -136,7 +139,7 @@ def test_an_image_beside_the_top_folders_leaves_no_classes_and_the_log_says_so(t
     assert f"folder:{tmp_path}: no labels, because 3.png lies beside the top folders" in caplog.text
 
 
-def test_folders_of_systems_and_tools_are_skipped_at_any_depth_and_said(tmp_path, caplog):
+def test_folders_of_systems_and_tools_are_skipped_at_any_depth_and_named(tmp_path, caplog):
     for name in (
         "cat/1.png",
         "dog/2.png",
@@ -156,7 +159,8 @@ def test_folders_of_systems_and_tools_are_skipped_at_any_depth_and_said(tmp_path
         for name in ("cat", "@eaDir"):
             archive.add(tmp_path / name, arcname=name)
     assert registry.open_source(f"tar:{tmp_path / 'x.tar'}").ids == ["cat/1.png"]
-    assert registry.open_source(f"folder:{tmp_path / '@eaDir'}").ids == ["3.png"]  # named, it is wanted
+    # A folder that the user names is read.
+    assert registry.open_source(f"folder:{tmp_path / '@eaDir'}").ids == ["3.png"]
     with pytest.raises(InputError, match="only folders of systems and tools in it"):
         (tmp_path / "nothing").mkdir()
         (tmp_path / "@eaDir").rename(tmp_path / "nothing" / "@eaDir")
@@ -187,7 +191,7 @@ def test_the_only_top_folder_is_a_class_and_those_below_are_named(tmp_path, capl
 
 
 def test_a_class_folder_that_is_a_link_to_another_is_named_and_counts_once(tmp_path, caplog):
-    """Whatever its name: the folder itself counts, not the link that comes before it by name or lies in another."""
+    """The folder itself counts. A link to the folder does not count, even if the link comes first by name."""
     _save(tmp_path / "cat" / "1.png")
     _save(tmp_path / "ant" / "2.png")
     (tmp_path / "aaa").symlink_to(tmp_path / "cat")
@@ -218,7 +222,7 @@ def test_a_class_folder_that_is_a_link_to_another_is_named_and_counts_once(tmp_p
         ("{place}/nowhere", "there is no such file or directory: write folder:DIR"),
     ],
 )
-def test_what_is_not_there_or_of_another_kind_is_one_sentence(place, flag, sentence):
+def test_a_missing_path_or_another_kind_of_file_gets_one_sentence(place, flag, sentence):
     for look in (registry.check_source, registry.open_source):
         with pytest.raises(InputError, match=sentence.format(place=place)):
             look(flag.format(place=place))
@@ -226,7 +230,7 @@ def test_what_is_not_there_or_of_another_kind_is_one_sentence(place, flag, sente
 
 @pytest.fixture
 def place(tmp_path):
-    """A place for each kind of source, the shards being no more than the names of their files."""
+    """A place with data for each kind of source. The shards are only file names."""
     _save(tmp_path / "images" / "a.png")
     with tarfile.open(tmp_path / "images.tar", "w") as archive:
         archive.add(tmp_path / "images" / "a.png", "a.png")
@@ -238,7 +242,7 @@ def place(tmp_path):
     return tmp_path
 
 
-def test_a_path_alone_gets_the_kind_that_it_looks_like(place, monkeypatch):
+def test_a_path_without_a_kind_gets_the_kind_from_its_looks(place, monkeypatch):
     monkeypatch.chdir(place)
     for path, kind in (("images", "folder"), ("images.tar", "tar"), ("list.txt", "list"), ("table.csv", "csv")):
         for flag in (path, f"./{path}", str(place / path), f"{kind}:{path}"):
@@ -259,7 +263,7 @@ def test_a_path_alone_gets_the_kind_that_it_looks_like(place, monkeypatch):
         ("photos", "photos"),
     ],
 )
-def test_what_has_no_path_here_stays_as_it_is(flag, absolute):
+def test_a_flag_without_a_relative_path_stays_as_it_is(flag, absolute):
     assert registry.absolute(flag) == absolute
 
 
@@ -274,7 +278,7 @@ def test_a_folder_without_one_readable_image(tmp_path):
         registry.open_source(f"folder:{tmp_path}")
 
 
-def test_the_builtin_set_reads_what_is_rendered():
+def test_the_builtin_set_reads_the_rendered_images():
     for flag, split in [("builtin", "train"), ("builtin:train", "train"), ("builtin:test", "test")]:
         source = registry.open_source(flag)
         assert source.num_images == len(source.ids) == builtin.num_images(split)

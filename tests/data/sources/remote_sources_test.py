@@ -1,4 +1,4 @@
-"""Every kind of source where its files lie: behind a URL, and several tar files as one source."""
+"""Every kind of source behind a URL, and several tar files as one source."""
 
 import io
 import json
@@ -118,7 +118,7 @@ def test_labels_of_webdataset(tmp_path: pathlib.Path, caplog: pytest.LogCaptureF
     for number, members in enumerate((first, second)):
         (tmp_path / f"{number}.tar").write_bytes(_tar(members))
     source = registry.open_source(f"tar:{tmp_path}/{{0..1}}.tar")
-    assert source.class_names == ("9", "10") and source.labels is None  # numbers are in the order of numbers
+    assert source.class_names == ("9", "10") and source.labels is None  # numeric names are sorted as numbers
     assert [source.classes_of(number) for number in range(4)] == [(1,), (0,), (0, 1), ()]
     assert [name for name, _ in source.rejected] == ["1.tar/about.json"] and "1 image without a label" in caplog.text
     alone = registry.open_source(f"tar:{tmp_path}/0.tar")

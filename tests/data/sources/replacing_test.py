@@ -1,4 +1,4 @@
-"""Bad images are replaced by the next usable one, counted, named, and too many of them stop everything."""
+"""The next usable image replaces a bad image. Bad images are counted and named, and too many of them stop the run."""
 
 import io
 import time
@@ -28,7 +28,7 @@ _PLAIN = CropsConfig(
 
 
 class _Source(Source):
-    """Image i is of colour i, but for those that are bad in one way or another."""
+    """Image i has colour i. Some images are bad, each in its own way."""
 
     def __init__(self, bad: dict[int, str], is_verified: bool = False) -> None:
         self.ids = [f"image {number}" for number in range(_NUM_IMAGES)]
@@ -57,7 +57,7 @@ def _vanished() -> bytes:
 
 
 def _numbers(source, num_steps=5, batch=8, local=None, first=0, first_step=0):
-    """Number of the image of each element, by its colour."""
+    """Returns the number of each element's image, read from its colour."""
     dataset = pretraining.pretraining_dataset(
         ReplacingSource(source, 0.2),
         _PLAIN,
@@ -75,7 +75,7 @@ _BAD = {3: "text", 4: "pixels", 11: "record", 25: "bomb", 39: "pixels"}
 _STAND_INS = {3: 5, 4: 5, 11: 12, 25: 26, 39: 0}
 
 
-def test_in_the_stream_the_next_usable_image_stands_in_and_nothing_else_changes(caplog):
+def test_the_next_usable_image_replaces_a_bad_image_and_nothing_else_changes(caplog):
     good, bad = _numbers(_Source({})), _numbers(_Source(_BAD))
     assert sorted(good) == list(range(_NUM_IMAGES))
     assert [_STAND_INS.get(number, number) for number in good.tolist()] == bad.tolist()
@@ -88,12 +88,12 @@ def test_in_the_stream_the_next_usable_image_stands_in_and_nothing_else_changes(
     ):
         assert sentence in caplog.text
     assert caplog.text.count("another image replaces it") == 5
-    # On two workers, and taken up again at a later step.
+    # The same on two workers, and from a later step on.
     halves = [_numbers(_Source(_BAD), num_steps=2, first_step=2, local=4, first=first) for first in (0, 4)]
     assert (np.concatenate([half.reshape(2, 4) for half in halves], axis=1).reshape(-1) == bad[16:32]).all()
 
 
-def test_a_verified_source_is_spared_the_second_look_but_not_its_broken_records():
+def test_a_verified_source_is_not_checked_again_except_for_broken_records():
     source = _Source({3: "text", 11: "record"}, is_verified=True)
     numbers = _numbers(source).tolist()
     assert numbers.count(12) == numbers.count(4) == 2
@@ -111,7 +111,7 @@ def test_a_slow_read_does_not_reorder_the_stream():
 
 
 @pytest.mark.parametrize("bad", _BAD)
-def test_each_way_of_being_bad_is_replaced(bad):
+def test_every_kind_of_bad_image_is_replaced(bad):
     source = ReplacingSource(_Source(_BAD), 1.0)
     expected = _Source({}).read(_STAND_INS[bad])
     assert (source.read_replacement(bad) if _BAD[bad] == "pixels" else source.read(bad)) == expected
@@ -131,12 +131,12 @@ def test_too_many_bad_images_are_an_error_by_name():
         source.read(25)
 
 
-def test_not_one_usable_image():
+def test_a_source_without_a_usable_image_is_an_error():
     source = ReplacingSource(_Source(dict.fromkeys(range(_NUM_IMAGES), "pixels")), 1.0)
     with pytest.raises(InputError, match="not one of 40 images can be used; the last: image 7"):
         source.read_replacement(7)
 
 
-def test_what_has_vanished_stops_the_run_at_once():
+def test_a_missing_file_stops_the_run_at_once():
     with pytest.raises(InputError, match="shard 3: it cannot be read; put it back"):
         ReplacingSource(_Source({7: "vanished"}), 1.0).read(7)

@@ -1,4 +1,4 @@
-"""A selection is a source with some of another's images."""
+"""A selection is a source with some images of another source."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Shards: written once, the same by any number of workers, taken up again, read by number, checked when opened."""
+"""Shards: written once, equal for any number of workers, continued after a stop, and checked when opened."""
 
 import hashlib
 import io
@@ -26,7 +26,7 @@ _NUM_IMAGES = 40
 
 
 class _Source(Source):
-    """Images of one colour each; every tenth is broken, one has a tab in its name, one is rotated."""
+    """Each image has one colour. Every tenth image is broken, one has a tab in its name, and one is rotated."""
 
     rejected = (("left.txt", "not an image"),)
 
@@ -107,7 +107,7 @@ def test_a_record_is_an_example_that_tensorflow_reads(tmp_path):
     assert len(found) == len(_GOOD)
 
 
-def test_the_manifest_tells_count_and_checksum_of_each(tmp_path):
+def test_the_manifest_has_count_and_checksum_of_each_shard(tmp_path):
     _write(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert sum(shard["num_images"] for shard in manifest["shards"]) == len(_GOOD)
@@ -141,7 +141,7 @@ def test_a_tab_in_a_name_does_not_break_the_ledger(tmp_path):
     assert "image\\t7\tempty file" in (tmp_path / "rejected.tsv").read_text().splitlines()
 
 
-def test_shards_are_the_same_by_any_number_of_workers_and_others_by_another_seed(tmp_path):
+def test_shards_depend_on_the_seed_and_not_on_the_number_of_workers(tmp_path):
     for name, seed, num_workers in [("a", 0, 1), ("b", 0, 4), ("c", 1, 4)]:
         _write(tmp_path / name, seed=seed, num_workers=num_workers)
     assert _files(tmp_path / "a") == _files(tmp_path / "b")
@@ -150,7 +150,7 @@ def test_shards_are_the_same_by_any_number_of_workers_and_others_by_another_seed
 
 
 def test_the_shuffle_is_global(tmp_path):
-    """Each shard holds images from all of the source: the chance of a shard from one half is below one in 10,000."""
+    """Each shard holds images from both halves of the source. By chance, a shard has one half only once in 10,000."""
     _write(tmp_path, shard_bytes=2000)
     order, start = _order(shards.open_shards(str(tmp_path))), 0
     for shard in json.loads((tmp_path / "manifest.json").read_text())["shards"]:
@@ -159,7 +159,7 @@ def test_the_shuffle_is_global(tmp_path):
         start += shard["num_images"]
 
 
-def test_a_stopped_run_is_taken_up_and_finished_shards_are_kept(tmp_path):
+def test_a_stopped_run_continues_and_keeps_finished_shards(tmp_path):
     class Stopping(_Source):
         num_reads = 0
 
@@ -254,7 +254,7 @@ def test_a_broken_manifest(tmp_path):
         ("count wrongly", "manifest.json lists 37 images and index.npy 36"),
     ],
 )
-def test_what_does_not_match_the_manifest_is_found_when_opened(tmp_path, harm, sentence):
+def test_shards_that_do_not_match_the_manifest_are_refused_when_opened(tmp_path, harm, sentence):
     _write(tmp_path)
     path = sorted(tmp_path.glob("*.tfrecord"))[1]
     if harm == "grow":
@@ -267,14 +267,14 @@ def test_what_does_not_match_the_manifest_is_found_when_opened(tmp_path, harm, s
         (tmp_path / "index.npy").write_bytes(b"hello")
     else:
         manifest = json.loads((tmp_path / "manifest.json").read_text())
-        del manifest["checksum"]  # as an earlier version wrote it
+        del manifest["checksum"]  # an earlier version wrote no checksum
         manifest["shards"][0]["num_images"] += 1
         (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=sentence.format(shard=path.name)):
         shards.open_shards(str(tmp_path))
 
 
-def test_a_flipped_byte_is_named_and_costs_no_other_image(tmp_path):
+def test_a_record_with_a_flipped_byte_is_named_and_no_other_image_is_lost(tmp_path):
     _write(tmp_path)
     source = shards.open_shards(str(tmp_path))
     path = sorted(tmp_path.glob("*.tfrecord"))[0]
@@ -292,7 +292,7 @@ def test_a_flipped_byte_is_named_and_costs_no_other_image(tmp_path):
         list(batches)
 
 
-def test_a_truncated_shard_costs_the_records_that_it_lost(tmp_path, caplog):
+def test_a_truncated_shard_loses_only_its_missing_records(tmp_path, caplog):
     shards_dir = tmp_path / "shards"
     _write(shards_dir)
     path = sorted(shards_dir.glob("*.tfrecord"))[0]
@@ -321,7 +321,7 @@ def test_a_shard_that_vanishes_is_named(tmp_path):
 
 
 def test_many_shards_need_few_open_files(tmp_path):
-    """A process may open some hundreds of files; an ImageNet has a thousand shards."""
+    """A process may open only some hundreds of files, but ImageNet has a thousand shards."""
     _write(tmp_path, shard_bytes=50, num_workers=1)
     before = len(list(pathlib.Path("/proc/self/fd").iterdir()))
     source = shards.open_shards(str(tmp_path))
@@ -337,7 +337,7 @@ def _content(source):
 
 
 def _changes(path, contents, read, whole):
-    """Reads a file with each of some contents in it; the result must be the whole one or a sentence in one line."""
+    """Reads a file with each of the contents. The result must be `whole` or an error of one line."""
     num_refused = 0
     for content in contents:
         path.write_bytes(content)
@@ -349,7 +349,7 @@ def _changes(path, contents, read, whole):
     return num_refused
 
 
-def test_no_damage_to_manifest_or_index_changes_an_id_or_a_class(tmp_path):
+def test_damage_to_manifest_or_index_changes_no_id_and_no_class(tmp_path):
     _write(tmp_path)
     whole = _content(shards.open_shards(str(tmp_path)))
     for name in ("manifest.json", "index.npy"):
@@ -362,7 +362,7 @@ def test_no_damage_to_manifest_or_index_changes_an_id_or_a_class(tmp_path):
 
 
 def test_a_manifest_of_other_types_is_refused_when_opened_and_when_prepared(tmp_path):
-    """As an earlier version wrote it, without checksums."""
+    """The manifest has no checksums, as in an earlier version."""
     _write(tmp_path)
     path = tmp_path / "manifest.json"
     good = path.read_bytes()

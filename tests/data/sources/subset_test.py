@@ -1,4 +1,4 @@
-"""Parts of labelled images: balanced and nested, or as a list says."""
+"""Subsets of labelled images: balanced and nested, or named in a list."""
 
 import pathlib
 
@@ -44,8 +44,8 @@ def _members() -> dict[int, np.ndarray]:
     return class_members(_Labelled([(label,) for label in _labels().tolist()]))
 
 
-def test_several_classes_of_an_image_pass_through() -> None:
-    """Each class gives its share, and an image without any is of no class."""
+def test_a_subset_keeps_several_classes_of_an_image() -> None:
+    """Each class gives its fraction. Images without a class form a group of their own."""
     classes: list[tuple[int, ...]] = [(0, 1)] * 40 + [(1,)] * 20 + [(2,)] * 10 + [()] * 10
     source = _Labelled(classes)
     assert [len(numbers) for numbers in class_members(source).values()] == [40, 60, 10, 10]
@@ -57,12 +57,12 @@ def test_several_classes_of_an_image_pass_through() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 1.0])
-def test_every_class_gives_its_share(fraction: float) -> None:
+def test_every_class_gives_its_fraction(fraction: float) -> None:
     counts = np.bincount(_labels()[balanced_subset(_members(), fraction, seed=3)])
     assert counts.tolist() == [max(1, round(fraction * size)) for size in _SIZES.values()]
 
 
-def test_a_seed_chooses_and_a_smaller_share_is_part_of_a_larger() -> None:
+def test_the_seed_chooses_and_a_smaller_subset_is_part_of_a_larger_one() -> None:
     members = _members()
     parts = [set(balanced_subset(members, fraction, seed=3).tolist()) for fraction in (0.05, 0.1, 0.2, 0.5)]
     assert all(one < other for one, other in zip(parts, parts[1:], strict=False))
@@ -70,7 +70,7 @@ def test_a_seed_chooses_and_a_smaller_share_is_part_of_a_larger() -> None:
     assert balanced_subset(members, 0.1, seed=3).tolist() == sorted(parts[1])
 
 
-def test_a_list_names_images_whole_or_by_file(tmp_path: pathlib.Path) -> None:
+def test_a_list_names_images_by_path_or_by_file_name(tmp_path: pathlib.Path) -> None:
     source = _Names(["n01/n01_3.JPEG", "n01/n01_7.JPEG", "n02/n02_3.JPEG"])
     (tmp_path / "list.txt").write_text("n02_3.JPEG\n\nn01/n01_3.JPEG\n")
     assert listed_subset(source, str(tmp_path / "list.txt")).tolist() == [0, 2]
@@ -91,13 +91,13 @@ def test_a_list_names_images_whole_or_by_file(tmp_path: pathlib.Path) -> None:
         ("\n", "names no image"),
     ],
 )
-def test_a_wrong_list_is_one_sentence(tmp_path: pathlib.Path, lines: str, sentence: str) -> None:
+def test_a_wrong_list_gets_one_sentence(tmp_path: pathlib.Path, lines: str, sentence: str) -> None:
     (tmp_path / "list.txt").write_text(lines)
     with pytest.raises(InputError, match=sentence):
         listed_subset(_Names(["a/1.jpg", "a/2.jpg", "b/1.jpg"]), str(tmp_path / "list.txt"))
 
 
-def test_a_share_is_above_nought_and_at_most_one() -> None:
+def test_a_fraction_is_above_zero_and_at_most_one() -> None:
     with pytest.raises(InputError, match="data.fraction=1.5 is a subset that is larger than the data"):
         balanced_subset(_members(), 1.5, seed=0)
     with pytest.raises(InputError, match="data.fraction=0 is a subset that is empty"):

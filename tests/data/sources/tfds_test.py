@@ -1,4 +1,4 @@
-"""A dataset of TensorFlow Datasets, prepared here and by number; nothing is downloaded."""
+"""A dataset of TensorFlow Datasets that the test prepares, read by number. Nothing is downloaded."""
 
 import io
 import pathlib
@@ -23,7 +23,7 @@ def _encoded(number: int) -> bytes:
 
 
 class Numbers(tfds.core.GeneratorBasedBuilder):
-    """Images of their number; even and odd, or what divides them."""
+    """Each image shows its number. The labels are even and odd, or the divisors of the number."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [
@@ -32,7 +32,7 @@ class Numbers(tfds.core.GeneratorBasedBuilder):
         tfds.core.BuilderConfig(name="difficult"),
     ]
     pkg_dir_path = pathlib.Path(__file__).parent
-    code_path = None  # TFDS looks for the checksums of downloads beside it
+    code_path = None  # TFDS looks for checksums of downloads beside this path
     url_infos: dict[str, Any] = {}
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -62,7 +62,7 @@ class Numbers(tfds.core.GeneratorBasedBuilder):
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Both configurations, prepared as `tfds build` does, in two files of records where there are enough."""
+    """The configurations as `tfds build` prepares them, in two record files if there are enough images."""
     directory = tmp_path_factory.mktemp("tfds")
     for config in Numbers.BUILDER_CONFIGS:
         builder = Numbers(data_dir=str(directory), config=config.name)
@@ -119,6 +119,6 @@ def test_a_slice_of_a_split():
         ("tfds:numbers/small:7.0.0@train", "no such dataset is prepared"),
     ],
 )
-def test_what_is_not_there_is_one_sentence(flag, sentence):
+def test_a_missing_dataset_or_split_gets_one_sentence(flag, sentence):
     with pytest.raises(InputError, match=sentence):
         registry.open_source(flag)

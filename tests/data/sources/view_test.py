@@ -1,4 +1,4 @@
-"""A view offers all that its source offers: every public attribute of the contract, whichever class the view is."""
+"""A view has every public attribute of its source, for every class of view."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,13 @@ from seer_tf.data.sources.selection import Selection
 from seer_tf.data.sources.view import View
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource
 
-_PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\0\0\5\0\0\0\6" + bytes(8)  # a header is enough to be read
-# `identity` is made of `fingerprint` and `read`, which are forwarded.
+_PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\0\0\5\0\0\0\6" + bytes(8)  # a header that can be read
+# `identity` uses `fingerprint` and `read`, which are forwarded.
 _CONTRACT = {name for name in {*vars(Source), *Source.__annotations__} if not name.startswith("_")} - {"identity"}
 
 
 class _Everything(Source):
-    """No attribute has the value that `Source` gives by default."""
+    """No attribute has the default value of `Source`."""
 
     def __init__(self) -> None:
         self.ids, self.class_names = ["x", "y", "z"], ("a", "b")
@@ -27,7 +27,7 @@ class _Everything(Source):
 
     @property
     def num_images(self) -> int:
-        return 2  # fewer than there are names
+        return 2  # fewer than the number of names
 
     @property
     def labels(self) -> np.ndarray:
@@ -77,6 +77,6 @@ def test_every_attribute_of_the_contract_is_forwarded(view: Callable[[Source], S
     assert _value(view(_Everything()), name) == _value(_Everything(), name)
 
 
-def test_a_selection_forwards_what_does_not_depend_on_the_choice() -> None:
+def test_a_selection_forwards_attributes_that_do_not_depend_on_the_choice() -> None:
     source = Selection(_Everything(), [1])
     assert source.rejected == [("w", "not an image")] and source.is_verified and source.class_names == ("a", "b")

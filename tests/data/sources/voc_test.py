@@ -1,4 +1,4 @@
-"""Pascal VOC as classes of images: what is present, absent and difficult, and what is refused."""
+"""Pascal VOC as image classes: present, absent and difficult classes, and errors."""
 
 import pathlib
 
@@ -18,7 +18,7 @@ _LISTS = {
 
 @pytest.fixture
 def voc(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Three images to test on; the third has a difficult cat."""
+    """Three test images. The third image has a difficult cat."""
     (tmp_path / "JPEGImages").mkdir()
     (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
     for number in range(1, 5):
@@ -38,7 +38,7 @@ def test_present_absent_and_difficult(voc: pathlib.Path) -> None:
     assert Selection(source, [2]).absent_of(0) == (1,)
 
 
-def test_the_flag_is_that_of_other_places_too(voc: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_in_the_flag_become_absolute(voc: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(voc.parent)
     assert registry.absolute(f"voc:{voc.name}@test") == f"voc:{voc}@test"
 
@@ -52,7 +52,7 @@ def test_the_flag_is_that_of_other_places_too(voc: pathlib.Path, monkeypatch: py
         ("voc:{voc}/JPEGImages@test", "cannot be read .*give a directory of Pascal VOC"),
     ],
 )
-def test_what_is_no_split_is_refused(voc: pathlib.Path, flag: str, sentence: str) -> None:
+def test_a_wrong_split_or_place_is_refused(voc: pathlib.Path, flag: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         registry.check_source(flag.format(voc=voc))
 
