@@ -1,4 +1,4 @@
-"""The cluster check as a person runs it: what it prints, and whom it names instead of hanging."""
+"""The cluster check as a user runs it: its output, and the name of a failing worker instead of a hang."""
 
 import math
 import os
@@ -18,7 +18,7 @@ _COMMAND = ["experiments/check_cluster.py", "--gradient_mb=1"]
 
 
 def printed(folder: pathlib.Path, index: int) -> list[str]:
-    """Returns the lines of a worker that are ours."""
+    """Returns the lines in a worker's output that this package wrote."""
     lines = (folder / f"{index}.txt").read_text().splitlines()
     return [line for line in lines if line.startswith(("worker", "all-reduce", "error"))]
 
@@ -36,12 +36,12 @@ def test_two_workers_are_measured(tmp_path: pathlib.Path) -> None:
             "all-reduce of 1 KB",
             "all-reduce of 1 MB",
         ]
-        slow = len(lines) == 5 and lines[4].startswith("error: slow: worker")  # as a busy machine may be
+        slow = len(lines) == 5 and lines[4].startswith("error: slow: worker")  # on a busy machine
         assert status == (2 if slow else 0), lines
 
 
 @pytest.mark.two_process
-def test_a_worker_that_is_not_there_is_named(tmp_path: pathlib.Path) -> None:
+def test_a_missing_worker_is_named(tmp_path: pathlib.Path) -> None:
     with two_commands(_COMMAND, tmp_path, of_second=["--meeting_seconds=1"]) as workers:
         workers[0].kill()
         assert workers[1].wait(60) == 2
@@ -52,7 +52,7 @@ def test_a_worker_that_is_not_there_is_named(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.two_process
-def test_a_worker_that_stops_in_the_middle_is_named(tmp_path: pathlib.Path) -> None:
+def test_a_worker_that_freezes_is_named(tmp_path: pathlib.Path) -> None:
     with two_commands([*_COMMAND, "--meeting_seconds=15"], tmp_path, of_second=["--meeting_seconds=15"]) as workers:
         children = pathlib.Path(f"/proc/{workers[1].pid}/task/{workers[1].pid}/children")
         deadline = time.monotonic() + 60
@@ -77,7 +77,7 @@ def test_every_link_that_failed_is_named(num_failed: int) -> None:
     ("flag", "sentence"),
     [("--strategy=auto", "error: no workers are named"), ("--gradient_mb=0", "--gradient_mb=0")],
 )
-def test_flags_that_do_not_serve_are_refused(flag: str, sentence: str) -> None:
+def test_wrong_flags_are_refused(flag: str, sentence: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG" and "SLURM" not in name}
     command = [sys.executable, *_COMMAND, flag]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)

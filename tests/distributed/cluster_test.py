@@ -1,4 +1,4 @@
-"""Who the workers are: by flags, by TF_CONFIG, by Slurm's variables as srun sets them."""
+"""The workers of a cluster, named by flags, by TF_CONFIG, or by the variables that Slurm's srun sets."""
 
 import json
 
@@ -15,7 +15,7 @@ def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def slurm(monkeypatch: pytest.MonkeyPatch, *, nodes: str, tasks: str, node: str, local: int, rank: int) -> None:
-    """Sets what srun gives a process (Slurm 23: `srun --export=ALL env`)."""
+    """Sets the variables that srun gives to a process (Slurm 23: `srun --export=ALL env`)."""
     values = {
         "JOB_ID": 30_123_456,
         "PROCID": rank,
@@ -59,7 +59,7 @@ def test_tf_config_without_workers_is_no_cluster(monkeypatch: pytest.MonkeyPatch
 def test_a_task_of_slurm_finds_its_own_host(
     monkeypatch: pytest.MonkeyPatch, node: str, local: int, rank: int, address: str
 ) -> None:
-    """Slurm counts node9 before node10; by name they come the other way round."""
+    """Slurm counts node9 before node10, but the order by name is the reverse."""
     slurm(monkeypatch, nodes="node[9-10]", tasks="2(x2)", node=node, local=local, rank=rank)
     found = find_cluster()
     assert found is not None

@@ -29,7 +29,7 @@ def test_one_replica_is_one_group() -> None:
 
 
 @pytest.mark.multi_replica
-def test_neighbours_share_a_group_and_bad_numbers_stay_in_their_own() -> None:
+def test_neighbours_share_a_group_and_an_infinite_number_stays_in_its_group() -> None:
     strategy = replicas(4)
 
     @tf.function
@@ -46,7 +46,7 @@ def test_neighbours_share_a_group_and_bad_numbers_stay_in_their_own() -> None:
 
 @pytest.mark.multi_replica
 @pytest.mark.parametrize("group_replicas", [0, 2])
-def test_sums_that_are_known_have_the_same_gradient(group_replicas: int) -> None:
+def test_sums_that_are_not_reduced_again_have_the_same_gradient(group_replicas: int) -> None:
     strategy, values = replicas(4), np.random.default_rng(0).normal(size=(4, 3))
 
     @tf.function

@@ -38,7 +38,8 @@ def test_outside_a_replica_context_there_is_one_replica() -> None:
 
 @pytest.mark.multi_replica
 def test_replicas_of_one_process_get_the_sum() -> None:
-    one_device = tf.distribute.ReductionToOneDevice()  # collectives allow one size of a group per process
+    # TensorFlow's default collectives allow only one group size in a process.
+    one_device = tf.distribute.ReductionToOneDevice()
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=one_device)
 
     @tf.function
@@ -55,7 +56,7 @@ def test_replicas_of_one_process_get_the_sum() -> None:
 
 
 def of_replicas(function: Callable[[tf.Tensor], Any]) -> tuple[list[Any], tf.Graph]:
-    """Runs a function of the replica's number, in float64, on two replicas; returns their results and the graph."""
+    """Runs a function of the replica's number, in float64, on two replicas. Returns the results and the graph."""
     strategy = two_replicas()
 
     @tf.function
@@ -79,7 +80,7 @@ def test_the_gradient_of_a_sum_is_the_sum_of_the_gradients() -> None:
         return tape.gradient(loss, number)
 
     (one, other), _ = of_replicas(gradient)
-    # By its own factor, the whole sum; by its own square, the factors of both.
+    # The factor outside of the square gives the whole sum. The square gives the factors of both replicas.
     assert [one[0].numpy(), other[0].numpy()] == [5 + (2 + 3) * 2 * 1, 5 + (2 + 3) * 2 * 2]
 
 

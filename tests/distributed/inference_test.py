@@ -1,4 +1,4 @@
-"""A function of images on several devices: each row from its own image, whatever the size of the batch."""
+"""A function of images on several devices: each row comes from its own image, for every batch size."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.replicas import two_replicas
 
 @pytest.mark.multi_replica
 def test_every_image_once_in_order_on_all_devices():
-    """Of a model that lies on both: fails if slices are exchanged or the filling is kept."""
+    """The model is on both devices. The test fails if the devices' slices are swapped or the padding is kept."""
     devices = Devices(two_replicas())
     with devices.scope():
         weight = tf.Variable(3.0)

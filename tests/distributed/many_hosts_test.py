@@ -1,4 +1,4 @@
-"""The jobs in docs/guides/many_hosts.md are of the right syntax, and name flags that exist."""
+"""The jobs in docs/guides/many_hosts.md have valid syntax and use only flags that exist."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ _PAGE = (DOCS / "guides" / "many_hosts.md").read_text()
 
 
 def block(language: str) -> str:
-    """Returns the text of the one block of a language in the page."""
+    """Returns the text of the page's only block in a language."""
     (text,) = re.findall(rf"^```{language}\n(.*?)^```$", _PAGE, flags=re.MULTILINE | re.DOTALL)
     return text
 
@@ -37,7 +37,7 @@ def test_the_kubernetes_job_gives_each_pod_its_number_and_address() -> None:
     assert spec["completions"] == spec["parallelism"]
     assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
     assert pod["subdomain"] == service["metadata"]["name"]
-    assert pod["restartPolicy"] == "Never"  # which podFailurePolicy needs
+    assert pod["restartPolicy"] == "Never"  # podFailurePolicy needs this value
     assert spec["podFailurePolicy"]["rules"][0]["onExitCodes"] == {"operator": "In", "values": [2]}
     (container,) = pod["containers"]
     command, *arguments = container["args"]

@@ -1,4 +1,7 @@
-"""The workers meet: each hears of all, and what is wrong with one is said by all. Threads stand for processes here."""
+"""The rendezvous of workers: each worker learns the facts of all, and all report the fault of one.
+
+Threads play the workers.
+"""
 
 import contextlib
 import json
@@ -18,13 +21,13 @@ from tests.two_processes import free_ports
 
 
 def clusters(count: int) -> list[Cluster]:
-    """Returns what each of some workers knows of them all."""
+    """Returns the cluster as each of `count` workers sees it."""
     addresses = tuple(f"localhost:{port}" for port in free_ports(count))
     return [Cluster(addresses, index) for index in range(count)]
 
 
 def together(work: Callable[[Cluster], Any], workers: list[Cluster]) -> list[Any]:
-    """Returns what each worker returns, or the text of its InputError."""
+    """Returns the result of each worker, or the text of its `InputError`."""
 
     def one(cluster: Cluster) -> Any:
         try:
@@ -36,7 +39,7 @@ def together(work: Callable[[Cluster], Any], workers: list[Cluster]) -> list[Any
         return list(pool.map(one, workers))
 
 
-def test_each_hears_of_all_and_again_on_the_same_ports() -> None:
+def test_each_worker_learns_the_values_of_all_and_the_ports_can_be_used_again() -> None:
     def twice(cluster: Cluster) -> list[Any]:
         first = exchange(cluster, {"number": cluster.index}, timeout_seconds=20)
         return [first, exchange(cluster, cluster.index**2, timeout_seconds=20)]
@@ -47,13 +50,13 @@ def test_each_hears_of_all_and_again_on_the_same_ports() -> None:
 
 def test_a_worker_that_comes_late_is_waited_for() -> None:
     def late(cluster: Cluster) -> list[Any]:
-        time.sleep(1.5 - cluster.index)  # worker 1 half a second, the chief after it
+        time.sleep(1.5 - cluster.index)  # worker 1 is half a second late, the chief one second more
         return exchange(cluster, cluster.index, timeout_seconds=20)
 
     assert together(late, clusters(2)) == [[0, 1]] * 2
 
 
-def test_who_does_not_come_is_named_by_all() -> None:
+def test_all_workers_name_the_missing_workers() -> None:
     workers = clusters(4)
     started = time.monotonic()
     said = together(lambda cluster: exchange(cluster, None, timeout_seconds=1), [workers[0], workers[2]])
@@ -62,7 +65,7 @@ def test_who_does_not_come_is_named_by_all() -> None:
     assert said[0].startswith(f"{workers[0].name(1)} and {workers[0].name(3)} did not come")
 
 
-def test_a_chief_that_is_not_there_is_named() -> None:
+def test_a_missing_chief_is_named() -> None:
     worker = clusters(2)[1]
     with pytest.raises(InputError, match=r"worker 0 \(localhost:\d+\) cannot be reached within 1 s \(Connection ref"):
         exchange(worker, None, timeout_seconds=1)
@@ -74,7 +77,7 @@ def test_a_host_that_does_not_exist_is_named() -> None:
         exchange(worker, None, timeout_seconds=1)
 
 
-def test_a_port_in_use_is_said_by_all() -> None:
+def test_all_workers_report_a_port_in_use() -> None:
     workers = clusters(3)
     with socket.create_server(("", workers[1].port)):
         said = together(lambda cluster: exchange(cluster, None, timeout_seconds=20), workers)
@@ -84,7 +87,7 @@ def test_a_port_in_use_is_said_by_all() -> None:
 
 
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400\r\n", b"\x80\n", b""])
-def test_a_chiefs_port_in_use_is_said_by_all(greeting: bytes) -> None:
+def test_all_workers_report_a_chiefs_port_in_use(greeting: bytes) -> None:
     workers = clusters(2)
     with socket.create_server(("", workers[0].port)) as other:
         threading.Thread(target=_greet, args=(other, greeting), daemon=True).start()
@@ -103,7 +106,7 @@ def _greet(server: socket.socket, greeting: bytes) -> None:
             connection.close()
 
 
-def test_a_stranger_at_the_chiefs_port_does_no_harm() -> None:
+def test_another_client_at_the_chiefs_port_does_no_harm() -> None:
     workers = clusters(2)
 
     def after_a_stranger(cluster: Cluster) -> list[Any]:
@@ -124,7 +127,7 @@ def test_different_lists_of_workers_are_named() -> None:
     assert "worker 1 was started with the workers" in said[0]
 
 
-def test_equal_workers_go_on() -> None:
+def test_workers_with_equal_facts_continue() -> None:
     def call(cluster: Cluster) -> str:
         with rendezvous(cluster, timeout_seconds=20) as facts:
             facts["seed"] = "1"
@@ -133,7 +136,7 @@ def test_equal_workers_go_on() -> None:
     assert together(call, clusters(3)) == ["on"] * 3
 
 
-def test_the_field_that_differs_is_named_by_all() -> None:
+def test_all_workers_name_the_field_that_differs() -> None:
     workers = clusters(3)
 
     def call(cluster: Cluster) -> None:
@@ -147,7 +150,7 @@ def test_the_field_that_differs_is_named_by_all() -> None:
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_bad_input_of_one_is_said_by_all(index: int) -> None:
+def test_all_workers_report_the_bad_input_of_one(index: int) -> None:
     workers = clusters(2)
 
     def call(cluster: Cluster) -> None:
@@ -160,7 +163,7 @@ def test_bad_input_of_one_is_said_by_all(index: int) -> None:
     assert said[1 - index] == f"{workers[0].name(index)}: there is no GPU"
 
 
-def test_one_process_meets_nobody() -> None:
+def test_one_process_needs_no_rendezvous() -> None:
     for cluster in (None, clusters(1)[0]):
         with rendezvous(cluster, timeout_seconds=0.1) as facts:
             facts["seed"] = "1"
@@ -168,7 +171,7 @@ def test_one_process_meets_nobody() -> None:
 
 @contextlib.contextmanager
 def _strangers(address: str, sent: Sequence[bytes]) -> Iterator[None]:
-    """Connects to an address and sends one thing on each connection, which stays open."""
+    """Connects to an address and sends each content on a connection of its own. All connections stay open."""
     with contextlib.ExitStack() as stack:
         for content in sent:
             stranger = stack.enter_context(_connected(address))
@@ -191,8 +194,8 @@ def _line(known: list[Cluster], **changes: Any) -> bytes:
     return json.dumps({**line, **changes}).encode() + b"\n"
 
 
-def test_strangers_who_say_nothing_too_much_or_the_wrong_thing_hold_nobody_up() -> None:
-    """Before this, each silent connection took five seconds, and a wrong index ended the chief."""
+def test_clients_that_send_nothing_too_much_or_nonsense_delay_nobody() -> None:
+    """The test fails if each silent connection costs five seconds, or if a wrong index stops the chief."""
     workers = clusters(3)
     wrong = [_line(workers, index=index) for index in (0, 3, -1, 10**30, "1", 1.0, None, True)]
     wrong += [_line(workers, workers=3), _line(workers, trouble=3), b"[]\n", b"3\n", b"[" * 10**5 + b"\n", b"\xff\n"]
@@ -209,8 +212,8 @@ def test_strangers_who_say_nothing_too_much_or_the_wrong_thing_hold_nobody_up() 
     assert time.monotonic() - started < 10
 
 
-def test_one_time_limits_the_whole_meeting() -> None:
-    """A peer that sends a byte now and then prolongs it neither for the chief nor, in its place, for a worker."""
+def test_one_time_limit_covers_the_whole_rendezvous() -> None:
+    """A peer that sends a byte now and then does not extend the time limit of a chief or a worker."""
     chief, worker = clusters(2)
     ended = threading.Event()
 
@@ -235,7 +238,9 @@ def test_one_time_limits_the_whole_meeting() -> None:
 
 
 @pytest.mark.parametrize(("host", "interface"), [("localhost", "127.0.0.1"), ("node1.example", "0.0.0.0")])
-def test_a_worker_listens_where_it_must(host: str, interface: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_listens_on_the_interface_of_its_address(
+    host: str, interface: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listening = []
     create = socket.create_server
 

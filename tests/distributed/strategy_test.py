@@ -1,4 +1,4 @@
-"""Which strategy a run gets, and what does not go together; without a GPU."""
+"""The strategy of a run, and combinations of flags that are refused. No test needs a GPU."""
 
 import pathlib
 
@@ -24,7 +24,7 @@ _TWO = Cluster(("a:1", "b:2"), 1)
         ("multi_worker", 1, _TWO, "multi_worker", 2),
     ],
 )
-def test_what_is_there_is_taken(
+def test_the_strategy_follows_from_devices_and_workers(
     kind: str, num_devices: int | None, cluster: Cluster | None, expected: str, num_replicas: int
 ) -> None:
     assert cluster_for(kind, cluster) == cluster
@@ -32,7 +32,7 @@ def test_what_is_there_is_taken(
     assert (placement.kind, placement.num_replicas) == (expected, num_replicas)
 
 
-def test_one_worker_is_one_process_unless_asked() -> None:
+def test_one_worker_is_one_process_unless_multi_worker_is_asked_for() -> None:
     alone = Cluster(("a:1",), 0)
     assert cluster_for("auto", alone) is None
     assert cluster_for("mirrored", alone) is None
@@ -60,14 +60,14 @@ def test_a_kind_that_does_not_go_with_the_workers_is_refused(kind: str, cluster:
         ("multi_worker", 2, _TWO, "without GPUs a worker has one device"),
     ],
 )
-def test_devices_that_are_not_there_are_refused(
+def test_missing_devices_are_refused(
     kind: str, num_devices: int | None, cluster: Cluster | None, sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         place(kind, num_devices, cluster, num_gpus=0)
 
 
-def test_all_gpus_are_taken_and_none_that_is_not_there() -> None:
+def test_all_gpus_are_used_and_more_are_refused() -> None:
     assert place("auto", None, None, num_gpus=7) == Placement("mirrored", 7, None, "nccl")
     assert place("auto", None, _TWO, num_gpus=7).num_replicas == 14
     assert place("one_device", None, None, num_gpus=7).num_devices == 1
@@ -79,10 +79,10 @@ def test_all_gpus_are_taken_and_none_that_is_not_there() -> None:
     ("communication", "num_gpus", "expected"),
     [("auto", 0, "ring"), ("auto", 8, "nccl"), ("ring", 8, "ring"), ("nccl", 8, "nccl")],
 )
-def test_hosts_sum_by_nccl_if_there_are_gpus(
+def test_hosts_reduce_by_nccl_if_there_are_gpus(
     communication: str, num_gpus: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TensorFlow's strategy gets this as an option; its own choice would be the ring on GPUs too."""
+    """TensorFlow's strategy gets this value as an option, because its default is the ring on GPUs too."""
     placement = place("auto", None, _TWO, num_gpus=num_gpus, communication=communication)
     assert placement.facts() == {"devices": str(max(1, num_gpus)), "communication": expected}
     given = {}
@@ -97,7 +97,7 @@ def test_nccl_without_gpus_is_refused() -> None:
         place("auto", None, _TWO, num_gpus=0, communication="nccl")
 
 
-def test_a_gpu_that_is_newer_than_tensorflow_is_refused_before_anything_is_computed(
+def test_a_gpu_that_is_newer_than_tensorflow_is_refused_at_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     details = {"device_name": "NVIDIA GeForce RTX 5090", "compute_capability": (12, 0)}
@@ -123,7 +123,7 @@ def test_one_device_is_tensorflows_default() -> None:
     [("", [], None, 0), ("nvidia0", [], None, 1), ("nvidia0", ["GPU:0"], None, 0), ("nvidia0", [], "", 0)],
     ids=["none", "missed", "found", "hidden"],
 )
-def test_a_gpu_that_tensorflow_misses_is_named_once(
+def test_a_gpu_that_tensorflow_does_not_see_is_named_once(
     device: str,
     gpus: list[str],
     visible: str | None,

@@ -1,4 +1,4 @@
-"""The page on what to do with a network: its Python runs, its fine-tuning moves weights, its request is understood."""
+"""The page on using a network: its Python runs, its fine-tuning changes weights, and its request is valid."""
 
 import base64
 import dataclasses
@@ -36,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def names(model: Path) -> dict[str, Any]:
-    """What the page takes for granted, then what it has made of it."""
+    """The names that the page's blocks need, and the names that the blocks define."""
     generator = np.random.default_rng(0)
     names: dict[str, Any] = {
         "images": generator.integers(0, 256, [2, 40, 50, 3], np.uint8),
@@ -56,8 +56,8 @@ def _jpeg(generator: np.random.Generator) -> bytes:
     return file.getvalue()
 
 
-def test_five_steps_move_weights_and_statistics_both_ways(model, names):
-    """Of what TensorFlow loads, and of the Keras layer; each against another that was loaded and left alone."""
+def test_five_steps_change_weights_and_statistics_in_tensorflow_and_in_keras(model, names):
+    """The model from TensorFlow and the Keras layer are each compared with a second, untouched copy."""
     _all_moved(names["model"].variables, tf.saved_model.load(str(model)).variables)
     layer = keras.layers.TFSMLayer(str(model), call_endpoint="serve_float", call_training_endpoint="train_float")
     _all_moved(names["backbone"].weights, layer.weights)
@@ -71,8 +71,8 @@ def _all_moved(variables: Sequence[Any], untouched: Sequence[Any]) -> None:
     assert moved and all(moved)
 
 
-def test_the_request_to_a_server_is_one_that_the_signature_takes(model, names):
-    """Its names are those of the SavedModel."""
+def test_the_request_to_a_server_fits_the_signature(model, names):
+    """The names in the request are those of the SavedModel."""
     (text,) = re.findall(r"```json\n(.*?)```", _PAGE, re.DOTALL)
     request = json.loads(text.replace("BASE64", base64.b64encode(names["files"][0]).decode()))
     signature = tf.saved_model.load(str(model)).signatures[request["signature_name"]]
@@ -84,7 +84,7 @@ def test_the_request_to_a_server_is_one_that_the_signature_takes(model, names):
 
 
 def test_the_table_has_every_format_and_its_tolerance():
-    """As the code has them."""
+    """The table agrees with the code."""
     rows = re.findall(r"^\| `(\w+)`.*? \| .*? \| (\S+) \| [^|]+ \|$", _PAGE, re.MULTILINE)
     assert {name: float(tolerance) for name, tolerance in rows} == {
         name: kind.tolerance for name, kind in FORMATS.items()
@@ -92,7 +92,7 @@ def test_the_table_has_every_format_and_its_tolerance():
 
 
 def test_the_weights_for_pytorch_give_the_features_and_five_stages(tmp_path, names):
-    """Of a network of the smallest named variant."""
+    """The network is the smallest named variant."""
     network = dataclasses.replace(tiny_network(), backbone=RegNetY("90MF", dtype="float32"), head=None, classifier=None)
     (tmp_path / "model").mkdir()
     write_hugging_face(network, tmp_path / "model" / "hugging_face")
@@ -105,7 +105,7 @@ def test_the_weights_for_pytorch_give_the_features_and_five_stages(tmp_path, nam
 
 @pytest.mark.slow
 def test_five_steps_of_segmentation_lower_the_loss(tmp_path):
-    """On noise whose right half is red; what is exported says the same."""
+    """The images are noise with a red right half. The exported model gives the same logits."""
     pytest.importorskip("keras_hub")
     photos = np.random.default_rng(0).integers(0, 100, [4, 64, 64, 3], np.uint8)
     photos[:, :, 32:, 0] += 150

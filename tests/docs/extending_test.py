@@ -1,4 +1,4 @@
-"""The page on extending: every block runs as it stands there, and its part is used by the public road."""
+"""The page on extending: every block runs as written, and its part works through the public functions."""
 
 import re
 import zipfile
@@ -33,7 +33,7 @@ _PAGE = (DOCS / "guides" / "extending.md").read_text("utf-8")
 
 @pytest.fixture(autouse=True)
 def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty working directory, and registries that forget what the page adds."""
+    """An empty working directory. The registries forget the page's parts after the test."""
     monkeypatch.chdir(tmp_path)
     for registry, name in (
         (backbones, "_FAMILIES"),
@@ -50,7 +50,7 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 def _write(folder: str, numbers: range) -> None:
-    """Writes images with a folder for each class."""
+    """Writes images into one folder for each class."""
     for number in numbers:
         encoded, label = render_image("train", number)
         file = Path(folder, class_names[label], f"{number}.jpg")
@@ -59,7 +59,10 @@ def _write(folder: str, numbers: range) -> None:
 
 
 def _run(heading: str) -> dict[str, Any]:
-    """Runs the blocks below a heading, and returns their names; a block that begins with a file's name is that file."""
+    """Runs the blocks below a heading and returns the names that they define.
+
+    A block that starts with a file name is written to that file.
+    """
     (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", _PAGE, re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {"__name__": "my_parts"}
     for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
@@ -70,12 +73,12 @@ def _run(heading: str) -> dict[str, Any]:
     return names
 
 
-def test_there_is_no_other_block():
+def test_the_page_has_six_blocks():
     assert _PAGE.count("```python") == 6
 
 
 @pytest.mark.slow
-def test_a_backbone_trains_and_costs_what_its_entry_says():
+def test_a_backbone_trains_and_its_cost_agrees_with_its_entry():
     _write("IMAGES", range(24))
     names = _run("A backbone")
     assert names["result"].step == 2
@@ -95,7 +98,7 @@ def _of_ones(network: Any) -> tf.Tensor:
     return network.backbone(np.ones([1, 32, 32, 3]))
 
 
-def test_a_method_trains_in_the_engine_as_it_is():
+def test_a_method_trains_in_the_unchanged_engine():
     _write("IMAGES", range(24))
     names = _run("A method")
     assert names["result"].step == 2

@@ -1,4 +1,4 @@
-"""Every command of the page on the first hour runs, in its order, on a small set."""
+"""Every command on the page about the first hour runs, in the order of the page, on a small set."""
 
 import re
 import shlex
@@ -20,13 +20,13 @@ _COMMANDS = [
     for line in (ROOT / "docs" / "guides" / "first_hour.md").read_text("utf-8").splitlines()
     if line.startswith("    .venv/bin/")
 ]
-# So that the run is short; a speed trial and its length are tested by the first of the tests.
+# These flags keep the run short. The test of the recipe covers the speed trial and the length of the run.
 _SHORTER = ("--minutes=0.3", "--set=run.num_steps=30", "--set=head.hidden_dims=32")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of images without labels, and two with a folder for each class."""
+    """A folder of images without labels, and two folders with class folders."""
     place = tmp_path_factory.mktemp("first hour")
     _write("train", range(200), place / "IMAGES", classes=False)
     _write("train", range(200, 320), place / "TRAIN", classes=True)
@@ -58,7 +58,7 @@ def test_the_page_from_top_to_bottom(place):
 
 
 @pytest.mark.slow
-def test_the_recipe_says_why_and_holds_when_it_goes_on(place):
+def test_the_recipe_gives_its_reasons_and_keeps_its_settings_when_a_run_continues(place):
     command = (
         f"experiments/pretrain.py --recipe=auto --minutes=0.1 --data=folder:{shlex.quote(str(place / 'IMAGES'))} "
         "--run_dir=SHORT --set=head.hidden_dims=32"

@@ -1,4 +1,4 @@
-"""Every block of the page on Python runs, in its order, on small sets."""
+"""Every block on the page about Python runs, in the order of the page, on small sets."""
 
 import re
 from pathlib import Path

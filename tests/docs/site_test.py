@@ -1,4 +1,4 @@
-"""The pages build as a site without a warning, and name every command."""
+"""The pages build into a site without a warning, and name every command."""
 
 import pathlib
 import re
@@ -25,7 +25,7 @@ def test_the_page_of_commands_names_all_of_them() -> None:
     assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == set(COMMANDS)
 
 
-def test_every_room_stands_in_the_page_of_the_house() -> None:
+def test_the_page_on_the_house_names_every_room() -> None:
     page = (DOCS / "design" / "house.md").read_text()
     rooms = [path.name for path in (ROOT / "seer_tf").iterdir() if (path / "__init__.py").exists()]
     assert [room for room in rooms if f"  {room}/" not in page] == []

@@ -1,4 +1,4 @@
-"""The blocks of the page on watching a run, with stand-ins for the packages that they feed."""
+"""The blocks on the page about watching a run, with fakes for the packages that get the numbers."""
 
 import contextlib
 import re
