@@ -1,4 +1,4 @@
-"""Published numbers are found by the data set that a flag names."""
+"""Published results are found by the data set in the data flag."""
 
 import dataclasses
 from typing import Any
@@ -46,8 +46,8 @@ _PROBE = EvaluationResult(
 )
 
 
-def test_only_numbers_of_the_same_kind_stand_beside_each_other():
-    """The same evaluation on the same data, of all its classes."""
+def test_only_published_results_of_the_same_kind_are_shown():
+    """The evaluation and the data are the same, with all classes."""
     rows = published_beside(_PROBE)
     assert {row.model: row.percent for row in rows if row.source == "VISSL"}["RegNetY-256GF"] == 77.51
     assert {(row.evaluation, row.data) for row in rows} == {("linear_probe", "ImageNet")}
@@ -72,20 +72,20 @@ def test_only_numbers_of_the_same_kind_stand_beside_each_other():
         ({"fraction": 1.0, "subset_list": "few.txt"}, set()),
     ],
 )
-def test_fine_tuning_stands_beside_what_had_as_many_labels(data, sources):
+def test_fine_tuning_is_compared_with_results_from_as_many_labels(data, sources):
     config = {"data": data, "classifier": {"untrained": False}}
     outcome = dataclasses.replace(_PROBE, evaluation=FINE_TUNING, details={"config": config})
     assert {row.source for row in published_beside(outcome)} == sources
 
 
-def test_training_from_fresh_weights_stands_beside_supervised_networks_alone():
+def test_training_from_random_weights_is_compared_only_with_supervised_networks():
     config = {"data": {"fraction": 1.0}, "classifier": {"untrained": True}, "transform": {"size_px": 384}}
     outcome = dataclasses.replace(_PROBE, evaluation=FINE_TUNING, details={"config": config})
     assert {row.source for row in published_beside(outcome)} == {"VISSL, supervised, from pycls"}
 
 
 @pytest.mark.parametrize(("size_px", "found"), [(384, True), (224, False)])
-def test_fine_tuning_stands_beside_what_had_its_resolution(size_px, found):
+def test_fine_tuning_is_compared_with_results_at_its_resolution(size_px, found):
     config = {"data": {"fraction": 1.0}, "classifier": {"untrained": False}, "transform": {"size_px": size_px}}
     outcome = dataclasses.replace(_PROBE, evaluation=FINE_TUNING, details={"config": config})
     assert ("VISSL, 384 px" in {row.source for row in published_beside(outcome)}) is found

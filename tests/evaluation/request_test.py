@@ -1,4 +1,4 @@
-"""Requests for evaluations: when labels are checked."""
+"""Requests for evaluations check the labels early."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.request import EvaluationRequest
 
 
-def test_labels_are_checked_once_before_a_feature_is_made(tmp_path: Path) -> None:
-    """Fails if they are checked again with the features."""
+def test_labels_are_checked_once_before_the_extraction(tmp_path: Path) -> None:
+    """The test fails if the labels are checked again with the features."""
     for number in range(32):
         encoded, label = render_image("train", number)
         file = tmp_path / ("train" if number < 24 else "test") / class_names[label] / f"{number}.jpg"

@@ -1,4 +1,4 @@
-"""Outcomes: to a file and back, a row of a table, and intervals that hold what they promise."""
+"""Evaluation results: written and read, as table rows, and with confidence intervals."""
 
 import concurrent.futures
 import dataclasses
@@ -36,8 +36,8 @@ _OUTCOME = EvaluationResult(
 )
 
 
-def test_outcomes_come_back_from_a_file(tmp_path):
-    """In their order; the details stand beside the rest, where the card of an export finds them."""
+def test_results_are_equal_after_writing_and_reading(tmp_path):
+    """The order is kept. The details are at the top level, where the card of an export finds them."""
     other = dataclasses.replace(_OUTCOME, evaluation="linear probe", train_data=None, details={})
     for outcome in (_OUTCOME, other):
         add_to_file(outcome, tmp_path / "evaluations.jsonl")
@@ -45,8 +45,8 @@ def test_outcomes_come_back_from_a_file(tmp_path):
     assert json.loads(_OUTCOME.to_json())["top1"] == {"10": 0.4, "20": 0.4258}
 
 
-def test_networks_of_one_run_are_told_apart(tmp_path):
-    """By their step and digest, in the file and in the row; lines of before there were such fields are read too."""
+def test_networks_of_one_run_have_different_results(tmp_path):
+    """Step and digest are in the file and in the row. Lines of earlier versions without these fields are read too."""
     for step in (3, 6):
         add_to_file(dataclasses.replace(_OUTCOME, digest=f"{step:016x}", step=step), tmp_path / "lines")
     first, second = read_file(tmp_path / "lines")
@@ -57,8 +57,8 @@ def test_networks_of_one_run_are_told_apart(tmp_path):
     assert read_file(tmp_path / "old") == [_OUTCOME]
 
 
-def test_a_line_begins_on_its_own(tmp_path):
-    """Also after one that an editor has left without an end."""
+def test_a_result_starts_on_a_new_line(tmp_path):
+    """An editor may have left the last line without an end."""
     file = tmp_path / "evaluations.jsonl"
     file.write_text(_OUTCOME.to_json())
     add_to_file(_OUTCOME, file)
@@ -67,28 +67,28 @@ def test_a_line_begins_on_its_own(tmp_path):
 
 
 def test_evaluations_at_the_same_time_lose_nothing(tmp_path):
-    """Four of them, each with results of its own; a lock is of an open file, so that threads are like processes."""
+    """Four threads write different results. A lock belongs to an open file, so threads act like processes."""
     file = tmp_path / "evaluations.jsonl"
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(add_to_file, [dataclasses.replace(_OUTCOME, seed=seed) for seed in range(400)], [file] * 400))
     assert sorted(outcome.seed for outcome in read_file(file)) == list(range(400))
 
 
-def test_a_full_disk_says_so():
+def test_a_full_disk_raises_an_error():
     with pytest.raises(OSError, match="No space left"):
         add_to_file(_OUTCOME, "/dev/full")
 
 
 def test_the_row_has_a_cell_for_each_column():
-    """A bar inside a cell does not end it."""
+    """A vertical bar inside a cell does not end the cell."""
     row = _OUTCOME.to_markdown()
     assert row.replace("\\|", "").count("|") == len(HEADER) + 1
     assert "| 42.58 | 41.00 to 44.00 |" in row and "folder:größe (5,000)" in row
 
 
 @pytest.mark.parametrize("text", ["no json", '{"evaluation": "k-NN"}', '["k-NN"]', "3", '"k-NN"', "null"])
-def test_what_is_no_outcome_is_refused(tmp_path, text):
-    """A line that another program wrote, or nothing at all."""
+def test_a_file_without_results_is_refused(tmp_path, text):
+    """The line comes from another program, or the file is empty."""
     (tmp_path / "lines").write_text(text)
     with pytest.raises(InputError, match="is not a file of evaluation results"):
         read_file(tmp_path / "lines")
@@ -96,8 +96,8 @@ def test_what_is_no_outcome_is_refused(tmp_path, text):
         read_file(tmp_path / "nowhere")
 
 
-def test_half_a_line_costs_its_own_result_alone(tmp_path, caplog):
-    """As a process that was killed leaves it, last or before other lines."""
+def test_half_a_line_loses_only_its_own_result(tmp_path, caplog):
+    """A killed process leaves half a line, at the end or before other lines."""
     line = _OUTCOME.to_json()
     (tmp_path / "lines").write_text(f"{line}\n{line[:90]}\n{line}\n{line[:200]}")
     assert read_file(tmp_path / "lines") == [_OUTCOME, _OUTCOME]
@@ -105,7 +105,7 @@ def test_half_a_line_costs_its_own_result_alone(tmp_path, caplog):
 
 
 def test_damage_to_one_line_leaves_the_others(tmp_path):
-    """Whatever happens to it; and a file of damaged lines alone is one sentence."""
+    """This holds for any damage. A file with only damaged lines gets one sentence."""
     line = _OUTCOME.to_json().encode()
     for damaged in (*mutations.flipped(line, 200), *mutations.retyped(line, 200)):
         (tmp_path / "lines").write_bytes(line + b"\n" + damaged)
@@ -119,8 +119,8 @@ def test_damage_to_one_line_leaves_the_others(tmp_path):
             assert len(str(error).splitlines()) == 1
 
 
-def test_the_interval_of_an_accuracy_is_that_of_the_binomial():
-    """Of 400 images 300 right: Clopper and Pearson's interval is wider by little, scipy's bootstrap the same."""
+def test_the_interval_of_an_accuracy_agrees_with_the_binomial():
+    """300 of 400 images are right. Clopper and Pearson's interval is slightly wider, and scipy's bootstrap is equal."""
     right = np.arange(400) < 300
     low, high = mean_interval(right, seed=0)
     theirs = scipy.stats.bootstrap([right], np.mean, method="percentile", n_resamples=2000, rng=1).confidence_interval
@@ -130,8 +130,8 @@ def test_the_interval_of_an_accuracy_is_that_of_the_binomial():
     assert mean_interval(right, seed=0) == (low, high)
 
 
-def test_any_statistic_of_the_images_has_one():
-    """The median of numbers from 0 to 100."""
+def test_every_statistic_of_the_images_has_an_interval():
+    """The statistic is the median of numbers from 0 to 100."""
     values = np.random.default_rng(0).uniform(0, 100, 500)
     low, high = bootstrap_interval(lambda chosen: float(np.median(values[chosen])), 500, seed=0)
     assert low < np.median(values) < high and 4 < high - low < 20

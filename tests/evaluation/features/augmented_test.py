@@ -19,7 +19,7 @@ _LEVELS = (10, 60, 110, 160, 210)
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """Five images of 30 x 20 px: the left third is black, and the rest has the level of the image."""
+    """Five images of 30 x 20 px. The left third is black, and the rest has the image's own level."""
     directory: Path = tmp_path_factory.mktemp("images")
     for number, level in enumerate(_LEVELS):
         pixels = np.full([20, 30, 3], level, np.uint8)
@@ -29,7 +29,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def _extractor() -> Extractor:
-    """Returns an extractor whose features are the levels in the middles of the left and of the right edge."""
+    """Returns an extractor whose features are the levels at the middle of the left edge and of the right edge."""
 
     def features(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"edges": tf.cast(images[:, 6, 1::9, 0], tf.float32)}  # columns 1 and 10
@@ -38,8 +38,8 @@ def _extractor() -> Extractor:
     return Extractor(features, {"edges": Pooling(1, 1, 2)}, "edges", "digest", transform)
 
 
-def test_whole_images_are_flipped_or_not_and_keep_their_labels(source: Source) -> None:
-    """Fails if labels are not reordered with the images, if images are cut, or if all or none are flipped."""
+def test_whole_images_are_flipped_at_random_and_keep_their_labels(source: Source) -> None:
+    """The test fails if labels do not follow their images, if images are cut, or if all or none are flipped."""
     labels, seen = np.arange(5) * 7, []
     batches = flipped_batches(_extractor(), source, labels, 2, seed=3)
     for epoch in range(6):
@@ -57,7 +57,7 @@ def test_whole_images_are_flipped_or_not_and_keep_their_labels(source: Source) -
 
 
 def test_crops_keep_their_labels(source: Source) -> None:
-    """A crop has no level but that of its image, and black."""
+    """A crop has only the level of its image, and black."""
     labels = np.arange(5)
     batches = cropped_batches(_extractor(), source, labels, 5, seed=0)
     for epoch in range(2):

@@ -1,4 +1,4 @@
-"""Descriptors: the regions of R-MAC and the whitening by their equations, and sizes that maps may have."""
+"""Descriptors: R-MAC's regions and the whitening follow their equations, for maps of any size."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from seer_tf.evaluation.features.descriptors import descriptors, fitted_whitenin
 
 
 def test_regions_of_a_square_by_hand() -> None:
-    """One of 14, four of 9 that overlap by 4, nine of 7."""
+    """There is one region of side 14, four of side 9 that overlap by 4, and nine of side 7."""
     ends, thirds = (0, 5), (0, 3, 7)
     assert rmac_regions(14, 14) == [
         (0, 0, 14),
@@ -19,7 +19,7 @@ def test_regions_of_a_square_by_hand() -> None:
 
 
 def test_a_longer_side_has_more_regions() -> None:
-    """10 x 14: two of 10 overlap by 60 %, which is nearer to 40 % than one or three of them would be."""
+    """For 10 x 14, two regions of side 10 overlap by 60 %. One or three regions would be farther from 40 %."""
     whole = [region for region in rmac_regions(10, 14) if region[2] == 10]
     assert whole == [(0, 0, 10), (0, 4, 10)]
     turned = {(left, top, side) for top, left, side in rmac_regions(10, 14)}
@@ -35,7 +35,7 @@ def test_regions_lie_inside_and_touch_the_edges(height: int, width: int) -> None
     assert max(left + side for _, left, side in regions) == width
 
 
-def test_poolings_by_hand() -> None:
+def test_regions_are_pooled_by_their_maximum() -> None:
     maps = np.random.default_rng(0).normal(size=(5, 7, 3)).astype(np.float32)
     found = rmac(maps)
     for row, (top, left, side) in zip(found, rmac_regions(5, 7), strict=True):
@@ -44,7 +44,7 @@ def test_poolings_by_hand() -> None:
     np.testing.assert_allclose(gem(maps)[0], [*np.mean(clipped**4, axis=0) ** 0.25, 1.0], rtol=1e-6)
 
 
-def test_whitening_is_that_of_scikit_learn_but_for_signs_and_one_factor() -> None:
+def test_whitening_equals_scikit_learns_up_to_signs_and_one_factor() -> None:
     generator = np.random.default_rng(1)
     rows = generator.normal(size=(60, 6)) @ generator.normal(size=(6, 6)) + 3
     whitened = fitted_whitening([rows[:25], rows[25:]], 4)(rows)
@@ -53,7 +53,7 @@ def test_whitening_is_that_of_scikit_learn_but_for_signs_and_one_factor() -> Non
 
 
 def test_axes_without_spread_do_not_become_noise() -> None:
-    """VISSL gives them a 100,000th of the largest variance."""
+    """VISSL gives such axes a 100,000th of the largest variance."""
     rows = np.random.default_rng(2).normal(size=(50, 3)) * (1.0, 1e-6, 0.0)
     assert np.abs(fitted_whitening([rows], 3)(rows)).max() < 1
 

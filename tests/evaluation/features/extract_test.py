@@ -1,4 +1,4 @@
-"""Features: every image once, in order, in inference; what is not finite is refused."""
+"""Features: every image once, in order, in inference mode. Features that are not finite are refused."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from seer_tf.pretraining.recipes import recipe
 
 @pytest.fixture(scope="module")
 def model() -> SwavModel:
-    """The smallest network, with moving statistics that are not those of any batch."""
+    """The smallest network, with moving statistics that differ from those of any batch."""
     model = build_swav_model(recipe("debug_tiny"))
     for number, variable in enumerate(model.non_trainable_variables):
         variable.assign(variable + 0.01 * (number % 7))
@@ -24,8 +24,11 @@ def _images(num_images: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, [num_images, 32, 32, 3], np.uint8)
 
 
-def test_features_are_those_of_the_pooled_backbone(model):
-    """On images normalised by hand; fails if mean and std are left out, or batch norm is not in inference."""
+def test_features_equal_the_pooled_backbone(model):
+    """The images are normalised by hand.
+
+    The test fails if mean and std are left out, or if batch norm is not in inference mode.
+    """
     images = _images(7)
     config = recipe("debug_tiny").crops
     normalized = ((images / 255.0 - config.mean) / config.std).astype(np.float32)
@@ -39,7 +42,7 @@ def test_features_are_those_of_the_pooled_backbone(model):
 
 
 def test_order_and_last_batch():
-    """Fails if a batch is dropped or batches are interleaved."""
+    """The test fails if a batch is dropped or batches are interleaved."""
     images = _images(11)
     mean = extract(
         lambda x: tf.reduce_mean(tf.cast(x, tf.float64), [1, 2]),
@@ -51,7 +54,7 @@ def test_order_and_last_batch():
 
 
 def test_another_number_of_images_is_refused():
-    """Labels would not belong to them."""
+    """The labels would belong to other images."""
     images = tf.data.Dataset.from_tensor_slices(_images(4)).batch(4)
     with pytest.raises(InputError, match="4 readable images instead of the 5"):
         extract(lambda x: tf.cast(x[:, 0, 0], tf.float32), images, 5)

@@ -1,4 +1,4 @@
-"""Names of files are bytes: features are extracted and stored from files whose names are not Unicode."""
+"""File names are bytes: features are extracted and stored from files whose names are not Unicode."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ _NAMES = (b"caf\xe9.png", b"a\nb.png", b"\x1b[2J.png", b"plain.png")
 
 @pytest.fixture
 def folder(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Four images whose names are Latin-1, two lines, a command to a terminal, and plain."""
+    """Four images. Their names are in Latin-1, on two lines, with a terminal command, and plain."""
     for number, name in enumerate(_NAMES):
         encoded = tf.io.encode_png(tf.fill([4, 4, 3], tf.cast(60 * number, tf.uint8))).numpy()
         pathlib.Path(tmp_path, os.fsdecode(name)).write_bytes(encoded)
@@ -43,5 +43,5 @@ def test_features_of_any_file_are_written_and_read(folder: pathlib.Path, file_fo
     assert [by_name[name] for name in _NAMES] == [0, 60, 120, 180]
 
 
-def test_names_in_messages_are_harmless() -> None:
+def test_control_characters_in_errors_are_escaped() -> None:
     assert str(InputError("\x1b[2J and caf\udce9\nand größe")) == "\\x1b[2J and caf\\udce9\\nand größe"

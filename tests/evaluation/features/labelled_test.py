@@ -1,4 +1,4 @@
-"""Two labelled sets in one numbering of the classes, by name."""
+"""Two labelled sets get one numbering of classes, by name."""
 
 import dataclasses
 from pathlib import Path
@@ -42,7 +42,7 @@ class _Named(Source):
 
 
 def test_classes_are_matched_by_name():
-    """Fails if the test set's own numbers are taken."""
+    """The test fails if the test set keeps its own class numbers."""
     names, train, test = matched_labels(_Named([0, 1, 2], ("a", "b", "c")), _Named([0, 0, 1, 2], ("c", "a", "b")))
     assert names == ("a", "b", "c")
     assert (train.tolist(), test.tolist()) == ([0, 1, 2], [2, 2, 0, 1])
@@ -57,14 +57,14 @@ def test_classes_are_matched_by_name():
         (_Named([0], ("a",)), _Named([0], ("a",)), "the training data has only one class, a,"),
     ],
 )
-def test_what_cannot_be_matched_is_refused(train, test, text):
-    """Each with one sentence."""
+def test_labels_that_cannot_be_matched_are_refused(train, test, text):
+    """Each error is one sentence."""
     with pytest.raises(InputError, match=text):
         matched_labels(train, test)
 
 
 def test_features_and_labels_belong_together(tmp_path: Path) -> None:
-    """Each class has a brightness of its own, and so has its feature."""
+    """Each class has its own brightness, and the feature is the brightness."""
     levels = {"bright": 200, "dark": 20, "medium": 110}
     for part, names, offset in (("train", sorted(levels), 0), ("test", sorted(levels, reverse=True), 4)):
         for name in names:
@@ -85,7 +85,7 @@ def test_features_and_labels_belong_together(tmp_path: Path) -> None:
 
 
 def _features(**changes: Any) -> FeatureSet:
-    """Four images of two classes, in files that nobody else has."""
+    """Returns four images in two classes. No other set has the same files."""
     values = {
         "origin": Origin("RUN", "digest", Transform(32), {"avgpool": Pooling(1, 1, 2)}, "folder:X"),
         "rows": {"avgpool": np.zeros([4, 2], np.float32)},
@@ -111,15 +111,15 @@ _SHARED = _features().fingerprints
         ({"classes": [(0,), (0, 1), (1,), (1,)]}, {}, "training data has images without a label or with several"),
     ],
 )
-def test_sets_that_do_not_go_together_are_refused(train, test, text):
-    """Each with one sentence."""
+def test_sets_that_do_not_fit_together_are_refused(train, test, text):
+    """Each error is one sentence."""
     with pytest.raises(InputError, match=text):
         one, other = _features(**train), _features(**test)
         labelled_features(one, other, class_labels(one, other))
 
 
-def test_the_test_set_may_lack_classes_and_list_those_that_it_has_no_image_of():
-    """Fails if numbers are taken for granted, or a class without images counts."""
+def test_the_test_set_may_lack_classes_or_name_classes_without_images():
+    """The test fails if class numbers are compared instead of names, or if a class without images counts."""
     names, _, test = matched_labels(_Named([0, 1, 2], ("a", "b", "c")), _Named([1, 1], ("x", "b")))
     assert names == ("a", "b", "c") and test.tolist() == [1, 1]
     one, other = _features(), _features(classes=[(1,)] * 4)
@@ -130,7 +130,7 @@ def test_the_test_set_may_lack_classes_and_list_those_that_it_has_no_image_of():
 
 
 def test_files_of_the_training_set_are_left_out_of_the_test_set(caplog):
-    """With their names, classes and rows; the numbers in the source stay known."""
+    """Names, classes and rows are left out too. The numbers in the source stay known."""
     rows = {"avgpool": np.arange(8, dtype=np.float32).reshape(4, 2)}
     shared = _SHARED[[1, 2, 1, 0]] ^ np.array([0, 7, 0, 7], np.uint64)
     one, other = _features(fingerprints=_SHARED), _features(fingerprints=shared, rows=rows)
@@ -145,7 +145,7 @@ def test_files_of_the_training_set_are_left_out_of_the_test_set(caplog):
 
 
 def test_several_classes_of_an_image_are_matched_by_name():
-    """Fails if the test set's own numbers are taken."""
+    """The test fails if the test set keeps its own class numbers."""
     train = _features(classes=[(0, 1), (), (1,), (0,)])
     test = _features(class_names=("y", "x"), classes=[(0,), (0, 1), (1,), ()])
     names, train_rows, test_rows = matched_rows(train, test)
@@ -159,8 +159,8 @@ def test_several_classes_of_an_image_are_matched_by_name():
         matched_rows(_features(classes=[(0,)] * 4), test)
 
 
-def test_what_an_image_neither_has_nor_lacks_is_unknown():
-    """Fails if an unknown class counts as absent."""
+def test_a_class_that_is_neither_present_nor_absent_is_unknown():
+    """The test fails if an unknown class counts as absent."""
     train = _features(classes=[(0,), (1,), (), ()])
     test = _features(class_names=("y", "x"), classes=[(0,), (), (1,), ()], absent=[(1,), (0, 1), (), (0,)])
     assert matched_rows(train, test)[2][:].tolist() == [[0, 1], [0, 0], [1, -1], [-1, 0]]
@@ -168,6 +168,6 @@ def test_what_an_image_neither_has_nor_lacks_is_unknown():
 
 @pytest.mark.parametrize("label", [-1, 2])
 def test_several_classes_out_of_range_are_refused(label):
-    """Fails if -1 is the last class, as NumPy has it."""
+    """The test fails if -1 means the last class, as in NumPy."""
     with pytest.raises(InputError, match=f"the test data has labels from {min(label, 0)} to {max(label, 1)} for 2 cl"):
         matched_rows(_features(), _features(classes=[(0,), (0, 1), (label,), ()]))

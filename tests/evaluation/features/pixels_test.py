@@ -1,4 +1,4 @@
-"""Features of pixels, against NumPy and Pillow."""
+"""Features of pixels equal the results of NumPy and Pillow."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,16 @@ from seer_tf.evaluation.features.pixels import color_histogram, pixel_features, 
 
 
 def _images() -> np.ndarray:
-    """Two images with colours that differ in every channel."""
+    """Returns two images whose colours differ in every channel."""
     low, high = np.array([0, 40, 200]), np.array([256, 90, 256])
     return np.random.default_rng(0).integers(low, high, [2, 20, 24, 3]).astype(np.uint8)
 
 
 def test_histogram_is_numpys():
-    """Joint over channels; fails if channels are exchanged or bins are not of 32 levels."""
+    """The histogram is joint over channels.
+
+    The test fails if channels are swapped or a bin is not 32 levels wide.
+    """
     for image, found in zip(_images(), color_histogram(tf.constant(_images())), strict=True):
         counts, _ = np.histogramdd(image.reshape(-1, 3), bins=[np.arange(0, 257, 32)] * 3)
         np.testing.assert_allclose(found, np.sqrt(counts / counts.sum()).ravel(), rtol=1e-6)
@@ -24,7 +27,7 @@ def test_histogram_is_numpys():
 
 
 def test_histogram_does_not_see_positions():
-    """Shuffled pixels have the same histogram, and another thumbnail."""
+    """Shuffled pixels have the same histogram but another thumbnail."""
     images = _images()
     shuffled = np.random.default_rng(1).permutation(images.reshape(2, -1, 3), axis=1).reshape(images.shape)
     np.testing.assert_allclose(color_histogram(tf.constant(shuffled)), color_histogram(tf.constant(images)), rtol=1e-6)
@@ -32,7 +35,7 @@ def test_histogram_does_not_see_positions():
 
 
 def test_thumbnail_is_pillows_less_its_mean():
-    """To the rounding of Pillow's levels."""
+    """The thumbnails differ only by the rounding of Pillow's levels."""
     for image, found in zip(_images(), thumbnail(tf.constant(_images())), strict=True):
         small = np.asarray(Image.fromarray(image).resize((8, 8), Image.Resampling.BILINEAR)) / 255.0
         np.testing.assert_allclose(found, (small - small.mean()).ravel(), atol=1.5 / 255)
@@ -40,6 +43,6 @@ def test_thumbnail_is_pillows_less_its_mean():
 
 
 def test_an_unknown_name_is_refused():
-    """With the nearest valid one."""
+    """The error names the nearest valid name."""
     with pytest.raises(InputError, match="did you mean 'histogram'"):
         pixel_features("histograms")

@@ -1,4 +1,4 @@
-"""Features in files: the same as in memory, continued where they stopped, and never those of something else."""
+"""Features in files: equal to features in memory, continued after a stop, and never mixed with other features."""
 
 import dataclasses
 import subprocess
@@ -24,11 +24,11 @@ from seer_tf.evaluation.features.store import open_features
 from tests import mutations
 
 _NUM_IMAGES, _SIDE_PX = 23, 4
-_SHARD_BYTES = 5 * 2 * (3 + 6)  # five images of nine float16
+_SHARD_BYTES = 5 * 2 * (3 + 6)  # five images with nine float16 values
 
 
 class _Images(Source):
-    """Noise, some of it with several classes; counts what is read, and can break down."""
+    """Noise, of which some images have several classes. The source counts its reads, and can fail at an image."""
 
     def __init__(self, breaks_at: int | None = None) -> None:
         self.ids = [f"größe/{number}.png" for number in range(_NUM_IMAGES)]
@@ -58,14 +58,14 @@ def _features(images: tf.Tensor) -> dict[str, tf.Tensor]:
 
 @pytest.fixture
 def extractor() -> Extractor:
-    """Two stages of three and six numbers, in batches that do not fit shards of five."""
+    """An extractor with stages of three and six numbers. Its batches do not fit shards of five images."""
     poolings = {"avgpool": Pooling(1, 1, 3), "res4": Pooling(2, 1, 3)}
     return Extractor(_features, poolings, "RUN", "digest", Transform(_SIDE_PX), batch_size=4)
 
 
 @pytest.fixture
 def write(extractor: Extractor, tmp_path: Path) -> Callable[..., Path]:
-    """Writes into one directory, with some of the arguments replaced."""
+    """Returns a function that writes into one directory, with some arguments replaced."""
 
     def function(source: Source, *, by: Extractor = extractor, **arguments: Any) -> Path:
         write_features(by, source, tmp_path / "out", data="folder:X", **{"shard_bytes": _SHARD_BYTES, **arguments})
@@ -76,7 +76,10 @@ def write(extractor: Extractor, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.mark.parametrize("file_format", ["npy", "tfrecord", "parquet"])
 def test_features_in_files_are_those_in_memory(extractor, write, file_format):
-    """Rounded to float16, with all that is known of the images; rows in any order, across shards."""
+    """The numbers are rounded to float16, and all facts about the images are kept.
+
+    Rows can be read in any order and across shards.
+    """
     expected = extractor.extract(_Images(), "folder:X")
     directory = write(_Images(), file_format=file_format)
     found = open_features(directory)
@@ -95,7 +98,7 @@ def test_features_in_files_are_those_in_memory(extractor, write, file_format):
 
 
 def test_records_can_be_read_without_this_package(write):
-    """By the features that are documented."""
+    """The test uses only the documented record features."""
     directory = write(_Images(), file_format="tfrecord", dtype="float32")
     (shard, *_) = sorted(directory.glob("*.tfrecord"))
     record = tf.train.Example.FromString(next(iter(tf.data.TFRecordDataset(str(shard)))).numpy()).features.feature
@@ -105,7 +108,7 @@ def test_records_can_be_read_without_this_package(write):
 
 
 def test_tables_can_be_read_without_this_package(extractor, write):
-    """One data set of all shards: names, labels and numbers of every image."""
+    """All shards form one data set with the names, labels and numbers of every image."""
     expected = extractor.extract(_Images(), "folder:X")
     directory = write(_Images(), file_format="parquet", dtype="float32")
     table = pyarrow.parquet.read_table(sorted(directory.glob("features-*.parquet")))
@@ -116,8 +119,8 @@ def test_tables_can_be_read_without_this_package(extractor, write):
         np.testing.assert_array_equal(np.array(table[stage].to_pylist(), np.float32), rows)
 
 
-def test_rows_of_a_table_come_from_their_groups_alone(tmp_path):
-    """In any order, more than once; a damaged file is one sentence."""
+def test_rows_of_a_table_are_read_from_their_row_groups(tmp_path):
+    """Rows may be read in any order and more than once. A damaged file gets one sentence."""
     values = np.random.default_rng(0).normal(size=[1000, 3]).astype(np.float16)
     file = tmp_path / "features.parquet"
     write_parquet(file, [str(number) for number in range(1000)], [()] * 1000, {"res5": values})
@@ -128,8 +131,8 @@ def test_rows_of_a_table_come_from_their_groups_alone(tmp_path):
         read_parquet(file, "res5", np.array([0]))
 
 
-def test_it_continues_where_it_stopped(extractor, write):
-    """Finished shards are kept and their images are not read again."""
+def test_the_extraction_continues_where_it_stopped(extractor, write):
+    """Finished shards are kept, and their images are not read again."""
     with pytest.raises(InputError, match="the disk is gone"):
         write(_Images(breaks_at=20))
     with pytest.raises(InputError, match="unfinished, 2 of 5 shards missing"):
@@ -145,7 +148,7 @@ def test_it_continues_where_it_stopped(extractor, write):
 
 
 def test_workers_share_the_work(write):
-    """Each its own shards, and together all."""
+    """Each worker writes its own shards, and together they write all."""
     workers = [_Images() for _ in range(2)]
     for number, source in enumerate(workers):
         directory = write(source, worker=number, num_workers=2)
@@ -153,8 +156,8 @@ def test_workers_share_the_work(write):
     assert open_features(directory).num_images == _NUM_IMAGES
 
 
-def test_what_a_kill_left_in_a_new_directory_is_no_obstacle(write):
-    """A manifest that was being written under its temporary name."""
+def test_a_directory_that_a_killed_process_left_can_be_used(write):
+    """The killed process left a manifest under its temporary name."""
     directory = write(_Images())
     for file in directory.iterdir():
         file.unlink()
@@ -162,8 +165,8 @@ def test_what_a_kill_left_in_a_new_directory_is_no_obstacle(write):
     assert open_features(write(_Images())).num_images == _NUM_IMAGES
 
 
-def test_other_features_are_not_mixed_in(extractor, write):
-    """Of another model, or of other images."""
+def test_features_of_another_model_or_other_images_are_refused(extractor, write):
+    """The other features come from another model or from other images."""
     directory = write(_Images())
     with pytest.raises(InputError, match=r"another digest\)"):
         write(_Images(), by=dataclasses.replace(extractor, digest="other"))
@@ -180,8 +183,8 @@ def test_other_features_are_not_mixed_in(extractor, write):
     ("value", "text"),
     [(np.nan, "avgpool features of größe/0.png are not finite"), (1e5, "larger than float16 can hold")],
 )
-def test_numbers_that_say_nothing_are_refused(extractor, write, value, text):
-    """And no shard is finished with them."""
+def test_numbers_that_are_not_usable_are_refused(extractor, write, value, text):
+    """No shard is written with such numbers."""
     broken = dataclasses.replace(extractor, features=lambda x: _features(x) | {"avgpool": tf.fill([len(x), 3], value)})
     with pytest.raises(InputError, match=text):
         write(_Images(), by=broken)
@@ -189,8 +192,8 @@ def test_numbers_that_say_nothing_are_refused(extractor, write, value, text):
         open_features(write(_Images(), by=broken, worker=5, num_workers=6))
 
 
-def test_what_holds_no_features_is_refused(tmp_path):
-    """Nothing, and something damaged."""
+def test_a_directory_without_features_is_refused(tmp_path):
+    """The directory is empty, or its file is damaged."""
     with pytest.raises(InputError, match="there is no features.json"):
         open_features(tmp_path)
     (tmp_path / "features.json").write_text("{")
@@ -205,7 +208,7 @@ def _content(features: FeatureSet) -> Any:
 
 @pytest.mark.parametrize("name", ["features.json", "images-00001-of-00005.json"])
 def test_damage_is_named_and_changes_no_id_or_class(write, name):
-    """Bytes; and types in a file without a checksum, as earlier versions wrote it."""
+    """The damage is in bytes, or in types in a file without a checksum, as in an earlier version."""
     directory = write(_Images())
     whole, path = _content(open_features(directory)), directory / name
     good = path.read_bytes()
@@ -225,7 +228,7 @@ def test_damage_is_named_and_changes_no_id_or_class(write, name):
             assert found[0] == whole[0]
 
 
-def test_damage_to_the_numbers_is_one_sentence(write):
+def test_damage_to_the_numbers_gets_one_sentence(write):
     directory = write(_Images())
     path = directory / "res4-00001-of-00005.npy"
     for content in mutations.flipped(path.read_bytes()[:128], 200):
@@ -260,7 +263,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 @pytest.mark.slow
 def test_ten_times_more_images_take_no_more_memory(tmp_path):
-    """40,000 images of 8 KiB each would be 312 MiB."""
+    """40,000 images of 8 KiB each would need 312 MiB."""
     peaks_mib = []
     for num_images in (4_000, 40_000):
         arguments = [sys.executable, "-c", _MEASURE, str(num_images), str(tmp_path / str(num_images))]

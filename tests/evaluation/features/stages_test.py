@@ -1,4 +1,4 @@
-"""Features by stage: VISSL's sizes, and PyTorch's adaptive average."""
+"""Features by stage have VISSL's sizes and equal PyTorch's adaptive average."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ _SIZE_PX = 36
 
 @pytest.fixture(scope="module")
 def model() -> SwavModel:
-    """The smallest network, of four stages."""
+    """The smallest network, with four stages."""
     return build_swav_model(recipe("debug_tiny"))
 
 
@@ -30,14 +30,14 @@ def model() -> SwavModel:
     ],
 )
 def test_a_released_network_has_vissls_dimensions(variant, dims):
-    """Those of the linear layers in its configurations; fails with one rule for all networks."""
+    """The dimensions are those of the linear layers in VISSL's configurations, so no single rule fits all networks."""
     *_, res4, res5 = (stage.width for stage in design(variant).stages())
     shapes = {"res4": (14, 14, res4), "res5": (7, 7, res5), "avgpool": (7, 7, res5)}
     assert tuple(pooling(variant, stage, shape).dim for stage, shape in shapes.items()) == dims
 
 
-def test_another_network_comes_near_9000_and_never_above_its_map(model):
-    """Widths 32 to 256 at 36 px: maps of 18 px and less."""
+def test_another_network_has_about_9000_features_and_no_more_cells_than_its_map(model):
+    """The stages have widths 32 to 256, and at 36 px their maps have sides of at most 18 px."""
     assert stage_names(model.backbone) == ("res2", "res3", "res4", "res5", "avgpool")
     found = poolings(model.backbone, ["res2", "res3", "res5"], size_px=_SIZE_PX)
     assert found == {"res2": Pooling(17, 17, 32), "res3": Pooling(9, 9, 64), "res5": Pooling(3, 3, 256)}
@@ -46,7 +46,10 @@ def test_another_network_comes_near_9000_and_never_above_its_map(model):
 
 
 def test_features_are_pytorchs_adaptive_averages(model):
-    """Of each stage's map, by one pass; fails if rows and columns, or cells and channels, are exchanged."""
+    """One pass gives the features of all stages.
+
+    The test fails if rows and columns are swapped, or cells and channels.
+    """
     images = np.random.default_rng(0).integers(0, 256, [3, _SIZE_PX, _SIZE_PX, 3], np.uint8)
     normalized = ((images / 255.0 - model.mean) / model.std).astype(np.float32)
     chosen = {"res3": Pooling(4, 3, 64), "res5": Pooling(2, 1, 256), "avgpool": Pooling(1, 1, 256)}

@@ -1,4 +1,4 @@
-"""The classifier that a grid ends in: chosen without the test set, and what a recipe of one setting does instead."""
+"""The chosen classifier of a grid: the test set has no influence, and a recipe with one setting holds nothing out."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ _POOLINGS = {"noise": Pooling(1, 1, 6), "avgpool": Pooling(1, 1, 6)}
 
 
 def _part(num_images: int, seed: int) -> FeatureSet:
-    """Three classes; one stage knows them."""
+    """Returns images in three classes. One stage separates the classes."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 3, num_images)
     rows = {stage: generator.normal(size=[num_images, 6]).astype(np.float32) for stage in _POOLINGS}
@@ -33,14 +33,17 @@ def _part(num_images: int, seed: int) -> FeatureSet:
 
 @pytest.fixture
 def features() -> LabelledFeatures:
-    """400 images to fit on and 200 to read on."""
+    """400 training images and 200 test images."""
     train, test = _part(400, 0), _part(200, 1)
     train_labels, test_labels = (np.array(part.classes)[:, 0] for part in (train, test))
     return LabelledFeatures(train, train_labels, test, test_labels, ("a", "b", "c"))
 
 
-def test_the_best_on_the_held_out_slice_is_read(features):
-    """The stage that knows the classes, at the rate that learns; the curve ends at what was held out."""
+def test_the_best_classifier_on_the_held_out_slice_is_tested(features):
+    """The probe takes the stage that separates the classes, and the rate that learns.
+
+    The curve ends at the held-out accuracy.
+    """
     probe = chosen_probe(features, _GRID, seed=0)
     assert probe.stage == "avgpool" and probe.setting[0] == 0.3 and probe.num_fitted == 300
     assert probe.top1 == probe.correct.mean() > 0.75
@@ -48,16 +51,16 @@ def test_the_best_on_the_held_out_slice_is_read(features):
     assert not probe.test_top1
 
 
-def test_the_test_labels_have_no_say(features):
-    """With all of them wrong the choice is the same."""
+def test_the_test_labels_do_not_change_the_choice(features):
+    """With wrong test labels, the choice is the same."""
     wrong = dataclasses.replace(features, test_labels=(features.test_labels + 1) % 3)
     one, other = (chosen_probe(data, _GRID, seed=0) for data in (features, wrong))
     assert (one.stage, one.setting, one.curve) == (other.stage, other.setting, other.curve)
     assert other.top1 < 0.2
 
 
-def test_a_recipe_of_one_setting_holds_nothing_out_and_reads_every_stage(features):
-    """As VISSL does; its batches may be augmented ones."""
+def test_a_recipe_of_one_setting_holds_nothing_out_and_tests_every_stage(features):
+    """VISSL works in this way. The batches may be augmented."""
     asked = []
 
     def augmented(numbers: np.ndarray) -> Batches:
@@ -71,7 +74,7 @@ def test_a_recipe_of_one_setting_holds_nothing_out_and_reads_every_stage(feature
 
 
 def test_too_little_to_choose_on_is_refused(features):
-    """One image of each class leaves none aside."""
+    """One image of each class leaves no image to hold out."""
     few = np.concatenate([np.flatnonzero(features.train_labels == label)[:1] for label in range(3)])
     with pytest.raises(InputError, match="no class has enough training images"):
         chosen_probe(dataclasses.replace(features, train_labels=features.train_labels[few]), _GRID, seed=0)

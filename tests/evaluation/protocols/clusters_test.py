@@ -1,4 +1,4 @@
-"""Clusters in one pass: against NumPy over all images at once, and the table that is left."""
+"""Clusters from one pass equal NumPy's clusters from all images at once, and so does the table."""
 
 import numpy as np
 import pyarrow.parquet
@@ -13,10 +13,11 @@ _NUM_IMAGES, _NUM_CLUSTERS, _NUM_TYPICAL = 500, 12, 5
 
 @pytest.fixture
 def assigned(tmp_path, monkeypatch):
-    """Clusters, images of 1 px whose value says their number, and the table of a pass in batches of 32."""
+    """Clusters, images of 1 px whose value is their number, and the table from a pass in batches of 32."""
     monkeypatch.setattr(clusters_module, "_ROWS_PER_GROUP", 100)
     generator = np.random.default_rng(0)
-    scores = np.round(generator.normal(size=[_NUM_IMAGES, _NUM_CLUSTERS]), 1).astype(np.float32)  # with equals
+    # Rounded, so that some scores are equal.
+    scores = np.round(generator.normal(size=[_NUM_IMAGES, _NUM_CLUSTERS]), 1).astype(np.float32)
     scores[:, 7] = -9.0
     numbers = np.arange(_NUM_IMAGES)
     images = np.stack([numbers // 256, numbers % 256, 0 * numbers], axis=-1).astype(np.uint8)[:, None, None]
@@ -36,8 +37,8 @@ def assigned(tmp_path, monkeypatch):
     return scores, found, pyarrow.parquet.ParquetFile(tmp_path / "clusters.parquet")
 
 
-def test_sizes_and_typical_images_are_those_of_a_sort(assigned):
-    """The highest scores of those in the cluster; of equals the earlier."""
+def test_sizes_and_typical_images_equal_those_of_a_full_sort(assigned):
+    """Typical images have the highest scores in their cluster. Of equal scores, the earlier image wins."""
     scores, found, _ = assigned
     best, value = scores.argmax(axis=1), scores.max(axis=1)
     np.testing.assert_array_equal(found.sizes, np.bincount(best, minlength=_NUM_CLUSTERS))
@@ -51,7 +52,7 @@ def test_sizes_and_typical_images_are_those_of_a_sort(assigned):
 
 
 def test_the_table_has_a_row_for_each_image_in_order(assigned):
-    """In groups of rows, none of them the whole."""
+    """The table has several row groups."""
     scores, _, file = assigned
     table = file.read().to_pydict()
     assert table["image"] == [f"{number}.jpg" for number in range(_NUM_IMAGES - 1)] + ["caf\\udce9.jpg"]
@@ -61,8 +62,8 @@ def test_the_table_has_a_row_for_each_image_in_order(assigned):
     assert [str(field.type) for field in file.schema_arrow] == ["string", "int32", "float"]
 
 
-def test_neighbours_point_the_same_way_and_have_images():
-    """By cosine; never the cluster itself, never an empty one."""
+def test_neighbours_have_a_similar_direction_and_at_least_one_image():
+    """Neighbours are found by cosine. A cluster is not its own neighbour, and an empty cluster is no neighbour."""
     angles = np.radians([0.0, 10.0, 15.0, 90.0, 100.0])
     prototypes = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     sizes = np.array([4, 3, 0, 2, 1])
@@ -71,7 +72,7 @@ def test_neighbours_point_the_same_way_and_have_images():
 
 
 def test_classes_are_counted_by_cluster():
-    """Of images with one class, several and none; shares are of all images of the cluster."""
+    """Images have one class, several or none. Shares refer to all images in the cluster."""
     classes = [(0,), (0, 1), (), (1,), (0,)]
     clusters = Clusters(2, 1, classes.__getitem__)
     clusters.add(0, np.array([0, 0, 0]), np.zeros(3))
@@ -82,7 +83,7 @@ def test_classes_are_counted_by_cluster():
 
 
 def test_memory_does_not_grow_with_the_images():
-    """Only the most typical images are remembered."""
+    """Only the most typical images stay in memory."""
     clusters = Clusters(3, 2)
     for start in range(0, 10_000, 100):
         clusters.add(start, np.arange(100) % 3, np.full(100, float(start)))

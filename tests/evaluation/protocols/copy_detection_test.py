@@ -1,4 +1,4 @@
-"""Copy detection: the toolkit's average precision, what belongs together, and copies that are drawn here."""
+"""Copy detection: the toolkit's average precision, blocks of images, and copies that the test draws."""
 
 import io
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ _NUM_IMAGES = 10
 
 
 def test_average_precision_by_hand() -> None:
-    """Half the first precision for what is not found at once; scikit-learn would give twice as much."""
+    """A copy that is not found first counts half of its first precision. scikit-learn would count all of it."""
     assert trapezoid_average_precision([0]) == 1.0
     assert trapezoid_average_precision([1]) == 0.25
     assert trapezoid_average_precision([9]) == 0.05
-    # Two at ranks 0 and 2: trapezoids of heights 1 and 1, then 1 / 2 and 2 / 3.
+    # For ranks 0 and 2, the trapezoids have heights 1 and 1, then 1 / 2 and 2 / 3.
     assert trapezoid_average_precision([0, 2]) == pytest.approx((1 + (1 / 2 + 2 / 3) / 2) / 2)
 
 
@@ -45,12 +45,12 @@ def test_average_precision_by_hand() -> None:
         ("holiday.jpg", None),
     ],
 )
-def test_names_say_what_belongs_together(name: str, block: int | None) -> None:
+def test_names_tell_the_block_of_an_image(name: str, block: int | None) -> None:
     assert block_of(name) == block
 
 
-def test_a_copy_counts_where_its_original_is_in_the_bank() -> None:
-    """The first is nearest to its original, the second to a distractor, the third has none."""
+def test_a_copy_counts_if_its_original_is_in_the_bank() -> None:
+    """The first image is nearest to its original, the second to a distractor, and the third has no original."""
     bank = np.eye(4, dtype=np.float32)
     queries = np.array([[1, 0, 0, 0.1], [0, 0.5, 0.1, 1], [0, 0, 1, 0]], np.float32)
     found = copy_detection(bank, [10, 11, 12, None], queries, [10, 11, None])
@@ -109,14 +109,17 @@ def _compressed(picture: Image.Image) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    """Three stages of random weights tell pictures apart well enough."""
+    """A network with random weights. Three stages separate pictures well enough."""
     keras.utils.set_random_seed(0)
     return Network(RegNetY("90MF"), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), Transform(64))
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_drawn_copies_find_their_originals(network: Network, pooling: str) -> None:
-    """Crops, a heavy JPEG, text and other colours of built-in images; not whitened, and whitened by the originals."""
+    """The copies are crops, a strong JPEG compression, text and other colours of built-in images.
+
+    Descriptors are not whitened, or whitened by the originals.
+    """
     originals = _originals()
     changes = (_cropped, _written_on, _recoloured, _compressed)
     pictures = [*originals, *(change(picture) for change in changes for picture in originals)]

@@ -1,4 +1,4 @@
-"""COCO's numbers on detections whose precision is known, the batches that a detector is fitted on, and a fit."""
+"""COCO's metrics on detections with known precision, the training batches of a detector, and a fit."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ _SIZE_PX = 128
 
 
 class _Encoder(Encoder):
-    """The smallest network of the table."""
+    """An encoder with the smallest network in the table."""
 
     def __init__(self) -> None:
         keras.utils.set_random_seed(0)
@@ -36,7 +36,7 @@ class _Encoder(Encoder):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> BoxedImages:
-    """Two grey images of 160 x 80 with a red square and a blue one each, and one image with one square."""
+    """Two grey images of 160 x 80 px with a red and a blue square each, and one image with one square."""
     directory = tmp_path_factory.mktemp("boxes")
     generator = np.random.default_rng(0)
     found = []
@@ -60,8 +60,8 @@ def _detections(images: BoxedImages, shift: float = 0.0) -> list[Detections]:
     ]
 
 
-def test_coco_counts_what_is_known(images):
-    """The boxes themselves are perfect; a class never found is nothing; boxes far off are nothing."""
+def test_coco_metrics_agree_with_known_precisions(images):
+    """The true boxes are perfect. A class that is never found has precision zero, and so have boxes far away."""
     perfect = average_precision(images, _detections(images))
     assert (perfect.map, perfect.map50) == pytest.approx((1.0, 1.0)) and set(perfect.ap50) == {"red", "blue"}
     assert average_precision(images, _detections(images, shift=60.0)).map50 == pytest.approx(0.0)
@@ -74,9 +74,9 @@ def test_coco_counts_what_is_known(images):
     assert of_red.map50 == pytest.approx(0.5) and of_red.ap50 == pytest.approx({"red": 1.0, "blue": 0.0})
 
 
-def test_crowds_count_as_pycocotools_counts_them(images, tmp_path):
-    """On one JSON file: what is found in a crowd, more confidently than the rest, is neither right nor wrong."""
-    boxes = {0: [10, 10, 40, 40], 1: [60, 10, 80, 60]}  # by whether it is a crowd
+def test_crowds_count_as_in_pycocotools(images, tmp_path):
+    """Both read one JSON file. A detection in a crowd is neither right nor wrong, even if it is the most confident."""
+    boxes = {0: [10, 10, 40, 40], 1: [60, 10, 80, 60]}  # the key says whether the box is a crowd
     content = {
         "info": {},
         "categories": [{"id": 0, "name": "red"}],
@@ -109,35 +109,35 @@ def test_crowds_count_as_pycocotools_counts_them(images, tmp_path):
 
 
 def test_the_overlap_decides(images):
-    """Shifted by 4 of 40 px both ways the overlap is 0.68: right at 0.5 to 0.65, wrong above."""
+    """A shift of 4 px on 40 px both ways gives an overlap of 0.68: right from 0.5 to 0.65, wrong above."""
     found = average_precision(images, _detections(images, shift=4.0))
     overlap = 36**2 / (2 * 40**2 - 36**2)
     assert found.map50 == pytest.approx(1.0)
     assert found.map == pytest.approx(np.mean([overlap >= threshold for threshold in np.arange(0.5, 1.0, 0.05)]))
 
 
-def test_nothing_found_is_no_error(images):
-    """Its precision is zero; that of a class without a box is not a number."""
+def test_an_image_without_detections_is_no_error(images):
+    """The precision is zero without detections, and NaN for a class without boxes."""
     nothing = [Detections(np.zeros([0, 4]), np.zeros([0], np.int32), np.zeros([0])) for _ in images.images]
     assert average_precision(images, nothing).map50 == 0.0
     more = dataclasses.replace(images, class_names=("red", "blue", "green"))
     assert math.isnan(average_precision(more, _detections(images)).ap50["green"])
 
 
-def test_a_missing_extra_is_one_sentence(images, monkeypatch):
-    """As whoever has KerasHub alone reads it."""
+def test_a_missing_extra_gets_one_sentence(images, monkeypatch):
+    """A user who has only KerasHub sees this error."""
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(InputError, match=r"pip install 'seer_tf\[hub\]'"):
         average_precision(images, _detections(images))
 
 
-def test_boxes_go_with_the_pixels(images):
-    """In every batch, mirrored or not, what is inside a box has the colour of its class."""
+def test_boxes_follow_the_pixels(images):
+    """In every batch, flipped or not, the pixels inside a box have the colour of its class."""
     detector = Detector(_Encoder(), images.class_names, size_px=_SIZE_PX, smallest_anchor_px=16.0, num_head_layers=1)
     encoder = detector._encoder
     lefts = set()
     for squares, truth in detection._training_batches(detector, images, 3, seed=1).take(6):
-        assert (truth["labels"][:, -1] == -1).numpy().all()  # one row of padding at least, as the matcher needs it
+        assert (truth["labels"][:, -1] == -1).numpy().all()  # the matcher needs at least one row of padding
         pixels = 255.0 * (squares.numpy() * np.array(encoder.std) + np.array(encoder.mean))
         for square, boxes, labels in zip(pixels, truth["boxes"].numpy(), truth["labels"].numpy(), strict=True):
             for box, label in zip(boxes, labels, strict=True):
@@ -149,12 +149,12 @@ def test_boxes_go_with_the_pixels(images):
                 inside = square[top + 3 : bottom - 3, left + 3 : right - 3]
                 assert np.abs(inside - expected).max() < 8
                 lefts.add(left)
-    assert len(lefts) > 5  # five boxes: some were mirrored
+    assert len(lefts) > 5  # there are five boxes, so some were flipped
 
 
 @pytest.mark.slow
 def test_a_few_steps_lower_the_loss_and_move_the_backbone(images):
-    """The loss is that of one batch of all images; a batch larger than the set is refused."""
+    """The loss is that of one batch with all images. A batch larger than the set is refused."""
     detector = Detector(_Encoder(), images.class_names, size_px=_SIZE_PX, smallest_anchor_px=16.0, num_head_layers=1)
     kernel = detector.model.trainable_variables[0]
     before = kernel.value.numpy()
@@ -170,7 +170,7 @@ def test_a_few_steps_lower_the_loss_and_move_the_backbone(images):
 @pytest.mark.slow
 @needs_real_images
 def test_it_overfits_eight_images():
-    """Eight images of blood cells at 256 px, to an mAP50 above 0.9, with boxes that are more than half right."""
+    """Eight images of blood cells at 256 px reach a mAP50 above 0.9, and mAP above 0.6."""
     images = open_boxes(REAL_IMAGES / "bccd" / "BCCD", "train")
     images = dataclasses.replace(images, images=images.images[:8])
     anchor = smallest_anchor_px([image.boxes for image in images.images], [256 / 640] * 8)

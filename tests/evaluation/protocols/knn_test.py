@@ -1,4 +1,4 @@
-"""k-NN against an oracle from its equations, against scikit-learn, and against what cannot be otherwise."""
+"""k-NN equals an oracle from its equations and scikit-learn, and keeps its invariants."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ _NUM_CLASSES = 5
 
 @pytest.fixture
 def features(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Bank, its labels, queries, their labels, in several pieces each; lengths differ and classes overlap."""
+    """Bank, bank labels, queries and query labels, in several pieces each. Lengths differ, and classes overlap."""
     monkeypatch.setattr(knn, "_QUERY_BYTES", 25 * 8 * 4)
     monkeypatch.setattr(knn, "_BANK_BYTES", 27 * 8 * 4)
     monkeypatch.setattr(knn, "_SIMILARITIES", 27 * 16)
@@ -34,7 +34,10 @@ def features(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, n
 
 
 def test_weighted_votes_equal_the_oracle(features):
-    """At a temperature at which weights decide: fails if similarity is not cosine, or weights or chunks are dropped."""
+    """At this temperature, the weights decide.
+
+    The test fails if the similarity is not the cosine, or if weights or chunks are lost.
+    """
     bank, bank_labels, queries, query_labels = features
     accuracies = knn_accuracy(*features, num_classes=_NUM_CLASSES, ks=_KS, temperature=0.07)
     assert sorted(accuracies) == sorted(_KS)
@@ -45,7 +48,7 @@ def test_weighted_votes_equal_the_oracle(features):
 
 
 def test_unweighted_votes_equal_scikit_learn(features):
-    """With an infinite temperature every neighbour weighs the same."""
+    """With an infinite temperature, all neighbours have the same weight."""
     bank, bank_labels, queries, query_labels = features
     accuracies = knn_accuracy(*features, num_classes=_NUM_CLASSES, ks=_KS, temperature=np.inf)
     for k in _KS:
@@ -54,7 +57,10 @@ def test_unweighted_votes_equal_scikit_learn(features):
 
 
 def test_nearest_is_sorted_and_prefers_the_earlier_of_equals(features):
-    """The bank holds every image twice, in other chunks; of signs, so that equals are equal to the bit."""
+    """The bank holds every image twice, in different chunks.
+
+    All values are signs, so equal images are equal to the bit.
+    """
     signs = np.sign(features[0][:, :4])
     bank, queries = np.concatenate([signs, signs]), np.sign(features[2][:, :4])
     similarities, positions = nearest(bank, queries, 50)
@@ -65,7 +71,7 @@ def test_nearest_is_sorted_and_prefers_the_earlier_of_equals(features):
 
 
 def test_an_image_is_nearest_to_itself(features):
-    """Also when its features are a hundred times as long."""
+    """This holds even if its features are a hundred times as long."""
     bank = features[0]
     similarities, positions = nearest(bank, 100 * bank, 1)
     np.testing.assert_array_equal(positions[:, 0], np.arange(len(bank)))
@@ -73,13 +79,13 @@ def test_an_image_is_nearest_to_itself(features):
 
 
 def test_a_low_temperature_does_not_overflow(features):
-    """exp(1 / 0.001) is not a float32."""
+    """exp(1 / 0.001) exceeds float32."""
     low = knn_accuracy(*features, num_classes=_NUM_CLASSES, ks=[10], temperature=1e-3)
     assert low[10] == pytest.approx(knn_accuracy(*features, num_classes=_NUM_CLASSES, ks=[1])[1], abs=0.05)
 
 
 def test_ks_larger_than_the_bank_are_left_out(features):
-    """And if that is all of them, there is an error that says so."""
+    """If no k is left, an error says so."""
     assert list(knn_accuracy(*features, num_classes=_NUM_CLASSES, ks=(10, 101))) == [10]
     with pytest.raises(InputError, match="needs at least as many training images, and there are 100"):
         knn_accuracy(*features, num_classes=_NUM_CLASSES, ks=(101, 200))
@@ -88,9 +94,9 @@ def test_ks_larger_than_the_bank_are_left_out(features):
 
 
 def test_gaussians_give_their_bayes_accuracy_within_the_interval():
-    """Two classes at distance 2 on either side of the origin: none gets more than Phi(1) = 84.1 % of all images right.
+    """The two classes are at distance 2, so the best accuracy is Phi(1) = 84.1 %.
 
-    The best rule asks for the side alone, which the cosine knows.
+    The best rule needs only the side of the origin, and the cosine shows the side.
     """
     generator = np.random.default_rng(11)
     labels = generator.integers(0, 2, 24_000)
@@ -102,7 +108,7 @@ def test_gaussians_give_their_bayes_accuracy_within_the_interval():
 
 
 def test_shuffled_labels_give_chance(features):
-    """Features that know the classes, labels that do not know the features."""
+    """The features depend on the classes, but the labels do not depend on the features."""
     bank, bank_labels, queries, query_labels = features
     shuffled = np.random.default_rng(0).permutation(np.concatenate([bank_labels, query_labels]))
     both = np.concatenate([bank, queries])
@@ -112,7 +118,7 @@ def test_shuffled_labels_give_chance(features):
 
 
 def test_features_of_two_models_are_refused(features):
-    """Their channels differ in number."""
+    """The numbers of channels differ."""
     with pytest.raises(InputError, match="8 channels and the queries 7"):
         nearest(features[0], features[2][:, :7], 1)
 
@@ -152,7 +158,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 @pytest.mark.slow
 def test_a_bank_as_large_as_imagenet_needs_less_than_4_gib(tmp_path: Path) -> None:
-    """1.3 million features of 7,392 numbers, which are 18 GiB of files; and as many queries as memory ever holds."""
+    """The bank has 1.3 million features of 7,392 numbers, which are 18 GiB of files.
+
+    The number of queries is the largest that is held in memory.
+    """
     ran = subprocess.run([sys.executable, "-c", _MEASURE, str(tmp_path)], capture_output=True, text=True, timeout=1800)
     assert ran.returncode == 0, ran.stderr
     accuracies, peak_gib = ran.stdout.splitlines()

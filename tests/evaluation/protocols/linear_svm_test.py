@@ -1,4 +1,4 @@
-"""VOC07's protocol: average precision by hand, the machine scikit-learn's own, several classes in one image."""
+"""VOC07's protocol: average precision by hand, scikit-learn's SVM, and several classes in one image."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ _COSTS = (0.01, 1.0, 10.0)
 
 
 def _part(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two classes that come and go independently, in features of any length."""
+    """Returns features of any length with two independent classes."""
     generator = np.random.default_rng(seed)
     matrix = generator.uniform(size=[num_images, 2]) < (0.3, 0.5)
     features = generator.normal(size=[num_images, 6]) + 1.5 * matrix @ np.eye(2, 6)
@@ -20,41 +20,44 @@ def _part(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _reference(cost: float) -> LinearSVC:
-    """The solver as VISSL calls it; scikit-learn itself would choose the primal problem here."""
+    """Returns the solver with VISSL's arguments. scikit-learn's default here would be the primal problem."""
     return LinearSVC(C=cost, class_weight={1: 2, -1: 1}, dual=True, max_iter=2000, random_state=0)
 
 
 def test_average_precision_by_hand():
-    """Relevant at ranks 2, 3 and 6: precisions 1/2, 2/3 and 1/2, the first raised to the second's."""
+    """The relevant images have ranks 2, 3 and 6, so the precisions are 1/2, 2/3 and 1/2.
+
+    The first precision is raised to the second.
+    """
     is_relevant = np.array([False, True, True, False, False, True])
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
     assert average_precision(is_relevant, scores) == pytest.approx((2 / 3 + 2 / 3 + 1 / 2) / 3)
     assert average_precision(is_relevant, -scores) == pytest.approx((1 + 3 / 5 + 3 / 5) / 3)
 
 
-def test_the_mean_is_over_classes_that_are_there():
+def test_the_mean_is_over_classes_with_test_images():
     """A class without a test image has no precision."""
     matrix, scores = np.array([[True, False], [False, False]]), np.array([[1.0, 3.0], [2.0, 1.0]])
     assert mean_average_precision(matrix, scores) == 0.5
 
 
-def test_images_of_which_a_class_is_unknown_are_no_part_of_its_test():
-    """VOC's difficult objects: by hand, the second image of two that score high does not count."""
+def test_images_with_an_unknown_class_do_not_count_for_this_class():
+    """VOC's difficult objects are such images. The second of two images with high scores does not count."""
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
     matrix = np.array([[1, 0], [-1, 0], [1, 0], [0, 0]], np.int8)
     assert mean_average_precision(matrix, scores) == 1.0
     assert mean_average_precision(np.where(matrix == -1, 0, matrix), scores) == pytest.approx((1 + 2 / 3) / 2)
 
 
-def test_unknown_classes_are_negative_ones_to_fit_on():
-    """As in VISSL's `train_cls`."""
+def test_unknown_classes_are_negatives_in_training():
+    """VISSL's `train_cls` does the same."""
     (train, matrix), (test, _) = _part(60, 0), _part(10, 1)
     found = linear_svm(train, np.where(matrix, 1, -1).astype(np.int8), test, costs=(1.0,))
     np.testing.assert_array_equal(found.scores, linear_svm(train, matrix, test, costs=(1.0,)).scores)
 
 
-def test_machines_are_scikit_learns_with_the_protocols_arguments():
-    """Fails without normalisation, without the weight of positives, or with another choice of the cost."""
+def test_the_svms_equal_scikit_learns_with_the_protocols_arguments():
+    """The test fails without normalisation, without the weight of positives, or with another choice of the cost."""
     (train, matrix), (test, test_matrix) = _part(120, 0), _part(60, 1)
     found = linear_svm(train, matrix, test, costs=_COSTS)
     unit, unit_test = (x / (np.linalg.norm(x.astype(float), axis=1, keepdims=True) + 1e-5) for x in (train, test))
@@ -71,7 +74,7 @@ def test_machines_are_scikit_learns_with_the_protocols_arguments():
 
 
 def test_a_class_too_rare_for_the_folds_is_refused():
-    """Or too common."""
+    """The same holds for a class that is too common."""
     train, matrix = _part(30, 0)
     matrix[:, 1] = np.arange(30) < 2
     with pytest.raises(InputError, match="class number 1 is in 2 of 30 training images"):

@@ -1,4 +1,4 @@
-"""The probe of a run: right where the features tell, and particular about its images."""
+"""The probe during a run: its accuracy on features that separate the classes, and its checks of the images."""
 
 import pathlib
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from seer_tf.pretraining.recipes import recipe
 
 @pytest.fixture
 def labelled(tmp_path: pathlib.Path) -> Source:
-    """Twenty bright images and twenty dark ones."""
+    """Twenty bright and twenty dark images."""
     return _folder(tmp_path / "labelled", {"bright": 150, "dark": 0})
 
 
 @pytest.fixture
 def training(tmp_path: pathlib.Path) -> Source:
-    """Others, of no class."""
+    """Other images without classes."""
     return _folder(tmp_path / "training", {".": 80})
 
 
@@ -37,7 +37,9 @@ def _folder(directory: pathlib.Path, lows: Mapping[str, int], num_images: int = 
     return open_source(f"folder:{directory}")
 
 
-def test_dark_and_bright_images_are_told_apart_and_the_model_stays(labelled: Source, training: Source) -> None:
+def test_the_probe_separates_dark_and_bright_images_and_leaves_the_model_unchanged(
+    labelled: Source, training: Source
+) -> None:
     config = recipe("debug_tiny")
     model = initial_model(config)
     before = [variable.numpy() for variable in model.variables]
@@ -67,10 +69,10 @@ def test_training_images_and_images_without_labels_are_refused(labelled: Source,
 
 
 @pytest.mark.parametrize(("num_classes", "num_images"), [(1200, 2), (400, 3), (110, 12)])
-def test_of_many_classes_as_many_are_drawn_as_leave_images_to_compare_with(
+def test_with_many_classes_enough_images_of_each_chosen_class_are_drawn(
     tmp_path: pathlib.Path, training: Source, num_classes: int, num_images: int
 ) -> None:
-    """Both numbers can be told from the first step on, and memory holds about a thousand images."""
+    """Both accuracies can be computed from the first step on, and memory holds about a thousand images."""
     lows = {f"{number:04d}": number % 150 for number in range(num_classes)}
     config = recipe("debug_tiny")
     probe = OnlineProbe(_folder(tmp_path / "many", lows, num_images), training, config)

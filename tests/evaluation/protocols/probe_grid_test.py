@@ -1,4 +1,4 @@
-"""The grid of linear classifiers against PyTorch, one setting at a time, and against what the data allows."""
+"""The grid of linear classifiers equals PyTorch's classifier for each setting, and keeps its invariants."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ _RECIPE = ProbeRecipe((0.02, 0.5), (0.0, 0.1), 3, (1, 2), augmentation="none", h
 
 
 def _features(num_images: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Features that know something of the classes, channels of different scale and offset."""
+    """Returns features that depend on the classes. Channels have different scales and offsets."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, _NUM_CLASSES, num_images)
     features = {}
@@ -37,11 +37,11 @@ def _features(num_images: int, seed: int) -> tuple[dict[str, np.ndarray], np.nda
 def _of_pytorch(
     stage: str, setting: tuple[float, float], grid: ProbeGrid, batches: Batches, test: np.ndarray
 ) -> np.ndarray:
-    """Trains one `eval_mlp` by PyTorch's own layers and optimizer; returns its logits of the test features."""
+    """Trains one `eval_mlp` with PyTorch's layers and optimizer. Returns its logits for the test features."""
     pooling, number = _POOLINGS[stage], _RECIPE.settings.index(setting)
     bn, linear = torch.nn.BatchNorm2d(pooling.channels, eps=1e-5, momentum=0.1), torch.nn.Linear(pooling.dim, 4)
     kernel, bias = (grid._probes[stage]._kernel.numpy()[:, :, number], grid._probes[stage]._bias.numpy()[number])
-    with torch.no_grad():  # ours are cell by cell, theirs channel by channel
+    with torch.no_grad():  # our kernel is cell by cell, PyTorch's channel by channel
         linear.weight.copy_(torch.tensor(kernel.transpose(1, 0, 2).reshape(pooling.dim, 4).T.copy()))
         linear.bias.copy_(torch.tensor(bias))
 
@@ -63,9 +63,12 @@ def _of_pytorch(
     return logits(test).detach().numpy()
 
 
-def test_every_setting_of_every_stage_is_what_pytorch_trains_alone():
-    """Fails if a setting sees another's rate or velocity, if batch norm decays, or moving statistics are biased."""
-    torch.set_num_threads(1)  # its threads wait by spinning
+def test_every_setting_equals_a_classifier_that_pytorch_trains_alone():
+    """The test fails if a setting uses the rate or velocity of another setting, or if batch norm decays.
+
+    The test also fails if moving statistics are biased.
+    """
+    torch.set_num_threads(1)  # PyTorch's threads wait by spinning
     (features, labels), (test, _) = _features(100, seed=0), _features(30, seed=1)
     batches = shuffled_batches(features, labels, _BATCH_SIZE, seed=5)
     grid = ProbeGrid(_POOLINGS, _NUM_CLASSES, _RECIPE, seed=3)
@@ -82,7 +85,10 @@ def test_every_setting_of_every_stage_is_what_pytorch_trains_alone():
 
 
 def _loss_of_a_device(logits: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
-    """Masked sigmoid cross-entropies, over the known images of each class; zero for a class without any."""
+    """Returns the sum of masked sigmoid cross-entropies, averaged over the images for which the class is known.
+
+    The loss is zero for a class without such an image.
+    """
     known = torch.tensor(labels != -1).float()
     targets = torch.tensor(labels == 1).float()
     entropies = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none") * known
@@ -90,12 +96,15 @@ def _loss_of_a_device(logits: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("batch_size", [20, 32])
-def test_several_labels_are_what_pytorch_trains(batch_size: int) -> None:
-    """In VISSL's devices of 16 images, or in one device. Fails if an unknown class counts, or is averaged over."""
+def test_a_classifier_with_several_labels_equals_pytorchs(batch_size: int) -> None:
+    """VISSL averages on each device of 16 images; the other case has one device.
+
+    The test fails if an unknown class counts in the sum or in the mean.
+    """
     torch.set_num_threads(1)
     features, _ = _features(64, seed=0)
     labels = np.random.default_rng(3).integers(-1, 2, [64, _NUM_CLASSES]).astype(np.int8)
-    labels[:, 1] = np.where(np.arange(64) % 9 == 0, labels[:, 1], -1)  # in most batches hardly known
+    labels[:, 1] = np.where(np.arange(64) % 9 == 0, labels[:, 1], -1)  # in most batches nearly unknown
     recipe = ProbeRecipe((0.05,), (0.1,), 3, (1, 2), "crops", 0.0, batch_size=batch_size, has_several_labels=True)
     batches = shuffled_batches(features, labels, batch_size, seed=5)
     grid = ProbeGrid(_POOLINGS, _NUM_CLASSES, recipe, seed=3)
@@ -120,8 +129,8 @@ def test_several_labels_are_what_pytorch_trains(batch_size: int) -> None:
         np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
-def test_the_best_setting_is_that_of_the_held_out_slice():
-    """A stage of noise and a stage that knows the classes; the curve has a point for each epoch."""
+def test_the_best_setting_is_chosen_on_the_held_out_slice():
+    """One stage is noise, and one stage separates the classes. The curve has a point for each epoch."""
     (features, labels), (held_out, held_out_labels) = _features(300, seed=0), _features(100, seed=1)
     for part in (features, held_out):
         part["res4"] = np.random.default_rng(2).normal(size=part["res4"].shape).astype(np.float32)
@@ -135,8 +144,8 @@ def test_the_best_setting_is_that_of_the_held_out_slice():
     assert shares[number] == shares.max() > 0.5
 
 
-def test_batches_are_another_permutation_in_each_epoch():
-    """The rest is left out; a set smaller than a batch is one batch."""
+def test_each_epoch_has_another_permutation():
+    """Images that fill no batch are left out. A set smaller than a batch is one batch."""
     labels = np.arange(10)
     features = {"avgpool": labels[:, None].astype(np.float32)}
     batches = shuffled_batches(features, labels, 4, seed=0)
@@ -146,8 +155,8 @@ def test_batches_are_another_permutation_in_each_epoch():
     assert [len(labels) for _, labels in shuffled_batches(features, labels, 64, seed=0)(0)] == [10]
 
 
-def test_the_recipes_are_vissls():
-    """One rate, one decay, and the epochs and steps of its configurations."""
+def test_the_recipes_have_vissls_settings():
+    """The recipes have one rate, one decay, and the epochs and steps of VISSL's configurations."""
     assert RECIPES["vissl_imagenet"].settings == ((0.01, 5e-4),)
     epochs = {
         name: (recipe.epochs, recipe.drops_after_epochs)
@@ -176,7 +185,7 @@ def test_the_recipes_are_vissls():
 
 
 def test_the_learning_rate_falls_in_steps_or_by_a_cosine():
-    """VISSL's multistep, and its cosine from 0.01 to 0.0001 that changes once in an epoch."""
+    """VISSL has a multistep schedule, and a cosine from 0.01 to 0.0001 that changes once in an epoch."""
     steps = [RECIPES["vissl_imagenet"].rate_factor(epoch) for epoch in (0, 7, 8, 16, 27)]
     np.testing.assert_allclose(steps, [1, 1, 0.1, 0.01, 0.001])
     recipe = RECIPES["vissl_clevr_count"]
@@ -186,7 +195,7 @@ def test_the_learning_rate_falls_in_steps_or_by_a_cosine():
 
 
 def test_gaussians_give_their_bayes_accuracy_within_the_interval():
-    """Two classes at distance 2: no classifier gets more than Phi(1) = 84.1 % of all images right."""
+    """The two classes are at distance 2, so the best accuracy is Phi(1) = 84.1 %."""
     generator = np.random.default_rng(11)
     labels = generator.integers(0, 2, 12_000)
     features = generator.normal(size=[12_000, 6]).astype(np.float32)
@@ -197,7 +206,7 @@ def test_gaussians_give_their_bayes_accuracy_within_the_interval():
 
 
 def test_shuffled_labels_give_chance():
-    """Features that know the classes, labels that do not know the features."""
+    """The features depend on the classes, but the labels do not depend on the features."""
     features, labels = _features(1500, seed=0)
     shuffled = np.random.default_rng(1).permutation(labels)
     right = _probe_of(features["avgpool"][:1000], shuffled[:1000], features["avgpool"][1000:], shuffled[1000:])
@@ -206,7 +215,7 @@ def test_shuffled_labels_give_chance():
 
 
 def _probe_of(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> np.ndarray:
-    """Fits one setting of the grid's protocol on one stage; returns which test images are right."""
+    """Fits one setting of the grid on one stage. Returns which test images are right."""
     poolings = {"avgpool": Pooling(1, 1, train.shape[1])}
     recipe = ProbeRecipe((0.1,), (5e-4,), 8, (3, 5, 7), augmentation="none", held_out_fraction=0.0)
     grid = ProbeGrid(poolings, int(train_labels.max()) + 1, recipe, seed=0)

@@ -1,4 +1,4 @@
-"""Retrieval against scikit-learn's average precision and against counting."""
+"""Retrieval equals scikit-learn's average precision and a direct count."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from seer_tf.evaluation.protocols.retrieval import retrieval
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several chunks of queries, several pieces of the bank."""
+    """Splits the queries into several chunks, and the bank into several pieces."""
     monkeypatch.setattr(module, "_SIMILARITIES", 7 * 60)
     monkeypatch.setattr(module, "_BANK_BYTES", 4 * 5 * 13)
 
 
 def _part(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Four overlapping classes; lengths differ."""
+    """Returns four overlapping classes. Lengths of features differ."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 4, num_images)
     features = generator.normal(size=[num_images, 5]) + 1.5 * np.eye(4, 5)[labels]
@@ -29,8 +29,11 @@ def _cosines(bank: np.ndarray, queries: np.ndarray) -> np.ndarray:
     return queries @ bank.T
 
 
-def test_it_is_scikit_learns_average_precision():
-    """Of every query; recall by counting whose nearest k hold one of the class."""
+def test_average_precision_equals_scikit_learns():
+    """Every query has scikit-learn's average precision.
+
+    Recall equals the fraction of queries with an image of their class among the nearest k.
+    """
     (bank, bank_labels), (queries, query_labels) = _part(60, 0), _part(25, 1)
     found = retrieval(bank, bank_labels, queries, query_labels)
     cosines = _cosines(bank, queries)
@@ -43,9 +46,9 @@ def test_it_is_scikit_learns_average_precision():
 
 
 def test_an_image_does_not_find_itself():
-    """In a set that is its own bank."""
+    """The queries are also the bank."""
     features, labels = _part(40, 0)
-    labels[7] = 99  # the only one of its class
+    labels[7] = 99  # the only image of its class
     found = retrieval(features, labels, features, labels, is_same_set=True)
     cosines = _cosines(features, features)
     np.fill_diagonal(cosines, -2)
@@ -56,14 +59,14 @@ def test_an_image_does_not_find_itself():
 
 
 def test_equal_images_share_a_rank():
-    """Whether the image of the query's class comes first or second in the bank does not matter."""
+    """The order of equal images in the bank does not matter."""
     bank, query = np.eye(5, dtype=np.float32)[[0, 0, 1]], np.eye(5, dtype=np.float32)[:1]
     for labels in ([5, 6, 6], [6, 5, 6]):
         assert retrieval(bank, np.array(labels), query, np.array([5])).average_precisions.tolist() == [0.5]
 
 
 def test_classes_without_another_image_are_refused():
-    """There is nothing to find."""
+    """Such a query has nothing to find."""
     features, _ = _part(4, 0)
     with pytest.raises(InputError, match="no query has another image of its class"):
         retrieval(features, np.arange(4), features, np.arange(4), is_same_set=True)

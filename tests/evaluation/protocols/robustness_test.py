@@ -1,4 +1,4 @@
-"""One classifier on other test sets: classes by name, by a map, and only those that are there."""
+"""One classifier on other test sets: classes match by name or by a map, and only classes with images count."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ _NAMES = ("cat", "dog", "tabby", "ship")
 
 
 def test_classes_are_matched_by_name_and_by_map(tmp_path):
-    """One class of the test set may be several of the classifier's."""
+    """One class in the test set may match several classes of the classifier."""
     (tmp_path / "map.csv").write_text("Katze,cat\nKatze,tabby\n\n")
     class_map = read_class_map(tmp_path / "map.csv")
     matrix = right_classes(_NAMES, ("dog", "Katze", "Fisch"), np.array([1, 0]), class_map)
@@ -19,8 +19,11 @@ def test_classes_are_matched_by_name_and_by_map(tmp_path):
         right_classes(_NAMES, ("Hund",), np.array([0]), class_map)
 
 
-def test_only_classes_with_images_are_chosen_from():
-    """The third image looks like a ship, but there are none. Fails where the names of the classes decide."""
+def test_the_classifier_chooses_only_among_classes_with_images():
+    """The third image looks like a ship, but no test image is a ship.
+
+    The test fails if the classifier chooses among all class names.
+    """
     right = right_classes(_NAMES, _NAMES, np.arange(4), {})
     logits = np.array([[1.0, 0.0, 0.0, 0.0], [3.0, 2.0, 0.0, 0.0], [1.0, 0.5, 0.0, 9.0]])
     labels = np.array([0, 1, 0])
@@ -28,8 +31,8 @@ def test_only_classes_with_images_are_chosen_from():
     assert restricted_correct(logits, np.array([0, 3, 0]), right).tolist() == [True, False, False]
 
 
-def test_any_of_the_right_classes_is_right():
-    """A tabby is a cat by the map."""
+def test_each_of_several_right_classes_counts():
+    """The map says that a tabby is a cat."""
     right = right_classes(_NAMES, ("Katze", "dog"), np.arange(2), {"Katze": ("cat", "tabby")})
     logits = np.eye(4)[[2, 0, 1, 1]]
     assert restricted_correct(logits, np.array([0, 0, 1, 0]), right).tolist() == [True, True, True, False]
@@ -37,7 +40,7 @@ def test_any_of_the_right_classes_is_right():
 
 @pytest.mark.parametrize("text", ["cat\n", "a,b,c\n"])
 def test_a_map_of_other_than_two_columns_is_refused(tmp_path, text):
-    """And a map that is not there."""
+    """A missing map is refused too."""
     (tmp_path / "map.csv").write_text(text)
     with pytest.raises(InputError, match="row 1 has"):
         read_class_map(tmp_path / "map.csv")
@@ -46,7 +49,7 @@ def test_a_map_of_other_than_two_columns_is_refused(tmp_path, text):
 
 
 def test_a_class_in_two_maps_is_refused(tmp_path):
-    """Classes of two test sets can have one name and mean two things."""
+    """Classes of two test sets may have one name and two meanings."""
     (tmp_path / "birds.csv").write_text("crane,heron\nrook,crow\n")
     (tmp_path / "machines.csv").write_text("lorry,truck\n")
     maps = [tmp_path / "birds.csv", tmp_path / "machines.csv"]
