@@ -1,4 +1,4 @@
-"""The orientation read in a graph against Pillow's, on what Pillow writes and on real files."""
+"""The orientation that a graph reads equals Pillow's, for files from Pillow and for real files."""
 
 import io
 
@@ -21,7 +21,7 @@ def _jpeg(exif: bytes, kind: str = "JPEG") -> bytes:
 
 
 def _exif(orientation: int, order: str, *, before: int = 0) -> bytes:
-    """Returns EXIF with `before` entries before the orientation, written out by hand in either order of bytes."""
+    """Returns EXIF, written by hand in either byte order, with `before` entries before the orientation."""
     big = "big" if order == "MM" else "little"
     number = lambda value, size: value.to_bytes(size, big)  # noqa: E731
     entry = lambda tag, value: number(tag, 2) + number(3, 2) + number(1, 4) + number(value, 2) + b"\0\0"  # noqa: E731
@@ -32,8 +32,8 @@ def _exif(orientation: int, order: str, *, before: int = 0) -> bytes:
 
 @pytest.mark.parametrize("order", ["II", "MM"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_in_both_orders_of_bytes(order, orientation):
-    """Also behind other entries."""
+def test_every_orientation_is_read_in_both_byte_orders(order, orientation):
+    """The orientation is the first entry, or comes after other entries."""
     for before in (0, 3):
         encoded = _jpeg(_exif(orientation, order, before=before))
         assert exif_orientation(encoded) == orientation
@@ -41,8 +41,8 @@ def test_every_orientation_in_both_orders_of_bytes(order, orientation):
 
 
 @pytest.mark.parametrize("text", ['tiff:Orientation="%d"', "<tiff:Orientation>%d</tiff:Orientation>"])
-def test_an_orientation_that_only_xmp_has(text):
-    """EXIF counts before it."""
+def test_an_orientation_in_xmp_is_read(text):
+    """If EXIF has an orientation too, EXIF counts."""
     for orientation in (*range(1, 9), 0, 9):
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, "JPEG", xmp=(text % orientation).encode())
@@ -68,14 +68,14 @@ def test_an_orientation_that_only_xmp_has(text):
         _jpeg(_exif(6, "II"), "PNG"),
     ],
 )
-def test_what_makes_no_sense_is_upright(encoded):
-    """No metadata, however broken, costs an image."""
+def test_broken_metadata_mean_upright(encoded):
+    """Broken metadata never makes an image unusable."""
     assert _in_graph(encoded).numpy() == 1
 
 
 @needs_real_images
-def test_real_files_as_pillow_reads_them():
-    """Photographs of many makers, and files that are difficult on purpose."""
+def test_orientations_of_real_files_equal_pillows():
+    """The files are photographs from many cameras, and files that are difficult on purpose."""
     files = [*(REAL_IMAGES / "wild_photos").glob("*"), *(REAL_IMAGES / "messy").glob("*.jp*g")]
     found = {path.name: int(_in_graph(path.read_bytes())) for path in files}
     expected = {path.name: exif_orientation(path.read_bytes()) for path in files}

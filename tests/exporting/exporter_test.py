@@ -1,4 +1,4 @@
-"""Export as a whole: files that load elsewhere and say the same, a card that tells what they are, or nothing at all."""
+"""Export: the files load elsewhere and give the same results, a card describes them, and a failure leaves nothing."""
 
 import dataclasses
 import importlib.util
@@ -46,27 +46,30 @@ _METRICS = {
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """JPEG files of different sizes and orientations, and one that does not decode."""
+    """JPEG files with different sizes and orientations, and one file that does not decode."""
     return folder_of_images(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    """With prototypes; it resizes whatever comes, as a released network does, even a square of its own size."""
+    """A network with prototypes that always resizes, as a released network does."""
     return dataclasses.replace(tiny_network().selected("prototypes"), transform=Transform(SIZE_PX, 40))
 
 
 @pytest.fixture(scope="module")
 def exported(network, source, tmp_path_factory):
-    """The directory with a SavedModel, an ONNX and a calibrated LiteRT file, and what was found of each."""
+    """The directory with a SavedModel, an ONNX file and a calibrated LiteRT file, and the result of each check."""
     directory = tmp_path_factory.mktemp("export") / "with a space" / "model"
     network = dataclasses.replace(network, backbone=under_seers_licence(network.backbone))
     kinds = ("saved_model", "onnx", "litert_int8")
     return directory, export(network, directory, source=source, formats=kinds, metrics=[_METRICS])
 
 
-def test_every_file_is_as_near_as_its_format_allows(exported):
-    """Measured in a fresh process, on images turned by EXIF too; int8 is not the float32 network."""
+def test_every_file_is_within_the_tolerance_of_its_format(exported):
+    """A fresh process measures the difference, also on images with an EXIF orientation.
+
+    An int8 file differs from the float32 network.
+    """
     directory, files = exported
     assert [file.format for file in files] == ["saved_model", "onnx", "litert_int8"]
     for file in files:
@@ -77,15 +80,15 @@ def test_every_file_is_as_near_as_its_format_allows(exported):
     assert not list(directory.parent.glob(".*"))
 
 
-def test_the_card_says_what_it_is(exported):
-    """For programs, and for people."""
+def test_the_card_describes_the_export(exported):
+    """The card has a file for programs and a file for people."""
     directory, files = exported
     metadata = json.loads((directory / "metadata.json").read_text("utf-8"))
     assert metadata["variant"] == "of two stages" and metadata["feature_dim"] == NUM_FEATURES
     assert metadata["outputs"]["cluster"]["dtype"] == "int32" and metadata["metrics"] == [_METRICS]
     preprocessing = metadata["preprocessing"]
     assert (preprocessing["resize_shorter_side_px"], preprocessing["center_crop_px"]) == (40, SIZE_PX)
-    assert "unchanged_when" not in preprocessing  # it resizes whatever comes
+    assert "unchanged_when" not in preprocessing  # this network always resizes
     own = dataclasses.replace(tiny_network(), transform=Transform(SIZE_PX, 40, "bicubic").with_size(64))
     assert card.preprocessing(own)["unchanged_when"] == "the image already is 64 x 64"
     assert card.preprocessing(own)["interpolation"].startswith("bicubic")
@@ -102,7 +105,7 @@ def test_the_card_says_what_it_is(exported):
 
 
 def test_the_onnx_file_has_a_free_batch(exported):
-    """By name."""
+    """The free dimension has the name "batch"."""
     directory, _ = exported
     model = onnx.load(directory / "model.onnx")
     assert [tensor.name for tensor in model.graph.input] == ["images"]
@@ -111,7 +114,7 @@ def test_the_onnx_file_has_a_free_batch(exported):
 
 
 def test_an_output_that_exists_is_left_alone(network, source, exported):
-    """Fails if it is overwritten or merged."""
+    """The test fails if the output is overwritten or merged."""
     directory, _ = exported
     before = (directory / "metadata.json").stat().st_mtime_ns
     with pytest.raises(InputError, match="exists already"):
@@ -119,8 +122,8 @@ def test_an_output_that_exists_is_left_alone(network, source, exported):
     assert (directory / "metadata.json").stat().st_mtime_ns == before
 
 
-def test_a_fresh_process_sees_a_difference(network, source, exported):
-    """The exported file against the network, and against one whose first kernel is a hundredth larger."""
+def test_a_fresh_process_finds_a_difference(network, source, exported):
+    """The exported file is compared with the network, and with a network whose first kernel is one percent larger."""
     directory, _ = exported
     images = [(source.read(0), np.zeros([40, 40, 3], np.uint8))]
     moved = tiny_network().selected("prototypes")
@@ -133,7 +136,7 @@ def test_a_fresh_process_sees_a_difference(network, source, exported):
 
 @pytest.mark.parametrize("difference", [2e-5, float("nan"), float("inf")])
 def test_a_file_that_differs_after_loading_is_not_kept(network, source, tmp_path, monkeypatch, difference):
-    """Neither under its name nor under a temporary one."""
+    """The file is kept neither under its name nor under a temporary name."""
     monkeypatch.setattr(keras.Model, "save", lambda self, path: Path(path).touch())
     monkeypatch.setattr(Reference, "difference", lambda *arguments: difference)
     with pytest.raises(InputError, match="differs from the network"):
@@ -142,7 +145,7 @@ def test_a_file_that_differs_after_loading_is_not_kept(network, source, tmp_path
 
 
 def test_a_file_that_cannot_be_run_is_not_kept(network, source, tmp_path, monkeypatch):
-    """What the fresh process said is in the error."""
+    """The error contains the output of the fresh process."""
     monkeypatch.setitem(
         registry.FORMATS, "onnx", dataclasses.replace(FORMATS["onnx"], write=lambda network, path: path.touch())
     )
@@ -153,7 +156,7 @@ def test_a_file_that_cannot_be_run_is_not_kept(network, source, tmp_path, monkey
 
 @pytest.mark.slow
 def test_a_saved_model_that_needs_one_dnn_is_not_kept(network, source, tmp_path, monkeypatch):
-    """It runs in this process, and not where TensorFlow leaves oneDNN out."""
+    """The SavedModel runs in this process, but not in a TensorFlow without oneDNN."""
     monkeypatch.setattr(ChoiceAtLoading, "applied_to", lambda self, function: convolution.as_one_operation(function))
     with pytest.raises(RuntimeError, match="grouped convolutions"):
         export(network, tmp_path / "model", source=source)
@@ -163,21 +166,21 @@ def test_a_saved_model_that_needs_one_dnn_is_not_kept(network, source, tmp_path,
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["backbone", "classifier"])
 def test_a_keras_file_runs_with_and_without_one_dnn(part, source, tmp_path):
-    """In processes that import Keras first, and TensorFlow with it, so that seer_tf is too late to ask for oneDNN."""
+    """Each process imports Keras and TensorFlow first, so seer_tf is too late to switch oneDNN on."""
     (file,) = export(tiny_network().selected(part), tmp_path / "model", source=source, formats=["keras"])
     assert file.largest_difference <= 1e-5 and FORMATS["keras"].user_variables == fresh_process.EVERY_ONE_DNN
 
 
 @pytest.mark.parametrize("name", ["onnx", "litert_float16"])
-def test_a_missing_extra_is_one_sentence(network, source, tmp_path, monkeypatch, name):
-    """It says what to install."""
+def test_a_missing_extra_gets_one_sentence(network, source, tmp_path, monkeypatch, name):
+    """The error says what to install."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
     with pytest.raises(InputError, match=rf"pip install 'seer_tf\[{FORMATS[name].extra}\]'"):
         export(network, tmp_path / "model", source=source, formats=[name])
 
 
-def test_what_cannot_be_exported(network, source, tmp_path):
-    """No such format; a network too large for a file of it; images that do not decode."""
+def test_exports_that_are_not_possible_are_refused(network, source, tmp_path):
+    """Unknown formats, networks that are too large for a format, and images that do not decode are refused."""
     with pytest.raises(InputError, match="no format is named"):
         export(network, tmp_path / "model", source=source, formats=[])
     broken = tiny_network().selected("backbone")
@@ -199,9 +202,9 @@ def test_what_cannot_be_exported(network, source, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["backbone", "head", "prototypes", "classifier"])
-def test_every_part_in_every_format(part, source, tmp_path):
-    """With the names of classes inside each file."""
-    formats = [name for name in FORMATS if name not in ("timm", "hugging_face")]  # which know only named variants
+def test_every_part_is_exported_in_every_format(part, source, tmp_path):
+    """Each file of a classifier holds the class names."""
+    formats = [name for name in FORMATS if name not in ("timm", "hugging_face")]  # these formats need a named variant
     files = export(tiny_network().selected(part), tmp_path / "model", source=source, formats=formats)
     assert len(files) == len(formats)
     if part != "classifier":

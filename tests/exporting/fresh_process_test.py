@@ -1,4 +1,4 @@
-"""The fresh process has a user's environment: what this package sets for itself is not in it."""
+"""The fresh process has the environment of a user, without the variables that this package sets."""
 
 import json
 import re
@@ -13,8 +13,8 @@ _SHOWS = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)
 
 
 @pytest.mark.parametrize("variables", (fresh_process.AS_IT_IS, *fresh_process.EVERY_ONE_DNN), ids=str)
-def test_it_has_the_variables_of_a_user_alone(variables, tmp_path, monkeypatch):
-    """Set here, and not there."""
+def test_the_fresh_process_has_only_the_variables_of_a_user(variables, tmp_path, monkeypatch):
+    """The variables are set in this process, but not in the fresh process."""
     for name in fresh_process._SET_BY_US:
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("OF_THE_USER", "kept")
@@ -27,15 +27,15 @@ def test_it_has_the_variables_of_a_user_alone(variables, tmp_path, monkeypatch):
 
 
 def test_every_variable_that_this_package_sets_is_left_out():
-    """Fails when the package sets one more that its fresh process would inherit."""
+    """The test fails if the package sets another variable that the fresh process would inherit."""
     sources = (path.read_text("utf-8") for path in (ROOT / "seer_tf").rglob("*.py"))
     pattern = re.compile(r"""environ(?:\.setdefault\(|\[)"(\w+)"(?:,|\] =)""")
     found = {name for source in sources for name in pattern.findall(source)}
     assert {"TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"} <= found <= set(fresh_process._SET_BY_US)
 
 
-def test_what_fails_says_with_which_setting(tmp_path):
-    """And what the process said."""
+def test_the_error_names_the_setting(tmp_path):
+    """The error also contains the output of the process."""
     (tmp_path / "broken.py").write_text("raise SystemExit('no such kernel')")
     with pytest.raises(RuntimeError, match=r"^model fails in .* with TF_ENABLE_ONEDNN_OPTS=0; .*\n.*kernel"):
         fresh_process.run(tmp_path / "broken.py", Path("model"), tmp_path, {"TF_ENABLE_ONEDNN_OPTS": "0"})

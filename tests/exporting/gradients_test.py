@@ -1,4 +1,4 @@
-"""Norms of gradients: their values by hand, what passes as rounding, and what does not."""
+"""Norms of gradients: values by hand, differences that count as rounding, and differences that are refused."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from seer_tf.exporting.gradients import check_gradient_norms, gradient_norms
 _EXPECTED = np.array([3.0, 100.0, 1e-6, 0.0], np.float32)
 
 
-def test_norms_are_those_of_the_sum_of_squares():
+def test_norms_belong_to_the_gradients_of_the_sum_of_squares():
     weight, unused = tf.Variable([3.0, 4.0]), tf.Variable(1.0)
     inputs = tf.constant([[1.0, 2.0]])
     norms = gradient_norms(

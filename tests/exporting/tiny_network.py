@@ -1,4 +1,4 @@
-"""The smallest network with everything on it, and images to export it with."""
+"""A very small network with all parts, and images for its export."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ DESIGN = RegNetDesign(depth=2, w_0=16, w_a=16.0, w_m=2.0, group_width=8)
 
 
 def tiny_network(*, dtype: str = "float32") -> Network:
-    """Returns a network of two stages, with moving statistics that are not those of any batch."""
+    """Returns a network of two stages whose moving statistics differ from those of any batch."""
     keras.utils.set_random_seed(3)
     backbone = RegNetY(design=DESIGN, dtype=dtype)
     for number, variable in enumerate(backbone.non_trainable_variables):
@@ -42,14 +42,14 @@ def tiny_network(*, dtype: str = "float32") -> Network:
 
 
 def under_seers_licence(backbone: RegNetY) -> RegNetY:
-    """Returns a copy of a backbone as a conversion of SEER's weights would have it."""
+    """Returns a copy of a backbone with SEER's licence, as if it were converted from SEER's weights."""
     copy = RegNetY.from_config({**backbone.get_config(), "licence": published.LICENCE})
     copy.set_weights(backbone.get_weights())
     return copy
 
 
 def folder_of_images(directory: Path, num_images: int = 12) -> FolderSource:
-    """Writes smooth noise of different sizes as JPEG, every other one turned by EXIF, and one that does not decode."""
+    """Writes smooth noise in different sizes as JPEG, with EXIF orientations, and one file that does not decode."""
     generator = np.random.default_rng(0)
     for number in range(num_images):
         coarse = Image.fromarray(generator.integers(0, 256, [6, 7, 3], np.uint8))

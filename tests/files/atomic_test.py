@@ -1,4 +1,4 @@
-"""A file or directory is replaced completely, or left as it was."""
+"""A file or directory is replaced completely or stays as it was."""
 
 import concurrent.futures
 import os
@@ -31,7 +31,7 @@ def test_text_and_bytes_replace_what_was_there(tmp_path: pathlib.Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
 
 
-def test_what_cannot_be_written_leaves_the_old_file_alone(tmp_path: pathlib.Path) -> None:
+def test_a_failed_write_leaves_the_old_file_unchanged(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "file.txt"
     write_atomically(file, "old")
     with pytest.raises(TypeError):
@@ -40,14 +40,14 @@ def test_what_cannot_be_written_leaves_the_old_file_alone(tmp_path: pathlib.Path
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
 
 
-def test_a_reader_of_the_folder_may_read_the_file(tmp_path: pathlib.Path) -> None:
+def test_the_file_has_the_usual_permissions(tmp_path: pathlib.Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("")
     write_atomically(tmp_path / "whole", "")
     assert (tmp_path / "whole").stat().st_mode == plain.stat().st_mode
 
 
-def test_places_are_looked_at_before_the_work(tmp_path: pathlib.Path) -> None:
+def test_places_are_checked_before_the_work(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     for path in (file, tmp_path / "new", pathlib.Path("new")):
@@ -77,17 +77,17 @@ def test_a_file_written_in_parts_takes_its_name_at_the_end(tmp_path: pathlib.Pat
     assert file.read_text() == "new" and [path.name for path in tmp_path.iterdir()] == ["model.keras"]
 
 
-def test_what_a_killed_process_left_of_a_file_is_overwritten(tmp_path: pathlib.Path) -> None:
+def test_a_file_that_a_killed_process_left_is_overwritten(tmp_path: pathlib.Path) -> None:
     names = []
     for _ in range(2):
         writing = atomic_file(tmp_path / "images.tfrecord")
         unfinished = writing.__enter__()
-        unfinished.write_text("half")  # and the process is killed: the body never ends
+        unfinished.write_text("half")  # the process is killed here, so the block never ends
         names.append(unfinished.name)
     assert names[0] == names[1] and sorted(path.name for path in tmp_path.iterdir()) == names[:1]
 
 
-def test_a_directory_replaces_the_old_one_or_leaves_it_alone(tmp_path: pathlib.Path) -> None:
+def test_a_directory_replaces_the_old_one_or_leaves_it_unchanged(tmp_path: pathlib.Path) -> None:
     directory = tmp_path / "step-4"
     directory.mkdir()
     (directory / "old").write_text("")
@@ -104,8 +104,8 @@ def test_a_directory_replaces_the_old_one_or_leaves_it_alone(tmp_path: pathlib.P
 
 @pytest.fixture
 def closed() -> Iterator[pathlib.Path]:
-    """A directory that may not be written, and neither may root, who becomes somebody else."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # pytest's own is for one user alone
+    """A directory without write permission. Root may write everywhere, so root becomes another user for the test."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # pytest's own folder is for one user only
         os.chmod(directory, 0o555)
         user = os.geteuid()
         if user == 0:
@@ -117,7 +117,7 @@ def closed() -> Iterator[pathlib.Path]:
             os.chmod(directory, 0o755)
 
 
-def test_a_place_that_may_not_be_written_is_told_before_the_work(closed: pathlib.Path) -> None:
+def test_a_place_without_write_permission_is_named_before_the_work(closed: pathlib.Path) -> None:
     for check, path in (
         (check_file, closed / "file"),
         (check_directory, closed),
@@ -135,7 +135,7 @@ def test_several_writers_of_one_file_do_not_disturb_one_another(tmp_path: pathli
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_directory_is_on_the_disk_before_it_has_its_name(
+def test_a_directory_is_flushed_to_disk_before_it_gets_its_name(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[tuple[str, bool]] = []
@@ -156,7 +156,7 @@ def test_a_directory_is_on_the_disk_before_it_has_its_name(
 def test_a_directory_loses_its_name_before_it_is_removed(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where a process that was killed has left half of one."""
+    """A killed process may have left a half-removed directory."""
     directory = tmp_path / "step-4"
     for path in (directory, tmp_path / "step-4.old.unfinished"):
         path.mkdir()

@@ -1,4 +1,4 @@
-"""JSON lines: a line is appended completely or not at all, also behind half a line of a process that was killed."""
+"""JSON lines: a line is appended completely or not at all, even after the half line of a killed process."""
 
 import concurrent.futures
 import fcntl
@@ -14,7 +14,7 @@ import pytest
 from seer_tf.files import jsonl
 
 
-def test_lines_follow_half_a_line(tmp_path: pathlib.Path) -> None:
+def test_a_line_after_half_a_line_is_complete(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "log.jsonl"
     jsonl.append_line(file, '{"step": 1}')
     with file.open("a") as lines:
@@ -24,7 +24,7 @@ def test_lines_follow_half_a_line(tmp_path: pathlib.Path) -> None:
     assert list(jsonl.read_complete(file)) == [{"step": 1}, {"step": 3}]
 
 
-def test_half_a_last_line_and_what_is_no_object_are_skipped(tmp_path: pathlib.Path) -> None:
+def test_half_a_last_line_and_values_that_are_no_objects_are_skipped(tmp_path: pathlib.Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n\n[2]\n3\n{"step": 4')
     assert list(jsonl.read_complete(tmp_path / "log.jsonl")) == [{"step": 1}]
 
@@ -38,7 +38,7 @@ def test_several_writers_lose_no_line(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_writer_waits_for_another(tmp_path: pathlib.Path) -> None:
-    """Or a line could be cut off with what another one could not write."""
+    """Without the lock, a writer could remove another writer's line when it removes its own half line."""
     file = tmp_path / "log.jsonl"
     with file.open("a") as held, concurrent.futures.ThreadPoolExecutor(1) as pool:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -52,7 +52,7 @@ def test_a_writer_waits_for_another(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: pathlib.Path) -> None:
-    """A limit on the size of files stands in for the disk."""
+    """A limit on the file size replaces the full disk."""
     file = tmp_path / "log.jsonl"
     jsonl.append_line(file, '{"step": 1}')
     code = (

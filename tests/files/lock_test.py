@@ -1,4 +1,4 @@
-"""A lock: one holder at a time, and work that goes on where a file system has no locks."""
+"""A lock has one holder at a time. The work continues on file systems without locks."""
 
 import errno
 import fcntl
@@ -20,7 +20,7 @@ def test_one_holder_at_a_time(tmp_path: pathlib.Path) -> None:
         assert (tmp_path / "lock").exists()
 
 
-def test_without_locks_the_work_goes_on(
+def test_without_locks_the_work_continues(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""A new directory: whole, or not at all."""
+"""A new directory is complete or does not exist."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from seer_tf.files import new_directory as new_directory_module
 from seer_tf.files.new_directory import new_directory
 
 
-def test_it_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
+def test_a_directory_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     output = tmp_path / "made on the way" / "out"
     with new_directory(output) as directory:
         (directory / "file").write_text("content")
@@ -25,21 +25,21 @@ def test_it_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
     assert output.stat().st_mode & 0o777 == 0o755
 
 
-def test_nothing_stays_when_something_fails(tmp_path: Path) -> None:
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="half-way"), new_directory(tmp_path / "out") as directory:
         (directory / "file").write_text("content")
         raise RuntimeError("half-way")
     assert not os.listdir(tmp_path)
 
 
-def test_what_exists_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_directory_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match="out exists already"), new_directory(tmp_path / "out"):
         pass
     assert os.listdir(tmp_path) == ["out"]
 
 
-def test_one_at_a_time_makes_it(tmp_path: Path) -> None:
+def test_only_one_process_makes_the_directory(tmp_path: Path) -> None:
     with new_directory(tmp_path / "out") as directory:
         with pytest.raises(InputError, match="another process is writing .*/out: wait until it ends"):
             with new_directory(tmp_path / "out"):
@@ -48,7 +48,7 @@ def test_one_at_a_time_makes_it(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "file").read_text() == "content"
 
 
-def test_what_a_process_that_died_has_left_is_removed(tmp_path: Path) -> None:
+def test_a_directory_that_a_dead_process_left_is_removed(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from seer_tf.files.new_directory import new_directory
@@ -64,8 +64,8 @@ with new_directory({str(tmp_path / "out")!r}) as directory:
     assert os.listdir(tmp_path) == ["out"]
 
 
-def test_what_another_has_made_meanwhile_is_left_alone(tmp_path: Path) -> None:
-    """A process that does not know the lock, e.g. a copy."""
+def test_a_directory_that_another_program_made_meanwhile_stays_as_it_is(tmp_path: Path) -> None:
+    """Another program without the lock makes the directory, for example a copy."""
     with pytest.raises(InputError, match="out exists already"), new_directory(tmp_path / "out") as directory:
         (directory / "file").write_text("content")
         (tmp_path / "out").mkdir()
@@ -73,7 +73,7 @@ def test_what_another_has_made_meanwhile_is_left_alone(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["out"] and os.listdir(tmp_path / "out") == ["other"]
 
 
-def test_what_is_made_while_the_lock_is_waited_for_is_left_alone(
+def test_a_directory_that_appears_during_the_wait_for_the_lock_stays_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     locked = new_directory_module.locked
@@ -91,10 +91,10 @@ def test_what_is_made_while_the_lock_is_waited_for_is_left_alone(
 
 
 @pytest.mark.parametrize("made_again", [False, True])
-def test_the_lock_of_a_directory_that_has_gone_does_not_count(
+def test_the_lock_in_a_removed_directory_does_not_count(
     made_again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its holder has just ended, and perhaps another one has begun."""
+    """The holder of the lock has just ended, and another process may have started."""
     locked, calls = new_directory_module.locked, []
 
     @contextlib.contextmanager
@@ -102,7 +102,7 @@ def test_the_lock_of_a_directory_that_has_gone_does_not_count(
         calls.append(path)
         with locked(path) as descriptor:
             if len(calls) == 1:
-                path.rename(tmp_path / "kept open")  # or the new file might get its number
+                path.rename(tmp_path / "kept open")  # so that the new file does not get the inode of the old file
                 path.parent.rmdir()
                 if made_again:
                     path.parent.mkdir()
@@ -115,7 +115,7 @@ def test_the_lock_of_a_directory_that_has_gone_does_not_count(
     assert len(calls) == 2 and os.listdir(tmp_path / "out") == ["file"]
 
 
-def test_a_link_that_a_process_has_left_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
+def test_a_link_that_a_dead_process_left_is_removed_but_not_its_target(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / ".out.unfinished").mkdir()
     (tmp_path / ".out.unfinished" / "link").symlink_to(tmp_path / "images")

@@ -1,4 +1,4 @@
-"""Files behind URLs: the memory of this process, and an HTTP server on loopback."""
+"""Files behind URLs: in the memory of this process, and on a local HTTP server."""
 
 import contextlib
 import http.server
@@ -17,17 +17,17 @@ from seer_tf.files.new_directory import new_directory
 
 
 class _Server(http.server.SimpleHTTPRequestHandler):
-    """Answers with the whole file, as the simplest servers do."""
+    """A server that always sends the whole file, as the simplest servers do."""
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 class _ServerOfParts(_Server):
-    """Answers with the part that is asked for, as the servers of buckets do."""
+    """A server that sends the requested part of a file, as object stores do."""
 
     def do_GET(self) -> None:
-        """Sends a part, or the whole."""
+        """Sends the requested part, or the whole file."""
         asked = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if asked is None:
             super().do_GET()
@@ -43,8 +43,8 @@ class _ServerOfParts(_Server):
 
 @contextlib.contextmanager
 def served(directory: pathlib.Path, handler: type[_Server]) -> Iterator[str]:
-    """Serves a directory on loopback, and yields its URL."""
-    if importlib.util.find_spec("aiohttp") is None:  # fsspec has a second client, which needs another package
+    """Serves a directory on the local host and yields its URL."""
+    if importlib.util.find_spec("aiohttp") is None:  # fsspec's other client needs another package
         from fsspec.implementations import http_sync
 
         http_sync.register()
@@ -61,7 +61,7 @@ def served(directory: pathlib.Path, handler: type[_Server]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("handler", [_Server, _ServerOfParts])
-def test_a_file_of_a_server_is_read_whole_and_in_parts(tmp_path: pathlib.Path, handler: type[_Server]) -> None:
+def test_a_file_on_a_server_is_read_whole_and_in_parts(tmp_path: pathlib.Path, handler: type[_Server]) -> None:
     (tmp_path / "file").write_bytes(bytes(range(200)))
     with served(tmp_path, handler) as url:
         file = f"{url}/file"
@@ -76,7 +76,7 @@ def test_a_file_of_a_server_is_read_whole_and_in_parts(tmp_path: pathlib.Path, h
             storage.write(file, b"a server that only reads")
 
 
-def test_a_directory_by_url() -> None:
+def test_a_directory_behind_a_url_is_listed_and_removed() -> None:
     root = "memory://remote_test"
     for name in ("b/2", "a/1", "c"):
         storage.write(f"{root}/{name}", name.encode())
@@ -131,7 +131,7 @@ def test_a_copy_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert not storage.exists(url)
 
 
-def test_what_cannot_be_opened_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_that_cannot_be_opened_gets_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"nosuch://x cannot be opened .*correct the URL.*seer_tf\[remote\]"):
         storage.exists("nosuch://x")
 
@@ -144,5 +144,5 @@ def test_what_cannot_be_opened_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("path", ["folder:gs://bucket", "/tmp/x://y", "x:/y", "list.txt"])
-def test_only_what_begins_as_a_url_is_one(path: str) -> None:
+def test_only_text_that_starts_like_a_url_is_a_url(path: str) -> None:
     assert storage.is_remote("s3://bucket/a") and not storage.is_remote(path)

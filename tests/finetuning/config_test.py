@@ -1,4 +1,4 @@
-"""The config of fine-tuning and its recipes."""
+"""The config and the recipes of fine-tuning."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from seer_tf.finetuning.recipes import RECIPES, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_is_valid_and_survives_its_file(name: str) -> None:
+def test_every_recipe_is_valid_and_equal_after_writing_and_reading(name: str) -> None:
     config = configs.validate(recipe(name))
     assert config.recipe == name
     assert configs.from_json(json.loads(json.dumps(configs.to_json(config))), FinetuneConfig) == config

@@ -1,4 +1,4 @@
-"""Labelled images to fine-tune on: what is wrong with them is one sentence."""
+"""Labelled images for fine-tuning: subsets, class names, and errors in one sentence."""
 
 import dataclasses
 import pathlib
@@ -16,7 +16,10 @@ from seer_tf.finetuning.labelled_images import labelled_images
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Three sets of images in folders, the last without one class, and a list of images of one class alone."""
+    """Four sets of images in class folders and a list of images in one class.
+
+    One set lacks a class, and one set has a single class.
+    """
     place, random = tmp_path_factory.mktemp("labelled"), np.random.default_rng(0)
     for name, classes in (("train", "abc"), ("test", "cba"), ("other", "ab"), ("single", "a")):
         for label in classes:
@@ -33,7 +36,7 @@ def config(place: pathlib.Path, **fields: Any) -> LabelledDataConfig:
     return dataclasses.replace(data, **fields)
 
 
-def test_the_part_has_its_labels(place: pathlib.Path) -> None:
+def test_a_subset_keeps_its_labels(place: pathlib.Path) -> None:
     data = labelled_images(config(place, fraction=0.5), seed=0)
     assert data.class_names == ("a", "b", "c")
     assert data.train.labels is not None and np.bincount(data.train.labels).tolist() == [2, 2, 2]
@@ -57,7 +60,7 @@ def test_a_class_without_test_images_is_named(place: pathlib.Path) -> None:
         ({"subset_list": "{place}/none.txt"}, "none.txt cannot be read"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(place: pathlib.Path, fields: dict[str, Any], sentence: str) -> None:
+def test_wrong_data_get_one_sentence(place: pathlib.Path, fields: dict[str, Any], sentence: str) -> None:
     filled = {name: value.format(place=place) if isinstance(value, str) else value for name, value in fields.items()}
     with pytest.raises(InputError, match=sentence):
         labelled_images(config(place, **filled), seed=0)
@@ -82,7 +85,7 @@ def test_files_that_both_sets_share_are_left_out_of_the_test_set_and_counted(
         data.without_shared()
 
 
-def test_who_is_among_the_first() -> None:
+def test_labels_among_the_largest_logits_count() -> None:
     logits = np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]])
     labels = np.array([2, 0])
     assert among_first(logits, labels, 1).tolist() == [False, False]

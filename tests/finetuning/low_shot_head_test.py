@@ -1,4 +1,4 @@
-"""The classifier that keeps the head's first layer against PyTorch: Linear, BatchNorm1d, ReLU, Linear."""
+"""The classifier with the head's first layer equals PyTorch's Linear, BatchNorm1d, ReLU, Linear."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ _SETTINGS = (
     f"run.num_steps={_STEPS}",
     "optimizer.weight_decay=0.05",
     "schedule.peak_learning_rate=0.5",
-    "schedule.num_epochs=60",  # so that the rate falls half-way
+    "schedule.num_epochs=60",  # the rate falls halfway
     "schedule.reference_batch_size=256",
     "data.global_batch_size=256",
 )
@@ -28,7 +28,7 @@ _SETTINGS = (
 
 @pytest.fixture
 def state() -> ClassifierState:
-    """The state of `low_shot_imagenet_10` on a small network whose head has seen another task."""
+    """The state of `low_shot_imagenet_10` with a small network and a head from pretraining."""
     keras.utils.set_random_seed(0)
     head = SwavHead((_HIDDEN, 9), 4, 5)
     head.build((None, 32))
@@ -38,7 +38,7 @@ def state() -> ClassifierState:
 
 
 def _of_pytorch(classifier: keras.Model) -> torch.nn.Sequential:
-    """PyTorch's layers with the weights of ours."""
+    """Returns PyTorch's layers with the weights of the classifier."""
     first, _, _, last = classifier.layers
     layers = torch.nn.Sequential(
         torch.nn.Linear(32, _HIDDEN),
@@ -54,7 +54,7 @@ def _of_pytorch(classifier: keras.Model) -> torch.nn.Sequential:
 
 
 def _optimizer_of_pytorch(layers: torch.nn.Sequential) -> torch.optim.SGD:
-    """VISSL's: `regularize_bn: False`, `regularize_bias: True`, Nesterov."""
+    """Returns VISSL's optimizer: `regularize_bn: False`, `regularize_bias: True`, Nesterov momentum."""
     groups = [
         {"params": [*layers[0].parameters(), *layers[3].parameters()], "weight_decay": 0.05},
         {"params": layers[1].parameters(), "weight_decay": 0.0},
@@ -62,8 +62,8 @@ def _optimizer_of_pytorch(layers: torch.nn.Sequential) -> torch.optim.SGD:
     return torch.optim.SGD(groups, lr=0.5, momentum=0.9, nesterov=True)
 
 
-def test_steps_are_pytorchs(state: ClassifierState) -> None:
-    """Fails if batch norm decays, biases do not, or the moving statistics are others."""
+def test_steps_equal_pytorchs(state: ClassifierState) -> None:
+    """The test fails if batch norm decays, if biases do not decay, or if moving statistics differ."""
     torch.set_num_threads(1)
     generator = np.random.default_rng(0)
     features = generator.normal(1.0, 2.0, size=(_STEPS, 10, 32))

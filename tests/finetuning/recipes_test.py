@@ -1,4 +1,7 @@
-"""The recipes of fine-tuning, number by number. V: VISSL's files; P: the SEER paper; M: likely, not certain."""
+"""The recipes of fine-tuning have the numbers of their sources.
+
+The sources are VISSL's files (V) and the SEER paper (P). M marks a number that is likely but not certain.
+"""
 
 import dataclasses
 from typing import Any
@@ -12,7 +15,7 @@ from seer_tf.finetuning.schedules import epoch_schedule
 from tests.references import schedules
 from tests.references.schedules import Launch
 
-# V, every benchmark of classification: SGD with Nesterov momentum, 8 devices of 32 images, rates for 256 images.
+# V: all classification benchmarks have SGD with Nesterov momentum, 8 devices with 32 images, and rates for 256 images.
 SHARED: dict[str, Any] = {
     "data.fraction": 1.0,
     "data.global_batch_size": 256,
@@ -32,7 +35,7 @@ SHARED: dict[str, Any] = {
     "mixing.mixup_alpha": 0.0,
     "mixing.label_smoothing": 0.0,
 }
-# torchvision's RandomResizedCrop(224) and RandomHorizontalFlip; Resize(256) and CenterCrop(224).
+# torchvision's RandomResizedCrop(224) and RandomHorizontalFlip, and for tests Resize(256) and CenterCrop(224).
 AT_224: dict[str, Any] = {
     "crops.num": (1,),
     "crops.sizes_px": (224,),
@@ -47,7 +50,7 @@ AT_224: dict[str, Any] = {
     "transform.resize_px": 256,
     "transform.interpolation": "bilinear",
 }
-# V tricks_384_swav.yaml, interpolation 3 being bicubic.
+# V: tricks_384_swav.yaml. Its interpolation 3 is bicubic.
 AT_384: dict[str, Any] = {
     **AT_224,
     "crops.sizes_px": (384,),
@@ -56,7 +59,7 @@ AT_384: dict[str, Any] = {
     "transform.resize_px": 384,
     "transform.interpolation": "bicubic",
 }
-# V ImgPilColorDistortion of strength 1 and ImgPilGaussianBlur.
+# V: ImgPilColorDistortion with strength 1, and ImgPilGaussianBlur.
 DISTORTED: dict[str, Any] = {
     "crops.color_jitter_probability": 0.8,
     "crops.brightness": 0.8,
@@ -68,7 +71,7 @@ DISTORTED: dict[str, Any] = {
     "crops.blur_min_sigma_px": 0.1,
     "crops.blur_max_sigma_px": 2.0,
 }
-# V ColorJitter, which torchvision applies to every image.
+# V: ColorJitter. torchvision applies it to every image.
 JITTERED: dict[str, Any] = {
     "crops.color_jitter_probability": 1.0,
     "crops.brightness": 0.4,
@@ -76,7 +79,7 @@ JITTERED: dict[str, Any] = {
     "crops.saturation": 0.4,
     "crops.hue": 0.4,
 }
-# P: 35 epochs, 0.0125 and then 0.00125, decay 1e-4; M: after 30 epochs, SwAV's colours.
+# P: 35 epochs, rate 0.0125 and then 0.00125, decay 1e-4. M: the rate falls after 30 epochs, and the colours are SwAV's.
 PAPER: dict[str, Any] = {
     **DISTORTED,
     "optimizer.weight_decay": 1e-4,
@@ -152,7 +155,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
     "low_shot_imagenet_1": {**LOW_SHOT, "data.fraction": 0.01},
     "low_shot_imagenet_10": {**LOW_SHOT, "data.fraction": 0.1},
-    # P: the figure's 1, 5, 10, 20, 50 and 100 %.
+    # P: 1, 5, 10, 20, 50 and 100 %, as in the figure.
     **{f"low_shot_places205_{part}": {**LOW_SHOT, "data.fraction": part / 100} for part in (1, 5, 10, 20, 50, 100)},
 }
 
@@ -168,8 +171,8 @@ def test_every_recipe_of_a_paper_is_compared() -> None:
     assert set(RECIPES) - {"finetune_small"} == set(EXPECTED)
 
 
-def test_rates_of_supervised_training_are_those_that_vissl_resolves() -> None:
-    """Composite of a linear warm-up, rescaled, and a cosine, fixed; its rates are not scaled by the batch."""
+def test_rates_of_supervised_training_equal_vissls() -> None:
+    """VISSL composes a rescaled linear warm-up and a fixed cosine. The batch does not scale these rates."""
     config = recipe("supervised_imagenet")
     launch = Launch(num_nodes=1, images_per_gpu=32, num_images=1280, num_epochs=100)
     schedule = epoch_schedule(config.schedule, launch.num_steps, launch.global_batch_size)
@@ -184,9 +187,7 @@ def test_rates_of_supervised_training_are_those_that_vissl_resolves() -> None:
         ("finetune_places205_224", [0.1, 0.01, 0.001, 0.0001, 0.00001], [30, 60, 90, 100]),
     ],
 )
-def test_rates_of_fine_tuning_are_those_that_vissl_resolves(
-    name: str, values: list[float], milestones: list[int]
-) -> None:
+def test_rates_of_fine_tuning_equal_vissls(name: str, values: list[float], milestones: list[int]) -> None:
     config = recipe(name)
     launch = Launch(num_nodes=2, images_per_gpu=32, num_images=5120, num_epochs=int(config.schedule.num_epochs))
     file = {"name": "multistep", "values": values, "milestones": milestones}

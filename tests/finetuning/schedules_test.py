@@ -9,7 +9,7 @@ from tests.references.schedules import Launch
 
 
 def test_the_rate_falls_at_the_first_step_of_an_epoch() -> None:
-    """The paper's: 0.0125 and from epoch 30 of 35 on 0.00125, for 256 images; here for 512."""
+    """The paper's rates for 256 images are 0.0125, and 0.00125 from epoch 30 of 35. The test has 512 images."""
     schedule = epoch_schedule(EpochScheduleConfig(), 70, 512)
     rates = [float(schedule(step)) for step in range(70)]
     np.testing.assert_allclose(rates, [0.025] * 60 + [0.0025] * 10, rtol=1e-6)
@@ -23,8 +23,11 @@ def test_a_cosine_ends_at_the_final_rate() -> None:
     np.testing.assert_allclose([float(schedule(step)) for step in steps], expected, rtol=1e-5)
 
 
-def test_low_shot_rates_are_those_that_vissl_resolves() -> None:
-    """VISSL's semi_sup_fulltune.yaml on a node of eight GPUs with 32 images each, a hundredth of ImageNet's labels."""
+def test_low_shot_rates_equal_vissls() -> None:
+    """The settings are VISSL's semi_sup_fulltune.yaml, one node with eight GPUs, 32 images for each GPU.
+
+    The data are a hundredth of ImageNet's labels.
+    """
     launch = Launch(num_nodes=1, images_per_gpu=32, num_images=12_811, num_epochs=70)
     file = {"name": "multistep", "values": [0.05, 0.005], "milestones": [30]}
     config, resolved = recipe("low_shot_imagenet_1"), launch.resolve(file, base_value=0.05)

@@ -1,4 +1,4 @@
-"""The step of fine-tuning: its loss, replicas and micro-batches against one device, and what it leaves."""
+"""The step of fine-tuning: its loss, its equality on replicas and in micro-batches, and its effect on variables."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def batch(num_images: int = 8) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stepped(config: FinetuneConfig, strategy: tf.distribute.Strategy, images: np.ndarray | None = None) -> Any:
-    """Returns all variables after two steps, by name, and what the second has returned."""
+    """Returns all variables after two steps, by name, and the metrics of the second step."""
     pixels, labels = batch()
     pixels = pixels if images is None else images
     keras.utils.set_random_seed(0)
@@ -60,7 +60,7 @@ def stepped(config: FinetuneConfig, strategy: tf.distribute.Strategy, images: np
 
 
 @pytest.mark.parametrize("decays_batch_norm", [False, True])
-def test_weight_decay_includes_batch_norm_where_the_config_says_so(decays_batch_norm: bool) -> None:
+def test_weight_decay_includes_batch_norm_if_the_config_says_so(decays_batch_norm: bool) -> None:
     config = small("optimizer.weight_decay=0.5", f"optimizer.decay_batch_norm={decays_batch_norm}")
     state = ClassifierState(config, build_classifier(config, backbone(), None, _NAMES))
     of_norms = {
@@ -71,7 +71,7 @@ def test_weight_decay_includes_batch_norm_where_the_config_says_so(decays_batch_
     assert of_norms == {0.5 if decays_batch_norm else 0.0}
 
 
-def test_cross_entropy_of_smoothed_labels() -> None:
+def test_cross_entropy_of_smoothed_labels_equals_numpys() -> None:
     logits, labels = np.random.default_rng(0).normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
     targets = np.full((5, 3), 0.1 / 3)
     targets[np.arange(5), labels] += 0.9
@@ -93,7 +93,7 @@ def test_two_replicas_equal_one() -> None:
 
 
 def test_micro_batches_add_up_to_the_mean_of_their_gradients() -> None:
-    """The velocity after one step is the gradient, the mean of those of the even and of the odd images."""
+    """After one step the velocity is the mean of two gradients: of the even images and of the odd images."""
     config, (images, labels) = small("run.accumulation_steps=2", "optimizer.weight_decay=0"), batch()
     model = build_classifier(config, backbone(), None, _NAMES)
     state = ClassifierState(config, model)
@@ -126,7 +126,7 @@ def test_a_step_with_an_infinite_number_changes_only_the_loss_scale_and_the_coun
     assert changed == {"loss_scale/value", "skipped_steps/total", "skipped_steps/in_a_row"}
 
 
-def test_a_pretrained_network_stays_and_its_head_lends_its_first_layer() -> None:
+def test_the_classifier_copies_the_network_and_the_first_layer_of_the_head() -> None:
     pretrained, projection = backbone(), head()
     settings = ("run.precision=float32", "classifier.keep_first_head_layer=true")
     model = build_classifier(

@@ -1,4 +1,4 @@
-"""Fine-tuning through the loop: interruptions do not show, and each replica has its slice."""
+"""Fine-tuning in the training loop: interruptions do not change the result, and each replica gets its slice."""
 
 import pathlib
 
@@ -38,7 +38,7 @@ _SETTINGS = (
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """Ten images in each of two folders."""
+    """Ten images in each of two class folders."""
     folder, random = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for name, low in (("dark", 0), ("light", 120)):
         (folder / name).mkdir()
@@ -63,10 +63,10 @@ def tensors(directory: RunDirectory, step: int) -> dict[str, np.ndarray]:
     return tensor_store.read(path, tensor_store.shapes(path))
 
 
-def test_a_run_that_was_killed_equals_one_that_was_not(
+def test_an_interrupted_run_equals_an_uninterrupted_run(
     config: FinetuneConfig, source: Source, backbone: RegNetY, tmp_path: pathlib.Path
 ) -> None:
-    """With all that is drawn by chance: crops, RandAugment, MixUp and CutMix."""
+    """The run has all random draws: crops, RandAugment, MixUp and CutMix."""
     directory = RunDirectory(tmp_path / "run")
     assert source.class_names is not None
     arguments = (config, source, source.class_names, backbone, None, directory)
@@ -106,18 +106,23 @@ def test_replicas_share_the_batches_of_one_device(config: FinetuneConfig, source
         ("run.accumulation_steps=2", "does not divide the batch of each replica, 3 images"),
     ],
 )
-def test_what_does_not_fit_is_refused(config: FinetuneConfig, source: Source, setting: str, sentence: str) -> None:
+def test_settings_that_do_not_fit_are_refused(
+    config: FinetuneConfig, source: Source, setting: str, sentence: str
+) -> None:
     with pytest.raises(InputError, match=sentence):
         check_fit(configs.override(config, [setting]), source, 2)
 
 
-def test_draws_that_xla_cannot_compile_are_refused(config: FinetuneConfig, source: Source) -> None:
+def test_xla_with_mixup_or_cutmix_is_refused(config: FinetuneConfig, source: Source) -> None:
     with pytest.raises(InputError, match="run.xla does not work with MixUp or CutMix"):
         check_fit(configs.override(config, ["run.xla=true"]), source, 1)
 
 
-def test_epochs_and_images_make_the_length() -> None:
-    """ImageNet's 1,281,167 images and the paper's 35 epochs of 256; a hundredth of them and VISSL's 70."""
+def test_epochs_and_images_give_the_length_of_a_run() -> None:
+    """ImageNet has 1,281,167 images, and the paper has 35 epochs with batches of 256.
+
+    The second case has a hundredth of the images and VISSL's 70 epochs.
+    """
     assert with_length(recipe("finetune_imagenet_224"), 1_281_167).run.num_steps == 175_160
     assert with_length(recipe("low_shot_imagenet_1"), 12_811).run.num_steps == 3503
     explicit = configs.override(recipe("finetune_small"), ["run.num_steps=5"])

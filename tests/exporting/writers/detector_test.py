@@ -1,4 +1,4 @@
-"""The SavedModel of a detector: boxes in pixels of the images it is given, names of classes, and its check."""
+"""The SavedModel of a detector: boxes in pixels of the input images, class names, and verification."""
 
 import json
 
@@ -19,7 +19,7 @@ pytest.importorskip("keras_hub")
 
 
 class _Encoder(Encoder):
-    """The smallest network of the table."""
+    """An encoder with the smallest network in the table."""
 
     def __init__(self) -> None:
         keras.utils.set_random_seed(0)
@@ -28,10 +28,10 @@ class _Encoder(Encoder):
 
 
 @pytest.mark.slow
-def test_it_returns_boxes_in_pixels_of_the_images(tmp_path, monkeypatch):
-    """As the detector does, with the names of classes; one that differs is refused."""
+def test_the_saved_model_returns_boxes_in_pixels_of_the_images(tmp_path, monkeypatch):
+    """The SavedModel gives the boxes of the detector and their class names. A SavedModel that differs is refused."""
     detector = Detector(_Encoder(), ("cat", "dog"), size_px=128, smallest_anchor_px=16.0, num_head_layers=1)
-    # A fresh one sees nothing; this one holds everything for a thing, with half of its confidence.
+    # A new detector finds nothing. With this bias, the detector takes every anchor for an object with confidence 0.5.
     bias = detector.model.classification_head.prediction_layer.bias
     bias.assign(tf.zeros_like(bias))
     images = np.random.default_rng(0).integers(0, 256, [2, 100, 300, 3], np.uint8)

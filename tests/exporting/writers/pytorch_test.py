@@ -1,4 +1,4 @@
-"""Weights for PyTorch: transformers loads them and computes the same, and the converter gets every bit back."""
+"""Weights for PyTorch: transformers loads them and gives the same results, and the converter restores every bit."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ _IMAGES = np.random.default_rng(3).normal(size=(2, 64, 48, 3)).astype(np.float32
 
 
 def _network(part: str, backbone: RegNetY | None = None) -> Network:
-    """Returns a part of a small network; all of its weights and statistics are random."""
+    """Returns a part of a small network with random weights and statistics."""
     backbone = backbone or RegNetY("90MF", dtype="float32")
     generator = np.random.default_rng(5)
     for variable in backbone.variables:
@@ -66,7 +66,7 @@ def test_transformers_computes_the_same(network: Network, hugging_face: Path) ->
 
 
 def test_pytorch_loads_exactly_these_tensors(network: Network, hugging_face: Path, tmp_path: Path) -> None:
-    """With and without a classifier; timm's names are made from transformers' by rules, as timm itself does."""
+    """The network has a classifier or none. timm's names follow from transformers' names by timm's own rules."""
     state = transformers.RegNetForImageClassification.from_pretrained(hugging_face).state_dict()
     _check_same(hugging_face / "model.safetensors", state)
     write_hugging_face(_network("backbone"), tmp_path / "backbone")
@@ -85,7 +85,7 @@ def _check_same(file: Path, state: released_checkpoints.State) -> None:
         np.testing.assert_array_equal(found[name], tensor.numpy())
 
 
-def test_the_converter_gets_every_bit_back(network: Network, hugging_face: Path, tmp_path: Path) -> None:
+def test_the_converter_restores_every_bit(network: Network, hugging_face: Path, tmp_path: Path) -> None:
     write_timm(network, tmp_path / "timm.safetensors")
     for file in (hugging_face, tmp_path / "timm.safetensors"):
         converted = convert(file)
@@ -114,7 +114,7 @@ def test_a_file_with_another_number_is_refused(
         write_timm(network, tmp_path / "timm.safetensors")
 
 
-def test_an_export_says_what_read_it(network: Network, tmp_path: Path) -> None:
+def test_an_export_says_which_program_verified_it(network: Network, tmp_path: Path) -> None:
     source = folder_of_images(tmp_path, num_images=2)
     files = export(network, tmp_path / "model", source=source, formats=["hugging_face"])
     (line,) = Export(str(tmp_path / "model"), files).lines()
@@ -125,7 +125,7 @@ def test_an_export_says_what_read_it(network: Network, tmp_path: Path) -> None:
     assert (config["hidden_sizes"], config["groups_width"]) == ([32, 64, 128, 256], 16)
 
 
-def test_what_pytorchs_projects_do_not_have_is_refused(network: Network, tmp_path: Path) -> None:
+def test_networks_that_timm_and_transformers_lack_are_refused(network: Network, tmp_path: Path) -> None:
     deep = keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(len(CLASS_NAMES))])
     deep.build((None, 256))
     foreign = RegNetY("90MF", stem_stride=1, dtype="float32")

@@ -1,4 +1,4 @@
-"""The SavedModel: every signature against the evaluation path, what can be built on it, and bad input."""
+"""The SavedModel: every signature agrees with the evaluation, other code can use it, and bad input does no harm."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -23,13 +23,13 @@ from tests.exporting.tiny_network import CLASS_NAMES, NUM_FEATURES, NUM_PROTOTYP
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    """With prototypes."""
+    """A network with prototypes."""
     return tiny_network().selected("prototypes")
 
 
 @pytest.fixture(scope="module")
 def exported(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of its SavedModel."""
+    """The directory of the network's SavedModel."""
     directory = tmp_path_factory.mktemp("export") / "with a space"
     write_saved_model(network, directory)
     return directory
@@ -37,13 +37,13 @@ def exported(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def loaded(exported: Path) -> Any:
-    """What TensorFlow loads from there."""
+    """The SavedModel as TensorFlow loads it."""
     return tf.saved_model.load(str(exported))
 
 
 @pytest.fixture(scope="module")
 def signatures(loaded: Any) -> Mapping[str, Callable]:
-    """Its signatures."""
+    """The signatures of the SavedModel."""
     return loaded.signatures
 
 
@@ -59,7 +59,10 @@ def _encoded(image: np.ndarray, kind: str) -> bytes:
 
 @pytest.mark.parametrize("side_px", [(32, 32), (70, 45), (20, 90)])
 def test_uint8_and_encoded_images_give_the_features_of_the_evaluation(network, signatures, side_px, tmp_path):
-    """Read from files by the evaluation's own pipeline: fails if resize, crop, scale, mean or std differ."""
+    """The evaluation's own pipeline reads the images from files.
+
+    The test fails if resize, crop, scale, mean or std differ.
+    """
     images = _images(side_px)
     for number, image in enumerate(images):
         (tmp_path / f"{number}.png").write_bytes(_encoded(image, "PNG"))
@@ -72,7 +75,7 @@ def test_uint8_and_encoded_images_give_the_features_of_the_evaluation(network, s
 
 
 def test_float_crops_are_taken_as_they_are(network, signatures):
-    """Of any size."""
+    """The crops may have any size."""
     crops = np.random.default_rng(0).normal(size=[2, 48, 40, 3]).astype(np.float32)
     expected = network.features(crops, training=False)
     answer = signatures["serve_float"](crops=crops)
@@ -82,8 +85,8 @@ def test_float_crops_are_taken_as_they_are(network, signatures):
     np.testing.assert_allclose(answer["cluster_score"], scores.max(axis=1), atol=1e-5)
 
 
-def test_the_maps_of_every_stage(network, signatures):
-    """By name, from the stem to the last stage, whose mean over the pixels are the features."""
+def test_the_maps_of_every_stage_are_served(network, signatures):
+    """The maps have names from the stem to the last stage. The mean of the last map over pixels gives the features."""
     crops = np.random.default_rng(0).normal(size=[2, 48, 40, 3]).astype(np.float32)
     maps = signatures["serve_stages"](crops=crops)
     assert {name: tuple(value.shape) for name, value in maps.items()} == {
@@ -95,8 +98,8 @@ def test_the_maps_of_every_stage(network, signatures):
     np.testing.assert_allclose(tf.reduce_mean(maps["P3"], [1, 2]), network.features(crops, training=False), atol=1e-5)
 
 
-def test_an_image_turned_by_its_camera_is_turned_back(signatures):
-    """The same pixels upright give the same features; PNG files are taken as they are."""
+def test_the_exif_orientation_is_applied(signatures):
+    """The turned JPEG and the upright PNG have the same pixels, so the features are equal."""
     image = Image.fromarray(_images((6, 5), 1)[0]).resize((50, 60))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -110,7 +113,7 @@ def test_an_image_turned_by_its_camera_is_turned_back(signatures):
 
 
 def test_a_malformed_element_does_not_fail_the_rest(signatures):
-    """It gets zeros and a flag; the others keep their places."""
+    """A malformed image gets zeros and a flag, and the other images keep their places."""
     good, other = (_encoded(image, "JPEG") for image in _images((50, 40), 2))
     answer = signatures["serve_encoded"](encoded=tf.constant([b"", good, b"no image", good[:200], other]))
     assert answer["valid"].numpy().tolist() == [False, True, False, False, True]
@@ -120,8 +123,8 @@ def test_a_malformed_element_does_not_fail_the_rest(signatures):
         assert not answer[name].numpy()[[0, 2, 3]].any()
 
 
-def test_batches_of_nothing(signatures):
-    """No image, and no image that can be decoded."""
+def test_empty_batches_give_empty_results(signatures):
+    """The batch has no image, or no image that can be decoded."""
     assert signatures["serve"](images=_images((40, 40), 0))["features"].shape == (0, NUM_FEATURES)
     assert signatures["serve_float"](crops=tf.zeros([0, 32, 32, 3]))["cluster"].shape == (0,)
     assert signatures["serve_stages"](crops=tf.zeros([0, 32, 32, 3]))["P2"].shape[0] == 0
@@ -129,16 +132,19 @@ def test_batches_of_nothing(signatures):
     assert signatures["serve_encoded"](encoded=tf.constant([b"x", b"y"]))["valid"].numpy().tolist() == [False] * 2
 
 
-def test_it_holds_every_variable_once_and_names_the_trainable_ones(network, exported, loaded):
-    """Fails if the file has the weights twice, as Keras writes them."""
+def test_the_file_holds_every_variable_once_and_names_the_trainable_ones(network, exported, loaded):
+    """The test fails if the file has the weights twice, as Keras writes them."""
     stored = tf.train.list_variables(str(exported / "variables" / "variables"))
-    assert len(stored) == len(network.on_crops.variables) + 1  # and the graph of objects
+    assert len(stored) == len(network.on_crops.variables) + 1  # one more entry is the graph of objects
     assert len(loaded.trainable_variables) == len(network.on_crops.trainable_variables)
     assert len(loaded.variables) == len(network.on_crops.variables)
 
 
 def test_training_moves_the_statistics_and_serving_does_not(loaded):
-    """Batch normalisation is by the batch in `train_float` alone; gradients reach every variable through both."""
+    """Only `train_float` normalises by the statistics of the batch.
+
+    Both functions give gradients for every variable.
+    """
     crops = np.random.default_rng(0).normal(2.0, 1.0, [4, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
     before = [variable.numpy() for variable in loaded.variables]
     for function, moves in ((loaded.serve_float, False), (loaded.train_float, True)):
@@ -152,8 +158,8 @@ def test_training_moves_the_statistics_and_serving_does_not(loaded):
         variable.assign(old)
 
 
-def test_the_name_of_the_class_is_in_the_answer():
-    """Of an image that cannot be decoded it is empty."""
+def test_the_result_has_the_name_of_the_class():
+    """For an image that cannot be decoded, the class name is empty."""
     network = tiny_network().selected("classifier")
     image = _images((40, 50), 1)[0]
     serve_encoded = signatures_of(network, convolution.as_one_operation)["serve_encoded"]
@@ -187,10 +193,13 @@ np.savez(outputs, features=features, **found, **stages)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variables", (fresh_process.AS_IT_IS, *fresh_process.EVERY_ONE_DNN), ids=str)
-def test_it_serves_and_learns_in_plain_tensorflow_with_and_without_one_dnn(
+def test_the_file_serves_and_learns_in_plain_tensorflow_with_and_without_one_dnn(
     network: Network, exported: Path, tmp_path: Path, variables: Mapping[str, str]
 ) -> None:
-    """Every gradient of both signatures of crops, beside this process's own network; also loaded without objects."""
+    """Gradients of both crop signatures equal those of the network in this process.
+
+    The signatures are also loaded without objects.
+    """
     crops = np.random.default_rng(0).normal(2.0, 1.0, [4, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
     np.save(tmp_path / "crops.npy", crops)
     (tmp_path / "use.py").write_text(_USE)

@@ -1,4 +1,4 @@
-"""Health and collapse checks: each problem is provoked by real steps of a real network; healthy runs show none."""
+"""Health and collapse checks: steps of a real network provoke each problem, and healthy runs have none."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ _CONFIG = configs.override(
     [
         "data.global_batch_size=8",
         "run.num_steps=200",
-        "run.reduce_precision=float16",  # so that there is a loss scale
+        "run.reduce_precision=float16",  # for a loss scale
         "schedule.warmup_steps=1",
         "schedule.final_learning_rate=1e-9",
         "swav.freeze_prototypes_steps=0",
@@ -44,7 +44,7 @@ _CONFIG = configs.override(
 
 
 class Lab:
-    """A network, its steps and its gallery, which every test finds as it was built."""
+    """A network, its training steps and its gallery. Every test starts from the initial weights."""
 
     def __init__(self) -> None:
         self.state = TrainState(_CONFIG)
@@ -57,7 +57,7 @@ class Lab:
             variable.assign(self._initial[name])
 
     def problems(self, batches: Iterator[Crops], lengths: list[int], config: Config = _CONFIG) -> dict[str, str]:
-        """Makes intervals of so many steps, and returns each problem as a sentence by its condition."""
+        """Runs intervals of these lengths. Returns the sentence of each problem, by condition."""
         monitor, step, found = HealthMonitor(config, collapse.CHECKS), 0, {}
         batch = next(batches)
         for length in lengths:
@@ -68,7 +68,7 @@ class Lab:
             numbers |= self.gallery.view().numbers()
             first_bad = run_metrics.first_bad(steps, step, checked_tensors(self.state))
             for problem in monitor.check(Interval(step, step + length, numbers, first_bad)):
-                assert problem.condition not in found  # said once
+                assert problem.condition not in found  # each problem is reported once
                 found[problem.condition] = str(problem)
             step += length
         return found
@@ -93,7 +93,7 @@ def batches_of(make: Callable[[tf.Tensor], Crops]) -> Iterator[Crops]:
 
 @pytest.fixture(scope="module")
 def images() -> Callable[[], Iterator[Crops]]:
-    """Crops of a few images, the same images at every step and other pixels of them."""
+    """Returns a function that yields crops. Each step has the same few images at another position."""
     sources = [tf.io.decode_jpeg(open_source("builtin").read(index)) for index in range(8)]
     whole = tf.stack([tf.image.resize(image, [40, 40], antialias=True) for image in sources])
 
@@ -105,16 +105,16 @@ def images() -> Callable[[], Iterator[Crops]]:
     return lambda: batches_of(crops)
 
 
-def test_a_healthy_start_is_left_alone(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
-    assert lab.problems(images(), [1, 4, 5, 5]) == {}  # the first step has the rate that a warm-up begins with, 0
+def test_a_healthy_start_has_no_problem(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+    assert lab.problems(images(), [1, 4, 5, 5]) == {}  # the first step has the first rate of the warm-up, 0
 
 
 def test_the_loss_at_ln_k_is_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
     head = lab.state.model.head
     head.norms[0].gamma.assign(tf.zeros_like(head.norms[0].gamma))
-    head.norms[0].beta.assign(-tf.ones_like(head.norms[0].beta))  # a ReLU kills it, so that the head sees nothing
-    head.linears[-1].bias.assign(np.linalg.svd(head.prototypes)[2][-1])  # at a right angle to all prototypes
-    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
+    head.norms[0].beta.assign(-tf.ones_like(head.norms[0].beta))  # the ReLU outputs zero, so the head sees nothing
+    head.linears[-1].bias.assign(np.linalg.svd(head.prototypes)[2][-1])  # orthogonal to all prototypes
+    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # here the rate is too small for a change
     found = lab.problems(images(), [10] * 4)
     assert (
         "it is 1.000 ln K, and has been between 1.000 and 1.000 since step 10; try `swav.epsilon=0.025`"
@@ -122,11 +122,11 @@ def test_the_loss_at_ln_k_is_recognised(lab: Lab, images: Callable[[], Iterator[
     )
 
 
-def test_one_prototype_that_eats_all_is_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+def test_one_prototype_for_all_crops_is_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
     last = lab.state.model.head.linears[-1]
     last.kernel.assign(tf.zeros_like(last.kernel))
     last.bias.assign(lab.state.model.head.prototypes[3])
-    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
+    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # here the rate is too small for a change
     found = lab.problems(images(), [10] * 4)
     assert "100 % of the crops have the same nearest prototype" in found["one prototype eats all"]
 
@@ -135,7 +135,7 @@ def test_features_of_rank_one_are_recognised(lab: Lab, images: Callable[[], Iter
     for variable in lab.state.model.backbone.trainable_variables:
         if "stage4" in variable.path and variable.path.endswith("gamma"):
             variable.assign(tf.zeros_like(variable))
-    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # where the rate is too small to change that
+    lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # here the rate is too small for a change
     found = lab.problems(images(), [10] * 4)
     assert "RankMe is 1.00" in found["the features have collapsed to rank one"]
 
@@ -155,9 +155,7 @@ def test_updates_that_vanish_are_recognised(lab: Lab, images: Callable[[], Itera
     assert "lost in rounding; raise schedule.peak_learning_rate" in found["updates vanish"]
 
 
-def test_numbers_that_are_not_finite_and_overflow_are_told_apart(
-    lab: Lab, images: Callable[[], Iterator[Crops]]
-) -> None:
+def test_a_bad_number_and_an_overflow_are_different_problems(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
     bias = lab.state.model.head.linears[-1].bias
     bias.assign(tf.fill(bias.shape, np.inf))
     float32 = dataclasses.replace(_CONFIG, run=dataclasses.replace(_CONFIG.run, reduce_precision="float32"))
@@ -184,14 +182,17 @@ def test_slow_data_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]
     assert "s waiting for images; make shards" in found["the images arrive too slowly"]
 
 
-def test_data_that_stand_still_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
+def test_data_that_do_not_change_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:
     crops = next(images())
     found = lab.problems(batches_of(lambda _: crops), [3, 4])
     assert "the crops in the last 4 steps all have the same mean" in found["the images do not change"]
 
 
 def problems_of(curve: Iterable[tuple[float, float]], *settings: str) -> list[tuple[int, Problem]]:
-    """Returns the problems of 600 steps with such a loss / ln K and RankMe in each 20 steps, each with its step."""
+    """Returns the problems of a run with 600 steps, each with its step.
+
+    Each value in `curve` is loss / ln K and RankMe of 20 steps.
+    """
     config = configs.override(Config(), ["run.num_steps=600", "swav.freeze_prototypes_steps=50", *settings])
     numbers = {f"training/updates/relative_to_weights_{part}": 0.01 for part in swav_metrics.PARTS}
     numbers |= {swav_metrics.LARGEST_SHARE: 0.1, run_metrics.LOSS_SCALE: 1.0, run_metrics.SKIPPED_STEPS: 0.0}
@@ -207,7 +208,7 @@ _START = [(1.1, 134.0), (1.01, 60.0), (0.98, 45.0)]
 
 
 def test_the_plateau_is_recognised() -> None:
-    """As the seed that learned nothing: at 0.89 to 0.95 ln K with a RankMe of 20 to 45."""
+    """The values are those of a seed that learned nothing: 0.89 to 0.95 ln K and a RankMe of 20 to 45."""
     waves = [(0.95, 20.0), (0.89, 45.0)] * 13
     ((step, problem),) = problems_of([*_START, *waves], "schedule.warmup_steps=50")
     assert step == 260  # 200 steps after the warm-up, in whole intervals
@@ -220,13 +221,13 @@ def test_the_plateau_is_recognised() -> None:
 @pytest.mark.parametrize(
     "later",
     [
-        [(0.95 - 0.01 * number, 30.0) for number in range(27)],  # falls slowly
+        [(0.95 - 0.01 * number, 30.0) for number in range(27)],  # the loss falls slowly
         [(0.92, 60.0)] * 27,  # the features have many dimensions
-        [(0.84, 30.0)] * 27,  # is past the plateau
+        [(0.84, 30.0)] * 27,  # the loss is past the plateau
         [(0.95, 30.0), *[(0.85 + 0.1 / (number + 1), 30.0) for number in range(8)], *[(0.8, 30.0)] * 18],
     ],
 )
-def test_a_run_that_moves_is_not_on_the_plateau(later: list[tuple[float, float]]) -> None:
+def test_a_run_that_learns_is_not_on_the_plateau(later: list[tuple[float, float]]) -> None:
     assert problems_of([*_START, *later]) == []
 
 
@@ -245,7 +246,7 @@ def test_a_retry_warms_up_for_half_of_the_run_at_most() -> None:
 @pytest.mark.parametrize("file", _REFERENCE_FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_the_reference_runs_are_healthy(file: pathlib.Path) -> None:
     derived, first_step = file.parent / "config.txt", 0
-    if derived.exists():  # by recipe auto
+    if derived.exists():  # made by recipe auto
         config = configs.override(Config(), derived.read_text().splitlines())
     else:
         config = recipe(file.parent.name)

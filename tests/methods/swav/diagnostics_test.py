@@ -1,4 +1,4 @@
-"""The signs of collapse, on inputs for which they are known."""
+"""The diagnostics of collapse, on inputs with known values."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_prototype_usage_counts_first_choices_over_images_and_crops() -> None:
 
 
 @pytest.mark.multi_replica
-def test_prototype_usage_is_of_the_whole_batch() -> None:
+def test_prototype_usage_counts_the_whole_batch() -> None:
     strategy = two_replicas()
     codes = strategy.experimental_distribute_values_from_function(
         lambda context: one_hot([context.replica_id_in_sync_group, 2], 4)
@@ -27,7 +27,7 @@ def test_prototype_usage_is_of_the_whole_batch() -> None:
     assert [value.numpy() for value in strategy.experimental_local_results(usage)] == [0.75, 0.75]
 
 
-def test_entropy_is_zero_for_one_choice_and_ln_k_for_none() -> None:
+def test_entropy_is_zero_for_one_hot_codes_and_ln_k_for_uniform_codes() -> None:
     assert diagnostics.entropy(one_hot([1, 3], 5)).numpy() == 0
     np.testing.assert_allclose(diagnostics.entropy(tf.fill([2, 3, 5], 0.2)), np.log(5), rtol=1e-6)
     np.testing.assert_allclose(
@@ -44,7 +44,7 @@ def test_prediction_entropy_falls_with_the_temperature() -> None:
     assert diagnostics.prediction_entropy(tf.constant(scores), temperature=0.2).numpy() > expected
 
 
-def test_view_agreement_is_a_share_of_pairs() -> None:
+def test_view_agreement_is_a_fraction_of_pairs() -> None:
     scores = tf.stack([one_hot([0, 1, 2], 4), one_hot([0, 1, 3], 4), one_hot([0, 2, 1], 4)])
-    # Image 0: all 3 pairs of crops agree; image 1: one of 3; image 2: none.
+    # For image 0 all 3 pairs of crops agree, for image 1 one pair, and for image 2 no pair.
     np.testing.assert_allclose(diagnostics.view_agreement(scores), (3 + 1 + 0) / 9, rtol=1e-6)

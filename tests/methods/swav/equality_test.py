@@ -1,6 +1,6 @@
-"""The same training on one device, on several and on several hosts: 1 x 4N, 2 x 2N, 4 x N, and two processes of 2N.
+"""The same training on one device, several devices and several hosts: 1 x 4N, 2 x 2N, 4 x N, and two processes x 2N.
 
-In float64, where rounding cannot hide a fault; in float32 as near as the order of images in the batch lets it be.
+In float64, rounding cannot hide a mistake. In float32, results are as close as those of another order of the images.
 """
 
 import collections
@@ -47,17 +47,17 @@ def too_far(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray], limi
 
 
 @pytest.mark.multi_replica
-def test_two_replicas_equal_one_with_so_many_reductions() -> None:
+def test_two_replicas_equal_one_with_the_stated_number_of_reductions() -> None:
     config = equality_config("run.precision=float64")
-    # The one test with collectives, as training has them; other strategies of this process must not use them too.
+    # Only this test uses collectives, as training does. No other strategy in this process may use them.
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     found, operations = results(strategy, config)
     assert too_far(found, alone("as it is"), _EXACT) == {}
 
     reductions = collections.Counter(op.device for op in operations if op.type == "CollectiveReduceV2")
-    norms = 2 * (1 + 4) + 1  # for each size of crop those of stem and block; that of the head
-    codes = 1 + config.swav.sinkhorn_iterations  # the largest score; the prototypes' sums for both crops together
-    others = 3  # all gradients; the loss with what is not finite; the use of prototypes
+    norms = 2 * (1 + 4) + 1  # one for stem and block at each crop size, and one for the head
+    codes = 1 + config.swav.sinkhorn_iterations  # the largest score; then the prototypes' sums for both crops together
+    others = 3  # all gradients; the loss and the check for finite numbers; the use of prototypes
     assert list(reductions.values()) == 2 * [2 * norms + codes + others]
 
 
@@ -71,7 +71,7 @@ def test_replicas_equal_one(num_replicas: int, variant: str) -> None:
 
 @pytest.fixture(scope="module")
 def in_float32() -> tuple[dict[str, np.ndarray], float]:
-    """What one replica makes in float32, and how far its weights are when the images come in another order."""
+    """Results of one replica in float32, and the distance of its weights to those from another order of the images."""
     order, config = np.random.default_rng(0).permutation(NUM_IMAGES), equality_config()
     expected, permuted = (results(tf.distribute.get_strategy(), config, order=each)[0] for each in (None, order))
     return expected, weight_distance(permuted, expected)
@@ -89,7 +89,7 @@ def assert_no_more_than_another_order(
 @pytest.mark.slow
 @pytest.mark.multi_replica
 @pytest.mark.parametrize("num_replicas", [2, 4])
-def test_in_float32_replicas_do_no_more_than_another_order_of_the_images(
+def test_in_float32_replicas_differ_no_more_than_another_order_of_the_images(
     num_replicas: int, in_float32: tuple[dict[str, np.ndarray], float]
 ) -> None:
     found, _ = results(replicas(num_replicas), equality_config())

@@ -1,4 +1,4 @@
-"""The numbers of a step and of an interval, against NumPy."""
+"""The metrics of a step and of an interval equal NumPy's."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def norm(tensors: list) -> float:
     return float(np.sqrt(sum(np.sum(np.square(np.asarray(tensor, np.float64))) for tensor in tensors)))
 
 
-def test_what_a_step_tells(state: TrainState) -> None:
+def test_the_metrics_of_a_step_equal_numpys(state: TrainState) -> None:
     random = np.random.default_rng(0)
     scores = random.uniform(-1, 1, (4, 6, 8))  # [V, B, K]
     codes = random.dirichlet(np.ones(8), (2, 6))  # [A, B, K]
@@ -54,10 +54,11 @@ def test_what_a_step_tells(state: TrainState) -> None:
     assert actual.keys() == expected.keys()
 
 
-def test_what_an_update_tells(state: TrainState) -> None:
-    """The norms of all and of each part, and the quantiles of the trust ratios."""
+def test_the_metrics_of_an_update_equal_numpys(state: TrainState) -> None:
+    """The metrics are norms of all variables and of each part, and quantiles of the trust ratios."""
     weights, gradients = state.model.trainable_variables, gradients_of(state)
-    state.optimizer.apply_reduced(gradients, weights, finite=tf.constant(True))  # the first has no rate yet
+    # The first step has no learning rate yet.
+    state.optimizer.apply_reduced(gradients, weights, finite=tf.constant(True))
     before, learning_rate = [weight.numpy() for weight in weights], float(state.optimizer.learning_rate)
     assert learning_rate > 0
     applied = state.optimizer.apply_reduced(gradients, weights, finite=tf.constant(True))
@@ -85,7 +86,7 @@ def test_what_an_update_tells(state: TrainState) -> None:
         np.testing.assert_allclose(actual[f"training/trust_ratio/{name}"], ratios[place], rtol=1e-5, err_msg=name)
 
 
-def test_an_interval_is_the_mean_of_the_steps_that_were_made() -> None:
+def test_an_interval_has_the_mean_of_the_steps_that_were_not_skipped() -> None:
     config = configs.override(recipe("debug_tiny"), ["head.num_prototypes=20", "data.global_batch_size=8"])
     steps = {
         "loss": np.array([2.0, np.nan, 1.0]),

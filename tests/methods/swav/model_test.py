@@ -28,7 +28,7 @@ def _crops(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return large, random.integers(256, size=(NUM_IMAGES, 4, 16, 16, 3), dtype=np.uint8)
 
 
-def test_rows_are_crop_major_and_come_back() -> None:
+def test_rows_are_crop_major_and_can_be_unflattened() -> None:
     crops = tf.constant(_crops()[1])
     rows = flatten_crops(crops)
     for crop in range(4):
@@ -37,7 +37,7 @@ def test_rows_are_crop_major_and_come_back() -> None:
     np.testing.assert_array_equal(unflatten(rows, 4), tf.transpose(crops, [1, 0, 2, 3, 4]))
 
 
-def test_rows_come_back_where_the_batch_is_unknown() -> None:
+def test_rows_can_be_unflattened_if_the_batch_size_is_unknown() -> None:
     @tf.function(input_signature=[tf.TensorSpec([None, 2, 4, 4, 3], tf.uint8)])
     def there_and_back(crops: tf.Tensor) -> tf.Tensor:
         return unflatten(flatten_crops(crops), 2)
@@ -46,7 +46,7 @@ def test_rows_come_back_where_the_batch_is_unknown() -> None:
     np.testing.assert_array_equal(there_and_back(crops), crops.transpose(1, 0, 2, 3, 4))
 
 
-def test_every_crop_gets_the_row_of_its_own() -> None:
+def test_every_crop_gets_its_own_row() -> None:
     model = build_swav_model(_config())
     large, small = _crops()
     embeddings, scores = model((large, small))
@@ -59,7 +59,7 @@ def test_every_crop_gets_the_row_of_its_own() -> None:
         np.testing.assert_allclose(by_crop[crop], expected, atol=1e-5)
 
 
-def test_one_pass_for_each_resolution_and_one_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backbone_runs_once_for_each_resolution_and_the_head_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build_swav_model(_config())
     seen: list[tuple[int, ...]] = []
 
@@ -106,7 +106,7 @@ def test_precision_of_the_run_reaches_backbone_and_head(precision: str) -> None:
     assert {variable.dtype for variable in model.variables} == {expected}
 
 
-# NumPy 2 deprecates how Keras 3.15 turns a variable into an array.
+# NumPy 2 deprecates the way in which Keras 3.15 converts a variable to an array.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 def test_saved_model_loads_with_its_weights(tmp_path: Path) -> None:
     model = build_swav_model(_config())

@@ -1,4 +1,4 @@
-"""One pass over padded crops against PyTorch: what batch normalisation sees, and what is pooled."""
+"""One pass over padded crops equals PyTorch's: the input of batch normalisation and the pooled features."""
 
 from pathlib import Path
 
@@ -32,7 +32,10 @@ def _crops() -> tuple[np.ndarray, ...]:
 
 
 def _of_pytorch(network: transformers.RegNetModel) -> np.ndarray:
-    """The pooled features of all crops, crop-major, by VISSL's way: pad, one pass in training, cut, pool."""
+    """Returns the pooled features of all crops, crop-major, as VISSL computes them.
+
+    VISSL pads the crops, makes one pass in training mode, cuts the maps and pools.
+    """
     images, is_padding, num_of_size = [], [], []
     for group in _crops():
         for crop in np.moveaxis(group, 1, 0):
@@ -56,21 +59,21 @@ def _of_pytorch(network: transformers.RegNetModel) -> np.ndarray:
 
 
 class _Identity(SwavHead):
-    """Returns the features as they come, in place of embeddings and scores."""
+    """Returns the features in place of embeddings and scores."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         return inputs, inputs
 
 
-def test_features_and_moving_statistics_are_pytorchs(tmp_path: Path) -> None:
-    """Fails if padding is zero before the normalisation, cut off at another place, or hidden from batch norm."""
+def test_features_and_moving_statistics_equal_pytorchs(tmp_path: Path) -> None:
+    """The test fails if padding is zero before the normalisation, is cut elsewhere, or is hidden from batch norm."""
     torch.set_num_threads(1)
     network = released_checkpoints.random_network(design("90MF"))
     torch.save(released_checkpoints.vissl(network.state_dict()), tmp_path / "network.torch")
     backbone = convert(tmp_path / "network.torch").backbone
     model = SwavModel(backbone, _Identity((8,), 4, 5), _MEAN, _STD, pads_crops=True)
     for norm in released_checkpoints.norms(network):
-        norm.momentum = 0.1  # a random network is made with another
+        norm.momentum = 0.1  # the random network has another momentum
     expected = _of_pytorch(network)
     found, _ = model(_crops(), training=True)
     assert np.abs(found - expected).max() < 5e-4 * np.abs(expected).max()
@@ -85,8 +88,8 @@ def test_features_and_moving_statistics_are_pytorchs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("side", "map_side", "padded_side", "pixels"), [(96, 5, 160, 3), (160, 5, 160, 5), (40, 3, 96, 2), (32, 3, 96, 1)]
 )
-def test_pixels_of_a_crop(side: int, map_side: int, padded_side: int, pixels: int) -> None:
-    """SEER's small crops have 3 x 3 of 5 x 5."""
+def test_a_crop_has_the_stated_number_of_pixels(side: int, map_side: int, padded_side: int, pixels: int) -> None:
+    """SEER's small crops keep 3 x 3 pixels of 5 x 5."""
     assert pixels_of_crop(side, map_side, padded_side) == pixels
 
 
@@ -101,8 +104,8 @@ def test_crops_of_one_size_are_not_changed() -> None:
     np.testing.assert_allclose(model(crops)[1], padded, rtol=1e-6)
 
 
-def test_the_first_pass_over_micro_batches_sees_all_crops() -> None:
-    """Or else batch norm would see other crops in the second, and the codes be those of other scores."""
+def test_the_first_pass_over_micro_batches_has_all_crops() -> None:
+    """Otherwise batch norm would see other crops in the second pass, and the codes would belong to other scores."""
     assignments = ["crops.padded=true", "head.batch_norm=false", "run.accumulation_steps=1", "data.global_batch_size=4"]
     config = configs.override(recipe("debug_tiny"), [*assignments, "run.precision=float64"])
     random = np.random.default_rng(2)

@@ -1,4 +1,4 @@
-"""The queue: what it holds and in which order, when it is used, and that the number of replicas does not matter."""
+"""The queue: its content, its order, the steps that use it, and its equality for any number of replicas."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def make_queue(start_step: int = 0) -> Queue:
 
 
 def batches(number: int, size: int = 4) -> np.ndarray:
-    """Embeddings [number, A, size, D]."""
+    """Returns embeddings [number, A, size, D]."""
     return np.random.default_rng(0).normal(size=(number, A, size, D))
 
 
@@ -25,7 +25,7 @@ def push(queue: Queue, embeddings: tf.Tensor) -> None:
     collectives.assign(queue.pushed(embeddings))
 
 
-def test_the_newest_come_in_and_the_oldest_go() -> None:
+def test_new_embeddings_replace_the_oldest() -> None:
     queue, references = make_queue(), [oracle.Queue(Q, D) for _ in range(A)]
     for batch in batches(5):
         push(queue, tf.constant(batch))
@@ -35,7 +35,7 @@ def test_the_newest_come_in_and_the_oldest_go() -> None:
     assert int(queue.num_pushed) == 20
 
 
-def test_it_is_used_only_when_full_and_after_its_start_step() -> None:
+def test_the_queue_is_used_only_when_full_and_after_its_start_step() -> None:
     queue, early = make_queue(start_step=3), make_queue(start_step=0)
     used, used_early = [], []
     for step, batch in enumerate(batches(6)):

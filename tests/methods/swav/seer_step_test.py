@@ -1,4 +1,7 @@
-"""One real step of SEER's own recipe: 771 million weights, forward, Sinkhorn, backward, LARS. It takes 16 GiB."""
+"""One real step with SEER's own recipe: 771 million weights, forward pass, Sinkhorn, backward pass, LARS.
+
+The step takes 16 GiB.
+"""
 
 import json
 import subprocess
@@ -43,6 +46,6 @@ def test_a_step_of_the_128gf_recipe() -> None:
     result = json.loads(child.stdout.splitlines()[-1])
     assert result["num_weights"] == 771_293_814
     assert result["first_bad"] == -1
-    # Two images have more prototypes than they can use: the codes stay near uniform, the loss near ln K.
+    # Two images have more prototypes than they can use, so the codes stay nearly uniform and the loss near ln K.
     assert result["loss"] == pytest.approx(np.log(16_000), rel=0.1)
     assert result["still"] == []

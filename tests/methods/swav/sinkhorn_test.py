@@ -1,4 +1,4 @@
-"""Sinkhorn: released numbers, equations, extremes, and that the number of replicas does not matter."""
+"""Sinkhorn: released numbers, equations, extreme inputs, and equality for any number of replicas."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def test_equals_the_released_code(case: int, dtype: type, name: str) -> None:
     epsilon, num_iterations = float(GOLDEN[f"case{case}_epsilon"]), int(GOLDEN[f"case{case}_iterations"])
     codes = sinkhorn(tf.constant(scores, dtype), epsilon=epsilon, num_iterations=num_iterations)
     assert codes.dtype == dtype
-    # Both references are stored in float32; one computed in float32 has rounding of its own.
+    # Both references are stored in float32. A result in float32 has its own rounding.
     np.testing.assert_allclose(codes, expected, rtol=2e-5 if dtype == np.float32 else 1e-7, atol=1e-12)
 
 
@@ -59,8 +59,13 @@ def check_shape(num_images: int, num_prototypes: int, epsilon: float, num_iterat
 @pytest.mark.parametrize("epsilon", [0.01, 0.03, 0.1])
 @pytest.mark.parametrize("num_iterations", [1, 10, 30])
 @pytest.mark.parametrize(("num_images", "num_prototypes"), [(1, 10), (2, 16_000), (8, 2_000), (300, 10)])
-def test_holds_for_any_shape(num_images: int, num_prototypes: int, epsilon: float, num_iterations: int) -> None:
-    """Fails if 1 / K or 1 / B is left out: with many more prototypes than images the factors then drift to a limit."""
+def test_codes_are_exact_for_some_shapes(
+    num_images: int, num_prototypes: int, epsilon: float, num_iterations: int
+) -> None:
+    """The test fails if 1 / K or 1 / B is left out.
+
+    With many more prototypes than images, the factors then drift to a limit of float32.
+    """
     check_shape(num_images, num_prototypes, epsilon, num_iterations)
 
 
@@ -69,11 +74,13 @@ def test_holds_for_any_shape(num_images: int, num_prototypes: int, epsilon: floa
 @pytest.mark.parametrize("num_iterations", [1, 3, 10, 30])
 @pytest.mark.parametrize("num_images", [1, 3, 16, 256, 4_096])
 @pytest.mark.parametrize("num_prototypes", [10, 300, 3_000, 16_000])
-def test_holds_for_all_shapes(num_images: int, num_prototypes: int, epsilon: float, num_iterations: int) -> None:
+def test_codes_are_exact_for_all_shapes(
+    num_images: int, num_prototypes: int, epsilon: float, num_iterations: int
+) -> None:
     check_shape(num_images, num_prototypes, epsilon, num_iterations)
 
 
-def test_images_that_do_not_count_leave_any_shape_exact() -> None:
+def test_codes_are_exact_with_images_that_do_not_count() -> None:
     scores = unit_scores(6, 2_000)
     counted = np.array([True, False, True, True, False, True])
     expected = log_domain_sinkhorn(scores[counted], epsilon=0.05, num_iterations=10)
@@ -83,7 +90,7 @@ def test_images_that_do_not_count_leave_any_shape_exact() -> None:
 
 
 @pytest.mark.multi_replica
-def test_two_replicas_hold_for_many_prototypes() -> None:
+def test_two_replicas_are_exact_for_many_prototypes() -> None:
     scores = np.stack([unit_scores(8, 2_000), unit_scores(8, 2_000)[:, ::-1]])
     codes, _ = replicated_codes(scores, 2)
     expected = np.stack([log_domain_sinkhorn(each, epsilon=0.05, num_iterations=3) for each in scores])
@@ -96,8 +103,8 @@ def test_codes_sum_to_one_and_use_all_prototypes_alike() -> None:
     np.testing.assert_allclose(tf.reduce_sum(codes, axis=0), np.full(7, 30 / 7), rtol=1e-9)
 
 
-def test_gpus_make_the_same_codes_without_matrix_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which may be rounded to TF32 there. The codes themselves are made on this machine's processor."""
+def test_gpus_compute_the_same_codes_without_matrix_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU may round matrix products to TF32. The test computes the codes on the CPU."""
     scores = tf.constant(cosines(2, 12, 20))
     expected = sinkhorn(scores, epsilon=0.05, num_iterations=3)
     monkeypatch.setattr(tf, "matmul", None)
@@ -105,7 +112,7 @@ def test_gpus_make_the_same_codes_without_matrix_products(monkeypatch: pytest.Mo
     np.testing.assert_allclose(sinkhorn(scores, epsilon=0.05, num_iterations=3), expected, rtol=1e-12)
 
 
-def test_permutes_with_its_images_and_prototypes() -> None:
+def test_permuted_scores_give_permuted_codes() -> None:
     scores, random = cosines(10, 6), np.random.default_rng(1)
     images, prototypes = random.permutation(10), random.permutation(6)
     codes = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3).numpy()
@@ -127,12 +134,12 @@ def test_is_finite_for_all_finite_scores(
     np.testing.assert_allclose(tf.reduce_sum(codes, axis=1), np.ones(num_images), rtol=1e-5)
 
 
-def test_features_that_are_all_alike_get_uniform_codes() -> None:
+def test_equal_features_get_uniform_codes() -> None:
     scores = np.tile(cosines(1, 8), (5, 1))
     np.testing.assert_allclose(sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3), np.full((5, 8), 1 / 8))
 
 
-def test_a_prototype_out_of_reach_leaves_the_others_their_codes() -> None:
+def test_a_prototype_with_very_low_scores_does_not_change_the_other_codes() -> None:
     scores = cosines(12, 5).astype(np.float32)
     scores[:, 2] = -1e4
     codes = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3).numpy()
@@ -143,7 +150,7 @@ def test_a_prototype_out_of_reach_leaves_the_others_their_codes() -> None:
 def test_images_that_do_not_count_change_nothing() -> None:
     scores = cosines(2, 9, 6)
     counted = np.array([True, False, True, True, True, False, True, False, True])
-    scores[:, ~counted] += 40  # were they to count, they would be the largest
+    scores[:, ~counted] += 40  # the largest scores, if they counted
     codes = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3, counted=tf.constant(counted)).numpy()
     np.testing.assert_allclose(
         codes[:, counted], sinkhorn(tf.constant(scores[:, counted]), epsilon=0.05, num_iterations=3), rtol=1e-12
@@ -159,7 +166,7 @@ def test_no_gradient_flows() -> None:
 
 
 @pytest.mark.parametrize(("epsilon", "num_iterations"), [(0.0, 3), (-0.05, 3), (0.05, 0)])
-def test_refuses_what_is_no_sinkhorn(epsilon: float, num_iterations: int) -> None:
+def test_refuses_an_epsilon_or_a_number_of_iterations_that_is_not_positive(epsilon: float, num_iterations: int) -> None:
     with pytest.raises(InputError, match="Sinkhorn needs"):
         sinkhorn(tf.constant(cosines(4, 3)), epsilon=epsilon, num_iterations=num_iterations)
 
@@ -167,8 +174,8 @@ def test_refuses_what_is_no_sinkhorn(epsilon: float, num_iterations: int) -> Non
 def replicated_codes(
     scores: np.ndarray, num_replicas: int, function: Callable[..., tf.Tensor] = sinkhorn
 ) -> tuple[np.ndarray, int]:
-    """Returns the codes of scores [A, B, K] shared out over replicas, and the number of reductions in the graph."""
-    # With the default cross-device operations, strategies of different sizes in one process raise or hang.
+    """Returns the codes of scores [A, B, K] that replicas share, and the number of reductions in the graph."""
+    # With the default cross-device operations, strategies of different sizes in one process fail or hang.
     strategy = tf.distribute.MirroredStrategy(
         [f"CPU:{replica}" for replica in range(num_replicas)],
         cross_device_ops=tf.distribute.ReductionToOneDevice(),
@@ -195,7 +202,7 @@ def test_replicas_get_the_codes_of_the_whole_batch(num_replicas: int, dtype: typ
     expected = sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3)
     codes, num_reductions = replicated_codes(scores, num_replicas)
     np.testing.assert_allclose(codes, expected, rtol=rtol)
-    assert num_reductions == 1 + 3, "the largest score, and one SUM per iteration for both problems together"
+    assert num_reductions == 1 + 3, "one reduction for the largest score, and one SUM per iteration for both problems"
 
 
 @pytest.mark.multi_replica
@@ -207,7 +214,7 @@ def test_replicas_may_differ_by_any_finite_score() -> None:
 
 @pytest.mark.parametrize("epsilon", [0.01, 0.05])
 @pytest.mark.parametrize("shape", [(1, 10), (8, 300), (300, 8), (2, 16, 12), (2, 3, 5, 7)])
-def test_equals_the_plain_one(shape: tuple[int, ...], epsilon: float) -> None:
+def test_equals_plain_sinkhorn(shape: tuple[int, ...], epsilon: float) -> None:
     scores = tf.constant(cosines(*shape))
     for num_iterations in (1, 3, 10):
         plain = plain_sinkhorn(scores, epsilon=epsilon, num_iterations=num_iterations)
@@ -215,7 +222,7 @@ def test_equals_the_plain_one(shape: tuple[int, ...], epsilon: float) -> None:
         np.testing.assert_allclose(fast, plain, rtol=1e-9)
 
 
-def test_equals_the_plain_one_where_images_do_not_take_part() -> None:
+def test_equals_plain_sinkhorn_if_images_do_not_count() -> None:
     scores, counted = cosines(2, 16, 11).astype(np.float32), tf.constant([True, True, False, True] * 4)
     plain, fast = (
         function(tf.constant(scores), epsilon=0.05, num_iterations=3, counted=counted)
@@ -227,7 +234,7 @@ def test_equals_the_plain_one_where_images_do_not_take_part() -> None:
 
 
 @pytest.mark.multi_replica
-def test_the_plain_one_equals_itself_on_two_replicas() -> None:
+def test_plain_sinkhorn_is_equal_on_two_replicas() -> None:
     scores = cosines(2, 8, 11)
     codes, _ = replicated_codes(scores, 2, plain_sinkhorn)
     np.testing.assert_allclose(codes, plain_sinkhorn(tf.constant(scores), epsilon=0.05, num_iterations=3), rtol=1e-12)

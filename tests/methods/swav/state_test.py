@@ -1,4 +1,4 @@
-"""The state of a run: all that a step changes has a name, and so a place in the checkpoint."""
+"""The state of a run: every variable that a step changes has a name, and so a place in the checkpoint."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from seer_tf.methods.swav.step import train_step
 from tests.small_networks import random_crops, small_config, small_model
 
 
-def test_everything_that_a_step_changes_is_named() -> None:
+def test_every_variable_that_a_step_changes_is_named() -> None:
     config = small_config(
         "run.precision=mixed_float16",
         "swav.queue_length=16",
@@ -29,6 +29,6 @@ def test_everything_that_a_step_changes_is_named() -> None:
     before = {name: variable.numpy() for name, variable in named.items()}
     assert train_step(state, random_crops(config, 16))["first_bad"] == -1
     changed = {name for name, variable in named.items() if not np.array_equal(variable, before[name])}
-    # The step counts batches, in the loop; the scale waits for many good steps, the factor for the end of a window.
+    # The loop counts the steps. The scale changes after many good steps, and the factor at the end of a window.
     still = {"step", "loss_scale/value", "schedule/factor", "schedule/lowest_mean"}
     assert named.keys() - changed == still | {"skipped_steps/total", "skipped_steps/in_a_row"}

@@ -1,4 +1,4 @@
-"""One training step: its effect, what it leaves alone, and the arithmetic it is done in."""
+"""One training step: its effect, the variables that it leaves unchanged, and its precision."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def snapshot(state: TrainState) -> dict[str, np.ndarray]:
     return {name: variable.numpy() for name, variable in state.named_variables().items()}
 
 
-def test_the_loss_is_that_of_the_equations() -> None:
+def test_the_loss_equals_the_equations() -> None:
     config = small_config("run.precision=float64")
     crops = random_crops(config, 8)
     _, scores = small_model(config)(crops)
@@ -36,7 +36,7 @@ def test_the_loss_is_that_of_the_equations() -> None:
     np.testing.assert_allclose(train_step(small_state(config), crops)["loss"], expected, rtol=1e-9)
 
 
-def test_with_a_queue_the_codes_are_those_of_the_equations() -> None:
+def test_with_a_queue_the_codes_equal_the_equations() -> None:
     config = small_config(
         "run.precision=float64", "swav.queue_length=16", "swav.queue_start_step=3", "data.global_batch_size=8"
     )
@@ -111,7 +111,7 @@ def test_statistics_move_once_per_step(accumulation_steps: int) -> None:
         for group in (group.reshape(-1, *group.shape[2:]) for group in crops)
     )
     train_step(state, crops)
-    # A pass for each size of crop. The same for micro-batches, whose means have the same mean.
+    # There is one pass for each crop size. Micro-batches give the same, because their means have the same mean.
     expected = 0.9 * 0.1 * first + 0.1 * second
     np.testing.assert_allclose(backbone.get_layer("bn").moving_mean, expected, rtol=1e-4, atol=1e-7)
 
@@ -120,7 +120,7 @@ def test_statistics_move_once_per_step(accumulation_steps: int) -> None:
 @pytest.mark.parametrize(
     ("num_images", "more"), [(1, ()), (4, ("head.num_prototypes=2",)), (1, ("head.num_prototypes=2", "crops.num=2,1"))]
 )
-def test_is_finite_where_nothing_can_be_told_apart(precision: str, num_images: int, more: tuple[str, ...]) -> None:
+def test_the_step_is_finite_if_all_images_are_equal(precision: str, num_images: int, more: tuple[str, ...]) -> None:
     config = small_config(f"run.precision={precision}", *more)
     state = small_state(config, batch_norm=True)
     state.loss_scale.value.assign(2.0)
@@ -143,7 +143,7 @@ def test_half_precision_keeps_what_must_be_exact_in_float32(precision: str) -> N
     assert train_step(state, random_crops(config, 4))["loss"].dtype == tf.float32
 
 
-def test_the_step_is_traced_once_while_everything_changes() -> None:
+def test_the_step_is_traced_only_once() -> None:
     config = small_config(
         "run.precision=mixed_float16",
         "run.accumulation_steps=2",
@@ -162,7 +162,7 @@ def test_the_step_is_traced_once_while_everything_changes() -> None:
     assert int(state.queue.num_pushed) == 16 * int(state.optimizer.iterations) > 0
 
 
-def test_the_initial_weights_are_those_of_the_seed() -> None:
+def test_the_initial_weights_depend_only_on_the_seed() -> None:
     config = recipe("debug_tiny")
     other = dataclasses.replace(config, run=dataclasses.replace(config.run, seed=1))
     first, again, different = (snapshot(TrainState(c)) for c in (config, config, other))

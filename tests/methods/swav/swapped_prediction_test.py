@@ -1,4 +1,4 @@
-"""Swapped prediction: released numbers, equations, and what must not change it."""
+"""Swapped prediction: released numbers, equations, and invariants."""
 
 import math
 
@@ -65,7 +65,7 @@ def test_the_codes_get_no_gradient() -> None:
     assert tape.gradient(loss, variable) is None
 
 
-def test_is_ln_k_where_nothing_is_told_apart() -> None:
+def test_is_ln_k_for_equal_scores() -> None:
     loss = swapped_prediction(tf.zeros([4, 3, 50]), tf.fill([2, 3, 50], 1 / 50), temperature=0.1)
     np.testing.assert_allclose(loss, math.log(50), rtol=1e-6)
 
