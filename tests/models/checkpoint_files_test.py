@@ -1,4 +1,4 @@
-"""Files of every kind that weights come in, and files that only pretend to be."""
+"""Weight files of every kind, and files that are not weight files."""
 
 import os
 import pickle
@@ -19,7 +19,7 @@ _TENSORS = {"first": torch.arange(6.0).reshape(2, 3), "second": torch.tensor([7.
 
 
 class _RunsCode:
-    """Pickled, it asks for a command to be run."""
+    """An object whose pickle runs a command when it is loaded."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -29,7 +29,7 @@ class _RunsCode:
 
 
 def _write(path: Path, kind: str, content: dict) -> Path:
-    """Writes a file in one of the ways in which weights are kept."""
+    """Writes a weight file of the given kind."""
     if kind == "safetensors":
         safetensors.torch.save_file(content, path)
     elif kind == "pickle":
@@ -40,7 +40,7 @@ def _write(path: Path, kind: str, content: dict) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "zip", "legacy"])
-def test_tensors_come_back_by_name(tmp_path: Path, kind: str) -> None:
+def test_tensors_are_read_by_name(tmp_path: Path, kind: str) -> None:
     tensors = read_tensors(_write(tmp_path / "any name", kind, _TENSORS))
     assert {name: tensor.shape for name, tensor in tensors.items()} == {"first": (2, 3), "second": (2,)}
     for name, tensor in tensors.items():
@@ -91,8 +91,8 @@ def test_a_truncated_file_is_named(tmp_path: Path, kind: str, part: float) -> No
         read_tensors(path)
 
 
-def test_every_damage_ends_in_one_sentence(tmp_path: Path) -> None:
-    """Bytes changed at random, in the pickle as in the archive around it."""
+def test_a_damaged_file_gets_one_sentence(tmp_path: Path) -> None:
+    """Random bytes change, in the pickle and in the archive around the pickle."""
     generator = np.random.default_rng(0)
     for kind in ("safetensors", "zip", "legacy"):
         whole = np.frombuffer(_write(tmp_path / kind, kind, _TENSORS).read_bytes(), np.uint8)
@@ -119,16 +119,16 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "reason"), [("nowhere", "No such file"), (".", "Is a directory")])
-def test_what_is_no_file_is_named(tmp_path: Path, name: str, reason: str) -> None:
+def test_a_path_without_a_file_is_named(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(InputError, match=f"{reason}.*; give a checkpoint file"):
         read_tensors(tmp_path / name)
 
 
-def test_without_torch_safetensors_are_read_and_the_others_say_what_is_missing(
+def test_without_torch_safetensors_are_read_and_other_files_name_the_missing_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     safe, zipped = (_write(tmp_path / kind, kind, _TENSORS) for kind in ("safetensors", "zip"))
-    monkeypatch.setitem(sys.modules, "torch", None)  # importing it then fails
+    monkeypatch.setitem(sys.modules, "torch", None)  # the import now fails
     assert set(read_tensors(safe)) == set(_TENSORS)
     with pytest.raises(InputError, match=r"reading this file needs PyTorch; pip install 'seer_tf\[torch\]'"):
         read_tensors(zipped)

@@ -1,4 +1,4 @@
-"""Which operations a grouped convolution becomes, and that all of them say the same."""
+"""The operations of a grouped convolution: the choice among them, and equal results."""
 
 from collections.abc import Iterator
 
@@ -18,15 +18,13 @@ def _num_convolutions(dtype: str) -> int:
     return sum(operation.type == "Conv2D" for operation in graph.get_operations())
 
 
-def test_the_one_operation_is_taken_where_it_has_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_operation_is_used_if_it_has_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "_has_grouped_gradient_on_cpu", lambda dtype: dtype == tf.float32)
     assert (_num_convolutions("float32"), _num_convolutions("float64")) == (1, 3)
 
 
 @pytest.mark.parametrize(("device", "num_convolutions"), [("GPU:0", 1), ("CPU:0", 2)])
-def test_another_device_takes_the_one_operation(
-    device: str, num_convolutions: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_devices_use_one_operation(device: str, num_convolutions: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "_has_grouped_gradient_on_cpu", lambda dtype: False)
     with tf.Graph().as_default() as graph, tf.device(device):
         convolution.convolve(tf.zeros([1, 3, 3, 4]), tf.zeros([3, 3, 2, 4]))
@@ -45,7 +43,7 @@ def test_one_line_says_how_grouped_convolutions_are_computed(monkeypatch: pytest
     ]
 
 
-def test_a_file_for_another_runtime_always_has_the_one_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_for_another_runtime_always_has_one_operation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "_has_grouped_gradient_on_cpu", lambda dtype: False)
     assert convolution.as_one_operation(_num_convolutions)("float32") == 1
     assert _num_convolutions("float32") == 3
@@ -53,7 +51,7 @@ def test_a_file_for_another_runtime_always_has_the_one_operation(monkeypatch: py
 
 @pytest.fixture
 def choice() -> Iterator[ChoiceAtLoading]:
-    """What this process would choose is in place again after the test."""
+    """A choice of operations. After the test, the choice of this process applies again."""
     choice = ChoiceAtLoading()
     yield choice
     choice._initialize()
@@ -63,10 +61,10 @@ def choice() -> Iterator[ChoiceAtLoading]:
 @pytest.mark.parametrize("has_bias", [False, True])
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("at_once", [False, True])
-def test_either_choice_is_the_convolution_with_its_gradients(
+def test_both_choices_give_the_convolution_and_its_gradients(
     at_once: bool, strides: int, has_bias: bool, relu: bool, choice: ChoiceAtLoading
 ) -> None:
-    """Beside what this process computes when it does not choose at run time."""
+    """The result equals the one that this process computes without a choice at run time."""
     random = np.random.default_rng(0)
     sources = [tf.constant(random.normal(size=size), tf.float32) for size in ((2, 5, 4, 6), (3, 3, 2, 6), (6,))]
     sources = sources if has_bias else sources[:2]
@@ -83,8 +81,8 @@ def test_either_choice_is_the_convolution_with_its_gradients(
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_a_function_holds_both_and_runs_the_chosen_one(at_once: bool, choice: ChoiceAtLoading) -> None:
-    """Float64 has no gradient as one operation on any CPU, so that it shows which of them ran."""
+def test_a_function_holds_both_choices_and_runs_the_chosen_operations(at_once: bool, choice: ChoiceAtLoading) -> None:
+    """In float64, the one operation has no gradient on any CPU, so the error shows which operations ran."""
     sources = [tf.ones([1, 3, 3, 4], tf.float64), tf.ones([3, 3, 2, 4], tf.float64)]
 
     @tf.function
@@ -96,4 +94,4 @@ def test_a_function_holds_both_and_runs_the_chosen_one(at_once: bool, choice: Ch
         with pytest.raises(tf.errors.InvalidArgumentError, match="grouped convolutions"):
             gradients(*sources)
     else:
-        assert float(tf.reduce_sum(gradients(*sources)[1])) == 49 * 2 * 4  # 49 pixels below the taps of each
+        assert float(tf.reduce_sum(gradients(*sources)[1])) == 49 * 2 * 4  # 49 pixels below the taps of each filter

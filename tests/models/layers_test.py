@@ -19,7 +19,7 @@ TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 3e-2, "float16": 3e
 
 
 def _gradients(layer: keras.layers.Layer, x: np.ndarray, upstream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the gradients of sum(layer(x) * upstream) by x and by the kernel, computed in a graph, in float64."""
+    """Returns the gradients of sum(layer(x) * upstream) by x and by the kernel, from a graph, in float64."""
 
     @tf.function
     def gradients(x: tf.Tensor) -> list[tf.Tensor]:
@@ -36,7 +36,10 @@ def _gradients(layer: keras.layers.Layer, x: np.ndarray, upstream: np.ndarray) -
 def _oracle_gradients(
     x: np.ndarray, kernel: np.ndarray, upstream: np.ndarray, *, strides: int, groups: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Differentiates the oracle: a convolution is linear in each argument, so unit vectors give the gradient."""
+    """Returns the gradients of the oracle.
+
+    A convolution is linear in each argument, so unit vectors give the gradient.
+    """
     by_kernel = np.zeros_like(kernel)
     for index in np.ndindex(kernel.shape):
         unit = np.zeros_like(kernel)
@@ -168,7 +171,7 @@ def test_the_paths_of_batch_normalization_have_equal_gradients() -> None:
 
 
 @pytest.mark.parametrize(("width", "dtype"), [(32, tf.bfloat16), (24, tf.float32)])
-def test_bfloat16_is_normalised_in_the_dtype_that_is_fast_at_its_width(width: int, dtype: tf.DType) -> None:
+def test_bfloat16_is_normalised_in_the_faster_dtype_for_its_width(width: int, dtype: tf.DType) -> None:
     layer = BatchNormalization(dtype="mixed_bfloat16")
     normalized = tf.function(lambda inputs: layer(inputs, training=True))
     inputs = tf.random.stateless_normal([2, 3, 3, width], [0, 0], dtype=tf.bfloat16)
@@ -251,14 +254,14 @@ def test_a_group_of_replicas_equals_one_replica_of_its_batch(
         np.testing.assert_allclose(np.concatenate(ours), np.concatenate(theirs), rtol=1e-9, atol=1e-12)
     for ours, theirs in zip(by_replica[2:], list(zip(*expected, strict=True))[2:], strict=True):
         np.testing.assert_allclose(np.sum(ours, axis=0), np.sum(theirs, axis=0), rtol=1e-9, atol=1e-12)
-    # The moving statistics move by the mean over the groups, so that every replica keeps the same.
+    # The moving statistics change by the mean over the groups, so that all replicas keep equal statistics.
     for variable, values in zip((layer.moving_mean, layer.moving_variance), zip(*moved, strict=True), strict=True):
         for copy in strategy.experimental_local_results(variable.value):
             np.testing.assert_allclose(copy, np.mean(values, axis=0), rtol=1e-12)
 
 
 @pytest.mark.multi_replica
-def test_replicas_that_are_not_synchronised_keep_to_themselves() -> None:
+def test_replicas_without_synchronisation_use_only_their_own_images() -> None:
     strategy = two_replicas()
     with strategy.scope():
         layer = BatchNormalization(momentum=0.0)
@@ -297,10 +300,13 @@ def test_squeeze_excitation_gates_every_channel() -> None:
         (3, 2, 3, 174, False, False),
     ],
 )
-def test_in_inference_normalisation_is_a_part_of_a_convolution_with_a_small_kernel(
+def test_in_inference_a_convolution_with_a_small_kernel_includes_the_normalisation(
     dtype: str, kernel_size: int, strides: int, groups: int, width: int, relu: bool, in_one: bool
 ) -> None:
-    """The result is that of one after the other, by NumPy; with a small kernel no pass normalises the activations."""
+    """The result equals NumPy's convolution followed by normalisation.
+
+    With a small kernel, no separate pass normalises the activations.
+    """
     random = np.random.default_rng(0)
     x = random.normal(size=(2, 4, 5, width))
     conv, bn = Conv2D(6, kernel_size, strides=strides, groups=groups, dtype=dtype), BatchNormalization(dtype=dtype)
@@ -326,7 +332,7 @@ def test_in_inference_normalisation_is_a_part_of_a_convolution_with_a_small_kern
     assert not in_one or "FusedBatchNormV3" not in operations
 
 
-def test_in_training_normalisation_moves_its_statistics() -> None:
+def test_in_training_normalisation_updates_its_statistics() -> None:
     conv, bn = Conv2D(2, 1), BatchNormalization()
     x = tf.random.stateless_normal([2, 3, 3, 2], [0, 0])
     conv.build(x.shape)

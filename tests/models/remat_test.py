@@ -1,4 +1,4 @@
-"""Activation checkpointing changes memory and time, and no number."""
+"""Activation checkpointing changes memory and time, but no number."""
 
 import dataclasses
 import functools
@@ -18,13 +18,13 @@ from seer_tf.models.layers import Conv2D
 from seer_tf.models.remat import Recomputed
 from tests.replicas import two_replicas
 
-TINY = RegNetDesign(depth=2, w_0=8, w_a=0.0, w_m=2.0, group_width=8)  # one stage of two blocks
+TINY = RegNetDesign(depth=2, w_0=8, w_a=0.0, w_m=2.0, group_width=8)  # one stage with two blocks
 NUM_NORMS = 1 + 4 + 3
 TOLERANCES = {"float64": 1e-10, "mixed_bfloat16": 1e-2, "mixed_float16": 1e-3}
 
 
 def _network(kind: str, dtype: str = "float32", **kwargs: Any) -> models.RegNetY:
-    """Returns a network with values of its own in every variable."""
+    """Returns a network with random values in every variable."""
     network = models.RegNetY(design=TINY, activation_checkpointing=kind, dtype=dtype, **kwargs)
     random = np.random.default_rng(1)
     for variable in network.variables:
@@ -35,12 +35,13 @@ def _network(kind: str, dtype: str = "float32", **kwargs: Any) -> models.RegNetY
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What a traced step has left.
+    """The results of a traced step.
 
     Attributes:
-        values: loss, gradients and moving statistics by name, [replicas, ...] each.
-        num_convolutions: that the step needs, 1 x 1 ones of stride 1 apart, which are matrix products.
-        reductions: the shape of what a replica gave into each reduction.
+        values: Loss, gradients and moving statistics by name, [replicas, ...] each.
+        num_convolutions: Number of convolutions in the step, without 1 x 1 convolutions of stride 1, which are matrix
+            products.
+        reductions: Shape of each value that a replica reduced.
     """
 
     values: dict[str, np.ndarray]
@@ -82,7 +83,7 @@ def _step(kind: str, dtype: str, sides: tuple[int, ...], num_replicas: int) -> S
 
 
 def _needed(graph: Any) -> set[tf.Operation]:
-    """Returns the operations that results and assignments of a function's graph depend on; TensorFlow runs no other."""
+    """Returns the operations on which the results and assignments of a graph depend. TensorFlow runs only these."""
     found: set[tf.Operation] = set()
     waiting = [output.op for output in graph.outputs] + list(graph.control_outputs)
     while waiting:
@@ -102,7 +103,7 @@ CASES += [(kind, "mixed_float16", (32,), 2) for kind in ("convolution", "block")
 
 @pytest.mark.multi_replica
 @pytest.mark.parametrize(("kind", "dtype", "sides", "num_replicas"), CASES)
-def test_every_number_is_that_of_a_step_without_it(
+def test_every_number_equals_a_step_without_checkpointing(
     kind: str, dtype: str, sides: tuple[int, ...], num_replicas: int
 ) -> None:
     expected, actual = (_step(each, dtype, sides, num_replicas) for each in ("none", kind))
@@ -121,11 +122,11 @@ def test_every_number_is_that_of_a_step_without_it(
 @pytest.mark.parametrize("kind", ["none", *KINDS])
 def test_statistics_are_reduced_once_and_their_gradients_once(kind: str) -> None:
     reductions = _step(kind, "float64", (32,), 2).reductions
-    assert len(reductions) == 2 * 2 * NUM_NORMS  # of two replicas, forward and back
-    assert reductions.count((1, 2 * 32 + 1)) == 2 * 2  # the stem's
+    assert len(reductions) == 2 * 2 * NUM_NORMS  # two replicas, forward and backward
+    assert reductions.count((1, 2 * 32 + 1)) == 2 * 2  # the reductions of the stem
 
 
-def test_eager_code_is_served_too() -> None:
+def test_checkpointing_works_in_eager_mode() -> None:
     results = []
     for kind in ("none", "convolution", "stage"):
         network = _network(kind)
@@ -150,7 +151,7 @@ def test_variables_keep_their_paths_and_weights_fit(kind: str) -> None:
     assert set(checkpointed.pyramid_outputs) == set(plain.pyramid_outputs)
 
 
-def test_inference_has_nothing_to_compute_again() -> None:
+def test_inference_recomputes_nothing() -> None:
     graphs = [
         tf.function(_network(kind)).get_concrete_function(tf.TensorSpec([1, 32, 32, 3])).graph
         for kind in ("none", "convolution", "block")
@@ -159,10 +160,10 @@ def test_inference_has_nothing_to_compute_again() -> None:
     assert checkpointed == [plain, plain]
 
 
-# NumPy 2 deprecates how Keras 3.15 turns a variable into an array.
+# NumPy 2 deprecates the way in which Keras 3.15 converts a variable to an array.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 def test_network_of_recomputed_layers_is_saved_and_loaded(tmp_path: Path) -> None:
-    network = models.pooled(_network("stage"))  # an ordinary functional model: each layer is saved by its own config
+    network = models.pooled(_network("stage"))  # a functional model, in which the config of each layer is saved
     network.save(tmp_path / "pooled.keras")
     loaded = keras.saving.load_model(tmp_path / "pooled.keras")
     assert [variable.path for variable in loaded.variables] == [variable.path for variable in network.variables]

@@ -1,4 +1,4 @@
-"""A checkpoint in several files gives what the same tensors give in one, and what is wrong with a part is said."""
+"""A checkpoint in several files equals the checkpoint in one file. Errors name the damaged part."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ _TENSORS = {f"layer{number}.weight": torch.full((2, number + 1), float(number)) 
 
 
 def _write(directory: Path, suffix: str, tensors: dict[str, torch.Tensor] = _TENSORS, num_parts: int = 2) -> Path:
-    """Writes tensors in some parts with an index, and returns the index."""
+    """Writes tensors into several parts with an index. Returns the index."""
     stem = "model" if suffix == "safetensors" else "pytorch_model"
     names = list(tensors)
     weight_map: dict[str, str] = {}
@@ -45,7 +45,7 @@ def test_tensors_come_from_all_parts(tmp_path: Path, suffix: str, given: str) ->
         np.testing.assert_array_equal(tensor.read(), _TENSORS[name])
 
 
-def test_a_directory_with_one_file_is_that_file(tmp_path: Path) -> None:
+def test_a_directory_with_one_file_gives_the_tensors_of_the_file(tmp_path: Path) -> None:
     safetensors.torch.save_file(_TENSORS, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text("{}")
     assert set(read_checkpoint(tmp_path)) == set(_TENSORS)
@@ -68,7 +68,7 @@ def test_a_network_in_parts_equals_the_network_in_one_file(tmp_path: Path, layou
         np.testing.assert_array_equal(one, other)
 
 
-def test_one_part_is_answered_with_the_index(tmp_path: Path) -> None:
+def test_a_single_part_is_refused_and_the_index_is_named(tmp_path: Path) -> None:
     _write(tmp_path, "safetensors")
     with pytest.raises(InputError, match=r"this is part 1 of 2 .* give .*/model\.safetensors\.index\.json, or the dir"):
         read_checkpoint(tmp_path / "model-00001-of-00002.safetensors")
@@ -89,7 +89,7 @@ def test_one_part_is_answered_with_the_index(tmp_path: Path) -> None:
     ],
     ids=["missing", "other part", "truncated", "cut index", "list", "empty", "elsewhere", "number", "no text"],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, damage: Callable[[list[Path], Path], object], sentence: str) -> None:
+def test_damage_is_named(tmp_path: Path, damage: Callable[[list[Path], Path], object], sentence: str) -> None:
     index = _write(tmp_path, "safetensors")
     damage(sorted(tmp_path.glob("*.safetensors")), index)
     with pytest.raises(InputError, match=sentence):
@@ -106,7 +106,7 @@ def test_a_directory_without_one_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 def test_a_classifier_that_transformers_saves_in_parts_gives_its_logits(tmp_path: Path) -> None:
-    """The library itself writes the parts and the index, in float32."""
+    """The transformers package itself writes the parts and the index, in float32."""
     trunk = released_checkpoints.random_network(design("90MF"))
     trunk.config.num_labels = 7
     network = transformers.RegNetForImageClassification(trunk.config).eval()

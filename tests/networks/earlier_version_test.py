@@ -1,4 +1,4 @@
-"""Files that an earlier version wrote still open, although the modules of their classes have moved."""
+"""Files from an earlier version still open, although the modules of their classes have moved."""
 
 import pathlib
 import shutil

@@ -1,4 +1,4 @@
-"""Every place that a network comes from gives the network that is there."""
+"""A network loads from every place that can hold a network."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ from tests.exporting.tiny_network import CLASS_NAMES, NUM_FEATURES, SIZE_PX, tin
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with two checkpoints, of which the later has larger prototypes."""
+    """A run with two checkpoints. The later checkpoint has larger prototypes."""
     directory = RunDirectory(tmp_path_factory.mktemp("run") / "run")
     config = recipe("debug_tiny")
     directory.claim(config)
@@ -45,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def classifier_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What fine-tuning leaves."""
+    """The file that fine-tuning writes."""
     network = tiny_network(dtype="mixed_float16")
     transform = {"size_px": 48, "resize_px": 48, "interpolation": "bicubic"}
     model = ImageClassifier(
@@ -56,8 +56,8 @@ def classifier_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_run_and_one_of_its_checkpoints(run):
-    """The newest without a word."""
+def test_a_run_and_one_of_its_checkpoints_load(run):
+    """Without a checkpoint, the run gives its newest network."""
     newest, earlier = load_network(run), load_network(run / "checkpoints" / "step-3")
     config = recipe("debug_tiny")
     assert newest.metadata["training_steps"] == 7 and earlier.metadata["training_steps"] == 3
@@ -66,8 +66,8 @@ def test_a_run_and_one_of_its_checkpoints(run):
     assert newest.metadata["variant"] == config.backbone.variant and newest.classifier is None
 
 
-def test_a_run_keeps_the_licence_of_what_it_started_from(run, tmp_path):
-    """As its newest checkpoint, or the one that is named, has it."""
+def test_a_run_keeps_the_licence_of_its_initial_weights(run, tmp_path):
+    """The licence is that of the newest checkpoint, or of the given checkpoint."""
     assert load_network(run).metadata["licence"] is None
     licensed = tmp_path / "run"
     shutil.copytree(run, licensed)
@@ -78,7 +78,7 @@ def test_a_run_keeps_the_licence_of_what_it_started_from(run, tmp_path):
 
 
 def test_a_classifier_keeps_its_classes_and_its_transform(classifier_file, run):
-    """Alone, or in the directory of the run that fine-tuned it."""
+    """The classifier loads from its file, or from the directory of its run."""
     network = load_network(classifier_file)
     assert network.class_names == CLASS_NAMES and network.transform == Transform(48, 48, "bicubic")
     images = np.random.default_rng(0).integers(0, 256, [2, SIZE_PX, SIZE_PX, 3], np.uint8)
@@ -105,8 +105,8 @@ def test_a_classifier_keeps_its_classes_and_its_transform(classifier_file, run):
     assert told.items() <= fine_tuned.metadata.items() and fine_tuned.metadata["variant"] == "400MF"
 
 
-def test_a_conversion(tmp_path):
-    """Backbone, head and classifier, with the preprocessing of the release and its licence."""
+def test_a_converted_network_loads(tmp_path):
+    """The network has backbone, head and classifier, with the preprocessing and the licence of the release."""
     tiny = tiny_network()
     assert tiny.head is not None and tiny.classifier is not None
     features = keras.Input((NUM_FEATURES,), name="features", dtype="float32")
@@ -125,7 +125,7 @@ def test_a_conversion(tmp_path):
     network = load_network(tmp_path)
     assert network.transform == Transform(384, 384, "bicubic") and network.mean == published.MEAN
     assert network.metadata["licence"] == published.LICENCE and "matched" not in network.metadata
-    assert network.licence == published.LICENCE  # the backbone's file is that of an earlier version, without it
+    assert network.licence == published.LICENCE  # the backbone's file is from an earlier version without the licence
     assert load_network(tmp_path / "model.keras").metadata["licence"] == published.LICENCE
     named = dataclasses.replace(network, class_names=CLASS_NAMES)
     crops = np.random.default_rng(0).normal(size=[2, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
@@ -135,15 +135,15 @@ def test_a_conversion(tmp_path):
             np.testing.assert_allclose(value, expected[name], atol=1e-6)
 
 
-def test_a_backbone_alone(tmp_path):
-    """As its own `.keras` file."""
+def test_a_backbone_alone_loads(tmp_path):
+    """The backbone is a `.keras` file."""
     tiny_network().backbone.save(tmp_path / "backbone.keras")
     network = load_network(tmp_path / "backbone.keras")
     assert network.head is None and network.mean == published.MEAN and network.size_px == 224
 
 
-def test_seers_licence_stays_with_what_is_made_of_its_weights(tmp_path):
-    """A backbone's file, the classifier that was fine-tuned from it, and one of its own with fresh weights."""
+def test_seers_licence_stays_with_every_network_from_its_weights(tmp_path):
+    """The files are a backbone, a classifier that was fine-tuned from it, and a classifier with random weights."""
     tiny = tiny_network()
     backbone = under_seers_licence(tiny.backbone)
     backbone.save(tmp_path / "backbone.keras")
@@ -159,8 +159,8 @@ def test_seers_licence_stays_with_what_is_made_of_its_weights(tmp_path):
     assert backbone_metadata(RegNetY("90MF", licence="CC0-1.0"))["licence"] == "CC0-1.0"
 
 
-def test_what_is_no_network(run, tmp_path):
-    """One sentence each."""
+def test_files_without_a_network_are_refused(run, tmp_path):
+    """Each error is one sentence."""
     (tmp_path / "model.keras").write_text("no model")
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
     whole = (tmp_path / "other.keras").read_bytes()

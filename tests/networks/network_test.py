@@ -1,4 +1,4 @@
-"""What is selected of a network: its outputs by their definitions, in float32 whatever it was trained in."""
+"""The selected part of a network has the defined outputs, in float32 for every training precision."""
 
 import dataclasses
 
@@ -15,13 +15,13 @@ from tests.exporting.tiny_network import CLASS_NAMES, NUM_PROTOTYPES, SIZE_PX, t
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    """All parts."""
+    """A network with all parts."""
     return tiny_network()
 
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    """Uint8 [4, S, S, 3]."""
+    """Images, uint8 [4, S, S, 3]."""
     return np.random.default_rng(0).integers(0, 256, [4, SIZE_PX, SIZE_PX, 3], np.uint8)
 
 
@@ -35,7 +35,7 @@ def images() -> np.ndarray:
     ],
 )
 def test_each_part_has_its_outputs(network, images, part, names):
-    """By the definitions, in NumPy; the crops are normalised by mean and standard deviation."""
+    """The outputs equal the definitions in NumPy. The crops are normalised by mean and standard deviation."""
     selected = network.selected(part)
     found = {name: value.numpy() for name, value in selected.on_images(images, training=False).items()}
     assert set(found) == names
@@ -58,8 +58,8 @@ def test_each_part_has_its_outputs(network, images, part, names):
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
-def test_whatever_it_was_trained_in_it_is_exported_in_float32(network, images, dtype):
-    """Every layer of it, with the same weights; a classifier of several layers too."""
+def test_a_network_is_exported_in_float32_for_every_training_precision(network, images, dtype):
+    """Every layer is in float32 with the same weights, also in a classifier of several layers."""
     trained = tiny_network(dtype=dtype)
     features = keras.Input((32,), dtype="float32")
     hidden = keras.layers.Dense(5, activation="relu", dtype=dtype)(features)
@@ -77,15 +77,15 @@ def test_whatever_it_was_trained_in_it_is_exported_in_float32(network, images, d
         np.testing.assert_array_equal(copy.value, variable.value)
 
 
-def test_batch_norm_over_replicas_becomes_that_of_one(network):
-    """A served model is on one device."""
+def test_synchronised_batch_norm_becomes_local_batch_norm(network):
+    """A served model runs on one device."""
     synchronized = SwavHead((24,), 8, NUM_PROTOTYPES, synchronized=True)
     synchronized.build((None, 32))
     assert not dataclasses.replace(network, head=synchronized).selected("head").head.synchronized
 
 
-def test_a_part_that_is_not_there(network):
-    """The sentence says what there is."""
+def test_a_missing_part_is_refused(network):
+    """The error names the parts that the network has."""
     bare = dataclasses.replace(network, head=None, classifier=None)
     for part in PARTS[1:]:
         with pytest.raises(InputError, match=f"this network has no {part}: it has a backbone alone"):
@@ -98,8 +98,8 @@ def test_a_part_that_is_not_there(network):
         dataclasses.replace(network, class_names=()).selected("classifier")
 
 
-def test_names_of_classes_from_a_file(network, tmp_path):
-    """One a line; as many as the classifier has."""
+def test_class_names_are_read_from_a_file(network, tmp_path):
+    """The file has one name in each line, and as many names as the classifier has classes."""
     file = tmp_path / "names.txt"
     file.write_text("\n".join(CLASS_NAMES) + "\n\n", "utf-8")
     assert dataclasses.replace(network, class_names=()).with_class_names(file).class_names == CLASS_NAMES

@@ -1,4 +1,4 @@
-"""The options of every Keras optimizer do with LARS what they say, against LARS in NumPy."""
+"""The options that every Keras optimizer has work with LARS as documented. The oracle is LARS in NumPy."""
 
 import re
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_gradients_are_clipped_before_the_weight_decay_is_added(option: str) -> 
     limit, expected, variables = 0.1, _Oracle(), _variables()
     settings: dict[str, Any] = {**_SETTINGS, option: limit}
     optimizer = LARS(_LEARNING_RATE, **settings)
-    for seed, scale in enumerate((1.0, 0.001, 10.0)):  # the second is below the limit
+    for seed, scale in enumerate((1.0, 0.001, 10.0)):  # the second scale is below the limit
         gradients = _arrays(seed, scale)
         _apply(optimizer, variables, gradients)
         _assert_close(variables, expected.step(_clipped(option, limit, gradients)))
@@ -77,7 +77,7 @@ def test_gradients_are_clipped_before_the_weight_decay_is_added(option: str) -> 
     assert np.any(np.abs(free[0].numpy() - _Oracle().step(_clipped(option, limit, _arrays(0)))[0]) > 1e-6)
 
 
-def test_the_mean_of_accumulated_gradients_makes_one_step() -> None:
+def test_accumulated_gradients_give_one_step_with_their_mean() -> None:
     expected, variables = _Oracle(), _variables()
     optimizer = LARS(_LEARNING_RATE, **_SETTINGS, gradient_accumulation_steps=3)
     for number in range(2):
@@ -90,7 +90,7 @@ def test_the_mean_of_accumulated_gradients_makes_one_step() -> None:
     assert int(optimizer.iterations) == 2
 
 
-def test_a_scaled_loss_makes_the_same_step() -> None:
+def test_a_scaled_loss_gives_the_same_step() -> None:
     expected, variables = _Oracle(), _variables()
     optimizer = LARS(_LEARNING_RATE, **_SETTINGS, loss_scale_factor=1024.0)
     assert float(optimizer.scale_loss(tf.constant(2.0))) == 2048.0
@@ -106,7 +106,7 @@ def test_the_average_follows_the_variables_and_replaces_them(every: int | None) 
     for step in range(4):
         _apply(optimizer, variables, _arrays(step))
         values = expected.step(_arrays(step))
-        kept = 0.75 if step else 0.0  # it begins at the variables after the first step
+        kept = 0.75 if step else 0.0  # the average starts at the variables after the first step
         average = [kept * old + (1 - kept) * new for old, new in zip(average, values, strict=True)]
         if every and (step + 1) % every == 0:
             expected.values = average
@@ -132,7 +132,7 @@ def test_all_options_are_in_the_config() -> None:
         assert config[option] == 3.0 and LARS.from_config(config).get_config() == config
 
 
-def test_two_ways_of_clipping_are_refused() -> None:
+def test_two_clipping_options_are_refused() -> None:
     with pytest.raises(ValueError, match="Only one of `clipnorm`, `clipvalue` and `global_clipnorm`"):
         LARS(0.1, clipnorm=1.0, clipvalue=1.0)
 
@@ -148,13 +148,13 @@ def test_two_ways_of_clipping_are_refused() -> None:
         {"gradient_accumulation_steps": 2},
     ],
 )
-def test_a_step_with_reduced_gradients_refuses_what_it_would_not_heed(options: dict[str, Any]) -> None:
+def test_a_step_with_reduced_gradients_refuses_options_without_effect(options: dict[str, Any]) -> None:
     variables, gradients = _variables(), [tf.constant(gradient) for gradient in _arrays(0)]
     with pytest.raises(InputError, match=re.escape(f"`{next(iter(options))}` has no effect")):
         LARS(0.1, **options).apply_reduced(gradients, variables, finite=tf.constant(True))
 
 
-# Keras 3.15 gives a tf.Variable to np.array, whose protocol TensorFlow 2.21 does not have yet.
+# Keras 3.15 passes a tf.Variable to np.array, and TensorFlow 2.21 does not have the new protocol yet.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_fit_ends_with_the_averages_and_a_file_keeps_them(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)

@@ -1,4 +1,4 @@
-"""LARS: released numbers, equations, what a skipped step and frozen variables leave alone, and the ways to use it."""
+"""LARS: released numbers, equations, skipped steps, frozen variables, and use in Keras."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -74,7 +74,8 @@ def test_equals_the_equations(update: Apply, clip: bool) -> None:
     optimizer = LARS(0.1, clip=clip, **settings)
     expected = [variable.numpy() for variable in variables]
     oracles = [oracle.LARS(clip=clip, **settings) for _ in variables]
-    for step, learning_rate in enumerate((0.5, 2.0, 0.125, 0.25)):  # exact in float32, in which Keras keeps it
+    # Float32 holds these rates exactly, and Keras keeps rates in float32.
+    for step, learning_rate in enumerate((0.5, 2.0, 0.125, 0.25)):
         optimizer.learning_rate = learning_rate
         gradients = make_gradients(step, "float64")
         if step == 2:
@@ -104,7 +105,7 @@ def test_an_excluded_variable_takes_the_plain_step() -> None:
     assert np.linalg.norm(variables[0] - before[0]) < 1e-3 * np.linalg.norm(before[0])
 
 
-def test_a_variable_without_a_gradient_stays_with_its_velocity() -> None:
+def test_a_variable_without_a_gradient_and_its_velocity_do_not_change() -> None:
     variables = make_variables()
     optimizer = LARS(0.5)
     apply_reduced(optimizer, make_gradients(0), variables)
@@ -133,7 +134,7 @@ def test_a_step_that_is_not_finite_changes_no_bit() -> None:
     assert step.experimental_get_tracing_count() == 1
 
 
-def test_a_frozen_variable_stays_with_its_velocity_until_released() -> None:
+def test_a_frozen_variable_and_its_velocity_do_not_change_until_released() -> None:
     variables = make_variables()
     optimizer = LARS(0.5, weight_decay=0.1)
 
@@ -150,7 +151,7 @@ def test_a_frozen_variable_stays_with_its_velocity_until_released() -> None:
     assert not same_bits(before[2], variables[2].numpy())
 
 
-def test_a_constraint_makes_the_new_value_and_leaves_the_velocity() -> None:
+def test_a_constraint_changes_the_new_value_but_not_the_velocity() -> None:
     constrained, free = make_variables("float64"), make_variables("float64")
     optimizers = [LARS(0.5, weight_decay=0.1), LARS(0.5, weight_decay=0.1)]
     gradients, finite = make_gradients(0, "float64"), tf.constant(True)
@@ -161,7 +162,7 @@ def test_a_constraint_makes_the_new_value_and_leaves_the_velocity() -> None:
     np.testing.assert_array_equal(optimizers[0].velocity(constrained[2]), optimizers[1].velocity(free[2]))
 
 
-def test_freezing_a_variable_that_is_not_there_is_refused() -> None:
+def test_freezing_a_missing_variable_is_refused() -> None:
     variables = make_variables()
     with pytest.raises(InputError, match="no variable 'kernal': did you mean 'kernel'"):
         LARS(0.5).apply_reduced(
@@ -199,7 +200,7 @@ def fitted_model(optimizer: LARS, num_epochs: int) -> keras.Model:
     return model
 
 
-# Keras 3.15 gives a tf.Variable to np.array, whose protocol TensorFlow 2.21 does not have yet.
+# Keras 3.15 passes a tf.Variable to np.array, and TensorFlow 2.21 does not have the new protocol yet.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_fits_saves_and_loads_with_its_velocities(tmp_path: Path) -> None:
     model = fitted_model(LARS(0.5, weight_decay=1e-4), 2)
@@ -214,7 +215,7 @@ def test_fits_saves_and_loads_with_its_velocities(tmp_path: Path) -> None:
 
 
 @pytest.mark.multi_replica
-def test_fits_alike_on_two_replicas() -> None:
+def test_fit_is_equal_on_two_replicas() -> None:
     one = fitted_model(LARS(0.5, weight_decay=1e-4), 3)
     with two_replicas().scope():
         two = fitted_model(LARS(0.5, weight_decay=1e-4), 3)
@@ -229,7 +230,8 @@ def test_fits_alike_on_two_replicas() -> None:
 def test_gradients_are_summed_once_over_replicas(reduced: bool) -> None:
     strategy = two_replicas()
     with strategy.scope():
-        variable = keras.Variable(np.zeros(3, np.float32))  # of norm zero: the plain step, which shows the sum
+        # A variable with norm zero takes the plain step, and this step shows the sum.
+        variable = keras.Variable(np.zeros(3, np.float32))
         optimizer = LARS(0.5)
         optimizer.build([variable])
 

@@ -1,4 +1,4 @@
-"""The loss scale: what it multiplies, when it changes, and that nothing is rounded."""
+"""The loss scale: the values that it multiplies, its changes, and exact results."""
 
 import numpy as np
 import tensorflow as tf
@@ -15,26 +15,26 @@ def after(scale: LossScale, *finite: bool) -> list[float]:
     return values
 
 
-def test_an_overflow_halves_it_and_good_steps_in_a_row_double_it() -> None:
+def test_an_overflow_halves_the_scale_and_good_steps_in_a_row_double_it() -> None:
     scale = LossScale(dynamic=True, doubled_after_steps=3)
     assert after(scale, True, True, True, True) == [1, 1, 2, 2]
     assert after(scale, False, False) == [1, 0.5]
     assert after(scale, True, True, False, True, True, True) == [0.5, 0.5, 0.25, 0.25, 0.25, 0.5]
 
 
-def test_it_doubles_after_two_thousand_steps_by_default() -> None:
+def test_the_scale_doubles_after_two_thousand_steps_by_default() -> None:
     scale = LossScale(dynamic=True)
     scale.good_steps.assign(1998)
     assert after(scale, True, True) == [1, 2]
 
 
-def test_gradients_come_back_bit_for_bit() -> None:
+def test_scaling_and_unscaling_changes_no_bit_of_the_gradients() -> None:
     scale, gradient = LossScale(dynamic=True), tf.constant(np.random.default_rng(0).normal(size=9), tf.float32)
     assert float(scale.scaled(tf.constant(0.75, tf.float64))) == 0.75 * 2**15
     np.testing.assert_array_equal(scale.unscaled([gradient * 2.0**15])[0], gradient)
 
 
-def test_without_float16_it_is_one_and_stays() -> None:
+def test_without_float16_the_scale_stays_one() -> None:
     scale, loss = LossScale(dynamic=False), tf.constant(0.3)
     assert scale.scaled(loss) is loss
     assert scale.updates(tf.constant(False)) == []

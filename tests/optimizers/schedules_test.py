@@ -1,4 +1,4 @@
-"""Learning rates: SEER's numbers, the schedules of the released scripts, and the way through a config."""
+"""Learning rates: SEER's numbers, the schedules of the released scripts, and the round trip through a config."""
 
 import keras
 import numpy as np
@@ -31,7 +31,7 @@ def test_vissl_drops_at_the_end_of_the_warm_up_of_regnety_256gf() -> None:
     np.testing.assert_allclose(values[8000], 9.499, atol=5e-4)
 
 
-def test_swav_goes_on_from_the_peak() -> None:
+def test_swav_continues_from_the_peak() -> None:
     values = rates(122_070, kind="swav_cosine", warmup_steps=8000)
     np.testing.assert_allclose(values[7999:8001], 9.6, rtol=1e-6)
     assert values.argmax() in (7999, 8000)
@@ -44,7 +44,7 @@ def test_constant_stays_at_the_peak() -> None:
 
 
 @pytest.mark.parametrize(("kind", "end"), [("swav_cosine", 0.0096), ("vissl_cosine", 0.0096), ("constant", 9.6)])
-def test_stays_as_it_is_after_the_last_step(kind: str, end: float) -> None:
+def test_the_rate_stays_constant_after_the_last_step(kind: str, end: float) -> None:
     schedule = learning_rate_schedule(ScheduleConfig(kind, 10, 0.15, 9.6, 0.0096), 100, 256)
     np.testing.assert_allclose(schedule(tf.constant([100, 101, 10_000], tf.int64)), end, rtol=1e-6)
 
@@ -83,7 +83,7 @@ def rates_by_loss(losses: np.ndarray, *, warmup_steps: int, window_steps: int, f
     return np.array([step(tf.constant(number), tf.constant(loss)) for number, loss in enumerate(losses)])
 
 
-def test_halves_each_time_the_loss_of_a_window_is_no_new_minimum() -> None:
+def test_the_rate_halves_if_the_loss_of_a_window_is_no_new_minimum() -> None:
     windows = [[5, 9], [6, 6], [6, 6], [5, 5], [7, 4], [4, 5], [1, 1]]  # means 7, 6, 6, 5, 5.5, 4.5, 1
     losses = np.concatenate([[0.0, 0.0], *windows])
     expected = [0, 4] + 2 * [8] + 2 * [8] + 2 * [8] + 2 * [4] + 2 * [4] + 2 * [2] + 2 * [2]

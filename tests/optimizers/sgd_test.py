@@ -1,4 +1,4 @@
-"""SGD with a rate for each layer: against NumPy and PyTorch, and what a step that is left out leaves."""
+"""SGD with a rate for each layer equals NumPy and PyTorch. A skipped step changes nothing."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from tests.references.sgd import sgd
 
 _SHAPES = ((3, 4), (4,), (2, 5))
 _FACTORS, _DECAYS = (0.25, 0.5, 3.0), (0.1, 0.0, 0.05)
-_RATES = (0.3, 0.3, 0.07, 0.07)  # that it falls in between tells this from Keras's own SGD
+_RATES = (0.3, 0.3, 0.07, 0.07)  # the rate changes within the run, which tells this SGD from Keras's own
 
 
 def _schedule() -> keras.optimizers.schedules.LearningRateSchedule:
@@ -43,13 +43,13 @@ def test_each_variable_moves_as_in_pytorch_at_its_own_rate(nesterov: bool) -> No
             nesterov=nesterov,
             decay=_DECAYS[index],
         )
-        # The rate is a float32.
+        # The learning rate is a float32.
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
         np.testing.assert_allclose(variable.numpy(), parameters[index].detach().numpy(), rtol=1e-6)
     assert int(optimizer.iterations) == len(_RATES)
 
 
-def test_a_step_that_is_left_out_leaves_all_as_it_is() -> None:
+def test_a_skipped_step_changes_nothing() -> None:
     variable = keras.Variable(np.ones([2]), dtype="float32")
     optimizer = SGD(_schedule(), [variable], momentum=0.9, nesterov=True, factors=[1.0], decays=[0.1])
     optimizer.apply_reduced([tf.constant([1.0, 2.0])], finite=tf.constant(True))

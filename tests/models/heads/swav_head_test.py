@@ -44,7 +44,7 @@ def test_head_equals_its_definition(batch_norm: bool) -> None:
 
 
 @pytest.mark.parametrize("hidden_dims", [(), (6,), (6, 5)])
-def test_any_number_of_hidden_layers(hidden_dims: tuple[int, ...]) -> None:
+def test_the_head_may_have_any_number_of_hidden_layers(hidden_dims: tuple[int, ...]) -> None:
     head = _head(hidden_dims=hidden_dims)
     embeddings, scores = head(_features())
     assert (embeddings.shape, scores.shape) == ((9, 4), (9, 7))
@@ -77,7 +77,7 @@ def test_initialisation_is_that_of_pytorch_linear_layers_with_prototypes_of_unit
     assert np.abs(np.mean(head.prototypes)) < 0.01
 
 
-def test_unit_norm_leaves_directions_and_zeros() -> None:
+def test_unit_norm_keeps_directions_and_zeros() -> None:
     rows = np.random.default_rng(2).normal(size=(4, 3))
     rows[1] = 0
     lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

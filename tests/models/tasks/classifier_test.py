@@ -1,4 +1,4 @@
-"""The classifier that fine-tuning makes: its numbers, and its way through a `.keras` file."""
+"""The classifier that fine-tuning trains: its outputs and its `.keras` file."""
 
 import keras
 import numpy as np
@@ -18,8 +18,8 @@ def _classifier(class_names: tuple[str, ...] = _NAMES) -> ImageClassifier:
     return ImageClassifier(backbone, keras.layers.Dense(3), _MEAN, _STD, class_names, transform={"size_px": 32})
 
 
-def test_logits_are_the_layer_on_the_pooled_features():
-    """Of normalised images."""
+def test_logits_are_a_linear_layer_on_pooled_features():
+    """The features come from normalised images."""
     model = _classifier()
     images = np.random.default_rng(0).integers(0, 256, [2, 32, 40, 3], np.uint8)
     normalised = ((images / 255.0 - _MEAN) / _STD).astype(np.float32)
@@ -28,8 +28,8 @@ def test_logits_are_the_layer_on_the_pooled_features():
     np.testing.assert_allclose(model(images, training=False), features @ kernel + bias, atol=1e-5)
 
 
-def test_it_comes_back_from_a_file(tmp_path):
-    """Weights, names and transform."""
+def test_a_classifier_is_equal_after_saving_and_loading(tmp_path):
+    """The file keeps weights, names and transform."""
     model = _classifier()
     model.save(tmp_path / "classifier.keras")
     loaded = keras.saving.load_model(tmp_path / "classifier.keras")
@@ -39,8 +39,8 @@ def test_it_comes_back_from_a_file(tmp_path):
     assert loaded.transform == {"size_px": 32}
 
 
-def test_it_can_be_fitted():
-    """By Keras's own loop, backbone and classifier."""
+def test_keras_can_fit_a_classifier():
+    """Keras's own training loop changes backbone and classifier."""
     model = _classifier()
     before = [variable.value.numpy() for variable in model.trainable_variables]
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -52,7 +52,7 @@ def test_it_can_be_fitted():
     assert all(moved)
 
 
-def test_names_and_logits_agree_in_number():
-    """Or one sentence says so."""
+def test_the_number_of_names_must_equal_the_number_of_logits():
+    """Otherwise an error of one sentence names both numbers."""
     with pytest.raises(InputError, match="3 classes, but there are 2 class names"):
         _classifier(("cat", "dog"))

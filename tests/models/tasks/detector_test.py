@@ -1,4 +1,4 @@
-"""RetinaNet and DeepLabV3+ on our backbones: weights taken over, priors in their place, boxes in pixels."""
+"""RetinaNet and DeepLabV3+ on our backbones: copied weights, the prior, anchors, and boxes in pixels."""
 
 import sys
 
@@ -19,7 +19,7 @@ _SIZE_PX = 128
 
 
 class _Encoder(Encoder):
-    """A small network with the stem of small images."""
+    """An encoder with a small network and the stem for small images."""
 
     def __init__(self, variant: str = "90MF") -> None:
         keras.utils.set_random_seed(0)
@@ -29,12 +29,12 @@ class _Encoder(Encoder):
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    """With fresh heads for two classes."""
+    """A detector with new heads for two classes."""
     return Detector(_Encoder(), ("cat", "dog"), size_px=_SIZE_PX, smallest_anchor_px=12.0, num_head_layers=1)
 
 
-def test_the_levels_have_the_strides_that_the_anchors_suppose():
-    """Whatever the stem's stride was; the weights are the same."""
+def test_the_levels_have_the_strides_of_the_anchors():
+    """This holds for every stride of the stem, and the weights stay the same."""
     backbone = _Encoder().backbone
     copy = with_stem_stride_2(backbone)
     assert copy.stem_stride == 2
@@ -47,7 +47,7 @@ def test_the_levels_have_the_strides_that_the_anchors_suppose():
 
 
 def test_three_stages_are_too_few():
-    """The levels up to a stride of 32 are wanted."""
+    """The detector needs levels up to a stride of 32."""
     said = "need four stages, but 190MF has 3"
     with pytest.raises(InputError, match=said):
         Detector(_Encoder("190MF"), ("cat",), size_px=_SIZE_PX, smallest_anchor_px=12.0)
@@ -55,15 +55,15 @@ def test_three_stages_are_too_few():
         build_segmenter(_Encoder("190MF"), 2, size_px=64)
 
 
-def test_the_prior_is_with_the_classes(detector):
-    """KerasHub gives it to the boxes."""
+def test_the_prior_is_in_the_bias_of_the_classification_head(detector):
+    """KerasHub adds the prior to the box head instead."""
     assert not detector.model.box_head.prediction_layer.bias.value.numpy().any()
     biases = detector.model.classification_head.prediction_layer.bias.value
     np.testing.assert_allclose(tf.sigmoid(biases), 0.01, rtol=1e-5)
 
 
-def test_fresh_heads_are_drawn_as_in_the_paper(detector):
-    """With a deviation of 0.01, each convolution for itself; KerasHub's is 0.05."""
+def test_new_heads_are_initialised_as_in_the_paper(detector):
+    """The deviation is 0.01, and each convolution has its own values. KerasHub's deviation is 0.05."""
     heads = (detector.model.box_head, detector.model.classification_head)
     kernels = [layer.kernel.numpy() for head in heads for layer in (*head.conv_layers, head.prediction_layer)]
     assert len(kernels) == 4
@@ -73,9 +73,9 @@ def test_fresh_heads_are_drawn_as_in_the_paper(detector):
 
 
 def test_every_box_gets_an_anchor(detector):
-    """A box that lies between the anchors gets the one that overlaps it most, though by less than half."""
+    """A box between the anchors gets the anchor with the largest overlap, even if the overlap is less than half."""
     squares = tf.zeros([1, _SIZE_PX, _SIZE_PX, 3])
-    box = np.array([38, 38, 50, 50], np.float32)  # of the side of the smallest anchors, 4 px from the centres of four
+    box = np.array([38, 38, 50, 50], np.float32)  # with the side of the smallest anchors, 4 px from the centres of four
     boxes, labels = np.stack([box, np.full(4, -1.0, np.float32)])[None], np.array([[1.0, -1.0]], np.float32)
     deltas, classes = detector.model.label_encoder(images=squares, gt_boxes=boxes, gt_classes=labels)
     (given,) = np.flatnonzero(classes[0] == 1)
@@ -90,7 +90,7 @@ def test_every_box_gets_an_anchor(detector):
 
 
 def test_an_image_becomes_a_square(detector):
-    """Its longer side fills it; the rest is the mean."""
+    """The longer side fills the square, and the rest has the mean colour."""
     image = np.full([50, 100, 3], 255, np.uint8)
     square, scale = detector.square(tf.constant(image))
     assert scale == 1.28 and square.shape == (_SIZE_PX, _SIZE_PX, 3)
@@ -99,8 +99,8 @@ def test_an_image_becomes_a_square(detector):
     assert not square[64:].numpy().any()
 
 
-def test_boxes_are_those_of_the_anchors_in_pixels_of_the_image(detector):
-    """Deltas of zero give the anchors back; what is behind the number of detections is -1."""
+def test_detected_boxes_are_in_pixels_of_the_image(detector):
+    """Deltas of zero give the anchors. Entries after the number of detections are -1."""
     squares = tf.zeros([2, _SIZE_PX, _SIZE_PX, 3])
     anchors = tf.concat(list(detector.model.anchor_generator(squares).values()), axis=0).numpy()
     inside = np.flatnonzero((anchors.min(axis=1) >= 0) & (anchors.max(axis=1) <= _SIZE_PX))
@@ -118,14 +118,14 @@ def test_boxes_are_those_of_the_anchors_in_pixels_of_the_image(detector):
 
 
 def test_the_smallest_anchor_follows_the_boxes():
-    """The fifth percentile of their sides at the scale of the network, within bounds."""
+    """The smallest anchor is the fifth percentile of the sides at the network's scale, within bounds."""
     boxes = [np.array([[0, 0, side, side] for side in range(20, 121)], np.float32)]
     assert smallest_anchor_px(boxes, [0.5]) == pytest.approx(12.5)
     assert smallest_anchor_px(boxes, [0.1]) == 8.0 and smallest_anchor_px(boxes, [9.0]) == 32.0
 
 
 def test_a_segmenter_classifies_every_pixel():
-    """Gradients reach the backbone, whose weights are those that were given."""
+    """Gradients reach the backbone, and the backbone has the given weights."""
     encoder = _Encoder()
     model = build_segmenter(encoder, 3, size_px=64)
     images = tf.constant(np.random.default_rng(0).normal(size=[2, 64, 64, 3]).astype(np.float32))
@@ -138,8 +138,8 @@ def test_a_segmenter_classifies_every_pixel():
     assert any(given.shape == v.shape and np.array_equal(given, v.value) for v in model.trainable_variables)
 
 
-def test_a_missing_extra_is_one_sentence(monkeypatch):
-    """Before anything is built."""
+def test_a_missing_extra_gets_one_sentence(monkeypatch):
+    """The error comes before any network is built."""
     monkeypatch.setitem(sys.modules, "keras_hub", None)
     with pytest.raises(InputError, match=r"pip install 'seer_tf\[hub\]'"):
         Detector(_Encoder(), ("cat",), size_px=_SIZE_PX, smallest_anchor_px=12.0)
@@ -147,8 +147,8 @@ def test_a_missing_extra_is_one_sentence(monkeypatch):
         build_segmenter(_Encoder(), 2, size_px=64)
 
 
-def test_sizes_that_do_not_fit(detector):
-    """One sentence each."""
+def test_sizes_that_do_not_fit_are_refused(detector):
+    """Each error is one sentence."""
     with pytest.raises(InputError, match="multiple of 128 px, not 200 px"):
         Detector(_Encoder(), ("cat",), size_px=200, smallest_anchor_px=12.0)
     with pytest.raises(InputError, match="multiple of 32 px, not 200 px"):

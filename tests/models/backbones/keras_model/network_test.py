@@ -1,4 +1,4 @@
-"""Keras models as backbones: the same numbers as in Keras, stable names, our batch norm, and what is refused."""
+"""Keras models as backbones: the same numbers as in Keras, stable names, our batch norm, and errors."""
 
 import sys
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def number():
 
 @pytest.fixture(autouse=True)
 def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty working directory with the networks above, which is forgotten afterwards."""
+    """An empty working directory with a module of networks. Python forgets the module after the test."""
     monkeypatch.chdir(tmp_path)
     Path("three_layers.py").write_text(_NETWORK)
     yield
@@ -61,7 +61,7 @@ def _images(side: int = 33) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(4, side, side, 3)).astype(np.float32)
 
 
-def test_the_numbers_are_those_of_keras_and_a_second_one_has_the_same_names() -> None:
+def test_numbers_equal_keras_and_a_second_backbone_has_the_same_names() -> None:
     keras.utils.set_random_seed(1)
     source = read_source("three_layers:build")
     backbone = KerasBackbone("three_layers:build", architecture=source)
@@ -84,13 +84,13 @@ def test_layers_are_ours_and_dropout_is_off() -> None:
     backbone = build("three_layers:build", synchronized=True, group_replicas=2)
     norms = [layer for layer in backbone.layers if isinstance(layer, KerasBatchNormalization)]
     assert [(norm.synchronized, norm.group_replicas, norm.momentum) for norm in norms] == [(True, 2, 0.5)] * 3
-    # Conv2D 3, beta 3, and gamma 2: the last batch norm has no scale
+    # Conv2D has 3, beta has 3, and gamma has 2, because the last batch norm has no scale.
     assert len(backbone.trainable_variables) == 8 and len(backbone.variables) == 3 + 3 * 4
     local = build("three_layers:build")
     np.testing.assert_array_equal(local(_images(), training=True), local(_images(), training=True))
 
 
-def test_resolutions_strides_and_cost() -> None:
+def test_pyramid_outputs_strides_and_cost_agree() -> None:
     backbone, small = build("three_layers:build"), build("three_layers:build", stem_stride=1)
     assert {name: output.shape[-1] for name, output in backbone.pyramid_outputs.items()} == {
         "P1": 8,
@@ -109,7 +109,7 @@ def test_resolutions_strides_and_cost() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float64"])
-def test_a_copy_in_another_precision(dtype: str) -> None:
+def test_a_copy_in_another_precision_has_the_same_weights(dtype: str) -> None:
     backbone = build("three_layers:build", stem_stride=1, dtype=dtype)
     assert backbone(_images()).dtype == backbone.compute_dtype == dtype.removeprefix("mixed_")
     copy = backbone.remade(dtype="float32")
@@ -118,7 +118,7 @@ def test_a_copy_in_another_precision(dtype: str) -> None:
     np.testing.assert_allclose(copy(_images()), tf.cast(backbone(_images()), tf.float32), atol=0.1)
 
 
-def test_weights_of_a_file_and_of_an_earlier_program() -> None:
+def test_weights_come_from_a_file() -> None:
     source = read_source("three_layers:build")
     source.save("whole.keras")
     source.save_weights("only.weights.h5")
@@ -146,7 +146,7 @@ def test_models_inside_a_model_become_part_of_it() -> None:
 
 
 @pytest.mark.parametrize("groups", [2, 8])
-def test_a_grouped_convolution_is_that_of_keras(groups: int) -> None:
+def test_a_grouped_convolution_equals_keras(groups: int) -> None:
     image = keras.Input((None, None, 8))
     source = keras.Model(
         image, keras.layers.Conv2D(16, 3, strides=2, padding="same", groups=groups, use_bias=False)(image)
@@ -175,7 +175,7 @@ def test_a_network_gets_the_pixels_that_it_expects(kind: str) -> None:
     np.testing.assert_allclose(Preprocessing(kind, dtype="float64")(normalized), expected, atol=1e-9)
 
 
-def test_keras_applications_are_asked_for_what_they_expect() -> None:
+def test_the_expected_pixels_of_keras_applications_are_found() -> None:
     applications = keras.applications
     assert kind_of(applications.resnet50.preprocess_input) == "caffe"
     assert kind_of(applications.densenet.preprocess_input) == "normalized"
@@ -199,7 +199,7 @@ def test_keras_applications_are_asked_for_what_they_expect() -> None:
         ("nowhere.keras", "there is no file nowhere.keras"),
     ],
 )
-def test_what_is_refused(variant: str, message: str) -> None:
+def test_networks_that_cannot_be_backbones_are_refused(variant: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_backbone(BackboneConfig(variant))
 
@@ -210,7 +210,7 @@ def test_activation_checkpointing_is_refused_before_the_network_is_made() -> Non
             ask(BackboneConfig("no_such:f", activation_checkpointing="block"))
 
 
-def test_batch_norm_inside_a_layer_serves_one_replica_only() -> None:
+def test_batch_norm_inside_a_layer_works_on_one_replica_only() -> None:
     class Block(keras.layers.Layer):
         def __init__(self, **kwargs):
             super().__init__(**kwargs)
@@ -229,7 +229,7 @@ def test_batch_norm_inside_a_layer_serves_one_replica_only() -> None:
         KerasBackbone("block", architecture=model, synchronized=True)
 
 
-def test_the_variants_that_can_be_listed() -> None:
+def test_variants_list_keras_applications() -> None:
     names = list(Variants())
     assert "keras.applications:EfficientNetV2B0" in names and len(names) == len(Variants()) > 30
     assert "three_layers:build" in Variants() and "400MF" not in Variants() and "a b:c" not in Variants()

@@ -1,4 +1,4 @@
-"""Converted networks against PyTorch's on the same weights: transformers' RegNet, and the released code's numbers."""
+"""Converted networks equal PyTorch's networks with the same weights: transformers' RegNet and the released code."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from tests.places import GOLDEN
 from tests.references import released_checkpoints
 
 _TOLERANCE = 1e-4
-_WIDTH = 440  # of the last stage of a RegNetY-400MF
+_WIDTH = 440  # the last stage of a RegNetY-400MF
 _IMAGES = np.random.default_rng(3).normal(size=(2, 64, 48, 3)).astype(np.float32)
 
 
@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _write(path: Path, network: transformers.RegNetModel, classifier: torch.nn.Linear) -> Path:
-    """Writes the weights in the layout and the format that the name of the file says."""
+    """Writes the weights in the layout and the format that the file name states."""
     state = network.state_dict()
     layout, head, form = path.name.split(".")
     named = classifier.state_dict() if head == "classifier" else {}
@@ -83,7 +83,7 @@ def test_converted_networks_equal_pytorchs(folder: Path, network: transformers.R
 
 
 @pytest.mark.parametrize("file", ["hugging_face.classifier.bin", "timm.alone.pth"])
-def test_the_other_formats_hold_the_same(folder: Path, small_network: transformers.RegNetModel, file: str) -> None:
+def test_other_formats_give_the_same_network(folder: Path, small_network: transformers.RegNetModel, file: str) -> None:
     _check(folder / file, small_network, "90MF")
 
 
@@ -106,7 +106,7 @@ def _check(path: Path, network: transformers.RegNetModel, variant: str) -> None:
 
 
 def _vissl_file(folder: Path, network: transformers.RegNetModel, *, batch_norm: bool) -> tuple[Path, torch.nn.Module]:
-    """Writes a pretrained checkpoint with a head; returns the file and the head's projection."""
+    """Writes a pretrained checkpoint with a head. Returns the file and the head's projection."""
     width = network.config.hidden_sizes[-1]
     projection = released_checkpoints.random_projection(width, (48, 40), batch_norm=batch_norm)
     heads = released_checkpoints.swav_head(projection, released_checkpoints.random_prototypes())
@@ -136,8 +136,11 @@ def test_the_head_equals_pytorchs_and_every_tensor_is_accounted_for(
     assert set(converted.matched) | set(converted.unused) == set(open_stored_network(path).tensors)
 
 
-def test_a_network_in_the_parts_of_the_10b_one_equals_pytorchs(folder: Path, network: transformers.RegNetModel) -> None:
-    """Its third stage is in two parts. Fails if a part is taken for a block, or blocks are counted by part."""
+def test_a_network_in_parts_like_the_10b_one_equals_pytorchs(folder: Path, network: transformers.RegNetModel) -> None:
+    """The third stage has two parts.
+
+    The test fails if a part is read as a block, or if each part counts its own blocks.
+    """
     path, _ = _vissl_file(folder, network, batch_norm=False)
     content = torch.load(path, weights_only=False)
     model = content["classy_state_dict"]["base_model"]["model"]
@@ -150,7 +153,7 @@ def test_a_network_in_the_parts_of_the_10b_one_equals_pytorchs(folder: Path, net
 
 
 def _in_parts(name: str) -> str:
-    """Puts the parts of a stage above its blocks, as VISSL's `regnet_fsdp` does: [[1], [3], [3, 6], [6]] here."""
+    """Adds the part of a stage to each block's name, as VISSL's `regnet_fsdp` does: [[1], [3], [3, 6], [6]] here."""
     found = re.match(r"(_feature_blocks\.res\d)\.block(\d)-(\d+)\.(.*)", name)
     if found is None:
         return name
@@ -160,7 +163,7 @@ def _in_parts(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def filled(folder: Path, network: transformers.RegNetModel) -> Iterator[Filled]:
-    """A file, and a backbone that is filled from it, still so when all tests have used it."""
+    """A file and a backbone with its weights. The fixture checks that no test has changed the backbone."""
     path, _ = _vissl_file(folder, network, batch_norm=False)
     stored, backbone = open_stored_network(path), models.backbone("400MF")
     fill(stored, backbone_filling(stored, backbone))
@@ -183,7 +186,7 @@ _TRUNK = "classy_state_dict.base_model.model.trunk._feature_blocks."
         ("res5.block4-5.f.final_bn.weight", "res5.block4-5.f.final_bn.bias"),
     ],
 )
-def test_two_tensors_of_one_shape_exchanged_are_seen(
+def test_two_swapped_tensors_of_one_shape_are_found(
     filled: Filled, network: transformers.RegNetModel, one: str, other: str
 ) -> None:
     stored, backbone = filled
@@ -194,7 +197,7 @@ def test_two_tensors_of_one_shape_exchanged_are_seen(
     fill(stored, right)
 
 
-def test_the_released_codes_numbers_from_the_released_codes_file() -> None:
+def test_a_file_of_the_released_code_gives_the_numbers_of_the_released_code() -> None:
     stored = open_stored_network(GOLDEN / "tiny_regnety_vissl.torch")
     golden = np.load(GOLDEN / "tiny_regnety.npz")
     tiny = RegNetDesign(*(golden[name].item() for name in ("depth", "w_0", "w_a", "w_m", "group_width")))
@@ -209,7 +212,7 @@ def test_the_released_codes_numbers_from_the_released_codes_file() -> None:
     assert _relative_error(head(pooled)["scores"], golden["prototype_scores"]) < 1e-5
 
 
-def test_saved_models_load_with_what_they_had(
+def test_saved_models_load_with_weights_and_metadata(
     folder: Path, small_network: transformers.RegNetModel, tmp_path: Path
 ) -> None:
     path, _ = _vissl_file(folder, small_network, batch_norm=True)
@@ -235,7 +238,7 @@ def test_saved_models_load_with_what_they_had(
     assert (metadata["matched"], metadata["unused"]) == (list(converted.matched), list(converted.unused))
 
 
-def test_a_backbone_by_name_and_files_that_hold_none(tmp_path: Path) -> None:
+def test_a_backbone_loads_by_name_and_bad_files_are_refused(tmp_path: Path) -> None:
     assert models.backbone("90MF").variant == "90MF"
     with pytest.raises(InputError, match="there is no backbone '91MF'"):
         models.backbone("91MF")
@@ -266,8 +269,8 @@ def test_a_missing_tensor_and_one_of_another_shape_are_named(small: dict, tmp_pa
     trunk[f"_feature_blocks.{name}"] = tensor
 
 
-def test_without_squeeze_and_excitation_it_is_no_regnety(small: dict, tmp_path: Path) -> None:
-    """A RegNetX of the same widths."""
+def test_a_network_without_squeeze_and_excitation_is_refused(small: dict, tmp_path: Path) -> None:
+    """The checkpoint is a RegNetX of the same widths."""
     trunk = small["classy_state_dict"]["base_model"]["model"]["trunk"]
     torch.save({name: tensor for name, tensor in trunk.items() if ".se." not in name}, tmp_path / "file")
     with pytest.raises(InputError, match=r"16 of \d+ .* are missing: .*\.se\..* and 8 more; give a complete "):

@@ -10,8 +10,8 @@ from seer_tf.errors import InputError
 from seer_tf.models.backbones.regnet import design as regnet_design
 from seer_tf.models.backbones.regnet.design import RegNetDesign, Stage
 
-# Widths, depths, group widths, numbers of groups, trunk parameters and 10^9 multiply-adds at 224 px: computed with the
-# released code, and equal to the published counts (ClassyVision, timm, VISSL).
+# Widths, depths, group widths, numbers of groups, trunk parameters and 10^9 multiply-adds at 224 px. The released code
+# computes these numbers, and they equal the published counts (ClassyVision, timm, VISSL).
 TABLE: dict[str, tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...], int, float]] = {
     "200MF": ((24, 56, 152, 368), (1, 1, 4, 7), 8, (3, 7, 19, 46), 2_793_996, 0.20),
     "400MF": ((48, 104, 208, 440), (1, 3, 6, 6), 8, (6, 13, 26, 55), 3_903_144, 0.40),
@@ -30,8 +30,8 @@ TABLE: dict[str, tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...], i
     "256GF": ((746, 1492, 4103, 10444), (2, 7, 17, 1), 373, (2, 4, 11, 28), 1_272_156_138, 254.4),
     "10B": ((2020, 4040, 11110, 28280), (2, 7, 17, 1), 1010, (2, 4, 11, 28), 9_323_934_872, 1863.0),
 }
-# Squeeze widths of the first block and, where there are others, of the others of each stage: a quarter of the block's
-# input width, rounded half to even. From 8GF on they are published.
+# Squeeze widths of each stage: of the first block, and of the other blocks if they differ. A squeeze width is a quarter
+# of the block's input width, rounded half to even. From 8GF on, the widths are published.
 SQUEEZE_WIDTHS: dict[str, tuple[tuple[int, ...], ...]] = {
     "200MF": ((8,), (6,), (14, 38), (38, 92)),
     "400MF": ((8,), (12, 26), (26, 52), (52, 110)),
@@ -71,7 +71,7 @@ def test_variant_equals_the_published_table(variant: str) -> None:
 @pytest.mark.parametrize("variant", TABLE)
 def test_built_network_has_the_published_parameters_and_squeeze_widths(variant: str) -> None:
     widths, depths, group_width, num_groups, num_parameters, _ = TABLE[variant]
-    with keras.StatelessScope(initialize_variables=False):  # of any size, without memory
+    with keras.StatelessScope(initialize_variables=False):  # a network of any size needs no memory
         network = models.RegNetY(variant)
     shapes = {variable.path: tuple(variable.shape) for variable in network.trainable_variables}
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == num_parameters
@@ -83,17 +83,17 @@ def test_built_network_has_the_published_parameters_and_squeeze_widths(variant: 
         first, *others = SQUEEZE_WIDTHS[variant][stage - 1]
         squeeze_widths = [shapes[f"{block}/se/reduce_bias"][0] for block in blocks]
         assert squeeze_widths == [first] + others * (depth - 1) and len(others) == min(depth - 1, 1)
-    keras.utils.clear_session()  # or the next Keras model to be built would initialise these variables too
+    keras.utils.clear_session()  # otherwise the next Keras model would initialise these variables too
 
 
 @pytest.mark.parametrize("variant", ["90MF", "190MF", "200MF"])
-def test_parameters_by_formula_are_those_of_a_network(variant: str) -> None:
+def test_the_formula_gives_the_parameters_of_a_network(variant: str) -> None:
     network = models.RegNetY(variant, stem_width=24)
     count = sum(variable.numpy().size for variable in network.trainable_variables)
     assert regnet_design.parameter_count(regnet_design.design(variant), stem_width=24) == count
 
 
-def test_our_small_variants() -> None:
+def test_small_variants_have_the_stated_stages() -> None:
     stages = regnet_design.design("90MF").stages()
     assert stages == (Stage(32, 1, 16, 2), Stage(64, 1, 16, 4), Stage(128, 1, 16, 8), Stage(256, 1, 16, 16))
     assert regnet_design.multiply_adds(regnet_design.design("90MF")) / 1e6 == pytest.approx(90, abs=5)

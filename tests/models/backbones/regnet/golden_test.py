@@ -1,4 +1,4 @@
-"""The tiny RegNetY of `tests/golden`: the released code's numbers from the released code's weights."""
+"""The tiny RegNetY in `tests/golden`: weights of the released code give the numbers of the released code."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from tests import places
 GOLDEN = np.load(places.GOLDEN / "tiny_regnety.npz")
 DESIGN = ("depth", "w_0", "w_a", "w_m", "group_width")
 DEPTHS = (1, 2, 3)
-# Of a block: our layer and variable -> the released name.
+# Parts of a block: path of our variable -> released name.
 CONVOLUTIONS = {
     "shortcut/kernel": "proj.weight",
     "a/kernel": "f.a.0.weight",
@@ -31,7 +31,7 @@ def _norm(ours: str, theirs: str) -> dict[str, str]:
 
 
 def _released_names() -> dict[str, str]:
-    """Returns the released name of every variable of the tiny backbone by its path."""
+    """Returns the released name of every variable of the tiny backbone, by path."""
     names = {"stem/conv/kernel": "conv1.stem.0.weight", **_norm("stem/bn", "conv1.stem.1")}
     for stage, depth in enumerate(DEPTHS, start=1):
         for block in range(depth):
@@ -44,7 +44,7 @@ def _released_names() -> dict[str, str]:
 
 
 def _to_keras(array: np.ndarray) -> np.ndarray:
-    """Turns PyTorch's (out, in, h, w) into (h, w, in, out)."""
+    """Transposes PyTorch's (out, in, h, w) to (h, w, in, out)."""
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
 
 
@@ -69,7 +69,7 @@ def head() -> models.SwavHead:
 
 
 def _names(kind: str) -> set[str]:
-    """Returns the names of all golden numbers of a kind, so that none is left out."""
+    """Returns the names of all golden numbers of a kind, so that no number is left out."""
     return {name.removeprefix(kind) for name in GOLDEN if name.startswith(kind)}
 
 

@@ -1,4 +1,4 @@
-"""The names of variables in the three layouts, stated here once more, one stage and block after the other."""
+"""The names of variables in the three layouts. The test states all names again, stage by stage and block by block."""
 
 from collections.abc import Iterator
 
@@ -17,11 +17,11 @@ from seer_tf.models.backbones.regnet.key_layouts import (
 
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _DEPTHS_10B = (2, 7, 17, 1)
-_FIRST_OF_SECOND_PART = 9  # of the third stage of the 10 B network, the only one in two parts
+_FIRST_OF_SECOND_PART = 9  # in the third stage of the 10B network, the only stage with two parts
 
 
 def _paths(depths: tuple[int, ...]) -> list[str]:
-    """Returns the paths of the variables of a RegNetY with stages of these depths."""
+    """Returns the variable paths of a RegNetY with stages of these depths."""
     network = RegNetY("90MF")
     of_block = [path for path in (variable.path for variable in network.variables) if path.startswith("stage2_block1/")]
     paths = [variable.path for variable in network.variables if variable.path.startswith("stem/")]
@@ -33,7 +33,7 @@ def _paths(depths: tuple[int, ...]) -> list[str]:
 
 
 def _vissl_names(depths: tuple[int, ...], *, in_parts: bool) -> Iterator[str]:
-    """Yields the names in the trunk of a file of VISSL's; sharded ones have a part above each block."""
+    """Yields the trunk names in a VISSL file. A sharded file has a part above each block."""
     yield "_feature_blocks.conv1.stem.0.weight"
     yield from (f"_feature_blocks.conv1.stem.1.{leaf}" for leaf in _NORM)
     for stage, depth in enumerate(depths, start=1):
@@ -51,7 +51,7 @@ def _vissl_names(depths: tuple[int, ...], *, in_parts: bool) -> Iterator[str]:
 
 @pytest.mark.parametrize("in_parts", [False, True])
 def test_every_variable_of_the_10b_network_has_its_name(in_parts: bool) -> None:
-    """Fails if a name is taken twice, left over, or if a part of a sharded stage is not seen through."""
+    """The test fails if a name is used twice or left over, or if a part of a sharded stage is not removed."""
     names = [without_parts(name) for name in _vissl_names(_DEPTHS_10B, in_parts=in_parts)]
     ours = [VISSL.key(path) for path in _paths(_DEPTHS_10B)]
     assert len(set(names)) == len(names) == len(ours) == 5 + 27 * 19 + 4 * 5
@@ -73,12 +73,12 @@ def test_every_variable_of_the_10b_network_has_its_name(in_parts: bool) -> None:
         (TIMM, "stage2_block1/shortcut_bn/moving_mean", "s2.b1.downsample.bn.running_mean"),
     ],
 )
-def test_names(layout: KeyLayout, path: str, name: str) -> None:
+def test_a_path_has_the_stated_name(layout: KeyLayout, path: str, name: str) -> None:
     assert layout.key(path) == name
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-def test_a_layout_has_a_name_of_its_own_for_every_variable(layout: KeyLayout) -> None:
+def test_a_layout_has_a_unique_name_for_every_variable(layout: KeyLayout) -> None:
     paths = _paths((1, 3))
     assert len({layout.key(path) for path in paths}) == len(paths)
     with pytest.raises(ValueError, match="no variable of a RegNetY"):

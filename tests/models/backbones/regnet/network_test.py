@@ -26,7 +26,7 @@ TINY = RegNetDesign(depth=3, w_0=8, w_a=8.0, w_m=2.0, group_width=4)
 
 
 def _randomize(layer: keras.layers.Layer, seed: int) -> None:
-    """Gives every variable, moving statistics too, values of its own; those of scales and variances around one."""
+    """Gives every variable random values, around one for scales and variances, otherwise around zero."""
     random = np.random.default_rng(seed)
     for variable in layer.variables:
         around = 1.0 if variable.path.endswith(("gamma", "moving_variance")) else 0.0
@@ -48,7 +48,7 @@ def test_block_equals_the_oracle(width_in: int, strides: int, training: bool) ->
 
 
 @pytest.mark.parametrize("stem_stride", [1, 2])
-def test_any_size_goes_in(stem_stride: int) -> None:
+def test_images_may_have_any_size(stem_stride: int) -> None:
     maps = tf.function(
         models.RegNetY("90MF", stem_stride=stem_stride), input_signature=[tf.TensorSpec([1, None, None, 3])]
     )
@@ -82,7 +82,7 @@ EVERY_ARGUMENT: dict[str, Any] = {
 }
 
 
-def test_config_round_trip_with_every_argument_of_its_own() -> None:
+def test_config_round_trip_with_no_default_argument() -> None:
     arguments = inspect.signature(models.RegNetY.__init__).parameters
     assert EVERY_ARGUMENT.keys() == arguments.keys() - {"self", "kwargs"}
     assert all(value != arguments[name].default for name, value in EVERY_ARGUMENT.items())
@@ -140,7 +140,7 @@ np.save("maps.npy", keras.saving.load_model("tiny.keras")(np.load("image.npy")))
 """
 
 
-# NumPy 2 deprecates how Keras 3.15 turns a variable into an array.
+# NumPy 2 deprecates the way in which Keras 3.15 converts a variable to an array.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 def test_saved_network_loads_with_its_weights(tmp_path: Path) -> None:
     network = models.RegNetY(design=TINY, name="tiny")
@@ -150,7 +150,7 @@ def test_saved_network_loads_with_its_weights(tmp_path: Path) -> None:
     loaded = keras.saving.load_model(tmp_path / "tiny.keras")
     assert isinstance(loaded, models.RegNetY) and set(loaded.pyramid_outputs) == set(network.pyramid_outputs)
     np.testing.assert_array_equal(loaded(image), network(image))
-    # A process that knows no more than the package.
+    # The fresh process imports only the package.
     np.save(tmp_path / "image.npy", image)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", _LOAD_AND_RUN]
@@ -205,12 +205,12 @@ def test_global_policy_is_the_default() -> None:
         keras.config.set_dtype_policy(before)
 
 
-def test_initialisation_is_the_released_one() -> None:
+def test_initialisation_equals_the_released_code() -> None:
     keras.utils.set_random_seed(0)
     network = models.RegNetY("200MF")
     for variable in network.variables:
         value, name = variable.numpy(), variable.path.rsplit("/", maxsplit=1)[-1]
-        if "kernel" in name:  # fan out = k * k * filters, not divided by the groups
+        if "kernel" in name:  # fan out = k * k * filters, without a division by the groups
             side, _, _, filters = value.shape
             expected, spread = (2.0 / (side * side * filters)) ** 0.5, 5 / value.size**0.5
             assert value.std() == pytest.approx(expected, rel=spread), variable.path
@@ -224,12 +224,12 @@ def test_initialisation_is_the_released_one() -> None:
 
 
 def network_fan_in(network: keras.Model, path: str) -> int:
-    """Returns the input width of the squeeze-and-excitation product whose bias has this path."""
+    """Returns the input width of the squeeze-and-excitation product that has this bias."""
     by_path = {variable.path: variable for variable in network.variables}
     return by_path[path.replace("bias", "kernel")].shape[2]
 
 
-def test_a_keras_user_can_fit_a_classifier_on_it() -> None:
+def test_keras_fits_a_classifier_on_the_network() -> None:
     network = models.pooled(models.RegNetY(design=TINY))
     classifier = keras.Model(network.input, keras.layers.Dense(2)(network.output))
     classifier.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -244,7 +244,7 @@ def test_summary_has_one_line_for_each_block(capsys: pytest.CaptureFixture[str])
     assert sum("(BottleneckBlock)" in line for line in capsys.readouterr().out.splitlines()) == 16
 
 
-def test_backbone_of_a_config() -> None:
+def test_the_backbone_has_the_settings_of_its_config() -> None:
     config = BackboneConfig("90MF", stem_stride=1, activation_checkpointing="block")
     network = models.build_backbone(config, synchronized=True, group_replicas=2, dtype="mixed_bfloat16")
     expected = {**dataclasses.asdict(config), "synchronized": True, "group_replicas": 2}

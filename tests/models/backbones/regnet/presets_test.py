@@ -1,4 +1,4 @@
-"""Backbones by the names of presets, and with the weights of files."""
+"""Backbones by preset name, and with weights from files."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _IMAGES = np.random.default_rng(0).normal(size=(1, 32, 32, 3)).astype(np.float32
 
 def test_every_variant_is_a_preset() -> None:
     assert {preset_name(f"RegNetY-{variant}") for variant in VARIANTS} == set(seer_tf.Backbone.presets)
-    assert len(seer_tf.Backbone.presets) == len(VARIANTS)  # 1.6GF and 16GF stay two
+    assert len(seer_tf.Backbone.presets) == len(VARIANTS)  # 1.6GF and 16GF have different names
 
 
 @pytest.mark.parametrize("name", ["regnety_1.6gf", "RegNetY-1.6GF", "regnet_y_1_6gf", "regnety_1_6GF"])
@@ -33,7 +33,7 @@ def test_a_name_gives_the_architecture_with_other_arguments() -> None:
     assert trained == parameter_count(design("90MF"))
 
 
-def test_a_file_gives_its_weights_unless_they_are_not_wanted(tmp_path: Path) -> None:
+def test_a_file_gives_its_weights_unless_load_weights_is_false(tmp_path: Path) -> None:
     keras.utils.set_random_seed(1)
     saved = RegNetY("90MF")
     saved.save(tmp_path / "model.keras")
@@ -69,7 +69,7 @@ def test_a_released_checkpoint_gives_its_weights(tmp_path: Path) -> None:
         ("nowhere.keras", "there is no file nowhere.keras"),
     ],
 )
-def test_what_is_not_there_is_named(preset: str, sentence: str) -> None:
+def test_a_missing_preset_is_named(preset: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         seer_tf.Backbone.from_preset(preset)
 

@@ -1,4 +1,4 @@
-"""The released networks against the counts and sizes in their publications, and against this package's own networks."""
+"""The released networks agree with the counts and sizes in their publications, and with our networks."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from seer_tf.models.backbones.regnet import published
 from seer_tf.models.backbones.regnet.published import PUBLISHED, PublishedModel
 
 _SIZES = ("32GF", "64GF", "128GF", "256GF", "10B")
-_BILLIONS = {"32GF": 0.1785, "64GF": 0.3901, "128GF": 0.7713, "256GF": 1.431, "10B": 9.63}  # with the head
+_BILLIONS = {"32GF": 0.1785, "64GF": 0.3901, "128GF": 0.7713, "256GF": 1.431, "10B": 9.63}  # including the head
 _MILLIONS_WITH_CLASSIFIER = {"32GF": 145.05, "64GF": 281.38, "128GF": 644.81, "256GF": 1282.60, "10B": 9352.2}
 
 
@@ -25,11 +25,11 @@ def _num_parameters(model: PublishedModel) -> int:
 
 
 @pytest.mark.parametrize("model", PUBLISHED, ids=lambda model: model.file_name)
-def test_the_number_of_parameters_is_that_of_the_network(model: PublishedModel) -> None:
+def test_the_number_of_parameters_equals_that_of_our_network(model: PublishedModel) -> None:
     assert model.num_parameters == _num_parameters(model)
 
 
-def test_every_size_is_there_pretrained_and_fine_tuned() -> None:
+def test_every_size_is_listed_pretrained_and_fine_tuned() -> None:
     for variant in _SIZES:
         pretrained = published.find(variant, fine_tuned=False)
         assert pretrained is not None and pretrained.head is not None
@@ -47,7 +47,7 @@ def test_every_size_is_there_pretrained_and_fine_tuned() -> None:
     assert published.find("400MF", fine_tuned=False) is None
 
 
-def test_files_are_the_released_ones() -> None:
+def test_file_names_agree_with_the_variants() -> None:
     files = [model.file_name for model in PUBLISHED]
     assert len(set(files)) == len(files) and all(file.endswith(".torch") for file in files)
     for variant, number in (("32GF", "32"), ("64GF", "64"), ("128GF", "128"), ("256GF", "256"), ("10B", "10")):

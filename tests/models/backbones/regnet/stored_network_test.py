@@ -1,4 +1,4 @@
-"""Which network a file holds, from names and shapes alone."""
+"""The variant of a network in a file is found from names and shapes alone."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from seer_tf.models.backbones.regnet.key_layouts import VISSL
 from seer_tf.models.backbones.regnet.stored_network import StoredHead, StoredNetwork, open_stored_network
 from seer_tf.models.checkpoint_files import StoredTensor
 
-_CLASSY_256GF = RegNetDesign(27, 640, 124.47, 2.04, 848)  # of the same name, and not SEER's
+_CLASSY_256GF = RegNetDesign(27, 640, 124.47, 2.04, 848)  # ClassyVision's network of this name, which is not SEER's
 
 
 def _stored(shapes: dict[str, tuple[int, ...]]) -> StoredNetwork:
-    """Returns a network of VISSL's with tensors of these shapes, which nobody can read."""
+    """Returns a network in VISSL's layout with tensors of these shapes. The tensors cannot be read."""
     tensors = {name: StoredTensor(shape, lambda: np.empty(0)) for name, shape in shapes.items()}
     return StoredNetwork(Path("file"), VISSL, "model.trunk.", tensors)
 
@@ -56,7 +56,7 @@ def test_shapes_that_fit_no_variant_are_named(shapes: dict[str, tuple[int, ...]]
 
 
 def _projection(*shapes: tuple[int, ...], prototypes: bool = True) -> dict[str, tuple[int, ...]]:
-    """Returns modules of a projection by their place in the sequence; () for what has no weight."""
+    """Returns the modules of a projection by their position in the sequence. () means a module without weights."""
     named = {f"model.heads.0.projection_head.{place}.weight": shape for place, shape in enumerate(shapes) if shape}
     return named | ({"model.heads.0.prototypes0.weight": (50, 8)} if prototypes else {})
 
@@ -76,12 +76,12 @@ def test_heads_with_and_without_batch_normalisation() -> None:
     [
         {},
         _projection((16, 24), (), (8, 16), prototypes=False),
-        _projection((16, 24), (16,), (), (8, 16), (8,)),  # the last layer normalised too
-        _projection((16, 24), (16,)),  # the beginning of a head, as some classifiers have it
+        _projection((16, 24), (16,), (), (8, 16), (8,)),  # the last layer is normalised too
+        _projection((16, 24), (16,)),  # the first layers of a head, which some classifiers have
         _projection((16, 24), (), (), (8, 16)),
     ],
 )
-def test_what_is_no_swav_head_is_not_taken_for_one(shapes: dict[str, tuple[int, ...]]) -> None:
+def test_other_heads_are_not_read_as_swav_heads(shapes: dict[str, tuple[int, ...]]) -> None:
     assert _stored(shapes).head() is None
 
 
@@ -91,7 +91,7 @@ def test_a_classifier_is_a_matrix() -> None:
     assert _stored({}).classifier() is None
 
 
-def test_the_part_of_a_sharded_network_is_seen_through(tmp_path: Path) -> None:
+def test_the_parts_of_a_sharded_network_are_removed_from_names(tmp_path: Path) -> None:
     block = "trunk._feature_blocks.res2.block1-part0.block1-0.f.b.0.weight"
     torch.save(
         {"trunk._feature_blocks.conv1.stem.0.weight": torch.ones(1), block: torch.ones(24, 8, 3, 3)}, tmp_path / "f"
