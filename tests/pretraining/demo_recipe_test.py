@@ -1,4 +1,4 @@
-"""Recipe `demo`: what its crops hide, and what its network learns from them."""
+"""Recipe `demo`: crops of an image share no hue, and the network learns useful features."""
 
 import pathlib
 
@@ -23,7 +23,7 @@ def test_crops_of_an_image_have_no_hue_in_common() -> None:
 
 
 def _common_hue(config: Config) -> float:
-    """Returns the mean cosine between the hues of the two large crops of an image."""
+    """Returns the mean cosine between the hues of an image's two large crops."""
     batches = batches_from(0, config, open_source("builtin"), tf.distribute.get_strategy())
     large = np.concatenate([batch[0].numpy() for batch, _ in zip(batches, range(_NUM_BATCHES), strict=False)])
     means = large.mean(axis=(2, 3)) @ np.exp(2j * np.pi * np.arange(3) / 3)  # [N, 2]
@@ -32,8 +32,8 @@ def _common_hue(config: Config) -> float:
 
 
 @pytest.mark.slow
-def test_its_features_are_better_than_untrained_ones_and_than_colour_histograms(tmp_path: pathlib.Path) -> None:
-    config = override(recipe("demo"), ["data.source=builtin", "run.seed=1"])  # of seven seeds one gains 18 points only
+def test_the_features_are_better_than_untrained_features_and_colour_histograms(tmp_path: pathlib.Path) -> None:
+    config = override(recipe("demo"), ["data.source=builtin", "run.seed=1"])  # one of seven seeds gains only 18 points
     train, test, directory = open_source("builtin"), open_source("builtin:test"), RunDirectory(tmp_path / "run")
     pretrain(config, train, directory)
     pretrained, untrained, histogram, _ = (row.knn for row in findings(directory, train, test).accuracies)

@@ -1,4 +1,4 @@
-"""The gallery: the network's view of a few images, and the sheets that are made of it."""
+"""The gallery: features and scores of a few images, and the sheets that show them."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from seer_tf.training.metrics import FEATURE_STD, RANK_ME
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    """Twelve images of one colour each, of which one cannot be read, and a network in half precision."""
+    """Twelve images of one colour each, one of them unreadable, and a network in half precision."""
     folder = tmp_path_factory.mktemp("images")
     for index in range(12):
         Image.fromarray(np.full((40, 40, 3), 20 * index, np.uint8)).save(folder / f"{index:02}.png")
@@ -38,7 +38,7 @@ def test_a_view_has_features_and_scores_of_every_image(gallery: Gallery) -> None
     assert 1 <= view.numbers()[RANK_ME] <= 11
 
 
-def test_numbers_know_collapse_from_spread() -> None:
+def test_the_numbers_tell_collapse_from_spread() -> None:
     random = np.random.default_rng(0)
     one_line = View(np.outer(random.uniform(1, 2, 50), np.ones(16)).astype(np.float32), np.zeros((50, 3)))
     assert one_line.numbers() == pytest.approx({RANK_ME: 1.0, FEATURE_STD: 0.0}, abs=1e-3)
@@ -46,12 +46,12 @@ def test_numbers_know_collapse_from_spread() -> None:
     assert spread.numbers() == pytest.approx({RANK_ME: 16, FEATURE_STD: 1.0}, rel=0.02)
 
 
-def test_sheets_show_the_best_and_the_nearest(gallery: Gallery) -> None:
+def test_sheets_show_the_best_images_and_the_nearest_neighbours(gallery: Gallery) -> None:
     num_images = len(gallery.images)
-    angles = np.linspace(0, 1, num_images)  # neighbours in number are neighbours in direction
+    angles = np.linspace(0, 1, num_images)  # images with neighbouring numbers have similar directions
     features = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     scores = np.zeros((num_images, 3), np.float32)
-    scores[:, 1] = np.linspace(1, 0, num_images)  # prototype 1 is the most used, image 0 its best
+    scores[:, 1] = np.linspace(1, 0, num_images)  # prototype 1 is used most, and image 0 is its best image
     scores[10, 2] = 5.0
     view = View(features, scores)
     prototypes, neighbours = gallery.prototype_sheet(view), gallery.neighbour_sheet(view)

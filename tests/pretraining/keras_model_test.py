@@ -1,4 +1,4 @@
-"""Keras models on the whole road: train, kill and continue, replicas, precision, features, fine-tuning, export."""
+"""Keras models in all tasks: training, continued runs, replicas, precision, features, fine-tuning, export."""
 
 import functools
 import sys
@@ -50,7 +50,7 @@ _NUM_IMAGES = 8
 
 @pytest.fixture(autouse=True)
 def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty working directory with a network of three layers, which is forgotten afterwards."""
+    """An empty working directory with a network of three layers. Python forgets the module after the test."""
     monkeypatch.chdir(tmp_path)
     Path("three_layers.py").write_text(_NETWORK)
     yield
@@ -69,7 +69,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def _config(variant: str, *settings: str) -> Config:
-    """Returns a config of three steps with crops of 32 and 16 px, which is saved after each step."""
+    """Returns a config with three steps, crops of 32 and 16 px, and a checkpoint after each step."""
     fields = (
         f"backbone.variant={variant}",
         f"data.global_batch_size={_NUM_IMAGES}",
@@ -94,7 +94,7 @@ def _assert_equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray])
 
 
 def _train_and_continue(config: Config, source: Source, directory: RunDirectory) -> None:
-    """Trains, and trains the last step again from the checkpoint before it: all bits must be the same."""
+    """Trains a run, then repeats the last step from the checkpoint before. All bits must be equal."""
     last = config.run.num_steps
     assert pretrain(config, source, directory).step == last
     expected, first = _tensors(directory, last), _tensors(directory, 1)
@@ -104,7 +104,7 @@ def _train_and_continue(config: Config, source: Source, directory: RunDirectory)
     _assert_equal(_tensors(directory, last), expected)
 
 
-def test_three_layers_train_continue_and_are_exported(source: Source) -> None:
+def test_a_network_of_three_layers_trains_continues_and_is_exported(source: Source) -> None:
     config = _config("three_layers:build", "crops.sizes_px=16,8", "run.num_steps=2")
     _train_and_continue(config, source, RunDirectory("RUN"))
     network = load_network("RUN").selected("prototypes")
@@ -114,7 +114,7 @@ def test_three_layers_train_continue_and_are_exported(source: Source) -> None:
     images = np.random.default_rng(0).integers(0, 256, [3, 16, 16, 3]).astype(np.uint8)
     expected = network.on_images(images)
     sys.modules.pop("three_layers")
-    Path("three_layers.py").unlink()  # files and exports do not need it
+    Path("three_layers.py").unlink()  # files and exports do not need this module
     network.on_images.save("model.keras")
     Path("model").mkdir()
     write_saved_model(network, Path("model"))
@@ -127,13 +127,13 @@ def test_three_layers_train_continue_and_are_exported(source: Source) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
-def test_a_run_that_was_killed_equals_one_that_was_not(variant: str, source: Source) -> None:
+def test_a_continued_run_equals_an_uninterrupted_run(variant: str, source: Source) -> None:
     _train_and_continue(_config(variant), source, RunDirectory("RUN"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", _NETWORKS)
-def test_fine_tuning_and_files(variant: str, source: Source) -> None:
+def test_fine_tuning_and_files_work(variant: str, source: Source) -> None:
     config = _config(variant, "run.num_steps=1", "crops.sizes_px=32,32")
     pretrain(config, source, RunDirectory("RUN"))
     network = load_network("RUN")
@@ -175,6 +175,6 @@ def test_two_replicas_equal_one(variant: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
-def test_bfloat16(variant: str) -> None:
+def test_steps_in_bfloat16_are_finite(variant: str) -> None:
     found = _results(variant, 1, "mixed_bfloat16")
     assert all(np.isfinite(value).all() for value in found.values())

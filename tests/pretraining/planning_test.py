@@ -1,4 +1,4 @@
-"""The planner against the network that is built, against the paper, and against the memory that a step needs."""
+"""The planner agrees with the built network, with the paper, and with the memory of a step."""
 
 import dataclasses
 import subprocess
@@ -22,7 +22,7 @@ COMMAND = [sys.executable, "experiments/plan_run.py"]
 _WITHOUT_BATCH_NORM_IN_THE_HEAD = ("run.accumulation_steps=2", "head.batch_norm=false")
 
 
-def test_weights_are_those_of_the_network() -> None:
+def test_weight_sizes_equal_those_of_the_network() -> None:
     config = recipe("debug_tiny")
     weights = TrainState(config).model.trainable_variables
     assert planning.weight_sizes(config) == [weight.shape.num_elements() for weight in weights]
@@ -34,19 +34,19 @@ def test_parameters_are_the_sum_of_the_weights(name: str) -> None:
     assert planning.plan(recipe(name), num_devices=1).parameters == sum(planning.weight_sizes(recipe(name)))
 
 
-def test_the_256gf_is_the_papers() -> None:
+def test_the_256gf_network_has_the_papers_numbers() -> None:
     plan = planning.plan(recipe("seer_regnety_256gf"), num_devices=512)
     assert plan.backbone_parameters == 1_272_156_138
     assert plan.head_parameters == 10444 * 8192 + 8192 + 8192 * 8192 + 8192 + 8192 * 256 + 256
     assert plan.prototype_parameters == 16_000 * 256
     assert plan.images_per_device == 16
-    # 254.4 GMAC at 224 px; a backward pass costs two forward ones, and checkpointing one more.
+    # 254.4 GMAC at 224 px. A backward pass costs two forward passes, and checkpointing adds one forward pass.
     large = 2 * 254.4e9
     per_image = plan.step_flops / 8192
     assert 4 * 2 * large < per_image < 4 * 2 * large * 1.5
 
 
-def test_the_10b_network_in_one_pass_of_padded_crops() -> None:
+def test_padded_crops_halve_the_reductions_of_the_10b_network() -> None:
     config = recipe("seer_regnety_10b")
     plan, apart = (
         planning.plan(configs.override(config, [f"crops.padded={padded}"]), num_devices=496) for padded in (True, False)
@@ -55,18 +55,18 @@ def test_the_10b_network_in_one_pass_of_padded_crops() -> None:
     assert plan.images_per_device == 16
     assert plan.batch_norm.number == apart.batch_norm.number / 2  # one pass in place of two
     assert 1.5 < plan.memory.activations / apart.memory.activations < 2  # (6 * 160^2) / (2 * 160^2 + 4 * 96^2) = 1.74
-    assert plan.memory.weights > 40e9  # which no device of 40 GB holds: the released run shards them
+    assert plan.memory.weights > 40e9  # no device with 40 GB holds the weights, so the released run shards them
 
 
 @pytest.mark.parametrize(
     ("batch", "steps", "seconds", "expected"), [(8704, 114_890, 6.125, 8.1), (8192, 122_070, 6.125 * 8192 / 8704, 8.1)]
 )
-def test_days_are_the_papers(batch: int, steps: int, seconds: float, expected: float) -> None:
+def test_days_equal_the_papers(batch: int, steps: int, seconds: float, expected: float) -> None:
     assert round(1_000_000_000 / batch) == steps
     assert planning.days(steps * batch, batch / seconds) == pytest.approx(expected, abs=0.05)
 
 
-def test_memory_follows_what_causes_it() -> None:
+def test_memory_follows_from_batch_and_activation_checkpointing() -> None:
     config = configs.override(recipe("seer_regnety_16gf"), ["run.precision=float32"])
     base = planning.plan(config, 128).memory
     assert base.velocity == base.weights == base.gradients / 3
@@ -84,21 +84,24 @@ def test_memory_follows_what_causes_it() -> None:
 
 def test_reductions_are_counted() -> None:
     plan = planning.plan(recipe("seer_regnety_256gf"), 512)
-    # 1 + 27 * 3 + 4 layers of batch norm for each of two resolutions, forward and backward; no batch norm in the head.
+    # There are 1 + 27 * 3 + 4 layers of batch norm for each of two resolutions, forward and backward. The head has
+    # none.
     assert plan.batch_norm.number == 2 * 2 * 86
     widths = 32 + 2 * 3 * 746 + 746 + 7 * 3 * 1492 + 1492 + 17 * 3 * 4103 + 4103 + 3 * 10444 + 10444
     assert plan.batch_norm.num_bytes == 4 * (512 // 64) * (2 * widths + 86) * 4
     assert (plan.codes.number, plan.codes.num_bytes) == (11, 2 * (10 * 16_000 + 512) * 4)
-    # Buckets of 128 MiB, and five weights that fill more than one alone: at least the quotient, and not much more.
+    # The buckets hold 128 MiB, and five weights are larger than a bucket. The number is at least the quotient, and
+    # slightly more.
     assert plan.gradients.num_bytes == plan.parameters * 4
     assert plan.gradients.num_bytes / 2**27 < plan.gradients.number < 1.5 * plan.gradients.num_bytes / 2**27
 
 
-def test_a_queue_takes_memory_and_a_gather() -> None:
+def test_a_queue_needs_memory_and_a_gather() -> None:
     config = recipe("swav_imagenet_400mf")
     without = planning.plan(configs.override(config, ["swav.queue_length=0"]), 2)
     plan = planning.plan(config, 2)
-    # Both devices hold all embeddings of two crops, 128 wide, and score their half of them against 3,000 prototypes.
+    # Both devices hold all embeddings of two crops with 128 dimensions. Each scores half of them against 3,000
+    # prototypes.
     assert plan.memory.total - without.memory.total == 2 * 3840 * 128 * 4 + 3 * 2 * 1920 * 3000 * 4
     assert plan.codes.number == without.codes.number + 1
     assert plan.codes.num_bytes == without.codes.num_bytes + 2 * 256 * 128 * 4
@@ -109,7 +112,7 @@ def test_a_queue_takes_memory_and_a_gather() -> None:
 def test_codes_of_a_small_epsilon_are_counted_in_float64() -> None:
     config = recipe("swav_imagenet_400mf")
     plan, fine = (planning.plan(configs.override(config, [f"swav.epsilon={e}"]), 2) for e in (0.05, 0.02))
-    # Each device scores 128 images; 3 iterations, 3,000 prototypes, two assigning crops, 4 more bytes for a number.
+    # Each device scores 128 images: 3 iterations, 3,000 prototypes, two assigning crops, 4 more bytes for each number.
     assert fine.codes.num_bytes - plan.codes.num_bytes == 4 * 2 * (3 * 3000 + 2)
     assert fine.memory.head - plan.memory.head == 4 * 3 * 2 * 128 * 3000
     assert fine.memory.queue - plan.memory.queue == 4 * 3 * 2 * 1920 * 3000
@@ -123,13 +126,13 @@ def test_groups_of_batch_norm_that_do_not_divide_the_devices_are_refused() -> No
 
 
 @pytest.mark.parametrize("flag", ["--step_seconds", "--images_per_second", "--device_memory_gib"])
-def test_the_command_refuses_nothing_at_all(flag: str) -> None:
+def test_the_command_refuses_flags_of_zero(flag: str) -> None:
     child = subprocess.run([*COMMAND, "--recipe=debug_tiny", f"{flag}=0"], capture_output=True, text=True, timeout=600)
     assert child.returncode == 2
     assert f"error: {flag}=0 must be above zero" in child.stderr
 
 
-def test_what_would_make_it_fit_is_found_and_does() -> None:
+def test_settings_that_make_a_run_fit_are_found() -> None:
     config = configs.override(recipe("seer_regnety_16gf"), ["run.precision=float32"])
     whole = planning.plan(config, 128).memory.total
     assert planning.fitting(config, 128, whole) == ({}, config)
@@ -150,18 +153,18 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
         planning.plan(recipe("debug_tiny"), 3)
 
 
-def test_the_command_says_it_all() -> None:
+def test_the_command_prints_length_memory_and_settings_that_fit() -> None:
     arguments = ["--recipe=seer_regnety_256gf", "--devices=512", "--set=data.global_batch_size=8704"]
     arguments += ["--num_images=1000000000", "--step_seconds=6.125", "--device_memory_gib=32"]
     child = subprocess.run(COMMAND + arguments, capture_output=True, text=True, check=True, timeout=600)
     assert "1,000,000,000 images, 114,890 steps, 8.1 days at 1,421 images/s" in child.stdout
     assert "512 devices x 17 images = 8704" in child.stdout
     assert "does not fit  into 32 GiB; it would" in child.stdout and "--set run.accumulation_steps=17" in child.stdout
-    for kind in ("none", "convolution", "stage"):  # the recipe's own is "block"
+    for kind in ("none", "convolution", "stage"):  # the recipe has "block"
         assert f"with --set backbone.activation_checkpointing={kind} " in child.stdout
 
 
-def test_the_command_says_what_no_flag_makes_fit_and_the_real_runs_length() -> None:
+def test_the_command_says_if_no_setting_fits_and_prints_the_real_runs_length() -> None:
     arguments = ["--recipe=seer_regnety_256gf", "--devices=512", "--device_memory_gib=24"]
     child = subprocess.run(COMMAND + arguments, capture_output=True, text=True, check=True, timeout=600)
     assert "does not fit  into 24 GiB with any settings: weights, velocity and gradients take 29.32 GiB" in child.stdout
@@ -171,7 +174,7 @@ def test_the_command_says_what_no_flag_makes_fit_and_the_real_runs_length() -> N
 @pytest.mark.slow
 @pytest.mark.multi_replica
 @pytest.mark.parametrize("fields", [(), ("run.accumulation_steps=2",), _WITHOUT_BATCH_NORM_IN_THE_HEAD])
-def test_reductions_are_those_of_a_step(fields: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reductions_equal_those_of_a_step(fields: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     config, strategy = configs.override(recipe("debug_tiny"), fields), two_replicas()
     reduced_bytes = []
     all_reduce = tf.distribute.ReplicaContext.all_reduce
@@ -188,7 +191,7 @@ def test_reductions_are_those_of_a_step(fields: tuple[str, ...], monkeypatch: py
     step.get_concrete_function(crops)
     plan = planning.plan(config, num_devices=2)
     planned = (plan.batch_norm, plan.codes, plan.gradients)
-    # Both replicas were traced. Beside what is planned, one sum is of the loss, and one of what is logged.
+    # Both replicas were traced. Two sums are not in the plan: the loss, and the logged numbers.
     assert len(reduced_bytes) == 2 * (sum(sums.number for sums in planned) + 2)
     others = sum(reduced_bytes) / 2 - sum(sums.num_bytes for sums in planned)
     assert 0 < others < 1000
@@ -199,7 +202,7 @@ def test_accumulation_costs_a_forward_pass_of_the_assigning_crops() -> None:
     once, parts = (
         planning.plan(configs.override(config, [f"run.accumulation_steps={steps}"]), 1).step_flops for steps in (1, 4)
     )
-    # 64.07 GMAC of the trunk at 224 px and 148 million of the head, for two crops of each of four images.
+    # The trunk has 64.07 GMAC at 224 px and the head 148 million, for two crops of each of four images.
     assert parts - once == pytest.approx(2 * 4 * 2 * (64.07e9 + 148e6), rel=1e-3)
     all_crops = configs.override(config, ["run.accumulation_steps=4", "head.batch_norm=true"])
     assert planning.plan(all_crops, 1).step_flops / once == pytest.approx(4 / 3)
@@ -207,7 +210,7 @@ def test_accumulation_costs_a_forward_pass_of_the_assigning_crops() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
-def test_memory_is_within_a_fifth_of_what_a_step_needs(case: tuple) -> None:
+def test_memory_is_within_a_fifth_of_a_real_steps_memory(case: tuple) -> None:
     planned, needed = planned_and_needed(*case)
     assert planned == pytest.approx(needed, rel=0.2)
 

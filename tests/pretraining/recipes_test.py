@@ -1,4 +1,7 @@
-"""The recipes of the papers, number by number. V: VISSL's files; P: the SEER paper; S: SwAV's paper and scripts."""
+"""The recipes of the papers have the numbers of their sources.
+
+The sources are VISSL's files (V), the SEER paper (P), and SwAV's paper and scripts (S).
+"""
 
 import math
 from typing import Any
@@ -14,7 +17,7 @@ from seer_tf.pretraining.recipes import RECIPES, recipe
 from tests.references import schedules
 from tests.references.schedules import Launch
 
-# What all networks of SEER share (P 3.1, 3.2; V swav_8node_resnet.yaml, multicrop_6crop_2x224_4x96.yaml).
+# Shared by all networks of SEER (P 3.1, 3.2; V swav_8node_resnet.yaml, multicrop_6crop_2x224_4x96.yaml).
 SEER: dict[str, Any] = {
     "crops.num": (2, 4),
     "crops.sizes_px": (224, 96),
@@ -49,7 +52,7 @@ SEER: dict[str, Any] = {
     "run.precision": "mixed_float16",
 }
 
-# V nearest_neighbor/models/seer/*.yaml for the heads; the checkpoints' names for batch, schedule and groups.
+# Heads: V nearest_neighbor/models/seer/*.yaml. Batch, schedule and groups: the names of the checkpoints.
 SMALLER: dict[str, Any] = {
     "head.hidden_dims": (4096, 4096),
     "head.batch_norm": True,
@@ -123,7 +126,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
 }
 
-# P, ablations: what each changes in the SEER of RegNetY-16GF, and nothing else.
+# P, ablations: the only changes to the SEER recipe for RegNetY-16GF.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "seer_ablation_small_head": {"head.hidden_dims": (2048,), "head.num_prototypes": 3000},
     "seer_ablation_large_head": {},
@@ -174,7 +177,7 @@ def test_every_recipe_of_a_paper_is_compared() -> None:
     assert set(RECIPES) - ours == set(EXPECTED)
 
 
-def test_small_batch_setting_of_swav() -> None:
+def test_swavs_setting_for_small_batches_has_the_scripts_numbers() -> None:
     config = recipe("swav_imagenet_400mf")  # S: scripts/swav_200ep_bs256_pretrain.sh
     assert (config.data.global_batch_size, config.head.num_prototypes, config.swav.epsilon) == (256, 3000, 0.05)
     assert (config.schedule.peak_learning_rate, config.schedule.final_learning_rate) == (0.6, 0.0006)
@@ -182,7 +185,7 @@ def test_small_batch_setting_of_swav() -> None:
     assert (config.swav.queue_length, config.swav.queue_start_step) == (3840, 75_075)
 
 
-# V swav_8node_resnet.yaml, which SEER's configurations inherit; "constant" is what the name of a checkpoint says.
+# V swav_8node_resnet.yaml, which SEER's configurations inherit. The name of a checkpoint says "constant".
 WARMUP = {"name": "linear", "start_value": 0.3, "end_value": 4.8}
 COSINE = {"name": "cosine", "start_value": 4.8, "end_value": 0.0048}
 CONSTANT = {"name": "constant", "value": 4.8}
@@ -208,12 +211,12 @@ def rates_of(config: Config) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_learning_rates_are_those_that_vissl_resolves(name: str) -> None:
-    """Of every step. What a file of VISSL says of the warm-up's start, it replaces."""
+def test_learning_rates_equal_vissls(name: str) -> None:
+    """Every step is compared. VISSL replaces the start of the warm-up that its file states."""
     config, launch = recipe(name), LAUNCHES[name]
     assert (config.data.global_batch_size, config.run.num_steps) == (launch.global_batch_size, launch.num_steps)
     warmup, cosine, constant = (launch.resolve(part, base_value=0.3) for part in (WARMUP, COSINE, CONSTANT))
-    # V lengths 0.0125 and 0.043648; P 3.2
+    # V: lengths 0.0125 and 0.043648. P: 3.2.
     shares = {"swav_imagenet_16gf": 0.0125, "seer_regnety_10b": 0.043648}
     warmup_steps = math.ceil(shares[name] * launch.num_steps) if name in shares else 8000
     expected = schedules.vissl_cosine(
@@ -224,7 +227,7 @@ def test_learning_rates_are_those_that_vissl_resolves(name: str) -> None:
     np.testing.assert_allclose(rates_of(config), expected, rtol=1e-6)
 
 
-def test_learning_rates_of_the_small_batch_setting_are_those_of_its_script() -> None:
+def test_learning_rates_for_small_batches_equal_the_scripts() -> None:
     launch = Launch(num_nodes=1, gpus_per_node=4, images_per_gpu=64, num_images=IMAGENET, num_epochs=200)
     config = recipe("swav_imagenet_400mf")
     assert (config.data.global_batch_size, config.run.num_steps) == (launch.global_batch_size, launch.num_steps)
@@ -232,9 +235,9 @@ def test_learning_rates_of_the_small_batch_setting_are_those_of_its_script() -> 
     np.testing.assert_allclose(rates_of(config), expected, rtol=1e-6)
 
 
-def test_learning_rate_of_the_256gf() -> None:
+def test_learning_rates_of_the_256gf_network_equal_vissls() -> None:
     config = recipe("seer_regnety_256gf")
     schedule = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
     rates = schedule(tf.constant([0, 4000, 7999, 8000, config.run.num_steps], tf.int64))
-    # The cosine counts from the first step, so that the rate falls by a hundredth where the warm-up ends (V, fvcore).
+    # The cosine counts from the first step, so the rate drops by a hundredth at the end of the warm-up (V, fvcore).
     np.testing.assert_allclose(rates, [0.15, 4.875, 9.5988, 9.4988, 0.0096], rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Interruptions do not show in the result: a run that was killed, stopped or out of disk equals one that was not."""
+"""Interruptions do not change the result. A run that was killed, stopped or out of disk equals an uninterrupted run."""
 
 import os
 import pathlib
@@ -21,7 +21,7 @@ from tests.places import ROOT
 _SETTINGS = (
     "run.deterministic=true",
     "data.global_batch_size=8",
-    "head.hidden_dims=4096",  # a checkpoint that takes a moment to write
+    "head.hidden_dims=4096",  # writing this checkpoint takes some time
     "swav.queue_length=16",
     "swav.queue_start_step=5",
     "run.num_steps=40",
@@ -35,7 +35,7 @@ _TIMEOUT_SECONDS = 300
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder of 24 images without classes, three epochs of which are nine steps."""
+    """A folder of 24 images without classes. Three epochs are nine steps."""
     folder = tmp_path_factory.mktemp("images")
     for index in range(24):
         (folder / f"{index}.jpg").write_bytes(render_image("train", index)[0])
@@ -44,7 +44,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def whole(images: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """The last checkpoint of a run that was left alone."""
+    """The last checkpoint of an uninterrupted run."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
     finish(images, run_dir)
     return newest_tensors(run_dir)
@@ -82,7 +82,7 @@ def assert_equal(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray])
 
 
 def moments(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Yields in quick succession while a process runs, and fails when it ends or hangs."""
+    """Yields often while a process runs. Fails if the process ends or hangs."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         yield
@@ -92,7 +92,7 @@ def moments(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def wait_for_a_checkpoint(process: subprocess.Popen[str], run_dir: pathlib.Path) -> None:
-    """Waits until the process has written a checkpoint of its own."""
+    """Waits until the process has written a checkpoint."""
     before = RunDirectory(run_dir).newest_checkpoint()
     for _ in moments(process):
         if RunDirectory(run_dir).newest_checkpoint() != before:
@@ -100,7 +100,7 @@ def wait_for_a_checkpoint(process: subprocess.Popen[str], run_dir: pathlib.Path)
 
 
 def kill_while_it_writes(process: subprocess.Popen[str], run_dir: pathlib.Path) -> None:
-    """Kills the process when half of a checkpoint is on the disk."""
+    """Kills the process when half of a checkpoint is on disk."""
     for _ in moments(process):
         if any(run_dir.glob("checkpoints/*.unfinished")):
             process.send_signal(signal.SIGSTOP)
@@ -112,7 +112,7 @@ def kill_while_it_writes(process: subprocess.Popen[str], run_dir: pathlib.Path) 
 
 
 def end(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Sends a signal; what can be caught must lead to a saved run that says so."""
+    """Sends a signal. After a signal that can be caught, the run must be saved and must say so."""
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     if number == signal.SIGKILL:
@@ -126,10 +126,10 @@ def end(process: subprocess.Popen[str], number: signal.Signals) -> None:
 @pytest.mark.parametrize(
     "numbers", [(), pytest.param((signal.SIGKILL, signal.SIGTERM), marks=pytest.mark.slow)], ids=["one", "three"]
 )
-def test_kills_do_not_show(
+def test_kills_do_not_change_the_result(
     numbers: tuple[signal.Signals, ...], images: pathlib.Path, whole: dict[str, np.ndarray], tmp_path: pathlib.Path
 ) -> None:
-    """The last kill is in the middle of a checkpoint; the slow case has two more before it."""
+    """The last kill comes in the middle of a checkpoint. The slow case has two more kills before."""
     run_dir = tmp_path / "run"
     for number in numbers:
         with start(images, run_dir) as process:
@@ -145,8 +145,11 @@ def test_kills_do_not_show(
 
 
 @pytest.mark.slow
-def test_twenty_interruptions_do_not_show(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """At random moments from the start of the process on, by every signal, with float16 and its loss scale."""
+def test_twenty_interruptions_do_not_change_the_result(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The interruptions come at random moments, from the start of the process on.
+
+    The run has float16 and a loss scale.
+    """
     settings = ("run.num_steps=900", "run.precision=mixed_float16")
     finish(images, tmp_path / "whole", *settings)
     generator, run_dir = random.Random(0), tmp_path / "run"
@@ -170,10 +173,10 @@ def test_twenty_interruptions_do_not_show(images: pathlib.Path, tmp_path: pathli
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
 @pytest.mark.parametrize("size", ["1k", "300k", "15M", "25M"])
-def test_a_full_disk_does_not_show(
+def test_a_full_disk_does_not_change_the_result(
     images: pathlib.Path, whole: dict[str, np.ndarray], tmp_path: pathlib.Path, size: str
 ) -> None:
-    """It is full before the first event, or in the middle of the first, the second or the third checkpoint of 11 MB."""
+    """The disk is full before the first event, or in the middle of the first, second or third checkpoint of 11 MB."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", tmp_path], check=True)
     try:
         with start(images, tmp_path / "run") as process:

@@ -1,4 +1,4 @@
-"""Two real processes of experiments/pretrain.py: what differs is said by both, and neither outlives the other."""
+"""Two real processes of experiments/pretrain.py: both report a difference, and neither outlives the other."""
 
 import os
 import pathlib
@@ -64,7 +64,7 @@ def run_to_the_end(images: pathlib.Path, run_dir: pathlib.Path, folder: pathlib.
 
 
 def lose(victim: int, number: signal.Signals, workers: list[subprocess.Popen[str]]) -> float:
-    """Sends a worker a signal, waits until the other has stopped by itself, and returns how long that took."""
+    """Sends a signal to a worker. Returns the seconds until the other worker has stopped by itself."""
     os.killpg(workers[victim].pid, number)
     started = time.monotonic()
     assert workers[1 - victim].wait(120) == TRY_AGAIN
@@ -74,7 +74,7 @@ def lose(victim: int, number: signal.Signals, workers: list[subprocess.Popen[str
 @pytest.mark.slow
 @pytest.mark.two_process
 def test_a_killed_chief_stops_the_other(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """The one case of the slow test below that is noticed at once."""
+    """Of the cases in the slow test below, only this case is noticed at once."""
     with two_commands(command(images, tmp_path / "run"), tmp_path) as workers:
         wait_for_a_checkpoint(tmp_path / "run", workers)
         assert lose(0, signal.SIGKILL, workers) < _SECONDS_UNTIL_STOPPED
@@ -84,7 +84,7 @@ def test_a_killed_chief_stops_the_other(images: pathlib.Path, tmp_path: pathlib.
 
 @pytest.fixture(scope="module")
 def uninterrupted(images: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """The last checkpoint of a run that nobody disturbed."""
+    """The last checkpoint of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     return run_to_the_end(images, folder / "run", folder)
 
@@ -104,7 +104,7 @@ def test_a_lost_worker_stops_the_other_and_both_continue(
     with two_commands(command(images, run_dir), tmp_path) as workers:
         wait_for_a_checkpoint(run_dir, workers)
         assert lose(victim, number, workers) < _SECONDS_UNTIL_STOPPED
-        if number == signal.SIGSTOP:  # one that comes back finds the others gone
+        if number == signal.SIGSTOP:  # after SIGCONT, the worker finds that the others are gone
             os.killpg(workers[victim].pid, signal.SIGCONT)
             assert workers[victim].wait(120) == TRY_AGAIN
             assert len(errors(tmp_path, victim)) == 1
@@ -149,7 +149,7 @@ def assert_equal(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray])
         pytest.param([], ["--data=folder:/nowhere"], "/nowhere", marks=pytest.mark.slow),
     ],
 )
-def test_bad_input_is_one_sentence_on_every_worker(
+def test_bad_input_gets_one_sentence_on_every_worker(
     images: pathlib.Path, tmp_path: pathlib.Path, of_both: list[str], of_second: list[str], sentence: str
 ) -> None:
     with two_commands([*command(images, tmp_path / "run"), *of_both], tmp_path, of_second=of_second) as workers:
@@ -162,10 +162,10 @@ def test_bad_input_is_one_sentence_on_every_worker(
 
 @pytest.mark.slow
 @pytest.mark.two_process
-def test_what_fails_on_one_alone_stops_both(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_a_failure_on_one_worker_stops_both(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run = [*command(images, tmp_path / "run"), f"--log_json={tmp_path}"]
     with two_commands(run, tmp_path) as workers:
-        assert [worker.wait(120) for worker in workers] == [2, 2]  # not TRY_AGAIN: that would fail again
+        assert [worker.wait(120) for worker in workers] == [2, 2]  # not TRY_AGAIN, because another try would fail too
     said = [(tmp_path / f"{index}.txt").read_text().splitlines()[-1] for index in range(2)]
     assert "cannot be written (Is a directory)" in said[0]
     assert "another worker has stopped" in said[1]

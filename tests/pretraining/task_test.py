@@ -1,4 +1,4 @@
-"""The loop: what a run leaves behind, and how it ends."""
+"""Pretraining in the training loop: the files of a run, and the ways in which a run ends."""
 
 import functools
 import json
@@ -75,8 +75,8 @@ def scalars(directory: RunDirectory, tag: str) -> dict[int, float]:
     return {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)}
 
 
-def test_a_run_writes_numbers_and_pictures_with_the_most_telling_on_top(finished: RunDirectory) -> None:
-    """TensorBoard sorts groups by name, and opens the first two."""
+def test_a_run_writes_numbers_and_pictures_with_the_most_important_groups_first(finished: RunDirectory) -> None:
+    """TensorBoard sorts groups by name and opens the first two groups."""
     tags = EventAccumulator(str(finished.tensorboard)).Reload().Tags()["tensors"]
     groups = sorted({tag.partition("/")[0] for tag in tags} - {"config", "_hparams_"})
     assert groups == ["features", "loss", "prototypes", "quality", "system", "training", "values"]
@@ -87,10 +87,12 @@ def test_a_run_writes_numbers_and_pictures_with_the_most_telling_on_top(finished
     np.testing.assert_allclose(np.array([*losses.values()]) / np.log(8), [*relative.values()], rtol=1e-6)
 
 
-def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirectory, tmp_path: pathlib.Path) -> None:
+def test_the_probe_and_the_logs_do_not_change_the_run(
+    config: Config, finished: RunDirectory, tmp_path: pathlib.Path
+) -> None:
     source, directory = open_source(config.data.source), RunDirectory(tmp_path / "run")
     file = tmp_path / "numbers.jsonl"
-    file.write_text('{"step": 2, "loss')  # of a process that was killed
+    file.write_text('{"step": 2, "loss')  # the last line of a killed process
     probe = OnlineProbe(Selection(open_source("builtin:test"), range(60)), source, config)
     in_calls = configs.override(config, ["run.steps_per_call=2"])
     logged: dict[int, Mapping[str, float]] = {}
@@ -118,12 +120,12 @@ def test_watching_changes_nothing_of_the_run(config: Config, finished: RunDirect
         assert name not in SHARES or all(0 <= value <= 1 for value in written)
     assert scalars(directory, f"{KNN}_percent")[6] == pytest.approx(100 * lines[-1][KNN])
     assert _quality(newest) == Quality(KNN, lines[-1][KNN])
-    assert _quality(directory.checkpoint(2)) is None  # the probe has not looked yet
+    assert _quality(directory.checkpoint(2)) is None  # the probe has not run yet
     assert _quality(plain) == Quality(WITHOUT_LABELS, lines[-1][WITHOUT_LABELS])
     assert any(directory.tensorboard.rglob("*.xplane.pb"))
 
 
-def test_a_log_that_cannot_be_written_is_one_sentence(config: Config, tmp_path: pathlib.Path) -> None:
+def test_a_log_that_cannot_be_written_gets_one_sentence(config: Config, tmp_path: pathlib.Path) -> None:
     for place, reason in ((tmp_path, "Is a directory"), (tmp_path / "file" / "log", "Not a directory|File exists")):
         (tmp_path / "file").touch()
         with pytest.raises(InputError, match=f"`log_json={place}` cannot be written \\(({reason})\\); fix that"):
@@ -132,7 +134,7 @@ def test_a_log_that_cannot_be_written_is_one_sentence(config: Config, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_run_in_trouble_stops_where_that_is_asked(tmp_path: pathlib.Path) -> None:
+def test_a_run_in_trouble_stops_if_on_trouble_is_stop(tmp_path: pathlib.Path) -> None:
     for index in range(10):
         Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / f"{index}.png")
     settings = (*_SETTINGS, f"data.source=folder:{tmp_path}", "run.log_every_steps=4", "run.on_trouble=stop")
@@ -142,7 +144,7 @@ def test_a_run_in_trouble_stops_where_that_is_asked(tmp_path: pathlib.Path) -> N
     assert RunDirectory(tmp_path / "run").checkpoint_steps() == [2]
 
 
-def test_a_finished_run_is_left_as_it_is(config: Config, finished: RunDirectory) -> None:
+def test_a_finished_run_does_not_change(config: Config, finished: RunDirectory) -> None:
     before = sorted(finished.path.rglob("*"))
     started = time.monotonic()
     assert pretrain(config, open_source(config.data.source), finished).step == 6
@@ -186,7 +188,7 @@ def test_twenty_steps_in_a_row_that_are_not_finite_stop_the_run(images: pathlib.
         pretrain(config, open_source(config.data.source), RunDirectory(tmp_path / "run"))
 
 
-def test_an_image_with_broken_pixels_is_one_sentence(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_an_image_with_broken_pixels_gets_one_sentence(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "images"
     shutil.copytree(images, folder)
     whole = tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).numpy()

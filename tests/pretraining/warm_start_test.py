@@ -1,4 +1,4 @@
-"""A new run starts from another run, one of its checkpoints, or a converted model, but for what is reset."""
+"""A new run starts from another run, from a checkpoint, or from a converted model. Reset parts start anew."""
 
 import json
 import pathlib
@@ -32,7 +32,7 @@ def values(state: TrainState) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDirectory, dict[str, np.ndarray]]:
-    """A run at step 3, whose variables all differ from those of a new one, and their values."""
+    """A run at step 3, and the values of its variables. All variables differ from those of a new run."""
     directory, state = RunDirectory(tmp_path_factory.mktemp("run")), state_of()
     directory.claim(state.config)
     random = np.random.default_rng(0)
@@ -72,7 +72,7 @@ def is_of_schedule(name: str) -> bool:
         ("head,schedule", lambda name: is_of_head(name) or is_of_schedule(name)),
     ],
 )
-def test_what_is_not_reset_comes_from_the_run(
+def test_parts_that_are_not_reset_come_from_the_run(
     run: tuple[RunDirectory, dict[str, np.ndarray]], reset: str, is_new: Callable[[str], bool]
 ) -> None:
     directory, saved = run
@@ -83,7 +83,7 @@ def test_what_is_not_reset_comes_from_the_run(
         np.testing.assert_array_equal(value, fresh[name] if is_new(name) else saved[name], err_msg=name)
 
 
-def test_an_earlier_checkpoint_serves_too(run: tuple[RunDirectory, dict[str, np.ndarray]]) -> None:
+def test_a_run_starts_from_an_earlier_checkpoint(run: tuple[RunDirectory, dict[str, np.ndarray]]) -> None:
     directory, saved = run
     state = state_of(f"run.init_from={directory.checkpoint(3)}", "run.precision=float64")
     initialize(state)
@@ -110,7 +110,7 @@ def test_a_changed_head_is_named_and_can_be_reset(run: tuple[RunDirectory, dict[
     initialize(state_of(*settings, "run.reset=prototypes"))
 
 
-def test_a_queue_of_another_length_starts_empty_where_it_is_reset(
+def test_a_queue_of_another_length_starts_empty_if_reset(
     run: tuple[RunDirectory, dict[str, np.ndarray]],
 ) -> None:
     settings = f"run.init_from={run[0].path}", "swav.queue_length=32"
@@ -122,13 +122,13 @@ def test_a_queue_of_another_length_starts_empty_where_it_is_reset(
     np.testing.assert_array_equal(state.model.head.prototypes, run[1]["model/head/prototypes"])
 
 
-def test_a_run_that_is_at_its_end_is_told_what_to_do(run: tuple[RunDirectory, dict[str, np.ndarray]]) -> None:
+def test_a_finished_run_gets_an_error_that_says_what_to_do(run: tuple[RunDirectory, dict[str, np.ndarray]]) -> None:
     with pytest.raises(InputError, match="has already made 3 steps: add `run.reset=schedule`"):
         initialize(state_of(f"run.init_from={run[0].path}", "run.num_steps=3", "schedule.warmup_steps=0"))
 
 
 @pytest.mark.parametrize("place", ["nowhere", "a.keras", "checkpoints/step-9"])
-def test_what_is_no_model_is_one_sentence(tmp_path: pathlib.Path, place: str) -> None:
+def test_a_file_without_a_model_gets_one_sentence(tmp_path: pathlib.Path, place: str) -> None:
     (tmp_path / "a.keras").write_text("no model")
     with pytest.raises(InputError, match=f"`run.init_from=.*{place}`: .*(there is no|cannot be read as a Keras)"):
         initialize(state_of(f"run.init_from={tmp_path / place}"))
@@ -136,7 +136,7 @@ def test_what_is_no_model_is_one_sentence(tmp_path: pathlib.Path, place: str) ->
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[str, np.ndarray]]:
-    """A directory as convert_checkpoint.py writes it, and the values in it."""
+    """A directory as convert_checkpoint.py writes it, and the values of its variables."""
     directory, state = tmp_path_factory.mktemp("converted"), state_of("run.seed=5")
     model = state.model
     model.backbone.save(directory / "model.keras")
@@ -150,7 +150,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, d
     return directory, values(state)
 
 
-def test_a_converted_model_brings_backbone_and_head(converted: tuple[pathlib.Path, dict[str, np.ndarray]]) -> None:
+def test_backbone_and_head_come_from_a_converted_model(converted: tuple[pathlib.Path, dict[str, np.ndarray]]) -> None:
     directory, saved = converted
     for source, reset, comes in (
         (directory, "", lambda name: name.startswith("model/")),
@@ -167,7 +167,10 @@ def test_a_converted_model_brings_backbone_and_head(converted: tuple[pathlib.Pat
 def test_seers_licence_goes_into_every_checkpoint(
     converted: tuple[pathlib.Path, dict[str, np.ndarray]], tmp_path: pathlib.Path
 ) -> None:
-    """From a conversion to a run, from that to another, from one of its checkpoints to a third, which is continued."""
+    """The licence passes from a conversion to a run, to a second run, and by a checkpoint to a third run.
+
+    The third run continues and keeps the licence.
+    """
     shutil.copytree(converted[0], tmp_path / "of_an_earlier_version")
     (tmp_path / "of_an_earlier_version" / "metadata.json").write_text(json.dumps({"licence": published.LICENCE}))
     shutil.copytree(converted[0], tmp_path / "converted")

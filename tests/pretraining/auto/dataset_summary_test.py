@@ -1,4 +1,4 @@
-"""A look at a few images before a run."""
+"""The summary of a data set from a few images before a run."""
 
 import io
 import pathlib
@@ -27,13 +27,13 @@ def _noise(seed: int, height: int = 24, width: int = 40) -> np.ndarray:
     return np.array(Image.fromarray(coarse).resize((width, height)))
 
 
-def test_the_median_of_the_shorter_sides(tmp_path):
+def test_the_summary_has_the_median_of_the_shorter_sides(tmp_path):
     images = [_noise(seed, height=height) for seed, height in enumerate((16, 24, 32))]
     found = summarize(open_source(_folder(tmp_path, images)))
     assert (found.num_images, found.shorter_side_px) == (3, 24)
 
 
-def test_the_cpu_looks_at_images_whatever_device_is_the_default(tmp_path, monkeypatch):
+def test_the_cpu_summarises_images_for_every_default_device(tmp_path, monkeypatch):
     devices = []
 
     def shrunk(image):
@@ -42,12 +42,12 @@ def test_the_cpu_looks_at_images_whatever_device_is_the_default(tmp_path, monkey
 
     monkeypatch.setattr(dataset_summary, "_shrunk", shrunk)
     source = open_source(_folder(tmp_path, [_noise(seed) for seed in range(2)]))
-    with tf.device("CPU:1"):  # in the place of a GPU
+    with tf.device("CPU:1"):  # instead of a GPU
         summarize(source)
     assert devices == [0, 0]
 
 
-def test_the_built_in_set_passes():
+def test_the_built_in_set_is_accepted():
     assert summarize(open_source("builtin")).shorter_side_px >= 32
 
 
@@ -60,10 +60,10 @@ def test_the_built_in_set_passes():
     ],
     ids=["black", "one colour each", "one picture"],
 )
-def test_images_that_teach_nothing_are_refused(tmp_path, images, said):
+def test_images_with_one_colour_or_one_picture_are_refused(tmp_path, images, said):
     with pytest.raises(InputError, match=said):
         summarize(open_source(_folder(tmp_path, images)))
 
 
-def test_one_picture_among_others_is_no_reason(tmp_path):
+def test_many_copies_of_one_picture_are_accepted_if_others_differ(tmp_path):
     summarize(open_source(_folder(tmp_path, [_noise(0)] * 9 + [_noise(1)])))

@@ -1,4 +1,4 @@
-"""The recipe `auto` as a person asks for it, with colours of the user."""
+"""The recipe `auto` as a user runs it, with the user's own colours."""
 
 import re
 import subprocess
@@ -13,8 +13,8 @@ from seer_tf.pretraining.auto import speed_trial
 from seer_tf.pretraining.recipes import recipe
 
 
-def test_colours_that_the_user_sets_are_looked_at_once(tmp_path: Path) -> None:
-    """Nothing is left to choose from; that crops share too little with them is said all the same."""
+def test_colours_from_the_user_are_measured_once(tmp_path: Path) -> None:
+    """There is no other choice, but a warning still says that crops have too little in common."""
     colours = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2, "grayscale_probability": 0.2}
     command = [
         *(sys.executable, "-m", "experiments.pretrain", "--recipe=auto", "--data=builtin", "--show_config"),
@@ -29,7 +29,7 @@ def test_colours_that_the_user_sets_are_looked_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_the_images_are_those_that_a_field_names(tmp_path: Path) -> None:
+def test_the_images_come_from_the_field_data_source(tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "experiments.pretrain", "--recipe=auto", "--show_config", "--set=run.num_steps=20"),
         *(f"--run_dir={tmp_path / 'run'}", f"--set=data.source=folder:{tmp_path / 'nowhere'}"),
@@ -39,8 +39,8 @@ def test_the_images_are_those_that_a_field_names(tmp_path: Path) -> None:
     assert f"{tmp_path / 'nowhere'}" in done.stderr
 
 
-def test_a_speed_trial_begins_with_fresh_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run that is named may have made more steps than the speed trial does."""
+def test_a_speed_trial_starts_with_random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run that the config starts from may have more steps than the speed trial."""
     config = configs.override(recipe("debug_tiny"), ["run.init_from=RUN", "run.reset=head,optimizer"])
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess:

@@ -57,13 +57,13 @@ def _choose(facts: Facts, *assignments: str) -> list[Choice]:
     [(LAPTOP, 100, 64), (HOST, 3000, 512), (CLUSTER, 16_000, 8192)],
     ids=["laptop", "host", "cluster"],
 )
-def test_the_measured_and_the_papers_points_lie_on_the_rules(facts, prototypes, batch):
+def test_the_rules_agree_with_measurements_and_with_the_papers(facts, prototypes, batch):
     config = _config(facts)
     assert config.head.num_prototypes == pytest.approx(prototypes, rel=0.01)
     assert config.data.global_batch_size == batch
 
 
-def test_every_combination_of_facts_makes_a_config_that_fits():
+def test_every_combination_of_facts_gives_a_config_that_fits():
     for number, side, devices, minutes in itertools.product(
         (16, 132, 1_000, 50_000, 10**7), (20, 50, 224, 4000), (1, 4), (0.5, 60, 10_000)
     ):
@@ -84,7 +84,7 @@ def test_fewer_images_than_two_for_each_device_are_refused():
         choose(dataclasses.replace(LAPTOP, num_images=3, num_devices=2))
 
 
-def test_more_time_never_makes_a_smaller_network():
+def test_more_time_never_gives_a_smaller_network():
     costs = [
         planning.plan(_config(dataclasses.replace(HOST, minutes=minutes)), 1).step_flops
         for minutes in (10, 100, 1_000, 10_000, 100_000)
@@ -92,7 +92,7 @@ def test_more_time_never_makes_a_smaller_network():
     assert costs == sorted(costs) and costs[0] < costs[-1]
 
 
-def test_many_prototypes_of_a_small_batch_get_a_queue():
+def test_many_prototypes_with_a_small_batch_get_a_queue():
     config = _config(dataclasses.replace(HOST, num_devices=1))
     assert config.swav.queue_length + config.data.global_batch_size >= config.head.num_prototypes
     assert _config(LAPTOP).swav.queue_length == 0
@@ -107,14 +107,15 @@ def test_the_length_follows_from_the_speed():
     (reason,) = (choice.reason for choice in shorter if choice.field == "run.num_steps")
     assert reason == "45 minutes, minus 5.0 for finding these settings, at 320 images/s"
     late = config_of(with_speed(choices, LAPTOP, images_per_second=320.0, spent_minutes=50.0))
-    assert late.run.num_steps == 20  # a run that begins at all makes some
+    assert late.run.num_steps == 20  # a run that starts at all makes some steps
     few = config_of(with_speed(choices, LAPTOP, images_per_second=1.0))
     assert few.run.num_steps == 42 and not leaves_enough_steps(few)
     smallest = choose(dataclasses.replace(LAPTOP, flops_per_second=64.0))
-    assert leaves_enough_steps(config_of(with_speed(smallest, LAPTOP, images_per_second=1.0)))  # nothing else is left
+    # No smaller network is left.
+    assert leaves_enough_steps(config_of(with_speed(smallest, LAPTOP, images_per_second=1.0)))
 
 
-def test_the_learning_rate_falls_with_the_length_down_to_that_of_swav():
+def test_the_learning_rate_falls_with_the_length_down_to_swavs():
     rates = [
         config_of(_choose(LAPTOP, f"run.num_steps={steps}")).schedule.peak_learning_rate
         for steps in (100, 2000, 4000, 8000, 10**6)
@@ -123,7 +124,7 @@ def test_the_learning_rate_falls_with_the_length_down_to_that_of_swav():
     assert _config(CLUSTER).schedule.peak_learning_rate == 0.3 * 8192 / 256
 
 
-def test_the_length_is_that_of_the_batch_that_the_user_sets():
+def test_the_length_follows_from_the_batch_that_the_user_sets():
     choices = _choose(LAPTOP, "data.global_batch_size = 256")
     config = config_of(with_speed(choices, LAPTOP, images_per_second=300.0))
     assert (config.data.global_batch_size, config.run.num_steps) == (256, 45 * 60 * 300 // 256)
@@ -155,7 +156,7 @@ def test_a_network_and_crops_that_the_user_sets_are_the_only_candidates():
     assert (config.backbone.variant, config.crops.sizes_px, config.backbone.stem_stride) == ("4GF", (96, 48), 2)
 
 
-def test_what_the_user_sets_is_not_changed_to_fit_the_memory():
+def test_settings_from_the_user_are_not_changed_to_fit_the_memory():
     tight = dataclasses.replace(HOST, num_devices=1, device_bytes=3 * 2**30)
     network = ["backbone.variant=16GF", "crops.sizes_px=224,96"]
     assert _config(tight, *network).backbone.activation_checkpointing != "none"
@@ -171,17 +172,17 @@ def test_what_the_user_sets_is_not_changed_to_fit_the_memory():
         ("data.global_batch_size=0", "above zero"),
     ],
 )
-def test_what_the_user_sets_is_checked_before_it_is_computed_with(assignment, sentence):
+def test_settings_from_the_user_are_checked_first(assignment, sentence):
     with pytest.raises(InputError, match=sentence):
         _choose(LAPTOP, assignment)
 
 
-def test_no_more_than_eight_hundred_epochs():
+def test_a_run_has_at_most_eight_hundred_epochs():
     config = _config(dataclasses.replace(LAPTOP, num_images=1_000, minutes=10_000))
     assert config.run.num_steps == 800 * 1_000 // 64
 
 
-def test_the_speed_in_operations_is_that_of_the_planner():
+def test_the_speed_in_operations_agrees_with_the_planner():
     config = _config(LAPTOP)
     assert speed_of(config, 64.0) == planning.plan(config, 1).step_flops
 
@@ -191,7 +192,7 @@ def test_every_choice_has_a_reason():
         assert len(choice.reason) > 5 and choice.reason in str(choice) and choice.field in str(choice)
 
 
-def test_distortions_go_from_strong_to_none_and_few_images_begin_in_the_middle():
+def test_distortions_go_from_strong_to_none_and_start_in_the_middle_for_few_images():
     jitters = {
         facts.num_images: [config_of(choices).crops for choices in distortions(choose(facts), facts)]
         for facts in (LAPTOP, HOST)
@@ -201,7 +202,7 @@ def test_distortions_go_from_strong_to_none_and_few_images_begin_in_the_middle()
     assert jitters[HOST.num_images][-1].grayscale_probability == 0
 
 
-def test_the_share_in_common_is_the_reason_and_changes_no_value():
+def test_the_view_correlation_is_in_the_reason_and_changes_no_value():
     weakest = distortions(choose(LAPTOP), LAPTOP)[-1]
     for share, words in ((0.123, "here 12.3 %"), (0.012, "only 1.2 %")):
         explained = with_view_correlation(weakest, share)

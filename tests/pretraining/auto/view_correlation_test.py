@@ -1,4 +1,4 @@
-"""What two crops of an image have in common before training."""
+"""The view correlation: how similar two crops of an image are before training."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def _config(*assignments: str) -> Config:
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
-    """Images of independent pixels, so that only crops of the same pixels are alike."""
+    """Images of independent pixels, so that crops are similar only if they share pixels."""
     folder, random = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
     for number in range(96):
         pixels = random.integers(0, 256, [32, 32, 3], np.uint8)
@@ -34,11 +34,11 @@ def noise(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def of_whole_images(noise):
-    """The correlation of crops that are the whole images."""
+    """The view correlation of crops that are whole images."""
     return view_correlation(_config(*_WHOLE), noise)
 
 
-def test_small_parts_of_noise_have_nothing_in_common_and_whole_images_much(noise, of_whole_images):
+def test_small_crops_of_noise_have_no_view_correlation_and_whole_images_a_high_one(noise, of_whole_images):
     parts = view_correlation(
         _config(*_AS_THEY_ARE, "crops.min_area_fractions=0.03,0.03", "crops.max_area_fractions=0.05,0.05"), noise
     )
@@ -47,18 +47,18 @@ def test_small_parts_of_noise_have_nothing_in_common_and_whole_images_much(noise
 
 
 @pytest.mark.slow
-def test_less_distortion_leaves_more_in_common():
+def test_less_distortion_gives_a_higher_view_correlation():
     source = open_source("builtin")
     half, none = (view_correlation(_config(*assignments), source) for assignments in ([], _AS_THEY_ARE[:-1]))
     assert 0.03 < half < none < 0.3
 
 
-def test_it_is_the_same_every_time_and_says_nothing_of_the_small_crops(noise, of_whole_images):
+def test_the_view_correlation_is_deterministic_and_ignores_small_crops(noise, of_whole_images):
     again = _config(*_WHOLE, "crops.num=2,1", "crops.sizes_px=32,24", "run.precision=mixed_bfloat16")
     assert of_whole_images == pytest.approx(view_correlation(again, noise), abs=1e-6)
 
 
-def test_the_cpu_computes_it_whatever_device_is_the_default(noise, monkeypatch):
+def test_the_cpu_computes_the_view_correlation_for_every_default_device(noise, monkeypatch):
     models, devices = [], []
     initial_model, sums = module.initial_model, module._sums
 
@@ -73,7 +73,7 @@ def test_the_cpu_computes_it_whatever_device_is_the_default(noise, monkeypatch):
     monkeypatch.setattr(module, "initial_model", kept_model)
     monkeypatch.setattr(module, "_sums", seen_sums)
     monkeypatch.setattr(module, "_NUM_IMAGES", 8)
-    with tf.device("CPU:1"):  # in the place of a GPU
+    with tf.device("CPU:1"):  # instead of a GPU
         view_correlation(_config(), noise)
     devices += [variable.value.device for variable in models[0].variables]
     assert {tf.DeviceSpec.from_string(device).device_index for device in devices} == {0}
