@@ -163,9 +163,11 @@ class Pretraining:
         Raises:
             InputError: The probe cannot use its images.
         """
-        probe = None if self.probe_data is None else OnlineProbe(open_source(self.probe_data), source, config).of
         json_file = pathlib.Path(self.log_json) if self.log_json else None
-        return PretrainingLogOptions(json_file, self.profile_steps, self.on_log, probe=probe)
+        if self.probe_data is None:
+            return PretrainingLogOptions(json_file, self.profile_steps, self.on_log)
+        probe = OnlineProbe(open_source(self.probe_data), source, config)
+        return PretrainingLogOptions(json_file, self.profile_steps, self.on_log, probe.of, probe.conclusion)
 
 
 def pretrain(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
+from seer_tf.cli.messages import with_flags
 from seer_tf.errors import InputError
 from seer_tf.files.atomic import check_file
 from seer_tf.quantities import counted
@@ -27,17 +28,17 @@ def main() -> None:
     references = read_references(REFERENCES, REFERENCE.value) if REFERENCE.value else []
     runs = [read_run(place) for place in {Path(place).resolve(): place for place in RUNS.value}.values()]
     verdicts = judge(runs[0].curves, references) if references else []
-    _print_retries(runs)
+    _print_conclusions(runs)
     _print_differences(runs)
     _print_verdicts(runs[0], verdicts)
     write_comparison(OUTPUT.value, runs, references, verdicts, REFERENCE.value or "")
     print(f"{OUTPUT.value}: written")
 
 
-def _print_retries(runs: list[Run]) -> None:
+def _print_conclusions(runs: list[Run]) -> None:
     for run in runs:
-        for retry in run.retries:
-            print(f"{run.name}: {retry}")
+        for text in filter(None, (*run.retries, run.conclusion)):
+            print(with_flags(f"{run.name}: {text}"))
 
 
 def _print_differences(runs: list[Run]) -> None:

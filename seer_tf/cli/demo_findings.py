@@ -17,7 +17,8 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.evaluation.features.extract import ImageFeatures, extract, image_features
 from seer_tf.evaluation.features.labelled import matched_labels
-from seer_tf.evaluation.features.pixels import color_histogram, thumbnail
+from seer_tf.evaluation.features.pixels import PIXEL_FEATURES
+from seer_tf.evaluation.pixel_baseline import PixelBaseline
 from seer_tf.evaluation.protocols.image_map import image_map
 from seer_tf.evaluation.protocols.knn import knn_accuracy, nearest
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
@@ -40,6 +41,7 @@ _NUM_PROTOTYPES, _IMAGES_PER_PROTOTYPE = 8, 8
 _NUM_CROPPED_IMAGES = 6
 _NUM_ON_MAP = 400
 _AFTER, _BEFORE = "the pretrained network", "the same, untrained"
+_PIXELS = {"histogram": "colour histograms", "thumbnail": "thumbnails of 8 x 8 pixels"}
 _FIGURES_NOTE = (
     "ln K is the loss of a network that cannot tell one of the K prototypes from another. RankMe is the number of "
     "dimensions that the features span. RankMe falls in healthy runs too; only a value near 1 is a collapse."
@@ -91,7 +93,7 @@ class Findings:
         lines += [f"{row.features:32}{100 * row.knn:8.1f}{100 * row.linear_probe:16.1f}" for row in self.accuracies]
         if not self.accuracies:
             lines = [f"{name}: {value}" for name, value in self._figures()]
-        return "\n".join([*lines, retries.summary(self.retries)]).rstrip()
+        return "\n".join([*lines, *filter(None, [self._against_pixels(), retries.summary(self.retries)])])
 
     def numbers(self) -> dict[str, Any]:
         """Returns the numbers that can be compared between demos."""
@@ -126,10 +128,18 @@ class Findings:
             accuracy_note=(
                 f"Share of {counted(self.num_test, 'test image')} that are classified correctly from "
                 f"{counted(self.num_train, 'training image')}: by a vote of the {min(_K, self.num_train)} nearest, and "
-                "by a linear classifier on the frozen features. Labels are used only for this comparison."
+                "by a linear classifier on the frozen features. Labels are used only for this comparison. "
+                f"{self._against_pixels()}"
             ),
             places=places,
         )
+
+    def _against_pixels(self) -> str:
+        """Returns sentences that compare the pretrained network with the best pixel features; empty without labels."""
+        if not self.accuracies:
+            return ""
+        shares = dict(zip(PIXEL_FEATURES, (row.knn for row in self.accuracies[2:]), strict=True))
+        return PixelBaseline.best(shares).compared_with(self.accuracies[0].knn, self.num_test).replace("`", "")
 
     def _figures(self) -> list[tuple[str, str]]:
         figures = []
@@ -160,7 +170,7 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
     labels = None if test is None else matched_labels(bank, queries)
     methods: dict[str, ImageFeatures] = {_AFTER: image_features(pretrained), _BEFORE: image_features(untrained)}
     if labels is not None:
-        methods |= {"colour histograms": color_histogram, "thumbnails of 8 x 8 pixels": thumbnail}
+        methods |= {_PIXELS[name]: of for name, of in PIXEL_FEATURES.items()}
     # Images are read and decoded once for all methods, because decoding would take most of the time.
     pixels, query_pixels = (_pixels(side, config.crops.sizes_px[0]) for side in (bank, queries))
     features = {

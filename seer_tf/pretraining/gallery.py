@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.config import PretrainingConfig
+from seer_tf.data.images.pixel_features import color_histogram
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
@@ -26,6 +27,7 @@ _BATCH_SIZE = 64
 _NUM_PROTOTYPES = 12
 _NUM_QUERIES = 8
 _NUM_NEIGHBOURS = 7
+_NUM_COMPARED = 10
 _GAP_PX = 2
 _MAX_TILE_PX = 96
 
@@ -58,6 +60,7 @@ class Gallery:
 
     Attributes:
         images: Uint8 [G, side, side, 3].
+        chance: Expected result of `neighbours_by_colour` for features that have nothing to do with colour.
     """
 
     def __init__(self, source: Source, config: PretrainingConfig, model: Encoder) -> None:
@@ -73,6 +76,8 @@ class Gallery:
         side_px = config.crops.sizes_px[0]
         readable = images_dataset(some, Transform(side_px), batch_size=1).ignore_errors()
         self.images = np.concatenate([image.numpy() for image in readable])
+        self._by_colour = _nearest(color_histogram(tf.constant(self.images)).numpy(), _NUM_COMPARED)
+        self.chance = self._by_colour.shape[1] / max(len(self.images) - 1, 1)
 
         @tf.function(input_signature=[tf.TensorSpec([None, side_px, side_px, 3], tf.uint8)])
         def look(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -99,12 +104,17 @@ class Gallery:
 
     def neighbour_sheet(self, view: View) -> np.ndarray:
         """Returns a picture, uint8 [height, width, 3]. Each row has an image and then the images nearest to it."""
-        units = view.features / np.maximum(np.linalg.norm(view.features, axis=1, keepdims=True), 1e-12)
-        queries = np.linspace(0, len(units) - 1, min(_NUM_QUERIES, len(units))).astype(int)
-        similarities = units[queries] @ units.T  # [Q, G]
-        similarities[np.arange(len(queries)), queries] = -np.inf
-        nearest = np.argsort(-similarities, axis=1, kind="stable")[:, :_NUM_NEIGHBOURS]
+        queries = np.linspace(0, len(self.images) - 1, min(_NUM_QUERIES, len(self.images))).astype(int)
+        nearest = _nearest(view.features, _NUM_NEIGHBOURS)[queries]
         return self._sheet(np.concatenate([queries[:, np.newaxis], nearest], axis=1))
+
+    def neighbours_by_colour(self, view: View) -> float:
+        """Returns the share of an image's ten nearest images that are also among its ten nearest by colour histogram.
+
+        Without labels, this shows whether the features say more than colours do; 0 if there is only one image.
+        """
+        shared = (_nearest(view.features, _NUM_COMPARED)[:, :, np.newaxis] == self._by_colour[:, np.newaxis]).any(2)
+        return float(shared.mean()) if shared.size else 0.0
 
     def _sheet(self, numbers: np.ndarray) -> np.ndarray:
         """Returns a picture of the images with these numbers, int [rows, columns]."""
@@ -112,3 +122,11 @@ class Gallery:
         gaps = [(0, 0), (0, _GAP_PX), (0, _GAP_PX), (0, 0)]
         tiles = [np.pad(self.images[row, ::stride, ::stride], gaps, constant_values=255) for row in numbers]
         return np.concatenate([np.concatenate(list(row), axis=1) for row in tiles], axis=0)
+
+
+def _nearest(features: np.ndarray, number: int) -> np.ndarray:
+    """Returns the numbers of the images nearest to each image by cosine, nearest first, int [G, at most number]."""
+    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    similarities = units @ units.T  # [G, G]
+    np.fill_diagonal(similarities, -np.inf)
+    return np.argsort(-similarities, axis=1, kind="stable")[:, : min(number, len(units) - 1)]

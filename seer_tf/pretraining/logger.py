@@ -27,9 +27,15 @@ from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import RunState
 
 WITHOUT_LABELS = "quality/without_labels"
+BY_COLOUR = "features/neighbours_by_colour"
+_MOSTLY_COLOUR = 0.5
 _PROTOTYPE_ROWS = "Each row: the images with the highest scores for a prototype. The most used prototype comes first."
 _NEIGHBOUR_ROWS = "Each row: an image, then the images nearest to it by the cosine of their features, nearest first."
-_SAID = {"probe/knn_top1": "k-NN", "probe/linear_top1": "linear probe"}
+_SAID = {
+    "probe/knn_top1": "k-NN",
+    "probe/linear_top1": "linear probe",
+    "probe/knn_top1_of_pixels": "k-NN of pixels",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +46,11 @@ class PretrainingLogOptions(LogOptions):
         probe: Function that takes the model and returns a function that measures the model's features. The returned
             function is called every `run.examine_every_steps` steps. It returns shares by name; the first share is the
             quality by which checkpoints are compared.
+        conclusion: Function that takes the probe's last result, and returns what to say about it.
     """
 
     probe: Callable[[Encoder], Callable[[], Mapping[str, float]]] | None = None
+    conclusion: Callable[[Mapping[str, float]], str] | None = None
 
 
 class PretrainingLogger(Logger):
@@ -81,16 +89,18 @@ class PretrainingLogger(Logger):
         assert isinstance(state.config, PretrainingConfig)
         self._global_batch_size = state.config.data.global_batch_size
         monitor = HealthMonitor(state.config, self.checks)
-        super().__init__(state, directory, monitor, "pretraining", options, self.shares)
+        super().__init__(state, directory, monitor, "pretraining", options, self.shares | {BY_COLOUR})
         self._summaries.crops(self._step, crops)
         self._gallery = Gallery(source, state.config, state.model)
         self._probe = options.probe(state.model) if options.probe else None
+        self._compared = options.conclusion
         self._probed: Mapping[str, float] = {}
 
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
         """Returns the numbers from the steps, from the gallery and, when they are due, from the probe."""
         view = self._gallery.view()
         numbers = self._of_interval(steps, seconds) | view.numbers()
+        numbers[BY_COLOUR] = self._gallery.neighbours_by_colour(view)
         without_labels = self._without_labels(numbers)
         if self._diagnostics_are_due(step):
             self._show(step, view)
@@ -130,6 +140,12 @@ class PretrainingLogger(Logger):
         """Makes the first known measure the quality of the next checkpoint."""
         qualities = (Quality(measure, value) for measure, value in measures.items() if not math.isnan(value))
         self.quality = next(qualities, None)
+
+    def _conclusion(self, numbers: Mapping[str, float]) -> str:
+        """Returns the comparison with simple pixels; without labels, what the gallery knows about it."""
+        if self._compared:
+            return self._compared(self._probed)
+        return without_labels(numbers[BY_COLOUR], self._gallery.chance)
 
     def _note(self, numbers: Mapping[str, float]) -> str:
         probed = [f"{_SAID.get(name, name)} {percent(value)}" for name, value in self._probed.items()]
@@ -186,6 +202,25 @@ class ByolLogger(PretrainingLogger):
     """The log of BYOL."""
 
     checks = byol_collapse.CHECKS
+
+
+def without_labels(by_colour: float, chance: float) -> str:
+    """Returns what a run knows about its result without labels.
+
+    Args:
+        by_colour: Share of an image's nearest images by the features that are nearest by colour, too.
+        chance: The same share for features that have nothing to do with colour.
+    """
+    known = (
+        f"{percent(by_colour, 0)} of an image's nearest images by the features are also nearest by their colour "
+        f"histogram ({percent(chance, 0)} by chance)"
+    )
+    if by_colour > _MOSTLY_COLOUR:
+        known += (
+            "; the network has learned little but colour: raise `crops.hue` and `crops.grayscale_probability`, unless "
+            "colour is what you look for"
+        )
+    return f"Without labels nobody knows whether the network beats simple pixels: {known}. `probe_data` compares them."
 
 
 def quality_without_labels(numbers: Mapping[str, float]) -> float:

@@ -25,6 +25,7 @@ from seer_tf.reports.page import render_page
 from seer_tf.reports.reference_band import COMPARED, Verdict, band
 from seer_tf.reports.units import SHARES, unit
 from seer_tf.training import metrics
+from seer_tf.training.conclusion import read_conclusion
 from seer_tf.training.retries import Retry, read_retries
 from seer_tf.training.run_directory import RunDirectory
 
@@ -49,12 +50,14 @@ class Run:
         curves: Curves of its log.
         config: Run configuration; None if there is only a file of numbers.
         retries: Retries of the run; none if there is only a file of numbers.
+        conclusion: What the run says about its result; empty if it is not complete.
     """
 
     name: str
     curves: Curves
     config: PretrainingConfig | None
     retries: Sequence[Retry] = ()
+    conclusion: str = ""
 
 
 def read_run(place: str | os.PathLike[str]) -> Run:
@@ -66,7 +69,9 @@ def read_run(place: str | os.PathLike[str]) -> Run:
     path, directory = pathlib.Path(place), RunDirectory(place)
     if path.is_file():
         return Run(str(place), read_curves(path), None)
-    return Run(str(place), read_curves(path), read_config(directory), read_retries(directory))
+    return Run(
+        str(place), read_curves(path), read_config(directory), read_retries(directory), read_conclusion(directory)
+    )
 
 
 def config_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
@@ -96,6 +101,7 @@ def render(
         title="Comparison of runs",
         runs=[(run.name, *_line(index)) for index, run in enumerate(runs)],
         band=f"band of {counted(len(references), 'reference run')} of {reference}" if references else "",
+        conclusions=[(run.name, run.conclusion) for run in runs if run.conclusion],
         retries=[(run.name, retry) for run in runs for retry in run.retries],
         differences=config_differences(runs),
         configs_known=all(run.config for run in runs),

@@ -13,6 +13,8 @@ SHARES = frozenset(
         "prototypes/largest_share",
         "probe/knn_top1",
         "probe/linear_top1",
+        "probe/knn_top1_of_pixels",
+        "features/neighbours_by_colour",
         "accuracy/of_training_batches",
         "system/share_of_time_waiting_for_data",
         "system/share_of_time_logging",

@@ -20,6 +20,7 @@ from seer_tf.quantities import percent
 from seer_tf.training import metrics as run_metrics
 from seer_tf.training import retries
 from seer_tf.training.checkpoints import Quality
+from seer_tf.training.conclusion import write_conclusion
 from seer_tf.training.health import HealthMonitor, Interval, Problem
 from seer_tf.training.history import History, Unfinished
 from seer_tf.training.run_directory import RunDirectory
@@ -156,6 +157,10 @@ class Logger(abc.ABC):
             seconds: Duration of the interval.
         """
 
+    def _conclusion(self, numbers: Mapping[str, float]) -> str:
+        """Returns what to say about the result of the run, from its last metrics; empty if there is nothing to say."""
+        return ""
+
     @abc.abstractmethod
     def _note(self, numbers: Mapping[str, float]) -> str:
         """Returns a short description of an interval for the terminal.
@@ -185,11 +190,19 @@ class Logger(abc.ABC):
         self.problems = self._monitor.check(interval)
         if self._history is not None:
             self._history.add(interval)
+        if step == self._run.num_steps and (text := self._conclusion(numbers)):
+            self._conclude(text)
         for problem in self.problems:
             logging.warning("step %d: %s", step, problem)
         self._steps, self._interval_start, self._since = [], step, time.monotonic()
         self._seconds_logging = self._since - now
         return self._note(numbers)
+
+    def _conclude(self, text: str) -> None:
+        """Says, writes and shows what the complete run says about its result."""
+        logging.info("%s", text)
+        write_conclusion(self._directory, text)
+        self._summaries.text("conclusion", text)
 
     def _joined_steps(self) -> dict[str, np.ndarray]:
         """Returns the values of all steps of the present interval, float [steps] for each name."""

@@ -92,6 +92,11 @@ class RunDirectory:
         """Returns the file with what the health checks have seen."""
         return self.path / "history.jsonl"
 
+    @property
+    def conclusion(self) -> pathlib.Path:
+        """Returns the file with what the complete run says about its result."""
+        return self.path / "conclusion.json"
+
     def attempt(self, number: int) -> pathlib.Path:
         """Returns the directory for the events of an attempt that was given up, counted from 1."""
         return self.path / f"attempt-{number}"

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from seer_tf.config import override
+from seer_tf.data.images.pixel_features import color_histogram
 from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.selection import Selection
 from seer_tf.methods.swav.state import initial_model
 from seer_tf.pretraining.gallery import Gallery, View
 from seer_tf.pretraining.recipes import recipe
@@ -63,3 +66,14 @@ def test_sheets_show_the_best_images_and_the_nearest_neighbours(gallery: Gallery
     assert shown[1][0] == colors[10]
     nearest = [tile[0, 0, 0] for tile in np.split(np.split(neighbours, 8)[0], 8, axis=1)]
     assert nearest == colors[:8]
+
+
+def test_features_that_are_colours_have_the_neighbours_of_colours() -> None:
+    config = recipe("debug_tiny")
+    gallery = Gallery(Selection(open_source("builtin"), range(120)), config, initial_model(config))
+    scores = np.zeros((120, 8), np.float32)
+    by_colour = View(color_histogram(tf.constant(gallery.images)).numpy(), scores)
+    assert gallery.neighbours_by_colour(by_colour) == 1.0
+    by_chance = View(np.random.default_rng(0).normal(size=(120, 64)).astype(np.float32), scores)
+    assert gallery.neighbours_by_colour(by_chance) == pytest.approx(gallery.chance, abs=0.03)
+    assert gallery.chance == 10 / 119

@@ -27,6 +27,7 @@ from seer_tf.reports.curves import read_events
 from seer_tf.reports.units import SHARES, unit
 from seer_tf.training import tensor_store
 from seer_tf.training.checkpoints import Quality, about
+from seer_tf.training.conclusion import read_conclusion
 from seer_tf.training.loop import RunResult
 from seer_tf.training.run_directory import RunDirectory
 from tests.replicas import two_replicas
@@ -96,7 +97,7 @@ def test_the_probe_and_the_logs_do_not_change_the_run(
     probe = OnlineProbe(Selection(open_source("builtin:test"), range(60)), source, config)
     in_calls = configs.override(config, ["run.steps_per_call=2"])
     logged: dict[int, Mapping[str, float]] = {}
-    options = PretrainingLogOptions(file, (3, 4), logged.__setitem__, probe.of)
+    options = PretrainingLogOptions(file, (3, 4), logged.__setitem__, probe.of, probe.conclusion)
     pretrain(in_calls, source, directory, log_options=lambda: options)
     newest, plain = directory.checkpoint(6), finished.checkpoint(6)
     expected = tensor_store.read(plain, tensor_store.shapes(plain))
@@ -123,6 +124,8 @@ def test_the_probe_and_the_logs_do_not_change_the_run(
     assert _quality(directory.checkpoint(2)) is None  # the probe has not run yet
     assert _quality(plain) == Quality(WITHOUT_LABELS, lines[-1][WITHOUT_LABELS])
     assert any(directory.tensorboard.rglob("*.xplane.pb"))
+    assert "simple pixels: k-NN" in read_conclusion(directory)
+    assert read_conclusion(finished).startswith("Without labels nobody knows whether the network beats simple pixels: ")
 
 
 def test_a_log_that_cannot_be_written_gets_one_sentence(config: Config, tmp_path: pathlib.Path) -> None:

@@ -14,6 +14,7 @@ from seer_tf.pretraining.recipes import recipe
 from seer_tf.reports.curves import read_curves
 from seer_tf.reports.reference_band import band, judge, read_references
 from seer_tf.reports.run_comparison import Run, chart, config_differences, render, shown_numbers
+from seer_tf.training.retries import Retry
 from seer_tf.training.tensorboard import Summaries
 
 LOSS = "loss/relative_to_ln_K"
@@ -107,3 +108,12 @@ def test_each_curve_is_shown_once_and_the_most_telling_first() -> None:
     curves = {name: {1: 1.0} for name in names} | {"memory": {1: math.nan}}
     assert shown_numbers([Run("a", curves, None)]) == [LOSS, names[4], names[0]]
     assert shown_numbers([Run("fine-tuned", {"loss/loss": {1: 1.0}}, None)]) == ["loss/loss"]
+
+
+def test_retries_and_conclusions_are_on_the_page() -> None:
+    retry = Retry(8, "the run stays on a plateau (RankMe is 30)", {"schedule.peak_learning_rate": "1.0"})
+    curves = {LOSS: {10: 0.9}}
+    page = render([Run("one", curves, None), Run("two", curves, None, [retry], "The network beats simple pixels")])
+    assert f"<li>two: {retry}</li>" in page
+    assert "<li>two: The network beats simple pixels</li>" in page
+    assert "<h2>Retries</h2>" not in render([Run("one", curves, None)])

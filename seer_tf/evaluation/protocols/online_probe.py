@@ -5,7 +5,7 @@ progress of a run, and compare runs that have the same probe images. They differ
 `experiments/knn.py`, which uses all images and all classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -19,8 +19,10 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.overlap import find_shared_images
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.extract import image_features
+from seer_tf.evaluation.features.extract import ImageFeatures, image_features
+from seer_tf.evaluation.features.pixels import PIXEL_FEATURES
 from seer_tf.evaluation.held_out import held_out
+from seer_tf.evaluation.pixel_baseline import PixelBaseline
 from seer_tf.evaluation.protocols.knn import knn_accuracy
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
 from seer_tf.models.encoder import Encoder
@@ -28,6 +30,7 @@ from seer_tf.progress import silent
 
 KNN = "probe/knn_top1"
 LINEAR = "probe/linear_top1"
+PIXELS = "probe/knn_top1_of_pixels"
 
 _NUM_IMAGES = 1000
 _IMAGES_PER_CLASS = 10  # with fewer, a query would have hardly any image of its class to compare with
@@ -70,24 +73,46 @@ class OnlineProbe:
         transform = Transform(config.crops.sizes_px[0])
         with unreadable_images_named():
             self._images = list(images_dataset(chosen, transform, batch_size=_BATCH_SIZE))
+        self._baseline = PixelBaseline.best({name: self._knn(of) for name, of in self._pixel_features()})
 
     def of(self, model: Encoder) -> Callable[[], dict[str, float]]:
         """Returns a function that measures the model's current features.
 
         The function returns the shares of queries that k-NN and the linear probe classify correctly, by their names in
-        the log.
+        the log, and the share that k-NN classifies correctly by the best pixel features, which is always the same.
         """
         features = tf.function(image_features(model), reduce_retracing=True)
-        return lambda: self._accuracies(np.concatenate([features(batch).numpy() for batch in self._images]))
+        return lambda: self._accuracies(self._features(features))
+
+    def conclusion(self, measures: Mapping[str, float]) -> str:
+        """Returns a sentence that compares a network with the best pixel features.
+
+        Args:
+            measures: Result of the function that `of` returns.
+        """
+        return self._baseline.compared_with(measures[KNN], int(self._is_query.sum()))
+
+    def _features(self, of: ImageFeatures) -> np.ndarray:
+        return np.concatenate([of(batch).numpy() for batch in self._images])
+
+    def _pixel_features(self) -> list[tuple[str, np.ndarray]]:
+        return [(name, self._features(of)) for name, of in PIXEL_FEATURES.items()]
 
     def _accuracies(self, features: np.ndarray) -> dict[str, float]:
-        bank, bank_labels = features[~self._is_query], self._labels[~self._is_query]
-        queries, query_labels = features[self._is_query], self._labels[self._is_query]
+        with silent():
+            linear = linear_probe(*self._divided(features), weight_decays=[_WEIGHT_DECAY])
+        return {KNN: self._knn(features), LINEAR: linear.top1, PIXELS: self._baseline.knn}
+
+    def _knn(self, features: np.ndarray) -> float:
+        bank, bank_labels, queries, query_labels = self._divided(features)
         k = min(_NUM_NEIGHBOURS, len(bank))
         with silent():
-            knn = knn_accuracy(bank, bank_labels, queries, query_labels, num_classes=self._num_classes, ks=[k])
-            linear = linear_probe(bank, bank_labels, queries, query_labels, weight_decays=[_WEIGHT_DECAY])
-        return {KNN: knn[k], LINEAR: linear.top1}
+            return knn_accuracy(bank, bank_labels, queries, query_labels, num_classes=self._num_classes, ks=[k])[k]
+
+    def _divided(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Returns features and labels of the bank, then those of the queries."""
+        is_query, labels = self._is_query, self._labels
+        return features[~is_query], labels[~is_query], features[is_query], labels[is_query]
 
 
 def _has_two_classes(labels: np.ndarray) -> bool:

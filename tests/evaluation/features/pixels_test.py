@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from seer_tf.data.images.pixel_features import color_histogram, thumbnail
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.pixels import color_histogram, pixel_features, thumbnail
+from seer_tf.evaluation.features.pixels import pixel_features
 
 
 def _images() -> np.ndarray:

@@ -10,7 +10,7 @@ from PIL import Image
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
-from seer_tf.evaluation.protocols.online_probe import KNN, LINEAR, OnlineProbe
+from seer_tf.evaluation.protocols.online_probe import KNN, LINEAR, PIXELS, OnlineProbe
 from seer_tf.methods.swav.state import initial_model
 from seer_tf.pretraining.recipes import recipe
 
@@ -43,8 +43,12 @@ def test_the_probe_separates_dark_and_bright_images_and_leaves_the_model_unchang
     config = recipe("debug_tiny")
     model = initial_model(config)
     before = [variable.numpy() for variable in model.variables]
-    probe = OnlineProbe(labelled, training, config).of(model)
-    assert probe() == {KNN: 1.0, LINEAR: 1.0}
+    probe = OnlineProbe(labelled, training, config)
+    measures = probe.of(model)()
+    assert measures == {KNN: 1.0, LINEAR: 1.0, PIXELS: 1.0}
+    assert probe.conclusion(measures).startswith(
+        "The network does not beat simple pixels: k-NN 100.0 % with the network"
+    )
     assert all(np.array_equal(old, new) for old, new in zip(before, model.variables, strict=True))
 
 
@@ -78,7 +82,7 @@ def test_with_many_classes_enough_images_of_each_chosen_class_are_drawn(
     probe = OnlineProbe(_folder(tmp_path / "many", lows, num_images), training, config)
     assert 800 <= sum(len(batch) for batch in probe._images) <= 1200
     accuracies = probe.of(initial_model(config))()
-    assert set(accuracies) == {KNN, LINEAR} and all(0 <= value <= 1 for value in accuracies.values())
+    assert set(accuracies) == {KNN, LINEAR, PIXELS} and all(0 <= value <= 1 for value in accuracies.values())
 
 
 def test_one_image_of_each_class_is_refused_before_the_first_step(tmp_path: pathlib.Path, training: Source) -> None:
