@@ -20,6 +20,7 @@ from seer_tf.distributed.devices import Devices
 from seer_tf.distributed.rendezvous import rendezvous
 from seer_tf.distributed.strategy import make_strategy
 from seer_tf.errors import InputError
+from seer_tf.evaluation.colour import colour_accuracy
 from seer_tf.evaluation.protocols.online_probe import OnlineProbe
 from seer_tf.files.atomic import check_directory
 from seer_tf.models.backbones.registry import check_backbone
@@ -30,6 +31,7 @@ from seer_tf.pretraining.auto import derivation, rules
 from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.auto.derivation import Derivation
 from seer_tf.pretraining.logger import PretrainingLogOptions
+from seer_tf.quantities import percent
 from seer_tf.training.logger import OnLog
 from seer_tf.training.loop import RunResult
 from seer_tf.training.preemption import lost_workers_named
@@ -127,8 +129,21 @@ class Pretraining:
         if not minutes >= _LEAST_MINUTES:
             raise InputError(f"`minutes={minutes:g}` must be {_LEAST_MINUTES} or more")
         placement = self.devices.placement(self.devices.cluster())
-        derive = Derivation(placement, self.devices.strategy, minutes, self.device_memory_gib, self.say)
-        return derive.config(task.training_images(named), own)
+        source = task.training_images(named)
+        colour = functools.partial(self._colour, source)
+        derive = Derivation(placement, self.devices.strategy, minutes, self.device_memory_gib, self.say, colour)
+        return derive.config(source, own)
+
+    def _colour(self, source: Source) -> tuple[float, str]:
+        """Returns how well colour tells the classes of the probe's or the training images apart, and a sentence."""
+        labelled = source if self.probe_data is None else open_source(self.probe_data)
+        found = colour_accuracy(labelled)
+        if found is None:
+            return 0.0, ""
+        return found.share, (
+            f"colour: histograms classify {percent(found.knn)} of labelled images correctly, where the largest class "
+            f"has {percent(found.chance)}"
+        )
 
     def _check_first(self, config: PretrainingConfig) -> None:
         """Checks paths and names, before any image is read.

@@ -37,6 +37,8 @@ class Derivation:
         minutes: Time for finding the settings and training, in minutes.
         device_memory_gib: Memory of one device, in GiB; None for the host's memory, or 16 for a GPU.
         say: Function that receives each line of the report.
+        colour: Function that returns how well colour histograms classify labelled images, from 0 (chance) to 1, and a
+            sentence that says so; the sentence is empty without labels.
     """
 
     placement: Placement
@@ -44,6 +46,7 @@ class Derivation:
     minutes: float
     device_memory_gib: float | None
     say: Callable[[str], None]
+    colour: Callable[[], tuple[float, str]] = lambda: (0.0, "")
 
     def config(self, source: Source, own: Mapping[str, Any]) -> Config:
         """Returns the config. The time for finding the settings is part of the minutes.
@@ -123,9 +126,12 @@ class Derivation:
 
     def _with_distortion(self, choices: list[Choice], facts: Facts, source: Source) -> list[Choice]:
         """Returns the choices with the strongest distortion that keeps the view correlation high enough."""
+        colour_share, said = self.colour()
+        if said:
+            self.say(said)
         self.say("view correlation: how much two crops of an image have in common …")
         # Distortions may coincide if the user has set some of their values.
-        tried = {rules.config_of(each).crops: each for each in rules.distortions(choices, facts)}
+        tried = {rules.config_of(each).crops: each for each in rules.distortions(choices, facts, colour_share)}
         for crops, distorted in tried.items():
             share = view_correlation(rules.config_of(distorted), source)
             self.say(f"  {percent(share)} with crops.brightness={crops.brightness:g} and crops.hue={crops.hue:g}")
@@ -137,7 +143,7 @@ class Derivation:
                 f"{percent(share)} of an untrained network's variance, so the run may stay at the loss of chance "
                 "(docs/lab/results.md)"
             )
-        return rules.with_view_correlation(distorted, share)
+        return rules.with_view_correlation(distorted, share, colour_share)
 
 
 def _minutes_since(started: float) -> float:

@@ -32,7 +32,10 @@ _SMALL_PX = 96  # below this crop size the settings that were measured here appl
 _MANY_IMAGES = 100_000  # from this number of images on the papers' crops apply, below it those measured here
 #: Smallest share of the variance of an untrained network's embeddings that two crops of an image must have in common.
 LEAST_VIEW_CORRELATION = 0.03
+#: From this accuracy of colour histograms on, between chance (0) and 1, colour tells the classes of a set apart.
+LEAST_COLOUR_SHARE = 0.35
 _COLOURS = ("crops.brightness", "crops.contrast", "crops.saturation", "crops.hue", "crops.grayscale_probability")
+_KEEPS_COLOUR = (0.3, 0.3, 0.2, 0.02, 0.0)
 _LEAST_STEPS = 4000
 #: With fewer steps a run learns little; a smaller network makes more steps in the same time.
 FEWEST_STEPS = _LEAST_STEPS // 2
@@ -132,28 +135,43 @@ def with_speed(
     return _with_length(choices, facts, *_steps(choices, facts, steps_per_second, speed, spent_minutes))
 
 
-def distortions(choices: list[Choice], facts: Facts) -> list[list[Choice]]:
+def distortions(choices: list[Choice], facts: Facts, colour_share: float = 0.0) -> list[list[Choice]]:
     """Returns the choices with each possible distortion of colour, the strongest first.
 
     After the view correlation of one of them is measured, `with_view_correlation` adds the reason for it.
+
+    Args:
+        choices: Choices of all other fields.
+        facts: Facts about images, devices and time.
+        colour_share: Accuracy of colour histograms on labelled images, from 0 (chance) to 1; 0 without labels.
     """
     full, half = (0.8, 0.8, 0.8, 0.2, 0.2), (0.4, 0.4, 0.4, 0.2, 0.2)
     ladder = [full, half, (0.2, 0.2, 0.2, 0.05, 0.05), (0.0, 0.0, 0.0, 0.0, 0.0)]
-    first = ladder.index(full if facts.num_images >= _MANY_IMAGES else half)
+    ladder = ladder[ladder.index(full if facts.num_images >= _MANY_IMAGES else half) :]
+    if colour_share >= LEAST_COLOUR_SHARE:
+        ladder = [_KEEPS_COLOUR, ladder[-1]]
     return [
         _added(choices, [Choice(field, value, "the same") for field, value in zip(_COLOURS, values, strict=True)])
-        for values in ladder[first:]
+        for values in ladder
     ]
 
 
-def with_view_correlation(choices: list[Choice], share: float) -> list[Choice]:
-    """Returns the choices with the reason for their distortion of colour, which is the measured view correlation."""
+def with_view_correlation(choices: list[Choice], share: float, colour_share: float = 0.0) -> list[Choice]:
+    """Returns the choices with the reason for their distortion of colour.
+
+    Args:
+        choices: Choices of all fields.
+        share: Measured view correlation.
+        colour_share: As for `distortions`.
+    """
     reason = (
         f"the strongest distortion with which two crops share {percent(LEAST_VIEW_CORRELATION, 0)} or more of an "
         f"untrained network's variance, here {percent(share)}; with less, runs stayed at the loss of chance (measured)"
         if share >= LEAST_VIEW_CORRELATION
         else f"the weakest distortion; two crops still share only {percent(share)} of an untrained network's variance"
     )
+    if colour_share >= LEAST_COLOUR_SHARE:
+        reason = f"a weak distortion, because colour tells the classes apart; two crops share {percent(share)}"
     free = [choice.field for choice in choices if choice.field in _COLOURS and not choice.is_own]
     return [dataclasses.replace(each, reason=reason) if each.field in free[:1] else each for each in choices]
 

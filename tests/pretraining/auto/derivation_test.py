@@ -1,5 +1,6 @@
 """The recipe `auto` as a user runs it, with the user's own colours."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -9,7 +10,10 @@ from typing import Any
 import pytest
 
 from seer_tf import config as configs
-from seer_tf.pretraining.auto import speed_trial
+from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.selection import Selection
+from seer_tf.distributed.strategy import place
+from seer_tf.pretraining.auto import derivation, speed_trial
 from seer_tf.pretraining.recipes import recipe
 
 
@@ -53,3 +57,16 @@ def test_a_speed_trial_starts_with_random_weights(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(speed_trial.subprocess, "run", run)
     assert speed_trial.images_per_second(config, "auto", 1) == 3.0
+
+
+def test_colour_is_asked_before_it_is_distorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(derivation, "view_correlation", lambda config, source: 0.2)
+    for share, hue in ((0.5, 0.02), (0.1, 0.2)):
+        said: list[str] = []
+        placement, colour = place("auto", None, None, num_gpus=0), functools.partial(tuple, (share, "colour: so"))
+        derive = derivation.Derivation(placement, "auto", 1.0, 8.0, said.append, colour)
+        config = derive.config(Selection(open_source("builtin"), range(64)), {"run.num_steps": 20})
+        assert config.crops.hue == hue
+        assert said[1] == "colour: so"
+        assert said[2].startswith("view correlation: ")
+        assert config.run.on_trouble == "recover"

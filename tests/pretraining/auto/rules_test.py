@@ -212,3 +212,11 @@ def test_the_view_correlation_is_in_the_reason_and_changes_no_value():
     own = distortions(_choose(LAPTOP, "crops.brightness=0.1"), LAPTOP)[-1]
     reasons = {choice.field: choice.reason for choice in with_view_correlation(own, 0.123)}
     assert reasons["crops.brightness"] == "as you set it" and "here 12.3 %" in reasons["crops.contrast"]
+
+
+@pytest.mark.parametrize(("share", "hues"), [(0.0, [0.2, 0.05, 0.0]), (0.34, [0.2, 0.05, 0.0]), (0.5, [0.02, 0.0])])
+def test_where_colour_tells_classes_apart_it_is_kept(share: float, hues: list[float]) -> None:
+    tried = distortions(_choose(LAPTOP), LAPTOP, share)
+    assert [config_of(each).crops.hue for each in tried] == hues
+    said = {choice.field: choice.reason for choice in with_view_correlation(tried[0], 0.2, share)}
+    assert ("colour tells the classes apart" in said["crops.brightness"]) == (share == 0.5)
