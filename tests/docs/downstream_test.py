@@ -1,7 +1,6 @@
 """The page on using a network: its Python runs, its fine-tuning changes weights, and its request is valid."""
 
 import base64
-import dataclasses
 import io
 import json
 import re
@@ -16,7 +15,6 @@ import tensorflow as tf
 from PIL import Image
 
 from seer_tf.exporting.registry import FORMATS
-from seer_tf.exporting.writers.pytorch import write_hugging_face
 from seer_tf.exporting.writers.saved_model import write_saved_model
 from seer_tf.models import RegNetY
 from tests.exporting.tiny_network import SIZE_PX, tiny_network
@@ -45,7 +43,7 @@ def names(model: Path) -> dict[str, Any]:
         "labels": np.array([0, 1, 0, 1]),
     }
     for block in _BLOCKS:
-        if "segmenter" not in block and "transformers" not in block:
+        if "segmenter" not in block:
             exec(block.replace('"MODEL"', repr(str(model))), names)
     return names
 
@@ -89,18 +87,6 @@ def test_the_table_has_every_format_and_its_tolerance():
     assert {name: float(tolerance) for name, tolerance in rows} == {
         name: kind.tolerance for name, kind in FORMATS.items()
     }
-
-
-def test_the_weights_for_pytorch_give_the_features_and_five_stages(tmp_path, names):
-    """The network is the smallest named variant."""
-    network = dataclasses.replace(tiny_network(), backbone=RegNetY("90MF", dtype="float32"), head=None, classifier=None)
-    (tmp_path / "model").mkdir()
-    write_hugging_face(network, tmp_path / "model" / "hugging_face")
-    (block,) = (block for block in _BLOCKS if "transformers" in block)
-    found: dict[str, Any] = {"crops": names["crops"]}
-    exec(block.replace('"MODEL/', f'"{tmp_path}/model/'), found)
-    np.testing.assert_allclose(found["pooled"], network.features(names["crops"]), rtol=1e-3, atol=1e-4)
-    assert [stage.shape[-1] for stage in found["stages"]] == [SIZE_PX // 2**number for number in range(1, 6)]
 
 
 @pytest.mark.slow

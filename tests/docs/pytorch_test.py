@@ -1,0 +1,61 @@
+"""The page on PyTorch: its blocks for transformers give what the Keras backbone gives, and the others are Python."""
+
+import ast
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import torch
+
+from seer_tf.exporting.writers.pytorch import write_hugging_face
+from seer_tf.models import RegNetY
+from seer_tf.networks.network import Network
+from tests.exporting.tiny_network import SIZE_PX, tiny_network
+from tests.places import DOCS
+
+_BLOCKS = re.findall(r"```python\n(.*?)```", (DOCS / "guides" / "pytorch.md").read_text("utf-8"), re.DOTALL)
+_NOT_INSTALLED = ("torchvision", "detectron2")
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """The smallest named variant, alone."""
+    return dataclasses.replace(tiny_network(), backbone=RegNetY("90MF", dtype="float32"), head=None, classifier=None)
+
+
+@pytest.fixture(scope="module")
+def names(network: Network, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the blocks for transformers define."""
+    directory = tmp_path_factory.mktemp("model")
+    write_hugging_face(network, directory / "hugging_face")
+    crops = np.random.default_rng(0).normal(size=[4, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
+    names: dict[str, Any] = {"crops": crops}
+    for block in _BLOCKS:
+        if not any(package in block for package in _NOT_INSTALLED):
+            exec(block.replace('"MODEL/', f'"{directory}/'), names)
+    return names
+
+
+def test_transformers_gives_the_features_and_five_stages(network: Network, names: dict[str, Any]) -> None:
+    np.testing.assert_allclose(names["pooled"], network.features(names["crops"]), rtol=1e-3, atol=1e-4)
+    assert [stage.shape[-1] for stage in names["stages"]] == [SIZE_PX // 2**number for number in range(1, 6)]
+
+
+def test_the_stages_are_those_of_the_backbone(network: Network, names: dict[str, Any]) -> None:
+    with torch.no_grad():
+        maps = names["bottom_up"].eval()(names["squares"])
+    pyramid = tf.keras.Model(network.backbone.input, network.backbone.pyramid_outputs)(names["crops"], training=False)
+    assert list(maps) == ["s1", "s2", "s3", "s4"]
+    for number, (found, width) in enumerate(zip(maps.values(), names["bottom_up"].widths, strict=True), start=2):
+        assert found.shape[1] == width
+        np.testing.assert_allclose(found.permute(0, 2, 3, 1), pyramid[f"P{number}"], rtol=1e-3, atol=1e-4)
+
+
+def test_the_blocks_for_what_is_not_installed_are_python() -> None:
+    blocks = [block for block in _BLOCKS if any(package in block for package in _NOT_INSTALLED)]
+    assert len(blocks) == 2
+    for block in blocks:
+        ast.parse(block)
