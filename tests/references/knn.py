@@ -1,7 +1,7 @@
-"""k-NN by weighted votes, from its equations, one query at a time.
+"""k-NN with weighted votes, from its equations, one query at a time.
 
-For query q and bank images b_i with labels y_i: s_i = q . b_i / (|q| |b_i|); of the k largest s_i, class c gets the
-sum of exp(s_i / temperature) over its own.
+For a query q and bank images b_i with labels y_i, the similarities are s_i = q . b_i / (|q| |b_i|). Among the k largest
+s_i, each class gets the sum of exp(s_i / temperature) over its own images.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 def knn_predictions(
     bank: np.ndarray, bank_labels: np.ndarray, queries: np.ndarray, *, k: int, temperature: float, num_classes: int
 ) -> np.ndarray:
-    """Returns the class with most votes for each query, int [Q]."""
+    """Returns the class with the most votes for each query, int [Q]."""
     predictions = []
     for query in queries.astype(np.float64):
         similarities = np.array([query @ image / (np.linalg.norm(query) * np.linalg.norm(image)) for image in bank])

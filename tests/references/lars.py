@@ -4,10 +4,10 @@ import numpy as np
 
 
 class LARS:
-    """Holds one velocity; `step` returns the new value of a variable."""
+    """LARS for one variable, with one velocity. `step` returns the new value."""
 
     def __init__(self, *, momentum: float, weight_decay: float, trust_coefficient: float, epsilon: float, clip: bool):
-        """Arguments as of `seer_tf.optimizers.lars.LARS`."""
+        """Takes the arguments of `seer_tf.optimizers.lars.LARS`."""
         self.momentum, self.weight_decay = momentum, weight_decay
         self.trust_coefficient, self.epsilon, self.clip = trust_coefficient, epsilon, clip
         self.velocity: np.ndarray | float = 0.0

@@ -1,4 +1,4 @@
-"""The boxes of multi-crop written from torchvision's `RandomResizedCrop`, one draw at a time, by NumPy's chance."""
+"""The boxes of multi-crop from torchvision's `RandomResizedCrop`, one draw at a time, with NumPy's random numbers."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def random_box(rng, height, width, min_area_fraction, max_area_fraction):
-    """`RandomResizedCrop.get_params`: top, left, height, width."""
+    """Returns `RandomResizedCrop.get_params`: top, left, height, width."""
     for _ in range(10):
         area = height * width * rng.uniform(min_area_fraction, max_area_fraction)
         aspect = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
@@ -22,6 +22,6 @@ def random_box(rng, height, width, min_area_fraction, max_area_fraction):
 
 
 def random_boxes(num, height, width, min_area_fraction, max_area_fraction, seed=0):
-    """Many of them, int `[num, 4]`."""
+    """Returns many random boxes, int `[num, 4]`."""
     rng = np.random.default_rng(seed)
     return np.array([random_box(rng, height, width, min_area_fraction, max_area_fraction) for _ in range(num)])

@@ -1,7 +1,7 @@
-"""torchvision's `ColorJitter` and `RandomGrayscale` on Pillow images, in NumPy, with every rounding that Pillow makes.
+"""torchvision's `ColorJitter` and `RandomGrayscale` on Pillow images, in NumPy, with every rounding of Pillow.
 
-Written from Pillow's `ImageEnhance.py`, `Blend.c`, `Convert.c` and torchvision's `_functional_pil.py`. Pixels are uint8
-[h, w, 3].
+The sources are Pillow's `ImageEnhance.py`, `Blend.c`, `Convert.c` and torchvision's `_functional_pil.py`. Pixels are
+uint8 [h, w, 3].
 """
 
 from collections.abc import Callable, Sequence
@@ -10,16 +10,16 @@ import numpy as np
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:
-    """Returns the grey levels [h, w]: ITU-R 601-2 in 16 bits after the point, rounded."""
+    """Returns the grey levels [h, w]: ITU-R 601-2 with 16 fractional bits, rounded."""
     red, green, blue = np.moveaxis(pixels.astype(np.int64), 2, 0)
     return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(np.uint8)
 
 
 def blend(other: np.ndarray, pixels: np.ndarray, factor: float) -> np.ndarray:
-    """Returns `other + factor * (pixels - other)` in float32, cut off to whole levels from 0 to 255."""
+    """Returns `other + factor * (pixels - other)` in float32, truncated to whole levels from 0 to 255."""
     first, second = other.astype(np.float32), pixels.astype(np.float32)
     mixed = first + np.float32(factor) * (second - first)
-    return np.clip(mixed, 0, 255).astype(np.uint8)  # drops what is behind the point
+    return np.clip(mixed, 0, 255).astype(np.uint8)  # truncates the fraction
 
 
 def brightness(pixels: np.ndarray, factor: float) -> np.ndarray:
@@ -39,19 +39,19 @@ def saturation(pixels: np.ndarray, factor: float) -> np.ndarray:
 
 
 def grayscale(pixels: np.ndarray) -> np.ndarray:
-    """Returns the image in grey, three times."""
+    """Returns the image in grey, with three equal channels."""
     return np.repeat(luminance(pixels)[..., np.newaxis], 3, axis=2)
 
 
 def hue(pixels: np.ndarray, turns: float) -> np.ndarray:
-    """Adds 255 * turns without what is behind the point to the hue, in a circle of 256 levels."""
+    """Adds 255 * turns, truncated, to the hue. The hue is a circle of 256 levels."""
     hsv = to_hsv(pixels)
     hsv[..., 0] += np.array(int(turns * 255)).astype(np.uint8)  # wraps around
     return to_rgb(hsv)
 
 
 def to_hsv(pixels: np.ndarray) -> np.ndarray:
-    """Returns hue, saturation and value, uint8 [h, w, 3]; the first two are cut off to whole levels."""
+    """Returns hue, saturation and value, uint8 [h, w, 3]. Hue and saturation are truncated to whole levels."""
     red, green, blue = np.moveaxis(pixels.astype(np.float32), 2, 0)
     largest, least = pixels.max(axis=2), pixels.min(axis=2)
     chroma = largest.astype(np.float32) - least
@@ -72,7 +72,7 @@ def to_hsv(pixels: np.ndarray) -> np.ndarray:
 
 
 def to_rgb(hsv: np.ndarray) -> np.ndarray:
-    """Returns the colours of hue, saturation and value, rounded."""
+    """Returns the colours for hue, saturation and value, rounded."""
     turn, share, value = np.moveaxis(hsv.astype(np.float32), 2, 0)
     share /= np.float32(255)
     sextant = turn * np.float32(6) / np.float32(255)
@@ -107,7 +107,7 @@ def color_jitter(pixels: np.ndarray, values: Sequence[float], order: Sequence[in
     Args:
         pixels: The image.
         values: Factors of brightness, contrast and saturation, and turns of the hue.
-        order: Numbers of the operations, the first one first.
+        order: Numbers of the operations, in their order.
     """
     for number in order:
         pixels = OPERATIONS[number](pixels, values[number])

@@ -1,4 +1,4 @@
-"""A RegNetY bottleneck block in NumPy, written from the description of the released code, one pixel at a time."""
+"""A RegNetY bottleneck block in NumPy, from the description of the released code, one pixel at a time."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ EPSILON = 1e-5
 
 
 def convolve(x: np.ndarray, kernel: np.ndarray, *, strides: int = 1, groups: int = 1) -> np.ndarray:
-    """Convolves [B, h, w, C] with [k, k, C / groups, F], padded by k // 2 zeros on all sides."""
+    """Convolves [B, h, w, C] with [k, k, C / groups, F]. The padding is k // 2 zeros on all sides."""
     side, width_in = kernel.shape[0], kernel.shape[2]
     width_out = kernel.shape[3] // groups
     pad = side // 2
@@ -28,7 +28,7 @@ def convolve(x: np.ndarray, kernel: np.ndarray, *, strides: int = 1, groups: int
 
 
 def normalize(x: np.ndarray, weights: Mapping[str, np.ndarray], name: str, *, training: bool) -> np.ndarray:
-    """Normalises by the moving statistics, or by the batch's own in training."""
+    """Normalises by the moving statistics, or by those of the batch in training."""
     mean, variance = weights[f"{name}/moving_mean"], weights[f"{name}/moving_variance"]
     if training:
         mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
@@ -38,7 +38,7 @@ def normalize(x: np.ndarray, weights: Mapping[str, np.ndarray], name: str, *, tr
 def bottleneck_block(
     x: np.ndarray, weights: Mapping[str, np.ndarray], *, strides: int, groups: int, training: bool
 ) -> np.ndarray:
-    """Returns ReLU(shortcut(x) + f(x)) for weights by their paths in the block."""
+    """Returns ReLU(shortcut(x) + f(x)). `weights` has arrays by their paths in the block."""
     shortcut = x
     if "shortcut/kernel" in weights:
         shortcut = convolve(x, weights["shortcut/kernel"], strides=strides)

@@ -1,8 +1,8 @@
-"""Random weights of a RegNetY in transformers' PyTorch network, and the same under the names of VISSL and timm.
+"""Random weights of a RegNetY in transformers' PyTorch network, and the same weights with VISSL's and timm's names.
 
-The names are made from Hugging Face's by the rules that the three projects' own converters state, one substitution
-after the other. Every tensor has values of its own. The moving statistics are near those of a batch of noise, so that
-numbers neither vanish nor explode on their way through the network.
+The names follow from Hugging Face's names by the rules in the converters of the three projects, one substitution after
+another. Every tensor has random values. The moving statistics are near those of a batch of noise, so numbers neither
+vanish nor explode in the network.
 """
 
 import re
@@ -33,7 +33,7 @@ _TO_VISSL = (
     (r"^encoder\.stages\.2\.layers\.", "_feature_blocks.res4.block3-"),
     (r"^encoder\.stages\.3\.layers\.", "_feature_blocks.res5.block4-"),
 )
-# timm's own, from VISSL's names.
+# timm's own rules, from VISSL's names
 _TO_TIMM = (
     (r"^_feature_blocks\.conv1\.stem\.0", "stem.conv"),
     (r"^_feature_blocks\.conv1\.stem\.1", "stem.bn"),
@@ -51,7 +51,7 @@ _TO_TIMM = (
 
 
 def random_network(design: RegNetDesign, *, seed: int = 0) -> transformers.RegNetModel:
-    """Returns transformers' network of a design, in inference mode, with random weights and statistics."""
+    """Returns transformers' network for a design, in inference mode, with random weights and statistics."""
     stages = design.stages()
     config = transformers.RegNetConfig(
         layer_type="y",
@@ -73,10 +73,10 @@ def random_network(design: RegNetDesign, *, seed: int = 0) -> transformers.RegNe
 
 
 def _settle(network: transformers.RegNetModel, generator: torch.Generator) -> None:
-    """Gives batch normalisations scales near one, and statistics near those of a batch of noise."""
+    """Sets the scales of batch normalisations near one, and their statistics near those of a batch of noise."""
     for norm in norms(network):
         norm.weight.add_(1.0)
-        norm.momentum = 1.0  # the statistics become this batch's
+        norm.momentum = 1.0  # the statistics become those of this batch
     network.train()(torch.randn([4, 3, 64, 64], generator=generator))
     for norm in norms(network):
         norm.running_mean.add_(torch.randn(norm.running_mean.shape, generator=generator), alpha=0.1)
@@ -96,7 +96,7 @@ def output(network: transformers.RegNetModel, images: np.ndarray) -> np.ndarray:
 
 
 def vissl(state: Mapping[str, torch.Tensor], heads: State | None = None) -> dict:
-    """Returns the content of a released `.torch` file, with what VISSL keeps beside the weights."""
+    """Returns the content of a released `.torch` file, with the other entries that VISSL stores."""
     model = {"trunk": _renamed(state, _TO_VISSL), "heads": heads or {}}
     momentum = {0: {"momentum_buffer": torch.ones(3)}}
     return {
@@ -115,7 +115,7 @@ def timm(state: Mapping[str, torch.Tensor]) -> State:
 
 
 def with_classifier(state: Mapping[str, torch.Tensor]) -> State:
-    """Returns the state under the names of `RegNetForImageClassification`, without the classifier itself."""
+    """Returns the state with the names of `RegNetForImageClassification`, without the classifier."""
     return {f"regnet.{name}": tensor for name, tensor in state.items()}
 
 
@@ -129,7 +129,7 @@ def _renamed(state: Mapping[str, torch.Tensor], rules: tuple[tuple[str, str], ..
 
 
 def random_projection(width: int, hidden_dims: tuple[int, ...], *, batch_norm: bool, seed: int = 1) -> torch.nn.Module:
-    """Returns the projection of a SwAV head in PyTorch, in inference mode, down to 32 dimensions."""
+    """Returns the projection of a SwAV head in PyTorch, in inference mode, with 32 output dimensions."""
     layers: list[torch.nn.Module] = []
     for width_in, width_out in zip((width, *hidden_dims[:-1]), hidden_dims, strict=True):
         layers += [torch.nn.Linear(width_in, width_out), torch.nn.BatchNorm1d(width_out), torch.nn.ReLU()]
@@ -144,12 +144,12 @@ def random_projection(width: int, hidden_dims: tuple[int, ...], *, batch_norm: b
 
 
 def random_prototypes(seed: int = 2) -> torch.Tensor:
-    """Returns 50 prototypes of 32 dimensions and unit norm."""
+    """Returns 50 prototypes with 32 dimensions and unit norm."""
     generator = torch.Generator().manual_seed(seed)
     return torch.nn.functional.normalize(torch.randn([50, 32], generator=generator))
 
 
 def swav_head(projection: torch.nn.Module, prototypes: torch.Tensor) -> State:
-    """Returns the state of a SwAV head, under the names of VISSL."""
+    """Returns the state of a SwAV head with VISSL's names."""
     state = {f"0.projection_head.{name}": tensor for name, tensor in projection.state_dict().items()}
     return {**state, "0.prototypes0.weight": prototypes}

@@ -1,4 +1,4 @@
-"""Learning rates of a whole run in NumPy, as SwAV's script, and VISSL with fvcore's schedulers, make them."""
+"""Learning rates of a whole run in NumPy, as in SwAV's script and in VISSL with fvcore's schedulers."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
-    """The machines and images of a run of the released code, from which it derives steps and learning rates."""
+    """The machines and images of a run with the released code. Steps and learning rates follow from them."""
 
     num_nodes: int
     images_per_gpu: int
@@ -27,14 +27,14 @@ class Launch:
 
     @property
     def num_steps(self) -> int:
-        """The sampler gives every GPU as many images, and the loader drops the last batch (`DROP_LAST`)."""
+        """Number of steps. Every GPU gets equally many images, and the last batch is dropped (`DROP_LAST`)."""
         return self.num_epochs * (math.ceil(self.num_images / self.num_gpus) // self.images_per_gpu)
 
     def resolve(self, scheduler: dict[str, Any], base_value: float, base_batch_size: int = 256) -> dict[str, Any]:
-        """Returns a scheduler of a file with the learning rates that VISSL's `infer_learning_rate` puts in their place.
+        """Returns a scheduler with the learning rates that VISSL's `infer_learning_rate` computes.
 
-        A linear warm-up begins at the rate of one node's batch and ends at that of the whole batch. Of the others,
-        the first rate is that of the whole batch, and the ratio of the rates is the file's.
+        A linear warm-up starts at the rate for the batch of one node and ends at the rate for the whole batch. All
+        other schedulers start at the rate for the whole batch, and keep the ratio of the rates in the file.
         """
         rate = base_value * self.global_batch_size / base_batch_size
         if scheduler["name"] == "linear":
@@ -52,7 +52,7 @@ class Launch:
 
 
 def swav_cosine(num_steps: int, warmup_steps: int, start: float, peak: float, final: float) -> np.ndarray:
-    """Returns the rates as main_swav.py lists them: a linspace, and a cosine of its own."""
+    """Returns the rates that main_swav.py lists: a linspace and a cosine."""
     warmup = np.linspace(start, peak, warmup_steps)
     rest = np.arange(num_steps - warmup_steps)
     cosine = final + 0.5 * (peak - final) * (1 + np.cos(np.pi * rest / (num_steps - warmup_steps)))
@@ -60,7 +60,7 @@ def swav_cosine(num_steps: int, warmup_steps: int, start: float, peak: float, fi
 
 
 def vissl_cosine(num_steps: int, warmup_steps: int, start: float, peak: float, final: float) -> np.ndarray:
-    """Returns the rates of a composite schedule whose warm-up is rescaled to its interval and whose cosine is not."""
+    """Returns the rates of a composite schedule. The warm-up is rescaled to its interval, and the cosine is not."""
     where = np.arange(num_steps) / num_steps
     length = warmup_steps / num_steps
     warmup = start + (peak - start) * where[:warmup_steps] / (length or 1)

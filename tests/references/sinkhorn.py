@@ -4,7 +4,10 @@ import numpy as np
 
 
 def sinkhorn(scores: np.ndarray, *, epsilon: float, num_iterations: int) -> np.ndarray:
-    """Returns codes [B, K] of scores [B, K], by turns giving Q, K x B as in the paper, marginals of 1 / K and 1 / B."""
+    """Returns codes [B, K] of scores [B, K].
+
+    Alternating steps give Q, K x B as in the paper, the marginals 1 / K and 1 / B.
+    """
     q = np.exp((scores.astype(np.float64).T - scores.max()) / epsilon)  # [K, B]
     num_prototypes, num_images = q.shape
     for _ in range(num_iterations):
@@ -16,7 +19,7 @@ def sinkhorn(scores: np.ndarray, *, epsilon: float, num_iterations: int) -> np.n
 
 
 def log_domain_sinkhorn(scores: np.ndarray, *, epsilon: float, num_iterations: int) -> np.ndarray:
-    """Returns the same codes [B, K] by sums of logarithms in float64, which hold for any shape and epsilon."""
+    """Returns the same codes [B, K] from sums of logarithms in float64, which are exact for any shape and epsilon."""
     log_q = scores.astype(np.float64) / epsilon  # [B, K]
     for _ in range(num_iterations):
         log_q = log_q - _log_sum_exp(log_q, axis=0) - np.log(scores.shape[1])

@@ -13,7 +13,7 @@ def swapped_prediction(scores: np.ndarray, codes: np.ndarray, *, temperature: fl
 
 
 def swapped_prediction_gradient(scores: np.ndarray, codes: np.ndarray, *, temperature: float) -> np.ndarray:
-    """Returns the derivative with respect to the scores, [V, B, K], the codes held: sums of (p - q) / temperature."""
+    """Returns the gradient by the scores, [V, B, K], with constant codes: sums of (p - q) / temperature."""
     gradient = np.zeros_like(scores, np.float64)
     for a, code in enumerate(codes):
         for v in range(len(scores)):

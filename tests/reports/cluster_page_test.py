@@ -1,4 +1,4 @@
-"""The page of clusters: whole, self-contained, and showing what it was given."""
+"""The page of clusters is complete, needs no other file, and shows its data."""
 
 import numpy as np
 
@@ -7,7 +7,10 @@ from tests.reports.page_reader import read_page
 
 
 def test_the_page_shows_sizes_images_and_neighbours(tmp_path):
-    """A neighbour on the page is a link with a picture; another is a number. Names are text, not markup."""
+    """A neighbour on the page is a link with a picture, and another neighbour is a number.
+
+    Names are text, not markup.
+    """
     images = np.random.default_rng(0).integers(0, 256, [6, 16, 16, 3], np.uint8)
     clusters = [
         ClusterPictures(

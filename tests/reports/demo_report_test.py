@@ -1,4 +1,4 @@
-"""The demo's page: whole, self-contained, and showing what it was given."""
+"""The page of the demo is complete, needs no other file, and shows its data."""
 
 import re
 from pathlib import Path
@@ -42,8 +42,8 @@ def _report(*, labelled: bool) -> DemoReport:
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_the_page_is_whole_and_fetches_nothing(labelled):
-    """Every element is closed, every source lies in the page itself."""
+def test_the_page_is_complete_and_fetches_nothing(labelled):
+    """Every element is closed, and every source is in the page itself."""
     page = render_demo_report(_report(labelled=labelled))
     reader = read_page(page)
     assert all(link.startswith(("data:image/jpeg;base64,", "#")) for link in reader.links)
@@ -51,8 +51,8 @@ def test_the_page_is_whole_and_fetches_nothing(labelled):
     assert len(reader.images) == 2 * 5 + 2 * (1 + 3 + 3) + 4 + 3
 
 
-def test_labels_show_in_table_and_outlines():
-    """Names of classes are text, not markup; each neighbour is outlined as it deserves."""
+def test_labels_appear_in_the_table_and_in_outlines():
+    """Class names are text, not markup. Each neighbour has the outline "right" or "wrong"."""
     reader = read_page(render_demo_report(_report(labelled=True)))
     assert "51.2 %" in reader.text and "33.3 %" in reader.text and "<cat> & dog" in reader.text
     outlines = [str(image["class"]).split()[0] for image in reader.images if image.get("class", " small") != " small"]
@@ -60,15 +60,15 @@ def test_labels_show_in_table_and_outlines():
 
 
 def test_without_labels_there_is_no_table():
-    """And no outline, and no word of classes."""
+    """The page has no outlines and does not mention classes."""
     page = render_demo_report(_report(labelled=False))
     assert 'id="accuracy"' not in page and 'class="right' not in page and "query's class" not in page
     assert "What they mean." in page
     assert "0.912" in page and "12.5 % of the images" in page
 
 
-def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
-    """A report that cannot be rendered leaves the old one, and nothing beside it."""
+def test_the_file_is_replaced_completely(tmp_path: Path) -> None:
+    """If rendering fails, the old report stays, and no other file is left."""
     path = tmp_path / "report.html"
     write_demo_report(_report(labelled=True), path)
     first = path.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The page of all evaluations: every number, its interval and its curve, beside what was published."""
+"""The page of all evaluations has every result with its interval and curve, beside published results."""
 
 import re
 
@@ -11,7 +11,10 @@ def _row(name: str, value: float, interval: tuple[float, float] | None = None, c
 
 
 def test_the_page_has_every_number_and_fetches_nothing(tmp_path):
-    """A group with a curve and a published number, and one without. All have one decimal, bars the length of values."""
+    """One group has a curve and a published result, and one group has neither.
+
+    All values have one decimal, and the length of a bar is its value.
+    """
     one = Group("probe on A", "top-1.", [_row("ours", 0.4726, (0.45, 0.49), (0.3, 0.47)), _row("theirs", 0.84)])
     other = Group("k-NN on B", "top-1.", [_row("ours again", 0.42, (0.41, 0.44))])
     write_evaluation_report([one, other], tmp_path / "page.html")
@@ -26,7 +29,7 @@ def test_the_page_has_every_number_and_fetches_nothing(tmp_path):
     assert not reader.links or all(link.startswith("#") for link in reader.links)
 
 
-def test_runs_of_one_name_have_a_curve_each():
-    """In two directories, say."""
+def test_runs_with_the_same_name_have_separate_curves():
+    """The runs may be in two directories."""
     group = Group("k-NN on A", "", [_row("RUN", 0.2, (0.1, 0.3), (0.1, 0.2)), _row("RUN", 0.3, (0.2, 0.4), (0.2, 0.3))])
     assert ">RUN<" in group.curves and ">RUN (row 2)<" in group.curves

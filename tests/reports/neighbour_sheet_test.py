@@ -1,4 +1,4 @@
-"""The sheet of nearest neighbours: every image there, judged by class where there are classes."""
+"""The sheet of nearest neighbours shows every image, and marks right and wrong classes if there are classes."""
 
 import numpy as np
 
@@ -11,8 +11,8 @@ def _image(name: str, class_name: str = "", similarity: float = 1.0) -> SheetIma
     return SheetImage(name, pixels, class_name, similarity)
 
 
-def test_neighbours_are_judged_by_the_class_of_the_query(tmp_path):
-    """One right, one wrong; names are escaped, and nothing is fetched."""
+def test_neighbours_are_marked_by_the_class_of_the_query(tmp_path):
+    """One neighbour is right, and one is wrong. Names are escaped, and the page fetches nothing."""
     row = SheetRow(_image("<q>", "cat"), [_image("a", "cat", 0.91), _image("b", "dog", 0.5)])
     write_neighbour_sheet([row], tmp_path / "sheet.html", title="a & b", summary="Of two.")
     page = (tmp_path / "sheet.html").read_text("utf-8")
@@ -23,7 +23,7 @@ def test_neighbours_are_judged_by_the_class_of_the_query(tmp_path):
     assert "the query's class another class" in text and "untrained" not in text
 
 
-def test_the_untrained_network_has_a_column_of_its_own(tmp_path):
+def test_the_untrained_network_has_its_own_column(tmp_path):
     row = SheetRow(_image("q", "cat"), [_image("a", "cat", 0.91)], [_image("b", "dog", 0.99), _image("c", "cat", 0.98)])
     write_neighbour_sheet([row], tmp_path / "sheet.html", title="T", summary="")
     page = read_page((tmp_path / "sheet.html").read_text("utf-8"))
@@ -31,8 +31,8 @@ def test_the_untrained_network_has_a_column_of_its_own(tmp_path):
     assert page.text.index("trained network") < page.text.index("0.910") < page.text.index("untrained network")
 
 
-def test_without_classes_nothing_is_judged(tmp_path):
-    """As of photographs that nobody sorted."""
+def test_without_classes_nothing_is_marked(tmp_path):
+    """The images are photographs without classes."""
     row = SheetRow(_image("q"), [_image("a", similarity=0.7)])
     write_neighbour_sheet([row], tmp_path / "sheet.html", title="photos", summary="")
     page = (tmp_path / "sheet.html").read_text("utf-8")

@@ -1,13 +1,13 @@
-"""Reads a page as a browser would, and notes what is on it."""
+"""Reads a page as a browser does, and collects its content."""
 
 import html.parser
 
 
 class PageReader(html.parser.HTMLParser):
-    """Checks that elements nest, and collects sources and text."""
+    """Checks that elements nest correctly, and collects sources and text."""
 
     def __init__(self) -> None:
-        """Starts at the beginning of a page."""
+        """Creates a reader at the start of a page."""
         super().__init__()
         self.open: list[str] = []
         self.images: list[dict[str, str | None]] = []
@@ -15,7 +15,7 @@ class PageReader(html.parser.HTMLParser):
         self.text = ""
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Notes what an element fetches."""
+        """Collects the sources that an element fetches."""
         named = dict(attributes)
         if tag == "img":
             self.images.append(named)
@@ -25,11 +25,11 @@ class PageReader(html.parser.HTMLParser):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """An element of the chart; it refers to parts of the chart at most."""
+        """Collects the links of an element in the chart. The links may only point into the chart."""
         self.links += [value for name, value in attributes if value and name.endswith("href")]
 
     def handle_endtag(self, tag: str) -> None:
-        """Closes the element that was opened last."""
+        """Closes the last open element."""
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
@@ -38,10 +38,10 @@ class PageReader(html.parser.HTMLParser):
 
 
 def read_page(page: str) -> PageReader:
-    """Returns the reader of a whole page.
+    """Returns a reader that has read the whole page.
 
     Raises:
-        AssertionError: an element is not closed, or would run or fetch something.
+        AssertionError: An element is not closed, or would run or fetch something.
     """
     reader = PageReader()
     reader.feed(page)

@@ -1,4 +1,4 @@
-"""The sheet of predictions: every box where it is, in pixels of its image."""
+"""The sheet of predictions shows every box at its place, in pixels of the image."""
 
 import re
 
@@ -8,8 +8,8 @@ from seer_tf.reports.prediction_sheet import Box, PredictedImage, write_predicti
 from tests.reports.page_reader import read_page
 
 
-def test_the_sheet_shows_what_is_there_and_what_was_found(tmp_path):
-    """With class and confidence; names are text, not markup."""
+def test_the_sheet_shows_annotated_and_predicted_boxes(tmp_path):
+    """Boxes have a class and a confidence. Names are text, not markup."""
     pixels = np.random.default_rng(0).integers(0, 256, [30, 40, 3], np.uint8)
     found = [Box((1.0, 2.0, 11.0, 22.0), "<cat>", 0.875)]
     there = [Box((1.5, 2.5, 12.0, 20.0), "<cat>"), Box((20.0, 5.0, 39.0, 29.0), "dog")]

@@ -1,4 +1,4 @@
-"""Files for TensorBoard's projector, as TensorBoard serves them, and the page with the map."""
+"""Files for TensorBoard's projector, as TensorBoard serves them, and the page with the image map."""
 
 import io
 import pathlib
@@ -20,7 +20,7 @@ _NAMES = ["a.png", "b\tc.png", "d/é.png"]
 
 
 def _two_groups(num_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns features around two directions, float64 [N, 8], and the direction of each."""
+    """Returns features around two directions, float64 [N, 8], and the direction of each image."""
     generator = np.random.default_rng(0)
     groups = generator.integers(0, 2, num_images)
     return np.eye(8)[groups] + 0.1 * generator.normal(size=[num_images, 8]), groups
@@ -47,7 +47,7 @@ def test_tensorboard_serves_features_names_and_thumbnails(tmp_path: pathlib.Path
     assert sprite.shape == (8, 8, 3) and sprite[::4, ::4, 0].tolist() == [[10, 20], [30, 0]]
 
 
-def test_images_that_are_alike_lie_together() -> None:
+def test_similar_images_are_near_each_other_on_the_map() -> None:
     features, groups = _two_groups(60)
     places = image_map(7 * features, seed=1)
     assert places.shape == (60, 2) and places.min() == 0 and places.max() == 1
@@ -56,7 +56,7 @@ def test_images_that_are_alike_lie_together() -> None:
     np.testing.assert_array_equal(image_map(7 * features, seed=1), places)
 
 
-def test_the_smallest_map() -> None:
+def test_a_map_needs_three_images() -> None:
     assert image_map(_two_groups(3)[0]).shape == (3, 2)
     with pytest.raises(InputError, match="at least 3 images, and there are 2"):
         image_map(_two_groups(2)[0])

@@ -1,4 +1,4 @@
-"""Curves are read from events and from lines, held against a band, and laid over each other on a page."""
+"""Curves from event files and from lines, the band of reference runs, and the comparison page."""
 
 import json
 import math
@@ -29,8 +29,9 @@ def write_lines(file: pathlib.Path, curve: dict[int, float]) -> pathlib.Path:
 def test_lines_and_events_give_the_same_curves(tmp_path: pathlib.Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", {10: 0.9, 20: 0.8, 15: 0.85})
     with file.open("a") as lines:
-        lines.write('{"step": 20, "loss/relative_to_ln_K": 0.75}\n')  # a step that was made again
-        lines.write('{"step": 30, "loss/relative_to_ln_K": null}\n{"step": 40, "loss/re')  # killed while it wrote
+        lines.write('{"step": 20, "loss/relative_to_ln_K": 0.75}\n')  # a repeated step
+        # The run was killed in this line.
+        lines.write('{"step": 30, "loss/relative_to_ln_K": null}\n{"step": 40, "loss/re')
     summaries = Summaries(tmp_path / "run" / "tensorboard", recipe("debug_tiny"))
     for step, value in ((10, 0.9), (20, 0.8), (15, 0.85), (20, 0.75)):
         summaries.numbers(step, {LOSS: value})
@@ -41,7 +42,7 @@ def test_lines_and_events_give_the_same_curves(tmp_path: pathlib.Path) -> None:
         np.testing.assert_allclose(list(curves[LOSS].values()), [0.9, 0.85, 0.75], rtol=1e-6)
 
 
-def test_what_has_no_log_is_one_sentence(tmp_path: pathlib.Path) -> None:
+def test_a_path_without_a_log_gets_one_sentence(tmp_path: pathlib.Path) -> None:
     (tmp_path / "notes.txt").write_text("no numbers")
     for place in (tmp_path, tmp_path / "notes.txt", tmp_path / "nowhere"):
         with pytest.raises(InputError, match="has no log of a run|there is no file or directory"):
@@ -52,8 +53,8 @@ def test_a_run_is_inside_the_band_or_not(tmp_path: pathlib.Path) -> None:
     for seed, end in enumerate((0.7, 0.8)):
         write_lines(tmp_path / "small" / f"seed-{seed}.jsonl", {10: 1.0, 20: end, 30: end})
     references = read_references(tmp_path, "small")
-    assert band(references, LOSS)[20] == pytest.approx((0.6, 0.9))  # the width again on each side
-    assert band(references, LOSS)[10] == pytest.approx((0.97, 1.03))  # they agree by chance
+    assert band(references, LOSS)[20] == pytest.approx((0.6, 0.9))  # the width of the references again on each side
+    assert band(references, LOSS)[10] == pytest.approx((0.97, 1.03))  # the references agree by chance
     (inside,) = judge({LOSS: {10: 1.01, 20: 0.61, 25: 9.0}}, references)
     assert (inside.num_inside, inside.num_steps, inside.is_inside, inside.first_outside) == (2, 2, True, None)
     (outside,) = judge({LOSS: {10: 1.01, 20: 0.95, 30: 0.8}}, references)
@@ -87,8 +88,8 @@ def test_the_page_shows_differences_curves_and_verdicts() -> None:
     assert page == render(runs, references, judge(runs[0].curves, references), "small")
 
 
-def test_a_chart_says_what_its_axes_are_and_shows_only_what_can_be() -> None:
-    """A share is in percent, from 0 to 100; a band of one step has an area, too."""
+def test_a_chart_has_labelled_axes_and_shows_only_possible_values() -> None:
+    """A share is in percent from 0 to 100. A band with one step has an area too."""
     share = "prototypes/share_in_use"
     references = [{share: {10: 1.0, 20: 1.0}}, {share: {10: 0.9, 20: 0.4}}]
     assert band(references, share) == {10: pytest.approx((0.8, 1.0)), 20: (0.0, 1.0)}
@@ -103,7 +104,7 @@ def test_a_chart_says_what_its_axes_are_and_shows_only_what_can_be() -> None:
     assert "LineCollection_1" in svg
 
 
-def test_each_curve_is_shown_once_and_the_most_telling_first() -> None:
+def test_each_curve_is_shown_once_and_the_most_important_first() -> None:
     names = ("training/learning_rate", "loss/loss", LOSS, "system/seconds_per_step", "system/images_per_second")
     curves = {name: {1: 1.0} for name in names} | {"memory": {1: math.nan}}
     assert shown_numbers([Run("a", curves, None)]) == [LOSS, names[4], names[0]]

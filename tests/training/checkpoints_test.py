@@ -1,4 +1,4 @@
-"""Checkpoints hold every variable, by name; the newest that is whole comes back; and a model comes back from them."""
+"""Checkpoints hold every variable by name. The newest undamaged checkpoint is restored, and a model loads from it."""
 
 import json
 import os
@@ -25,13 +25,13 @@ Run = tuple[RunDirectory, TrainState, Checkpoints]
 
 @pytest.fixture(scope="module")
 def built() -> TrainState:
-    """A state, built once for all tests; whoever takes it assigns its variables."""
+    """A state that all tests share. A test that uses the state assigns its variables."""
     return TrainState(recipe("debug_tiny"))
 
 
 @pytest.fixture
 def run(tmp_path: pathlib.Path, built: TrainState) -> Run:
-    """A run directory with one checkpoint, at step 3, of variables that all differ from their initial values."""
+    """A run directory with one checkpoint at step 3. All variables differ from their initial values."""
     directory = RunDirectory(tmp_path / "run")
     directory.claim(built.config)
     random = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def data_file(directory: RunDirectory, step: int) -> pathlib.Path:
     return file
 
 
-def test_every_variable_comes_back_bit_for_bit(run: Run) -> None:
+def test_every_variable_is_restored_bit_for_bit(run: Run) -> None:
     directory, saved, _ = run
     restored = TrainState(recipe("debug_tiny"))
     assert Checkpoints(directory, restored).restore_latest() == 3
@@ -57,7 +57,7 @@ def test_every_variable_comes_back_bit_for_bit(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["lr=[0.6]", "[", "a\\b", "a?b*", "a b%20"])
-def test_characters_of_patterns_may_be_in_a_path(tmp_path: pathlib.Path, built: TrainState, name: str) -> None:
+def test_a_path_may_contain_brackets_and_wildcards(tmp_path: pathlib.Path, built: TrainState, name: str) -> None:
     directory = RunDirectory(tmp_path / name)
     directory.claim(built.config)
     checkpoints = Checkpoints(directory, built)
@@ -68,22 +68,22 @@ def test_characters_of_patterns_may_be_in_a_path(tmp_path: pathlib.Path, built: 
     assert checkpoints.restore_latest() == 3
 
 
-def test_what_is_saved_is_the_state_of_that_moment(run: Run) -> None:
-    """Writing goes on in the background while the variables change."""
+def test_a_checkpoint_has_the_state_at_the_time_of_the_save(run: Run) -> None:
+    """The background thread writes while the variables change."""
     directory, state, checkpoints = run
     state.step.assign(4)
     before = {name: variable.numpy() for name, variable in state.named_variables().items()}
     checkpoints.save()
     change = tf.function(lambda: [v.assign(tf.zeros_like(v)) for v in state.named_variables().values()])
     change()
-    assert checkpoints.restore_latest() in (3, 4)  # whichever is there, it is whole
+    assert checkpoints.restore_latest() in (3, 4)  # each of the two checkpoints is complete
     checkpoints.wait()
     assert checkpoints.restore_latest() == 4
     for name, variable in state.named_variables().items():
         np.testing.assert_array_equal(variable, before[name], err_msg=name)
 
 
-def test_weights_velocities_and_statistics_are_all_there(built: TrainState) -> None:
+def test_a_checkpoint_has_weights_velocities_and_statistics(built: TrainState) -> None:
     names = built.named_variables()
     assert {f"lars/velocity/{v.path}" for v in built.model.trainable_variables} < set(names)
     assert {f"model/{v.path}" for v in built.model.variables} < set(names)
@@ -103,7 +103,7 @@ def test_a_model_is_loaded_trained_and_untrained(run: Run) -> None:
         np.testing.assert_array_equal(variable, initial[name], err_msg=name)
 
 
-def test_a_damaged_checkpoint_is_skipped_with_a_word(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     directory, state, checkpoints = run
     state.step.assign(5)
     checkpoints.save()
@@ -121,12 +121,13 @@ def test_a_damaged_checkpoint_is_skipped_with_a_word(run: Run, caplog: pytest.Lo
     state.step.assign(4)
     checkpoints.save()
     checkpoints.wait()
-    assert directory.checkpoint_steps() == [3, 4]  # the damaged one does not outlive those that are written after it
+    # The damaged checkpoint is removed before those that are written later.
+    assert directory.checkpoint_steps() == [3, 4]
 
 
 @pytest.mark.parametrize("without", [(), ("checksum",)])
-def test_damage_to_about_json_costs_no_tensor_and_stops_no_run(run: Run, without: tuple[str, ...]) -> None:
-    """Bytes and types change; the checkpoint is restored, and the background writer goes on."""
+def test_damage_to_about_json_loses_no_tensor_and_stops_no_run(run: Run, without: tuple[str, ...]) -> None:
+    """Bytes and types change. The checkpoint is still restored, and the background writer continues."""
     directory, state, checkpoints = run
     state.model.licence = "some licence"
     for step, quality in ((3, None), (4, Quality("k-NN", 0.5))):
@@ -148,11 +149,11 @@ def test_damage_to_about_json_costs_no_tensor_and_stops_no_run(run: Run, without
     checkpoints.save(Quality("k-NN", 0.4))
     checkpoints.wait()
     assert directory.checkpoint_steps() == [4, 5]
-    assert licence(directory.checkpoint(4)) == "some licence"  # from the checkpoint beside it
+    assert licence(directory.checkpoint(4)) == "some licence"  # from the other checkpoint
     state.model.licence = ""
 
 
-def test_nothing_but_damaged_checkpoints_is_one_sentence(run: Run) -> None:
+def test_a_run_with_only_damaged_checkpoints_gets_one_sentence(run: Run) -> None:
     directory, state, checkpoints = run
     before = {name: variable.numpy() for name, variable in state.named_variables().items()}
     data_file(directory, 3).write_bytes(b"")
@@ -163,7 +164,7 @@ def test_nothing_but_damaged_checkpoints_is_one_sentence(run: Run) -> None:
     assert all(np.array_equal(before[name], variable) for name, variable in state.named_variables().items())
 
 
-def test_a_run_without_checkpoint_is_one_sentence(tmp_path: pathlib.Path) -> None:
+def test_a_run_without_checkpoint_gets_one_sentence(tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.claim(recipe("debug_tiny"))
     with pytest.raises(InputError, match="has no checkpoint yet"):
@@ -184,7 +185,7 @@ def test_another_config_is_refused(run: Run, setting: str, expected: str) -> Non
         Checkpoints(directory, other).restore_latest()
 
 
-def test_the_last_are_kept_and_one_every_so_many_steps_and_the_best(tmp_path: pathlib.Path) -> None:
+def test_the_last_and_the_best_checkpoints_and_one_in_each_interval_are_kept(tmp_path: pathlib.Path) -> None:
     config = configs.override(recipe("debug_tiny"), ["run.keep_checkpoints=2", "run.keep_every_steps=4"])
     directory, state = RunDirectory(tmp_path), TrainState(config)
     checkpoints = Checkpoints(directory, state)
@@ -197,14 +198,14 @@ def test_the_last_are_kept_and_one_every_so_many_steps_and_the_best(tmp_path: pa
     assert Checkpoints(directory, state).restore_latest() == 7
 
 
-def test_only_qualities_by_one_measure_are_compared() -> None:
+def test_only_qualities_with_the_same_measure_are_compared() -> None:
     old, new = Quality("features/rank_me", 30.0), Quality("probe/knn_top1", 0.2)
     assert kept({1: old, 2: new, 3: new, 4: None}, num_last=1, every_steps=0) == {2, 4}
     assert kept({1: old, 2: None}, num_last=1, every_steps=0) == {1, 2}
     assert kept({}, num_last=1, every_steps=0) == set()
 
 
-def test_what_a_dead_writer_left_is_removed(run: Run) -> None:
+def test_files_that_a_killed_writer_left_are_removed(run: Run) -> None:
     directory, _, checkpoints = run
     unfinished = directory.checkpoints / "step-4.unfinished"
     unfinished.mkdir()
@@ -214,7 +215,7 @@ def test_what_a_dead_writer_left_is_removed(run: Run) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
-def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: pathlib.Path, built: TrainState) -> None:
+def test_a_full_disk_gets_one_sentence_and_loses_nothing(tmp_path: pathlib.Path, built: TrainState) -> None:
     built.step.assign(0)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3M", "tmpfs", tmp_path], check=True)
     try:
@@ -224,7 +225,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: pathlib.Path, b
         checkpoints.save()
         with pytest.raises(InputError, match="No space left on device.*the same command continues"):
             checkpoints.wait()
-        checkpoints.check()  # told once
+        checkpoints.check()  # the error is raised once
         assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-0"]
         assert checkpoints.restore_latest() == 0
     finally:

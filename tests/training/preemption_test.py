@@ -1,4 +1,4 @@
-"""What ends a run early."""
+"""Events that end a run early."""
 
 import pytest
 import tensorflow as tf
@@ -8,13 +8,13 @@ from seer_tf.errors import InputError, LostWorkerError
 from seer_tf.training.preemption import Agreement, exhausted_memory_named, lost_workers_named
 
 
-def test_too_little_memory_is_one_sentence() -> None:
+def test_too_little_memory_gets_one_sentence() -> None:
     with pytest.raises(InputError, match="too little memory .*allocating tensor.*; raise run.accumulation_steps"):
         with exhausted_memory_named():
             tf.zeros([1 << 20, 1 << 20, 100])
 
 
-def test_a_failure_is_held_until_all_agree() -> None:
+def test_a_failure_is_raised_only_when_all_workers_agree() -> None:
     agreement = Agreement(tf.distribute.get_strategy())
     assert [agreement.reached(wish=wish) for wish in (False, True)] == [False, True]
     for reason in ("the disk is full", "something else"):
@@ -38,7 +38,7 @@ def test_a_lost_worker_is_named() -> None:
                 raise tf.errors.UnavailableError(None, None, text)
 
 
-def test_other_errors_are_left_alone() -> None:
+def test_other_errors_are_raised_unchanged() -> None:
     for cluster in (None, Cluster(("a:1", "b:2"), 0)):
         with pytest.raises(tf.errors.InvalidArgumentError), lost_workers_named(cluster):
             raise tf.errors.InvalidArgumentError(None, None, "the shapes of /job:worker/task:1 differ")

@@ -1,4 +1,4 @@
-"""Retries of a toy task, which is in trouble until its learning rate is low enough: the engine knows no method."""
+"""Retries of a toy task that is in trouble until its learning rate is low enough. The engine knows no method."""
 
 import dataclasses
 import pathlib
@@ -38,7 +38,7 @@ _SETTINGS = [
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Raised to end the process."""
 
 
 class ToyState(RunState):
@@ -87,7 +87,10 @@ def step(state: ToyState, batch: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def trouble(least: float) -> Callable[[Config, Sequence[Interval]], Problem | None]:
-    """Returns a check that three intervals fail if the rate is `least` or more; the evidence has their losses."""
+    """Returns a check that reports a problem after four intervals if the rate is `least` or more.
+
+    The evidence has the losses of all intervals.
+    """
 
     def check(config: Config, seen: Sequence[Interval]) -> Problem | None:
         rate = config.schedule.peak_learning_rate
@@ -136,25 +139,26 @@ def end_of(directory: RunDirectory) -> tuple[dict[str, Any], tuple[Retry, ...]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    """The directory of a run that needed two retries and was left alone."""
+    """The directory of an uninterrupted run that needed two retries."""
     directory = RunDirectory(tmp_path_factory.mktemp("whole") / "run")
     assert go(directory) == RunResult(12, stopped_by=None)
     return directory
 
 
-def test_a_run_in_trouble_starts_again_with_what_the_check_says(whole: RunDirectory) -> None:
+def test_a_run_in_trouble_starts_again_with_the_changes_of_the_check(whole: RunDirectory) -> None:
     tensors, retries = end_of(whole)
     assert [(retry.step, retry.changes) for retry in retries] == [
         (8, {"schedule.peak_learning_rate": "0.35"}),
         (8, {"schedule.peak_learning_rate": "0.175"}),
     ]
     kernel = next(value for name, value in tensors.items() if name.endswith("kernel"))
-    assert kernel[0][0] == pytest.approx((1 - 0.0175) ** 12)  # all steps have the last rate, from the initial weights
+    # All steps have the last rate and start at the initial weights.
+    assert kernel[0][0] == pytest.approx((1 - 0.0175) ** 12)
     assert tensors["step"] == 12
     assert whole.checkpoint_steps() == [9, 12]
 
 
-def test_retries_are_not_hidden(whole: RunDirectory) -> None:
+def test_retries_are_reported_in_tensorboard(whole: RunDirectory) -> None:
     events = EventAccumulator(str(whole.tensorboard)).Reload()
     counts = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(RETRIES)]
     assert counts == [2.0] * 6
@@ -173,8 +177,8 @@ def test_the_given_config_stays_in_the_directory(whole: RunDirectory) -> None:
     assert with_retries(config, read_retries(whole)).schedule.peak_learning_rate == 0.175
 
 
-def test_kills_do_not_show(whole: RunDirectory, tmp_path: pathlib.Path) -> None:
-    """In each attempt, before and after a checkpoint, also within an interval and where the next line is a retry."""
+def test_kills_do_not_change_the_result(whole: RunDirectory, tmp_path: pathlib.Path) -> None:
+    """The kills come in each attempt, before and after a checkpoint, within an interval, and just before a retry."""
     directory = RunDirectory(tmp_path / "run")
     moments = {(0, 4), (0, 8), (1, 2), (1, 7), (1, 8), (2, 5), (2, 11)}
     while moments:
@@ -184,7 +188,7 @@ def test_kills_do_not_show(whole: RunDirectory, tmp_path: pathlib.Path) -> None:
     assert end_of(directory) == end_of(whole)
 
 
-def test_a_kill_while_an_attempt_is_given_up_does_not_show(
+def test_a_kill_during_the_change_of_attempts_does_not_change_the_result(
     whole: RunDirectory, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = RunDirectory(tmp_path / "run")
@@ -201,7 +205,7 @@ def test_a_kill_while_an_attempt_is_given_up_does_not_show(
     assert end_of(directory) == end_of(whole)
 
 
-def test_after_two_retries_the_run_continues_and_says_so(
+def test_after_two_retries_the_run_continues_with_a_warning(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -220,7 +224,7 @@ def test_after_two_retries_the_run_continues_and_says_so(
     assert said[-1] == "step 8: the run has had 2 retries, which is all; it continues"
 
 
-def test_without_recover_a_run_is_left_as_it_is(tmp_path: pathlib.Path) -> None:
+def test_without_recover_a_run_does_not_start_again(tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     assert go(directory, "run.on_trouble=warn").step == 12
     assert read_retries(directory) == ()
@@ -235,7 +239,7 @@ def test_replicas_start_again_together(whole: RunDirectory, tmp_path: pathlib.Pa
     assert [retry.step for retry in read_retries(directory)] == [8, 8]
 
 
-def test_damaged_retries_are_one_sentence(whole: RunDirectory, tmp_path: pathlib.Path) -> None:
+def test_a_damaged_retries_file_gets_one_sentence(whole: RunDirectory, tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.retries.write_text(whole.retries.read_text().replace("0.35", "0.36"))
     with pytest.raises(InputError, match="retries.json cannot be read .its checksum differs.; start again"):
@@ -248,8 +252,8 @@ def test_a_history_ends_at_the_step_of_the_checkpoint(tmp_path: pathlib.Path) ->
     intervals = [Interval(0, 2, {"loss": 1 / 3}), Interval(2, 4, {"loss": float("inf")}, (3, "the loss"))]
     for interval in intervals:
         history.add(interval)
-    jsonl.append_line(file, '{"step": 5, "steps": {')  # of a process that was killed
+    jsonl.append_line(file, '{"step": 5, "steps": {')  # the last line of a killed process
     assert History(file, 4).intervals == intervals
     assert History(file, 3).intervals == intervals[:1]
-    assert History(file, 4).intervals == intervals[:1]  # later lines are gone
+    assert History(file, 4).intervals == intervals[:1]  # later lines were removed
     assert [dataclasses.asdict(each) for each in History(file, 0).intervals] == []

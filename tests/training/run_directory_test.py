@@ -18,14 +18,14 @@ from seer_tf.training.run_directory import RunDirectory
 from tests import mutations
 
 
-def test_the_config_comes_back(tmp_path: pathlib.Path) -> None:
+def test_the_config_is_equal_after_writing_and_reading(tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path / "new" / "run")
     directory.claim(recipe("debug_tiny"))
     assert directory.read_config() == recipe("debug_tiny")
     assert [file.name for file in directory.path.iterdir()] == ["config.json"]
 
 
-def test_what_changes_no_number_may_change_and_nothing_else(tmp_path: pathlib.Path) -> None:
+def test_only_settings_that_change_no_number_may_change(tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.claim(recipe("debug_tiny"))
     for setting in ("run.log_every_steps=1", "data.max_bad_fraction=0.5", "data.augment_on=accelerator"):
@@ -43,13 +43,13 @@ _OF_OTHER_TYPES = [
 @pytest.mark.parametrize(
     "content", ["", "{", '{"config": {}}', "[]", "[" * 100_000, '{"a": 1' + "0" * 5000 + "}", *_OF_OTHER_TYPES]
 )
-def test_a_damaged_config_is_one_sentence(tmp_path: pathlib.Path, content: str) -> None:
+def test_a_damaged_config_gets_one_sentence(tmp_path: pathlib.Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(InputError, match="config.json.*(damaged|has no section)"):
         RunDirectory(tmp_path).read_config()
 
 
-def test_a_run_says_what_it_is(tmp_path: pathlib.Path) -> None:
+def test_a_run_directory_names_the_kind_of_its_run(tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.claim(finetuning_recipe("finetune_small"))
     assert directory.kind() == "finetuning"
@@ -60,7 +60,7 @@ def test_a_run_says_what_it_is(tmp_path: pathlib.Path) -> None:
     content = json.loads(file.read_text())
     del content["checksum"]
     assert content["config"].pop("kind") == "finetuning"
-    file.write_text(json.dumps(content))  # as runs before it was said
+    file.write_text(json.dumps(content))  # as in runs before the kind was stored
     assert directory.kind() == "finetuning"
     file.write_text(json.dumps(content | {"config": content["config"] | {"kind": "distillation"}}))
     with pytest.raises(InputError, match="config.json: there is no kind of run 'distillation'"):
@@ -79,7 +79,7 @@ def test_a_run_of_a_newer_version_is_refused(tmp_path: pathlib.Path) -> None:
     assert RunDirectory(tmp_path).read_config() == recipe("debug_tiny")
 
 
-def test_one_process_at_a_time_writes_to_it(tmp_path: pathlib.Path) -> None:
+def test_only_one_process_at_a_time_writes_to_a_run_directory(tmp_path: pathlib.Path) -> None:
     with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
         with pytest.raises(InputError, match="another process is writing"):
             with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
@@ -88,7 +88,7 @@ def test_one_process_at_a_time_writes_to_it(tmp_path: pathlib.Path) -> None:
         pass
 
 
-def test_a_new_directory_is_free_again_where_bad_input_ends_the_run_before_it_begins(tmp_path: pathlib.Path) -> None:
+def test_a_new_directory_is_free_again_if_bad_input_ends_the_run_before_it_starts(tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     for make_something in (lambda: None, directory.checkpoints.mkdir):
         with pytest.raises(InputError, match="no such weights"):
@@ -102,7 +102,7 @@ def test_a_new_directory_is_free_again_where_bad_input_ends_the_run_before_it_be
     assert directory.read_config() == recipe("debug_tiny")
 
 
-def test_where_there_are_no_locks_a_warning_says_so(
+def test_without_locks_a_warning_is_logged(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def without_locks(*_: object) -> None:
@@ -124,7 +124,7 @@ def test_a_url_is_refused() -> None:
         RunDirectory("gs://bucket/run")
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:
+def test_a_place_that_cannot_be_written_gets_one_sentence(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="/file/run cannot be a directory, since .*/file is a file"):
         RunDirectory(tmp_path / "file" / "run").claim(recipe("debug_tiny"))
@@ -143,12 +143,12 @@ def _with_data(data: str, *more: str) -> configs.Config:
     return configs.override(recipe("debug_tiny"), [f"data.source={data}", *more])
 
 
-def test_a_run_goes_on_where_its_images_lie_now(tmp_path: pathlib.Path) -> None:
+def test_a_run_continues_with_its_images_in_another_place(tmp_path: pathlib.Path) -> None:
     images = {"data.source": "200 images, 3f2a"}
     RunDirectory(tmp_path / "old").claim(_with_data("folder:/old"), images)
     (tmp_path / "old").rename(tmp_path / "new")
     directory = RunDirectory(tmp_path / "new")
-    directory.check(_with_data("folder:/new"))  # they are not opened yet
+    directory.check(_with_data("folder:/new"))  # the images are not opened yet
     with pytest.raises(InputError, match=r"data.source: folder:/old \(200 .*, 3f2a\), folder:/new \(200 .*, 77ab\)"):
         directory.check(_with_data("folder:/new"), {"data.source": "200 images, 77ab"})
     with pytest.raises(InputError, match="holds a run with another config .*folder:/new .None"):
@@ -161,7 +161,7 @@ def test_a_run_goes_on_where_its_images_lie_now(tmp_path: pathlib.Path) -> None:
     assert directory.read_config() == _with_data("folder:/new")
 
 
-def test_other_images_in_the_same_place_are_told(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_images_in_the_same_place_get_a_warning(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     directory = RunDirectory(tmp_path)
     directory.claim(_with_data("folder:/a"), {"data.source": "200 images, 3f2a"})
     with directory.claimed(_with_data("folder:/a"), {"data.source": "201 images, 77ab"}):
@@ -174,7 +174,7 @@ def test_other_images_in_the_same_place_are_told(tmp_path: pathlib.Path, caplog:
 def test_a_run_of_an_earlier_version_opens(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It has relative paths, and says nothing of its images."""
+    """The run has relative paths and no identity of its images."""
     monkeypatch.chdir(tmp_path)
     directory, images = RunDirectory(tmp_path / "run"), {"data.source": "200 images, 3f2a"}
     directory.claim(_with_data("folder:photos"))
@@ -195,7 +195,7 @@ def test_a_run_of_an_earlier_version_opens(
         directory.check(_with_data("folder:/other"), {"data.source": "200 images, 77ab"})
 
 
-def test_what_a_run_started_from_may_move_once_it_has_a_checkpoint(tmp_path: pathlib.Path) -> None:
+def test_the_initial_weights_may_move_once_a_run_has_a_checkpoint(tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.claim(_with_data("builtin", "run.init_from=/old"), {"data.source": "1"})
     with pytest.raises(InputError, match="run.init_from: /old, /new"):
@@ -204,7 +204,7 @@ def test_what_a_run_started_from_may_move_once_it_has_a_checkpoint(tmp_path: pat
     directory.check(_with_data("builtin", "run.init_from=/new"), {"data.source": "1"})
 
 
-def test_a_place_is_looked_at_before_there_is_a_config(tmp_path: pathlib.Path) -> None:
+def test_a_place_is_checked_before_the_config_exists(tmp_path: pathlib.Path) -> None:
     RunDirectory(tmp_path / "new").check_place()
     assert not any(tmp_path.iterdir())
     (tmp_path / "file").write_text("")
@@ -216,13 +216,13 @@ def test_a_place_is_looked_at_before_there_is_a_config(tmp_path: pathlib.Path) -
         RunDirectory(tmp_path / "file").read_config()
 
 
-def test_damage_to_config_json_is_one_sentence(tmp_path: pathlib.Path) -> None:
+def test_damage_to_config_json_gets_one_sentence(tmp_path: pathlib.Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.claim(recipe("debug_tiny"), {"data.source": "some images"})
     path = tmp_path / "config.json"
     good = path.read_bytes()
     values = {key: value for key, value in json.loads(good).items() if key != "checksum"}
-    without = json.dumps(values).encode()  # as earlier versions wrote it
+    without = json.dumps(values).encode()  # an earlier version wrote no checksum
     for content in (*mutations.flipped(good, 200), *mutations.flipped(without, 200), *mutations.retyped(without, 200)):
         path.write_bytes(content)
         for use in (directory.kind, directory.method, directory.read_config, directory.images, _checked(directory)):

@@ -1,4 +1,4 @@
-"""Steps that are left out: on all replicas alike, bit for bit, counted, and not for ever."""
+"""Skipped steps: all replicas skip alike, no bit changes, the steps are counted, and too many stop the run."""
 
 import json
 from typing import Any
@@ -33,24 +33,24 @@ def check(reports: list[dict[str, Any]]) -> None:
             assert changed <= _COUNTERS, event
     assert [report["skipped"] for report in reports] == [[0, 0], [1, 1], [1, 0], [2, 1], [2, 0], [3, 1], [3, 0]]
     assert [report["loss_scale"] for report in reports] == [2.0**n for n in (10, 9, 10, 9, 10, 39, 10)]
-    assert reports[1]["bad"] == "bn/moving_mean", "the infinite pixel is found where it comes first"
-    assert reports[3]["bad"] == "the gradient of gain/gain", "only a derivative is not a number, and on one replica"
+    assert reports[1]["bad"] == "bn/moving_mean", "the infinite pixel is first found in the first batch norm"
+    assert reports[3]["bad"] == "the gradient of gain/gain", "only a derivative is a NaN, on one replica"
     assert reports[5]["bad"].startswith("the gradient of")
 
 
 @pytest.mark.multi_replica
-def test_two_replicas_leave_a_step_out_together() -> None:
+def test_two_replicas_skip_a_step_together() -> None:
     check(step_through(two_replicas()))
 
 
 @pytest.mark.two_process
-def test_two_processes_leave_a_step_out_together() -> None:
+def test_two_processes_skip_a_step_together() -> None:
     one, other = (json.loads(output.splitlines()[-1]) for output in run_two_processes(_WORKER))
     check(one)
     assert one == other
 
 
-def test_twenty_in_a_row_are_named_with_the_last_of_them() -> None:
+def test_twenty_skipped_steps_in_a_row_are_an_error_that_names_the_last() -> None:
     names = ["the loss", "the gradient of a"]
     check_skipped(np.array([18.0, 19.0, 0.0]), np.array([1.0, 1.0, -1.0]), 10, names, "lower the rate")
     with pytest.raises(InputError, match="20 steps in a row .* at step 11 the gradient of a: lower"):

@@ -1,4 +1,4 @@
-"""Several steps in one call: traced once, and compiled where that is asked for."""
+"""Several steps in one call: the call is traced once, and compiled if the config says so."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def test_any_number_of_steps_is_traced_once() -> None:
 
 
 @pytest.mark.slow
-def test_compiled_steps_do_the_same() -> None:
+def test_compiled_steps_give_the_same_result() -> None:
     found = []
     for setting in ("run.xla=false", "run.xla=true"):
         config = small_config(setting)
@@ -45,7 +45,7 @@ def test_compiled_steps_do_the_same() -> None:
         found.append([metrics["loss"].numpy(), state.model.head.prototypes.numpy()])
         graph = advance.get_concrete_function(next(batches), batches, tf.constant(3)).graph.as_graph_def()
         compiled = [each.signature.name for each in graph.library.function if each.attr["_XlaMustCompile"].b]
-        assert any("train_step" in name for name in compiled) == config.run.xla  # Sinkhorn alone always is
+        assert any("train_step" in name for name in compiled) == config.run.xla  # Sinkhorn alone is always compiled
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
@@ -60,7 +60,7 @@ def test_compiled_steps_do_the_same() -> None:
         ("run.accumulation_steps=8", "run.accumulation_steps=8 does not divide the batch of each replica, 4 images"),
     ],
 )
-def test_what_several_replicas_cannot_do_is_refused(setting: str, sentence: str) -> None:
+def test_settings_that_fail_on_several_replicas_are_refused(setting: str, sentence: str) -> None:
     config = small_config(f"data.global_batch_size={NUM_IMAGES}", setting)
     source = open_source("builtin")
     check_fit(config, source, 1)
