@@ -174,7 +174,7 @@ def compare(
     """
 
     def settle(name: str) -> None:
-        """Makes untimed calls: threads of the previous contestant still spin, and the caches hold its data."""
+        """Makes untimed calls, because threads of the previous contestant still spin and the caches hold its data."""
         until = time.perf_counter() + _SETTLED_SECONDS
         contestants[name]()
         while time.perf_counter() < until:
@@ -204,7 +204,7 @@ def compare(
 
 
 def _outliers(rounds: int) -> int:
-    """Returns how many of the sorted ratios may be cut off at both ends.
+    """Returns the number of sorted ratios to cut off at each end.
 
     The median lies outside the k-th smallest and k-th largest of n ratios with a probability that is twice the
     probability of fewer than k heads in n throws of a coin.

@@ -133,5 +133,5 @@ def _short(value: float) -> str:
 
 
 def _or_none(value: float) -> float | None:
-    """Returns None for NaN, which JSON does not have."""
+    """Returns None for NaN, because JSON has no NaN."""
     return None if math.isnan(value) else value

@@ -1,4 +1,7 @@
-"""The peer for our crops: SwAV's transforms in Pillow and NumPy, composed as in torchvision; imports no TensorFlow."""
+"""The peer for our crops: SwAV's transforms in Pillow and NumPy, composed as in torchvision.
+
+TensorFlow is not imported.
+"""
 
 import io
 import math

@@ -9,7 +9,7 @@ from seer_tf.models.backbones.regnet import design
 
 
 def torch_regnet(variant: str, *, stem_stride: int = 2) -> torch.nn.Module:
-    """Returns a RegNetY with fresh weights, channels last, from float32 [B, 3, H, W] to a `pooler_output` [B, C, 1, 1].
+    """Returns a RegNetY with random weights, channels last: float32 [B, 3, H, W] -> `pooler_output` [B, C, 1, 1].
 
     Args:
         variant: Name of a variant in `regnet.design`.
@@ -24,7 +24,8 @@ def torch_regnet(variant: str, *, stem_stride: int = 2) -> torch.nn.Module:
         layer_type="y",
     )
     network = transformers.RegNetModel(config)
-    network.embedder.embedder.convolution.stride = (stem_stride, stem_stride)  # the library has no argument for it
+    # The library has no argument for this stride.
+    network.embedder.embedder.convolution.stride = (stem_stride, stem_stride)
     return network.to(memory_format=torch.channels_last)
 
 

@@ -18,7 +18,7 @@ class TorchSwav(torch.nn.Module):
     """Backbone, projection and prototypes over the crops of a batch."""
 
     def __init__(self, config: Config) -> None:
-        """Creates the model with fresh weights, channels last; in float64 if the config says so, otherwise float32."""
+        """Creates the model with random weights, channels last. The config chooses float64 or float32."""
         super().__init__()
         self.backbone = torch_regnet(config.backbone.variant, stem_stride=config.backbone.stem_stride)
         widths = (design.design(config.backbone.variant).stages()[-1].width, *config.head.hidden_dims)
@@ -33,10 +33,10 @@ class TorchSwav(torch.nn.Module):
         self.to(torch.float64 if config.run.precision == "float64" else torch.float32)
 
     def forward(self, crops: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Returns scores [V * B, K], crop-major, of crops, uint8 [B, n, s, s, 3] for each size."""
+        """Returns scores [V * B, K], crop-major, for crops uint8 [B, n, s, s, 3] of each size."""
         features = []
         for group in crops:
-            images = group.transpose(0, 1).flatten(0, 1).permute(0, 3, 1, 2)  # channels last already
+            images = group.transpose(0, 1).flatten(0, 1).permute(0, 3, 1, 2)  # already channels last
             features.append(
                 self.backbone((images.to(self.mean.dtype) / 255 - self.mean) / self.std).pooler_output.flatten(1)
             )
@@ -45,7 +45,7 @@ class TorchSwav(torch.nn.Module):
 
 @torch.no_grad()
 def sinkhorn(scores: torch.Tensor, *, epsilon: float, num_iterations: int) -> torch.Tensor:
-    """Returns codes [..., B, K] of scores [..., B, K] (the paper's algorithm 1)."""
+    """Returns codes [..., B, K] for scores [..., B, K] (algorithm 1 of the paper)."""
     q = torch.exp(scores / epsilon)
     num_images, num_prototypes = q.shape[-2:]
     q /= q.sum((-2, -1), keepdim=True)
@@ -71,7 +71,7 @@ def loss_of(scores: torch.Tensor, swav: SwavConfig) -> torch.Tensor:
 
 
 class TorchLars:
-    """LARS for all parameters that have a gradient, by PyTorch's operations on lists of tensors."""
+    """LARS for all parameters that have a gradient, with PyTorch's operations on lists of tensors."""
 
     def __init__(self, parameters: Sequence[torch.nn.Parameter], config: OptimizerConfig) -> None:
         """Creates velocities of zero."""
@@ -80,7 +80,7 @@ class TorchLars:
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        """Updates parameters and velocities by the gradients; both stay the same without a gradient."""
+        """Updates parameters and velocities from the gradients. Without a gradient, both stay the same."""
         moving = [parameter for parameter in self.velocities if parameter.grad is not None]
         gradients = [parameter.grad for parameter in moving]
         velocities = [self.velocities[parameter] for parameter in moving]
@@ -90,7 +90,8 @@ class TorchLars:
         rates = self.config.trust_coefficient * norms
         rates = rates / (gradient_norms + decay * norms + self.config.epsilon)
         rates = torch.where((norms > 0) & (gradient_norms > 0), rates, torch.ones_like(rates))
-        # A gradient of exactly zero would get weight decay here but not in apex's LARC; no parameter has such one.
+        # A gradient of exactly zero would get weight decay here but not in apex's LARC. No parameter has such a
+        # gradient.
         steps = torch._foreach_add(gradients, moving, alpha=decay)
         torch._foreach_mul_(steps, list(rates.unbind()))
         torch._foreach_mul_(velocities, self.config.momentum)
@@ -121,7 +122,7 @@ class TorchTraining:
     """
 
     def __init__(self, config: Config, *, compiled: bool) -> None:
-        """Creates a model with fresh weights.
+        """Creates a model with random weights.
 
         Args:
             config: Run configuration.

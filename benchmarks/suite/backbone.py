@@ -81,7 +81,7 @@ def _our_gradients(network: RegNetY, images: tf.Tensor) -> Contestant:
             loss = tf.reduce_mean(tf.square(tf.cast(features, tf.float32)))
         return tape.gradient(loss, network.trainable_variables)
 
-    return gradients  # on a CPU the function has finished when it returns; `numpy` would copy every gradient
+    return gradients  # on a CPU the function has finished when it returns, and `numpy` would copy every gradient
 
 
 def _network(variant: str, precision: str) -> RegNetY:

@@ -1,7 +1,8 @@
-"""Checkpoints: how much a checkpoint in the background delays the steps, and the times of writing and reading.
+"""Checkpoints: the delay of steps by a checkpoint in the background, and the times of writing and reading.
 
 The peers are `torch.save` and `torch.load` of the same tensors. Our checkpoint is flushed to the disk, has checksums
-that reading verifies, and is renamed at the end; so the peer's file is flushed too. The floor is a copy in memory.
+that reading verifies, and is renamed at the end. The peer's file is therefore flushed too. The floor is a copy in
+memory.
 """
 
 import dataclasses

@@ -3,9 +3,9 @@
     python -m benchmarks.suite.checkpoint_choice --train_data=... --test_data=... --output=choice.json RUN [RUN ...]
 
 Each RUN has several checkpoints (`--set=run.keep_every_steps=N`) with a line of the log at each. All runs must be
-trained on images of the kind of the labelled ones. A criterion is better if it rises with the k-NN of the checkpoints'
-backbones (Spearman's rank correlation), and if the checkpoint that it selects gains more over the latest. The best
-checkpoint is also needed while a run is going on, so each beginning of a run counts as a run that ends there.
+trained on images like the labelled images. A criterion is better if it rises with the k-NN of the checkpoints'
+backbones (Spearman's rank correlation), and if the checkpoint that it selects gains more over the latest. A user also
+needs the best checkpoint during a run, so each beginning of a run counts as a run that ends there.
 """
 
 import os

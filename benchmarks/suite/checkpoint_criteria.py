@@ -119,7 +119,7 @@ def _rank_correlation(values: np.ndarray, top1: np.ndarray) -> float:
 
 
 def table(runs: Mapping[str, Sequence[Checkpoint]]) -> str:
-    """Returns in Markdown the k-NN of every run, and the scores of all criteria, the best first."""
+    """Returns Markdown tables with the k-NN of every run and the scores of all criteria, the best first."""
     lines = ["| run | checkpoints | first | best, at step | latest |", "|---|---|---|---|---|"]
     for name, run in runs.items():
         best = max(run, key=lambda checkpoint: checkpoint.top1)

@@ -71,7 +71,7 @@ class CropFiles:
                 array.flush()
 
     def arrays(self) -> list[np.ndarray]:
-        """Returns for each size uint8 [steps, B, n, s, s, 3], mapped from the file."""
+        """Returns an array for each size, uint8 [steps, B, n, s, s, 3], mapped from the file."""
         return [np.load(path, mmap_mode="r") for path in self.paths]
 
     def batches(self) -> tf.data.Dataset:

@@ -1,7 +1,7 @@
 """The evaluations beside their peers.
 
-The peer for features is PyTorch with the same network, and for k-NN a NumPy product with `argpartition`. The linear
-probe's grid of 20 settings is compared with a single setting, with the network and on stored features.
+The peer for features is PyTorch with the same network. The peer for k-NN is a NumPy product with `argpartition`. The
+linear probe's grid of 20 settings is compared with a single setting, with the network and on stored features.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ _QUICK = _Sizes("90MF", 32, 4, (1, 1), bank=1_000, queries=10, dim=16)
 
 
 class _Network(Encoder):
-    """A backbone with fresh weights and ImageNet's normalisation."""
+    """A backbone with random weights and ImageNet's normalisation."""
 
     def __init__(self, variant: str) -> None:
         self.backbone = RegNetY(variant)
@@ -65,7 +65,7 @@ class _Network(Encoder):
 
 
 class _TorchNetwork(torch.nn.Module):
-    """The same in PyTorch, on uint8 [B, H, W, 3]."""
+    """The same network in PyTorch, on uint8 [B, H, W, 3]."""
 
     def __init__(self, variant: str) -> None:
         super().__init__()

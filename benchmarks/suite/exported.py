@@ -1,8 +1,8 @@
-"""An exported network that runs on any CPU, beside one that has each grouped convolution as one operation.
+"""An exported network that runs on any CPU, beside a network with one operation for each grouped convolution.
 
-The second network runs only with oneDNN or on a GPU. So it takes part only there, and not with
-`TF_ENABLE_ONEDNN_OPTS=0`. The measured signatures of the SavedModel are inference, and gradients with the stored
-statistics of batch normalisation and with the statistics of the batch.
+The second network needs oneDNN or a GPU, so it takes part only with one of them, and not with
+`TF_ENABLE_ONEDNN_OPTS=0`. The measured signatures of the SavedModel are inference, gradients with the stored statistics
+of batch normalisation, and gradients with the statistics of the batch.
 """
 
 import functools
@@ -25,7 +25,7 @@ _QUICK_CASES = (("90MF", 2, 32),)
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields inference and both gradients of some networks."""
+    """Yields inference and both kinds of gradients for some networks."""
     for variant, num_images, size_px in _QUICK_CASES if settings.quick else _CASES:
         for what, name, learns in (
             ("inference", "serve_float", False),
@@ -53,7 +53,7 @@ def _compared(
 
 
 def _contestant(function: Callable, network: Network, crops: tf.Tensor, learns: bool) -> Contestant:
-    """Returns a call that makes the features, and their gradients where it learns."""
+    """Returns a call that computes the features, and with `learns` also their gradients."""
     if not learns:
         return lambda: function(crops)
     variables = [variable.value for variable in network.on_crops.trainable_variables]

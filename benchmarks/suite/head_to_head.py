@@ -27,14 +27,14 @@ class Contestant(Protocol):
         """Makes the next steps and returns their losses."""
 
     def image_features(self) -> ImageFeatures:
-        """Returns a function from images to their features by the current network."""
+        """Returns a function from images to their features with the current network."""
 
 
 class Ours:
     """seer_tf, with the steps function of its own training loop."""
 
     def __init__(self, config: Config, files: CropFiles) -> None:
-        """Begins a run; the graph is built before the first step."""
+        """Starts a run. The graph is built before the first step."""
         self._state, self._steps_per_call = TrainState(config), config.run.steps_per_call
         self._advance = steps_function(self._state, make_strategy(Placement("one_device", 1, None)), train_step)
         self._batches = iter(files.batches())
@@ -51,7 +51,7 @@ class Ours:
         return losses
 
     def image_features(self) -> ImageFeatures:
-        """Returns the function from images to the features of now."""
+        """Returns the function from images to the features of the current network."""
         return self._features
 
 
@@ -59,7 +59,7 @@ class Peer:
     """SwAV in PyTorch, not compiled, because compilation would take minutes in a run that takes minutes."""
 
     def __init__(self, config: Config, files: CropFiles) -> None:
-        """Begins a run with our initial weights."""
+        """Starts a run with our initial weights."""
         self._ours: SwavModel = initial_model(config)
         self._training = TorchTraining(config, compiled=False)
         torch_weights.to_torch(self._ours, self._training.model)
@@ -77,7 +77,7 @@ class Peer:
         return losses
 
     def image_features(self) -> ImageFeatures:
-        """Returns the function from images to the features of now."""
+        """Returns the function from images to the features of the current network."""
         torch_weights.from_torch(self._training.model, self._ours)
         return self._features
 
@@ -113,7 +113,7 @@ def head_to_head(config: Config, files: CropFiles, bank: LabelledBank) -> dict[s
                 found[name]["losses"] += contestants[name].train(count)
                 found[name]["seconds"].append(_seconds(found[name]) + time.perf_counter() - started)
             step += count
-            order.reverse()  # so that the contestants take turns in being first
+            order.reverse()  # so that the contestants take turns at going first
             losses = ", ".join(f"{name} {found[name]['losses'][-1]:.3f}" for name in contestants)
             progress.advance(count, f"loss of {losses}")
 

@@ -1,6 +1,6 @@
-"""The input pipeline beside Pillow: 2 x 224 + 4 x 96 crops, from photos as they are and from JPEGs of 500 x 375.
+"""The input pipeline beside Pillow: 2 x 224 + 4 x 96 crops, from original photos and from JPEGs of 500 x 375.
 
-Pillow makes the same crops in one process per core and passes them on as arrays; the processes are started before. Our
+Pillow makes the same crops in one process per core and returns arrays. The processes start before the measurement. Our
 crops come from a pipeline that is already running, because a run starts its pipeline once. Further rows show the
 pipeline without its later stages. The timed code passes the pixel tests in `tests/data/augment`.
 """
@@ -41,7 +41,7 @@ _WORK = {"all on the host": True, "host's part with --augment_on=accelerator": F
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields the whole work, and the host's part of it, for both kinds of images."""
+    """Yields the whole work and the work of the host alone, for both kinds of images."""
     num_batches = _QUICK_BATCHES if settings.quick else _BATCHES
     kinds: dict[str, Callable[[bytes], bytes]] = {"500 x 375": _made_small, "photos as they are": bytes}
     for kind, prepare in kinds.items():
@@ -138,7 +138,7 @@ class _Stream:
             next(self._batches)
 
     def take(self) -> None:
-        """Takes a round's batches, and stops the pipeline, which would disturb the next contestant."""
+        """Takes the batches of a round. Then stops the pipeline, which would disturb the next contestant."""
         for _ in range(self._num_batches):
             next(self._batches)
         self._batches = iter(())

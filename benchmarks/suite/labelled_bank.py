@@ -1,4 +1,4 @@
-"""k-NN accuracy of a network at many times: the labelled images are read once and stay in memory.
+"""k-NN accuracy of a network at many times. The labelled images are read once and stay in memory.
 
 Shapes: N images in the bank, M queries, C feature channels.
 """

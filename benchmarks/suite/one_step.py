@@ -22,7 +22,7 @@ OURS = "seer_tf"
 
 
 def config_of(assignments: Sequence[str]) -> Config:
-    """Returns the default config with some fields replaced, as `config.override` reads them."""
+    """Returns the default config with the assignments of `config.override`."""
     return configs.override(Config(), assignments)
 
 
@@ -56,8 +56,8 @@ def tf_step(config: Config, *, model: Any = None, state: Any = None) -> Callable
 
     Args:
         config: Config of the step.
-        model: Model to use in place of the config's; None for the config's.
-        state: Existing state; None for a new one.
+        model: Model in place of the config's; None for the config's.
+        state: Existing state; None for a new state.
     """
     import tensorflow as tf
 

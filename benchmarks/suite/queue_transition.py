@@ -1,8 +1,8 @@
-"""The loss at the start of a small batch's queue: compares a run with a queue and a run without.
+"""The loss when the queue of a small batch starts: compares a run with a queue and a run without.
 
 The runs use recipe `demo` with the built-in images in batches of 16. The queue holds the last 64 images and is used
-from step 400 on. The program prints the mean losses before and after the start, and draws both curves:
-`python -m benchmarks.suite.queue_transition PICTURE.png`.
+from step 400 on. The program prints the mean losses before and after the start, and draws both curves: `python -m
+benchmarks.suite.queue_transition PICTURE.png`.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Growth of time and memory for a step, for preparing and reading images, and for k-NN; each in fresh processes."""
+"""Growth of time and memory for a step, for preparing and reading images, and for k-NN, in fresh processes."""
 
 import functools
 import pathlib
@@ -21,7 +21,7 @@ _STEP = (
     "swav.freeze_prototypes_steps=0",
 )
 _QUICK_STEP = ("backbone.variant=90MF", "data.global_batch_size=4", "head.num_prototypes=10", "crops.sizes_px=32")
-#: Field of the config, what it is, and its values.
+#: Field of the config, description of the field, and its values.
 _STEP_SIZES = (
     ("data.global_batch_size", "images in a batch", (4, 8, 16, 32, 64, 128)),
     ("crops.num", "crops of an image", (2, 4, 8, 16)),
@@ -35,7 +35,7 @@ _CALLS, _ROUNDS = 3, 3
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields the growth of a step with each of its sizes, of preparing and reading images, and of k-NN."""
+    """Yields the growth of a step by each of its sizes, of preparing and reading images, and of k-NN."""
     fields = (*_STEP, *_QUICK_STEP) if settings.quick else _STEP
     for field, size, sizes in _STEP_SIZES:
         title = f"a step by {size}"
@@ -54,7 +54,7 @@ def _step(field: str, size: str, sizes: Sequence[int], fields: Sequence[str], ti
 
 
 def _small_records(sizes: Sequence[int], title: str, rounds: int) -> Growth:
-    """Measures each size once, because the sizes are further apart than any noise."""
+    """Measures each size once, because the effect of the sizes is larger than any noise."""
     del rounds
 
     def measure_at(num_images: int) -> Mapping[str, float]:

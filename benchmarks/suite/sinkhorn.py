@@ -1,6 +1,6 @@
 """Sinkhorn at the size of the paper's SEER: 16,000 prototypes, 64 images, 2 assigning crops, 10 iterations.
 
-It is compared with Sinkhorn in PyTorch, and with a whole step, of which it is a part.
+The peers are Sinkhorn in PyTorch, and a whole step with Sinkhorn in it.
 """
 
 import functools
@@ -24,7 +24,7 @@ _QUICK_STEP = ("backbone.variant=90MF", "crops.sizes_px=32,16")
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """Yields ours beside PyTorch's, eager and compiled, and ours beside a whole step."""
+    """Yields ours beside PyTorch's eager and compiled versions, and ours beside a whole step."""
     prototypes = _QUICK_PROTOTYPES if settings.quick else _PROTOTYPES
     of_what = f"Sinkhorn, {_CROPS} x {_IMAGES} images, {prototypes:,} prototypes, {_ITERATIONS} iterations"
     yield Case(of_what, functools.partial(_beside_pytorch, settings.torch_kinds, prototypes))
@@ -40,7 +40,7 @@ def _beside_pytorch(kinds: Mapping[str, bool], prototypes: int, title: str, roun
     contestants = {one_step.OURS: _ours(scores)}
     for name, compiled in kinds.items():
         contestants[name] = _theirs(scores, compiled=compiled)
-    # At best each iteration reads and writes the codes once, with both divisions in one pass.
+    # At best, each iteration reads and writes the codes once, with both divisions in one pass.
     return compare(title, contestants, rounds=rounds, work=Work(num_bytes=2 * _ITERATIONS * scores.nbytes))
 
 

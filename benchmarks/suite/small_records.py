@@ -1,7 +1,8 @@
 """Preparing and reading many small records, in a separate process.
 
 `python -m benchmarks.suite.small_records prepare|open|read IMAGES DIRECTORY` prints seconds and memory as a line of
-JSON. The images are different JPEGs of noise, 16 px wide. The time of preparing includes the time of generating them.
+JSON. The images are different JPEGs of noise, 16 px wide. The time of preparing includes the time of generating the
+images.
 """
 
 import os
@@ -33,7 +34,7 @@ class Noise(Source):
     """Small images of noise, generated when they are read."""
 
     def __init__(self, num_images: int) -> None:
-        """Creates the source; names of images are also generated when they are asked for."""
+        """Creates the source. Names of images are generated on demand too."""
         self.ids = _Numbers(num_images)
 
     def read(self, index: int) -> bytes:

@@ -71,7 +71,10 @@ def planned_and_needed(
 
 
 def _runs_in(limit_mib: float, variant: str, images: int, sizes_px: tuple[int, int], more: tuple[str, ...]) -> bool:
-    """Returns whether a child process makes its steps. Out of memory it exits or dies: oneDNN does not always check."""
+    """Returns whether a child process makes its steps.
+
+    Without enough memory, the process exits or dies, because oneDNN does not always check.
+    """
     environment = {**os.environ, _LIMIT: str(int(limit_mib * _MIB)), "TF_CPP_MIN_LOG_LEVEL": "3"}
     case = [variant, str(images), ",".join(map(str, sizes_px)), *more]
     child = subprocess.run(

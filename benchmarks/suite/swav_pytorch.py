@@ -3,12 +3,12 @@
     python -m benchmarks.suite.swav_pytorch --data=folder:unlabelled --train_data=folder:train --test_data=folder:test
         --set=run.examine_every_steps=250 --output=DIR
 
-A seed determines the crops and our initial weights, which the peer copies. The two take turns, each with
-`run.log_every_steps` steps. Every `run.examine_every_steps` steps the same k-NN measures the features of both; for this
-the peer's weights are copied into our network. DIR/seed-S holds crops and `head_to_head.json`; a seed that is already
-there is not run again. At the end the program prints tables, and writes DIR/curves.png with all seeds, and the peer's
+A seed determines the crops and our initial weights, which the peer copies. The two programs take turns, each with
+`run.log_every_steps` steps. Every `run.examine_every_steps` steps the same k-NN measures the features of both. For this
+purpose the peer's weights are copied into our network. DIR/seed-S holds crops and `head_to_head.json`. A seed with
+results is not run again. At the end the program prints tables, and writes DIR/curves.png with all seeds, and the peer's
 losses in DIR/reference for `compare_runs`. The peer's algorithm and schedule follow the paper and its released script
-(`torch_swav.py`); its network comes from transformers.
+(`torch_swav.py`). The peer's network comes from transformers.
 
 In float32 the two losses diverge after a few steps, as do two PyTorch runs whose weights differ in the last bits. With
 --set=run.precision=float64, in a separate DIR, the losses show that both programs compute the same.

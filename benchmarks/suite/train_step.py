@@ -1,7 +1,7 @@
 """A whole step of SwAV with RegNetY-400MF, from uint8 crops to new weights: time and memory.
 
 The peers are the same step in PyTorch, and our step with the same network from stock Keras layers. Times are measured
-in turn in this process, memory in fresh processes with one contestant each.
+in turn in this process. Memory is measured in fresh processes with one contestant each.
 """
 
 import dataclasses

@@ -70,7 +70,7 @@ def _bare_step(state: TrainState) -> Callable[[], object]:
 
 
 def _median_seconds(work: Callable[[], object]) -> float:
-    work()  # what is built at the first time does not count
+    work()  # the first call builds the graph and does not count
     seconds = []
     for _ in range(_LOOKS):
         started = time.perf_counter()

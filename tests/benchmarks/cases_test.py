@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every benchmark has cases of unique titles and runs; what is typed wrong is one sentence."""
+"""`python -m benchmarks`: each benchmark has cases with unique titles and runs. Wrong input gets one sentence."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ from benchmarks.harness.settings import Settings
 from benchmarks.suite import scaling
 from seer_tf.errors import InputError
 
-#: Of each benchmark the title of a case that is soon done.
+#: For each benchmark, the title of a quick case.
 QUICK = {
     "backbone": "^forward, .* bfloat16",
     "train_step": "^SwAV step, .* 4 x 16 px",
@@ -63,7 +63,9 @@ def test_a_run_writes_every_time_with_machine_and_versions(
     assert "| PyTorch eager |" in capsys.readouterr().out
 
 
-def test_growth_is_drawn_beside_the_json(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_growth_is_drawn_into_a_picture_beside_the_json(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def cases(_: Settings) -> list[Case]:
         def grown(title: str, rounds: int) -> Growth:
             return measure(title, "n", [1, 10], lambda n: {"n, m": float(n)}, rounds=rounds)
@@ -77,7 +79,7 @@ def test_growth_is_drawn_beside_the_json(tmp_path: pathlib.Path, monkeypatch: py
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_pattern_that_no_title_matches_is_said(tmp_path: pathlib.Path) -> None:
+def test_a_pattern_that_matches_no_title_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(InputError, match="--only=nothing matches no title in sinkhorn"):
         run(["sinkhorn"], Settings(quick=True), 1, "nothing", tmp_path / "out.json")
     assert not list(tmp_path.iterdir())
@@ -87,7 +89,7 @@ def test_a_pattern_that_no_title_matches_is_said(tmp_path: pathlib.Path) -> None
     ("argument", "sentence"),
     [("backbones", ".*backbones.*backbone"), ("--round=3", ".*'round'"), ("--rounds=x", ".*=x")],
 )
-def test_an_unknown_name_or_flag_is_one_sentence_and_exit_status_2(
+def test_an_unknown_name_or_flag_gets_one_sentence_and_exit_status_2(
     argument: str, sentence: str, tmp_path: pathlib.Path
 ) -> None:
     command = [sys.executable, "-m", "benchmarks", argument, f"--output={tmp_path / 'out.json'}"]

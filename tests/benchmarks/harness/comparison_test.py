@@ -1,4 +1,7 @@
-"""Comparisons: the interval against exact binomial numbers and against noise, the verdict, the order of the calls."""
+"""Comparisons: intervals agree with exact binomial numbers and hold under noise.
+
+Also verdicts and the order of calls.
+"""
 
 import itertools
 
@@ -12,15 +15,15 @@ from benchmarks.harness.floors import Work
 
 
 @pytest.mark.parametrize("rounds", [*range(1, 42), 100])
-def test_so_many_are_cut_off_that_nine_of_ten_intervals_hold_the_median(rounds: int) -> None:
+def test_nine_of_ten_intervals_hold_the_median_after_the_cut(rounds: int) -> None:
     cut = comparison._outliers(rounds)
-    # The median is outside when at most `cut` of the ratios are on its one side.
+    # The median is outside if at most `cut` of the ratios are on one side of it.
     outside = 2 * stats.binom.cdf([cut, cut + 1], rounds, 0.5)
     assert outside[0] <= 0.1 or (cut == 0 and rounds < 5)
     assert outside[1] > 0.1 or cut + 1 >= rounds / 2
 
 
-def test_the_interval_holds_the_median_whatever_the_noise_is_like() -> None:
+def test_the_interval_holds_the_median_under_heavy_tailed_noise() -> None:
     random, ones = np.random.default_rng(0), [1.0] * 9
     intervals = [Ratio.of((2 * np.exp(random.standard_t(1.5, 9))).tolist(), ones) for _ in range(2000)]
     share = np.mean([interval.low <= 2 <= interval.high for interval in intervals])
@@ -41,13 +44,13 @@ def test_the_verdict_says_no_more_than_the_interval(times: list[float], verdict:
     assert Ratio.of(times, [1.0] * len(times)).verdict == verdict
 
 
-def test_ratios_are_of_the_same_round() -> None:
+def test_ratios_compare_times_of_the_same_round() -> None:
     slow_rounds = [1.0, 10.0, 1.0, 10.0, 1.0]
     ratio = Ratio.of([1.5 * seconds for seconds in slow_rounds], slow_rounds)
     assert (ratio.median, ratio.low, ratio.high) == pytest.approx((1.5, 1.5, 1.5))
 
 
-def test_contestants_take_turns_after_calls_that_do_not_count() -> None:
+def test_contestants_take_turns_after_untimed_calls() -> None:
     calls: list[str] = []
     contestants = {name: lambda name=name: calls.append(name) for name in "abc"}
     found = compare("turns", contestants, rounds=3)
@@ -57,7 +60,7 @@ def test_contestants_take_turns_after_calls_that_do_not_count() -> None:
     assert {name: len(times) for name, times in found.seconds.items()} == {"a": 3, "b": 3, "c": 3}
 
 
-def test_table_and_json_say_the_same() -> None:
+def test_table_and_json_agree() -> None:
     found = compare(
         "sums",
         {"ours": lambda: sum(range(10)), "theirs": lambda: sum(range(20_000))},

@@ -1,4 +1,4 @@
-"""The machine's own limit: rates that are plausible, and the longer of arithmetic and bytes."""
+"""The machine's own limit: plausible rates, and the longer of the times for arithmetic and for bytes."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_the_longer_of_arithmetic_and_bytes_counts(monkeypatch: pytest.MonkeyPat
     assert limits.seconds(Work()) == 0
 
 
-def test_rates_are_those_of_a_processor() -> None:
+def test_rates_are_plausible_for_a_processor() -> None:
     limits = Limits()
     assert 1e9 < limits.flops_per_second() < 1e14
     assert 1e8 < limits.bytes_per_second() < 1e13

@@ -1,4 +1,4 @@
-"""Growth: the exponent of a known power law, what a constant part does to it, table, JSON and picture."""
+"""Growth: the exponent of a known power law, the effect of a constant part, table, JSON and picture."""
 
 import io
 import json
@@ -14,11 +14,11 @@ SIZES = [10, 100, 1_000, 10_000]
 
 
 @pytest.mark.parametrize("power", [-1.0, 0.0, 0.5, 1.0, 2.0])
-def test_the_exponent_is_that_of_the_power_law(power: float) -> None:
+def test_the_exponent_equals_that_of_the_power_law(power: float) -> None:
     assert growth.exponent(SIZES, [3.7 * size**power for size in SIZES]) == pytest.approx(power)
 
 
-def test_the_exponent_is_that_of_the_noisy_law_by_least_squares() -> None:
+def test_the_exponent_of_noisy_values_is_the_least_squares_slope() -> None:
     values = [size**1.5 * noise for size, noise in zip(SIZES, (1.1, 0.9, 1.2, 0.8), strict=True)]
     x, y = np.log(SIZES), np.log(values)
     slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()

@@ -1,4 +1,4 @@
-"""The machine: what other processes take from it is seen."""
+"""The description of the machine counts the cores that other processes keep busy."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sys
 from benchmarks.harness.machine import machine
 
 
-def test_what_others_keep_busy_is_seen() -> None:
+def test_cores_that_other_processes_keep_busy_are_counted() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
         try:
             busy = machine()["busy_cores"]

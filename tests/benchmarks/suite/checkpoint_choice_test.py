@@ -22,11 +22,11 @@ def _run(top1: list[float], values: list[float]) -> list[Checkpoint]:
     ]
 
 
-def test_a_criterion_is_scored_by_ranks_and_by_what_it_selects() -> None:
-    rising = _run([0.1, 0.2, 0.3, 0.4], [1, 2, 30, 400])  # in the same order
-    falling = _run([0.4, 0.3, 0.2, 0.1], [5, 6, 7, 8])  # in the opposite one
+def test_a_criterion_is_scored_by_ranks_and_by_its_selection() -> None:
+    rising = _run([0.1, 0.2, 0.3, 0.4], [1, 2, 30, 400])  # the values rise with the accuracy
+    falling = _run([0.4, 0.3, 0.2, 0.1], [5, 6, 7, 8])  # the values rise while the accuracy falls
     overtrained = _run([0.1, 0.4, 0.3, 0.2], [1, 9, 8, 7])
-    collapsed = _run([0.2, 0.2, 0.2, 0.2], [3, 1, 2, 3])  # knows no order; of two equals the earlier
+    collapsed = _run([0.2, 0.2, 0.2, 0.2], [3, 1, 2, 3])  # without any order; of two equal values, the earlier counts
     found = score(lambda numbers: numbers["value"], [rising, falling, overtrained, collapsed])
     assert found.of_runs[:3] == pytest.approx([1, -1, 1]) and math.isnan(found.of_runs[3])
     assert found.gains == pytest.approx([0, 0, 0.2, 0])
@@ -42,7 +42,7 @@ def test_a_criterion_is_scored_by_ranks_and_by_what_it_selects() -> None:
     assert shared.overall == pytest.approx(1)
 
 
-def test_a_collapsed_network_deceives_agreement_but_not_its_product_with_rank() -> None:
+def test_a_collapsed_network_has_high_agreement_but_a_low_product_with_rank() -> None:
     healthy = {name: 0.5 for name in _names()} | {"features/rank_me": 100.0, "bank/rank_me": 100.0}
     collapsed = healthy | {
         "features/rank_me": 1.0,
@@ -63,7 +63,7 @@ def test_a_collapsed_network_deceives_agreement_but_not_its_product_with_rank() 
 
 
 def _names() -> set[str]:
-    """What the criteria look up."""
+    """Returns the names of the numbers that the criteria use."""
     asked: set[str] = set()
 
     class Asked(dict[str, float]):

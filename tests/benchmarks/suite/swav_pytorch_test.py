@@ -1,4 +1,4 @@
-"""The peer in PyTorch computes what we compute, so that the head to head compares libraries and not algorithms."""
+"""The peer in PyTorch computes the same as our code, so the head-to-head compares libraries and not algorithms."""
 
 import pathlib
 from typing import Any
@@ -33,7 +33,7 @@ from tests.small_networks import random_crops, small_config, stages_design
 
 @pytest.fixture(autouse=True)
 def tiny_variant(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network of two stages, for both libraries."""
+    """A network with two stages, for both libraries."""
     monkeypatch.setitem(design.VARIANTS, "tiny", stages_design(2))
 
 
@@ -41,13 +41,13 @@ def _config(*assignments: str) -> Config:
     return small_config("backbone.variant=tiny", "head.batch_norm=true", "swav.freeze_prototypes_steps=1", *assignments)
 
 
-def test_both_make_the_same_steps() -> None:
+def test_both_programs_make_the_same_steps() -> None:
     config = _config("run.precision=float64", "swav.epsilon=0.02", "schedule.warmup_start_learning_rate=0.3")
     state, peer = TrainState(config), TorchTraining(config, compiled=False)
     torch_weights.to_torch(state.model, peer.model)
     pairs = torch_weights.pairs(state.model, peer.model)
     trained = [tensor for variable, tensor in pairs if variable.trainable]
-    rates = learning_rates(config).astype(np.float32).tolist()  # as precise as ours
+    rates = learning_rates(config).astype(np.float32).tolist()  # in float32, as our schedule
     for step in range(2):
         batch = random_crops(config, 8, seed=step)
         crops = tuple(map(tf.constant, batch))
@@ -58,7 +58,7 @@ def test_both_make_the_same_steps() -> None:
         assert [tensor.grad is None for tensor in trained] == [False] * (len(trained) - 1) + [step < 1]
         for variable, tensor in pairs:
             theirs = torch_weights.as_ours(variable, tensor)
-            if variable is state.model.head.prototypes:  # the released script normalises them before a step
+            if variable is state.model.head.prototypes:  # the released script normalises the prototypes before a step
                 theirs = theirs / np.linalg.norm(theirs, axis=1, keepdims=True)
             np.testing.assert_allclose(variable.numpy(), theirs, atol=1e-9, err_msg=variable.path)
             if tensor.grad is not None:
@@ -76,11 +76,12 @@ def _gradients(state: TrainState, crops: tuple[tf.Tensor, ...]) -> dict[str, np.
     }
 
 
-def test_features_of_the_peer_are_those_of_our_network_with_its_weights() -> None:
+def test_features_of_the_peer_equal_our_network_with_the_same_weights() -> None:
     config = _config()
     peer, ours = TorchTraining(config, compiled=False), TrainState(config).model
     [large, small] = random_crops(config, 8)
-    peer.step([torch.from_numpy(large), torch.from_numpy(small)], 1.0)  # moving statistics that are not the first ones
+    # The moving statistics are no longer the initial ones.
+    peer.step([torch.from_numpy(large), torch.from_numpy(small)], 1.0)
     torch_weights.from_torch(peer.model, ours)
     with torch.no_grad():
         network, images = peer.model.eval(), torch.from_numpy(large[:, 0]).permute(0, 3, 1, 2)
@@ -89,7 +90,7 @@ def test_features_of_the_peer_are_those_of_our_network_with_its_weights() -> Non
 
 
 @pytest.mark.parametrize("name", ["demo", "cifar10_small"])
-def test_both_have_the_same_schedule(name: str) -> None:
+def test_both_programs_have_the_same_schedule(name: str) -> None:
     config = configs.override(recipe(name), ["data.global_batch_size=32"])
     ours = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
     steps = np.arange(config.run.num_steps)
@@ -97,7 +98,7 @@ def test_both_have_the_same_schedule(name: str) -> None:
 
 
 def _results(factor: float) -> list[dict[str, Any]]:
-    """Three seeds of 200 steps whose losses fall alike, but for a factor on the peer's; one point of k-NN apart."""
+    """Returns three seeds of 200 steps. The peer's losses are ours times a factor, and its k-NN is one point higher."""
     losses = 4 - np.arange(200) / 100
     return [
         {
@@ -117,7 +118,7 @@ def _found(losses: np.ndarray, top1: float) -> dict[str, Any]:
     }
 
 
-def test_the_report_finds_equals_equal_and_others_not(tmp_path: pathlib.Path) -> None:
+def test_the_report_calls_only_equal_results_equal(tmp_path: pathlib.Path) -> None:
     config, equal = _config(), head_to_head_report.tables(_results(1.0), _config())
     assert "The first losses are equal to 1e-05" in equal and equal.count("4 of 4: inside") == 6
     assert "| 200 | 41.0 ± 1.0 | 42.0 ± 1.0 | -1.0 | 0.8 | equal |" in equal
@@ -138,7 +139,7 @@ def test_losses_of_the_peer_become_reference_runs(tmp_path: pathlib.Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_contest_begins_alike(tmp_path: pathlib.Path) -> None:
+def test_both_contestants_start_with_the_same_weights(tmp_path: pathlib.Path) -> None:
     config = _config("crops.sizes_px=32,16", "run.num_steps=6", "run.log_every_steps=2", "run.examine_every_steps=3")
     some = Selection(open_source("builtin"), np.arange(0, 1000, 20))
     files = CropFiles.of(config, some, tmp_path)
@@ -155,5 +156,5 @@ def test_a_contest_begins_alike(tmp_path: pathlib.Path) -> None:
     assert abs(ours["losses"][0] - peer["losses"][0]) < 1e-5
     np.testing.assert_allclose(ours["losses"], peer["losses"], atol=1e-3)
     assert [step for step, _, _ in peer["examinations"]] == [0, 3, 6]
-    assert ours["examinations"][0] == peer["examinations"][0]  # the same weights before the first step
+    assert ours["examinations"][0] == peer["examinations"][0]  # both have the same weights before the first step
     assert 0 < ours["seconds"][0] < ours["seconds"][-1] == ours["examinations"][-1][1]
