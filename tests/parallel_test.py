@@ -45,7 +45,7 @@ for name in names:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="macOS has no affinity")
-def test_the_number_of_cores_is_that_of_the_affinity() -> None:
+def test_the_number_of_cores_follows_the_affinity() -> None:
     subprocess.run([sys.executable, "-c", _ONE_CORE], check=True)
 
 

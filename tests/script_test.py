@@ -128,7 +128,7 @@ def test_an_environment_made_by_hand_is_kept(checkout: _Checkout) -> None:
     assert checkout.work() == ["."]
 
 
-def test_a_failed_set_up_is_begun_anew(checkout: _Checkout) -> None:
+def test_a_failed_set_up_starts_anew(checkout: _Checkout) -> None:
     broken = checkout.notes.with_name("notes.broken")
     broken.touch()
     failed = checkout.demo()

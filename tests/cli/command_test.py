@@ -110,7 +110,7 @@ def test_flags_that_are_wrong_missing_or_unknown_get_one_sentence(tmp_path: path
     assert {answer.out for answer in answers} == {""}
 
 
-def test_a_command_that_is_given_nothing_wrong_runs(tmp_path: pathlib.Path) -> None:
+def test_a_command_with_right_flags_runs(tmp_path: pathlib.Path) -> None:
     (tmp_path / "toy.py").write_text(_TOY)
     answers = _answers(
         "toy",
@@ -193,7 +193,7 @@ def test_plan_run_refuses_recipe_auto_and_names_the_command_to_use(tmp_path: pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_answers_alike(name: str, tmp_path: pathlib.Path) -> None:
+def test_every_command_answers_flags_in_the_same_way(name: str, tmp_path: pathlib.Path) -> None:
     """The command is called with `--help`, with a misspelt flag, and without arguments."""
     nothing = [] if name != "demo" else ["--help"]  # without arguments, the demo would run in full
     described, misspelt, bare = _answers(name, ["--help"], ["--hepl"], nothing, folder=tmp_path)

@@ -48,7 +48,7 @@ def demo(images: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_demo_leaves_everything_it_names(demo):
+def test_the_demo_writes_every_file_that_it_names(demo):
     """The demo writes its numbers, a report, and a SavedModel that loads."""
     results = json.loads((demo / "results.json").read_text())
     assert [row["features"] for row in results["accuracies"]][0] == "the pretrained network"
@@ -60,7 +60,7 @@ def test_the_demo_leaves_everything_it_names(demo):
 
 
 @pytest.mark.slow
-def test_the_demo_a_second_time_takes_the_finished_run(demo, images):
+def test_a_second_demo_uses_the_finished_run(demo, images):
     """The images and the recipe are the same, so no step runs again and the numbers stay the same."""
     before = (demo / "results.json").read_text()
     again = _run("demo", str(images), f"--output={demo}", "--recipe=debug_tiny")

@@ -29,7 +29,7 @@ def slurm(monkeypatch: pytest.MonkeyPatch, *, nodes: str, tasks: str, node: str,
     monkeypatch.setenv("SLURMD_NODENAME", node)
 
 
-def test_nothing_named_is_no_cluster() -> None:
+def test_without_named_workers_there_is_no_cluster() -> None:
     assert find_cluster() is None
 
 
@@ -67,7 +67,7 @@ def test_a_task_of_slurm_finds_its_own_host(
     assert found.workers[found.index] == address
 
 
-def test_a_list_of_hosts_that_cannot_be_read_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_hosts_that_cannot_be_read_gets_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     slurm(monkeypatch, nodes="rack[1-2]node[1-2]", tasks="1(x4)", node="rack1node1", local=0, rank=0)
     with pytest.raises(InputError, match="Slurm's variables do not name the workers .*`workers="):
         find_cluster()
@@ -84,7 +84,7 @@ def test_a_list_of_hosts_that_cannot_be_read_is_one_sentence(monkeypatch: pytest
         (["a:1", "a:1"], 0, "named twice"),
     ],
 )
-def test_wrong_flags_are_one_sentence(workers: list[str], index: int | None, sentence: str) -> None:
+def test_wrong_flags_get_one_sentence(workers: list[str], index: int | None, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         find_cluster(workers, index)
 
@@ -99,7 +99,7 @@ def test_wrong_flags_are_one_sentence(workers: list[str], index: int | None, sen
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 4}}', "this is worker 4"),
     ],
 )
-def test_a_wrong_tf_config_is_one_sentence(monkeypatch: pytest.MonkeyPatch, text: str, sentence: str) -> None:
+def test_a_wrong_tf_config_gets_one_sentence(monkeypatch: pytest.MonkeyPatch, text: str, sentence: str) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError, match=sentence):
         find_cluster()

@@ -48,7 +48,7 @@ def test_each_worker_learns_the_values_of_all_and_the_ports_can_be_used_again() 
     assert together(twice, clusters(5)) == [expected] * 5
 
 
-def test_a_worker_that_comes_late_is_waited_for() -> None:
+def test_workers_wait_for_a_late_worker() -> None:
     def late(cluster: Cluster) -> list[Any]:
         time.sleep(1.5 - cluster.index)  # worker 1 is half a second late, the chief one second more
         return exchange(cluster, cluster.index, timeout_seconds=20)

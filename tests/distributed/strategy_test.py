@@ -47,7 +47,7 @@ def test_one_worker_is_one_process_unless_multi_worker_is_asked_for() -> None:
         ("mirrored", _TWO, "for one process, but 2 workers"),
     ],
 )
-def test_a_kind_that_does_not_go_with_the_workers_is_refused(kind: str, cluster: Cluster | None, sentence: str) -> None:
+def test_a_kind_that_does_not_fit_the_workers_is_refused(kind: str, cluster: Cluster | None, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         cluster_for(kind, cluster)
 

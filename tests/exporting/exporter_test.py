@@ -113,7 +113,7 @@ def test_the_onnx_file_has_a_free_batch(exported):
     assert sides == ["batch", SIZE_PX, SIZE_PX, 3]
 
 
-def test_an_output_that_exists_is_left_alone(network, source, exported):
+def test_an_existing_output_stays_as_it_is(network, source, exported):
     """The test fails if the output is overwritten or merged."""
     directory, _ = exported
     before = (directory / "metadata.json").stat().st_mtime_ns

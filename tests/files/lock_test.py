@@ -11,7 +11,7 @@ from seer_tf.files import jsonl
 from seer_tf.files.lock import locked
 
 
-def test_one_holder_at_a_time(tmp_path: pathlib.Path) -> None:
+def test_a_lock_has_one_holder_at_a_time(tmp_path: pathlib.Path) -> None:
     with locked(tmp_path / "lock") as descriptor:
         assert os.path.samestat(os.fstat(descriptor), (tmp_path / "lock").stat())
         with pytest.raises(BlockingIOError), locked(tmp_path / "lock"):

@@ -89,7 +89,7 @@ def test_a_directory_behind_a_url_is_listed_and_removed() -> None:
     assert not storage.exists(f"{root}/c")
 
 
-def test_a_file_gets_its_content_at_once() -> None:
+def test_a_file_appears_only_with_its_whole_content() -> None:
     url = "memory://remote_test/file"
     with pytest.raises(RuntimeError), storage.atomic_file(url) as path:
         pathlib.Path(path).write_text("half")

@@ -51,7 +51,7 @@ def test_validate_refuses(assignment: str, sentence: str) -> None:
         configs.validate(configs.override(recipe("finetune_imagenet_224"), [assignment]))
 
 
-def test_a_resize_of_zero_goes_with_any_crop() -> None:
+def test_a_resize_of_zero_fits_any_crop() -> None:
     assignments = ["transform.size_px=384", "transform.resize_px=0"]
     config = configs.validate(configs.override(recipe("finetune_imagenet_224"), assignments))
     assert str(Transform(**dataclasses.asdict(config.transform))).startswith("shorter side to 439 px")

@@ -1,4 +1,4 @@
-"""What holds for every method that compares two views: replicas, skipped steps, interruptions, what it refuses."""
+"""Tests for every method that compares two views: replicas, skipped steps, interruptions, and settings."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_a_step_with_a_bad_number_changes_nothing(name: str) -> None:
 
 
 @every_method
-def test_every_variable_is_named_and_nearly_all_of_them_change(name: str) -> None:
+def test_every_variable_is_named_and_nearly_all_variables_change(name: str) -> None:
     method = METHODS[name]
     state = method.build(method.config())
     before = snapshot(state)
@@ -71,7 +71,7 @@ def test_every_variable_is_named_and_nearly_all_of_them_change(name: str) -> Non
     assert method.step(state, batch)["first_bad"] == -1
     still = {path for path, value in snapshot(state).items() if np.array_equal(before[path], value)}
     scale = {"loss_scale/value", "loss_scale/good_steps", "skipped_steps/total", "skipped_steps/in_a_row"}
-    # The gradient of a bias before batch norm is rounding noise, which an average may lose.
+    # The gradient of a bias before batch norm is rounding noise. An average may lose such small changes.
     assert still - {"momentum_encoder/head/linear2/bias"} == scale | {"step"}
 
 
@@ -86,12 +86,12 @@ def test_every_variable_is_named_and_nearly_all_of_them_change(name: str) -> Non
         ("schedule.warmup_steps=99999", "the length of the run"),
     ],
 )
-def test_what_a_method_cannot_do_is_refused(name: str, assignment: str, sentence: str) -> None:
+def test_settings_that_a_method_does_not_support_are_refused(name: str, assignment: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         configs.validate(configs.override(find_method(name).config(), [assignment]))
 
 
 @pytest.mark.parametrize("name", ["simclr", "moco"])
-def test_groups_of_batch_norm_would_show_the_positives(name: str) -> None:
+def test_groups_of_batch_norm_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="would show which views belong to one image"):
         configs.validate(configs.override(find_method(name).config(), ["run.batch_norm_group_replicas=2"]))

@@ -1,4 +1,4 @@
-"""The measures of features and embeddings, on inputs for which they are known."""
+"""Measures of features and embeddings, on inputs with known values."""
 
 import numpy as np
 import tensorflow as tf
@@ -43,7 +43,7 @@ def test_alignment_is_the_mean_squared_distance_of_the_views() -> None:
     assert embeddings.alignment(tf.constant(one), tf.constant(-one)).numpy() == 4
 
 
-def test_uniformity_is_that_of_all_pairs_of_images() -> None:
+def test_uniformity_is_the_mean_over_all_pairs_of_images() -> None:
     rows = _rows(9, 5)
     pairs = [np.exp(-2 * np.sum((a - b) ** 2)) for i, a in enumerate(rows) for b in rows[:i]]
     np.testing.assert_allclose(embeddings.uniformity(tf.constant(rows)), np.log(np.mean(pairs)))

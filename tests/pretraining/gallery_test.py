@@ -27,7 +27,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     return Gallery(open_source(f"folder:{folder}"), config, initial_model(config))
 
 
-def test_images_are_those_that_can_be_read_at_the_size_of_large_crops(gallery: Gallery) -> None:
+def test_the_gallery_has_readable_images_at_the_size_of_large_crops(gallery: Gallery) -> None:
     assert gallery.images.shape == (11, 32, 32, 3)
     assert gallery.images[:, 0, 0, 0].tolist() == [20 * index for index in range(12) if index != 5]
 

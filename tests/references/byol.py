@@ -4,7 +4,7 @@ import numpy as np
 
 
 def regression(predictions: np.ndarray, targets: np.ndarray) -> float:
-    """Returns the loss of predictions and targets, both [2, B, D] of any norm: the mean over images."""
+    """Returns the loss, averaged over images, of predictions and targets, both [2, B, D] with any norm."""
     losses = []
     for prediction, target in ((predictions[0], targets[1]), (predictions[1], targets[0])):
         for q, z in zip(prediction, target, strict=True):
@@ -13,10 +13,10 @@ def regression(predictions: np.ndarray, targets: np.ndarray) -> float:
 
 
 def momentum(step: int, *, start: float, num_steps: int) -> float:
-    """Returns tau of a step, from `start` to 1."""
+    """Returns tau at a step. The value rises from `start` to 1."""
     return 1 - (1 - start) * (np.cos(np.pi * step / num_steps) + 1) / 2
 
 
 def followed(average: np.ndarray, weight: np.ndarray, *, share: float) -> np.ndarray:
-    """Returns the new average: a share of the old one, and the rest of the weight."""
+    """Returns the new average: `share` of the old average plus the rest of the weight."""
     return share * average + (1 - share) * weight

@@ -1,4 +1,4 @@
-"""MoCo's contrast and queue in NumPy, from section 3 of arXiv 1911.05722, right or with a named fault."""
+"""MoCo's loss with a queue in NumPy, from section 3 of arXiv 1911.05722, correct or with a named fault."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ FAULTS = ("positives among the negatives", "temperature outside")
 
 
 def info_nce(queries: np.ndarray, keys: np.ndarray, queue: np.ndarray, *, temperature: float, fault: str = "") -> float:
-    """Returns the mean loss of queries and keys [B, D] with earlier keys [Q, D], all of unit norm."""
+    """Returns the mean loss of queries and keys [B, D] with earlier keys [Q, D]. All rows have unit norm."""
     outside = fault == "temperature outside"
     losses = []
     for query, key in zip(queries, keys, strict=True):

@@ -1,4 +1,4 @@
-"""NT-Xent in NumPy, from equation 1 and algorithm 1 of SimCLR (arXiv 2002.05709), right or with a named fault."""
+"""NT-Xent in NumPy, from equation 1 and algorithm 1 of SimCLR (arXiv 2002.05709), correct or with a named fault."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ FAULTS = ("positives among the negatives", "itself among the candidates", "tempe
 
 
 def nt_xent(views: np.ndarray, *, temperature: float, fault: str = "") -> float:
-    """Returns the mean loss of the embeddings of both views [2, B, D], of unit norm."""
+    """Returns the mean loss of the embeddings of both views [2, B, D] with unit norm."""
     rows, num_images, losses = views.reshape(-1, views.shape[-1]), views.shape[1], []
     inside = 1.0 if fault == "temperature outside" else temperature
     for number, row in enumerate(rows):

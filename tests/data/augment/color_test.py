@@ -47,7 +47,7 @@ def _pillow(crops, operation):
 @pytest.mark.parametrize(
     ("number", "enhancer"), [(0, ImageEnhance.Brightness), (1, ImageEnhance.Contrast), (2, ImageEnhance.Color)]
 )
-def test_brightness_contrast_and_saturation_are_pillows_within_one_level(number, enhancer, factor):
+def test_brightness_contrast_and_saturation_equal_pillows_within_one_level(number, enhancer, factor):
     crops = _noise()
     crops[1] //= 3  # a dark crop, so its mean grey differs from the mean of the batch
     factors = [1.0, 1.0, 1.0]
@@ -68,7 +68,7 @@ def test_hue_turns_the_colour_circle_and_keeps_value_and_saturation(shift):
     assert np.abs(_jitter(crops, hue=shift) - expected).max() <= 0.51
 
 
-def test_hue_is_pillows_up_to_the_eight_bits_of_its_hsv():
+def test_hue_equals_pillows_within_the_eight_bits_of_its_hsv():
     crops = _noise()
 
     def turned(image):
@@ -121,7 +121,7 @@ def test_each_crop_has_its_own_factors_and_order():
         np.testing.assert_allclose(together[one], alone, atol=1e-3)
 
 
-def test_grayscale_is_pillows_within_one_level_where_asked():
+def test_grayscale_of_chosen_crops_equals_pillows_within_one_level():
     crops = _noise(2)
     result = _from_planes(color.grayscale(_to_planes(crops), tf.constant([True, False])))
     expected = _pillow(crops[:1], lambda image: ImageOps.grayscale(image).convert("RGB"))
@@ -129,14 +129,14 @@ def test_grayscale_is_pillows_within_one_level_where_asked():
     assert (result[1] == crops[1]).all()
 
 
-def test_flip_mirrors_left_to_right_where_asked():
+def test_flip_mirrors_chosen_crops_from_left_to_right():
     crops = _noise(2)
     result = color.flip(tf.constant(crops), tf.constant([True, False])).numpy()
     assert (result[0] == _pillow(crops[:1], ImageOps.mirror)[0]).all()
     assert (result[1] == crops[1]).all()
 
 
-def test_solarize_is_pillows_where_asked():
+def test_solarisation_of_chosen_crops_equals_pillows():
     crops = np.tile(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), [2, 1, 1, 3])
     planes = tf.reshape(_to_planes(crops), [2, 3, 16, 16])
     result = _from_planes(color.solarize(planes, tf.constant([True, False])), 16)
@@ -146,7 +146,7 @@ def test_solarize_is_pillows_where_asked():
 
 @pytest.mark.parametrize("side", [5, 16, 40])
 @pytest.mark.parametrize("sigma", [0.1, 0.7, 1.0, 2.0])
-def test_blur_is_pillows_within_three_levels(side, sigma):
+def test_blur_equals_pillows_within_three_levels(side, sigma):
     crops = _noise(2, side)
     planes = tf.reshape(_to_planes(crops), [2, 3, side, side])
     blurred = color.gaussian_blur(planes, tf.constant([sigma, 0.0]), max_sigma_px=2.0)
@@ -158,7 +158,7 @@ def test_blur_is_pillows_within_three_levels(side, sigma):
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.7, 1.0, 1.5, 2.0])
-def test_sliding_blur_is_pillows_within_three_levels_but_for_the_outermost_pixels(sigma):
+def test_sliding_blur_equals_pillows_within_three_levels_except_at_the_edge(sigma):
     """The crops are noise and a picture. From sigma 0.7 on, the picture's edge differs by more than three levels."""
     encoded, _ = render_image("train", 6)
     picture = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))[:40, :40]

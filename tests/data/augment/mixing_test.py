@@ -11,7 +11,7 @@ def _images(num_images: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (num_images, 12, 12, 3)).astype(np.uint8)
 
 
-def test_rand_augment_is_keras_layer_with_a_seed_of_each_image() -> None:
+def test_rand_augment_equals_keras_with_a_seed_for_each_image() -> None:
     """The result equals the result of Keras's layer, in a pipeline, in eager mode, and in another order."""
     ours = RandAugment(2, 0.3)
     images, seeds = _images(8), np.stack([np.full(8, 5), np.arange(8)], axis=1)

@@ -39,7 +39,7 @@ def _boxes(height, width, low, high, num=_NUM_DRAWS):
     ("height", "width", "low", "high"),
     [(300, 400, 0.14, 1.0), (300, 400, 0.05, 0.14), (32, 32, 0.05, 0.14), (40, 200, 0.3, 1.0), (500, 20, 0.5, 1.0)],
 )
-def test_boxes_are_distributed_as_torchvisions(height, width, low, high):
+def test_boxes_have_the_distribution_of_torchvision(height, width, low, high):
     ours = _boxes(height, width, low, high)
     theirs = reference.random_boxes(_NUM_DRAWS, height, width, low, high)
     top, left, h, w = ours.T
@@ -67,7 +67,7 @@ def test_an_image_that_is_too_long_for_all_tries_gives_its_centre(size, expected
     assert (_boxes(size[0], size[1], 0.9, 1.0, num=20) == expected).all()
 
 
-def test_crops_are_resized_as_by_pillow_within_one_level():
+def test_resized_crops_equal_pillows_within_one_level():
     image = _photo()
     drawn = multicrop.draw(tf.constant([image.shape[:2]]), _PLAIN, tf.constant([[1, 2]]))
     corners, sides = drawn.corners[0], drawn.boxes[0]

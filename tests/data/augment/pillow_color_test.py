@@ -30,7 +30,7 @@ def _pictures() -> np.ndarray:
 
 
 @pytest.mark.parametrize("factor", _FACTORS)
-def test_the_equations_are_pillows_to_the_bit(factor: float) -> None:
+def test_the_equations_equal_pillow_to_the_bit(factor: float) -> None:
     for pixels in _pictures():
         image = Image.fromarray(pixels)
         for ours, theirs in (
@@ -41,7 +41,7 @@ def test_the_equations_are_pillows_to_the_bit(factor: float) -> None:
             np.testing.assert_array_equal(ours(pixels, factor), np.asarray(theirs(image).enhance(factor)))
 
 
-def test_grey_and_hue_are_pillows_to_the_bit() -> None:
+def test_grey_and_hue_equal_pillow_to_the_bit() -> None:
     for pixels in _pictures():
         image = Image.fromarray(pixels)
         np.testing.assert_array_equal(pillow_color.grayscale(pixels), np.asarray(image.convert("L").convert("RGB")))
@@ -71,7 +71,7 @@ def _expected(crops: np.ndarray, meaning: list[tuple[list[float], tuple[int, ...
     return np.stack(found)
 
 
-def test_the_plain_crops_are_torchvisions_to_the_bit() -> None:
+def test_plain_crops_equal_torchvisions_to_the_bit() -> None:
     crops = np.tile(_pictures(), [8, 1, 1, 1])
     uniform, meaning = _draws(len(crops))
     for pixels, row, (values, order, _) in zip(crops, uniform.tolist(), meaning, strict=True):

@@ -54,14 +54,14 @@ def _differences(crops: CropsConfig, seed: int) -> np.ndarray:
     ],
     ids=["boxes", "bicubic", "flip", "greyscale", "blur", "solarize", "views", "jitter", "strong jitter", "all"],
 )
-def test_the_fast_crops_are_the_plain_ones(changes: dict[str, Any], limit: float) -> None:
+def test_fast_crops_equal_plain_crops(changes: dict[str, Any], limit: float) -> None:
     crops = dataclasses.replace(_CROPS, **changes)
     differences = np.concatenate([_differences(crops, seed) for seed in range(4)])
     assert differences.max() < limit, differences.round(2)
 
 
 @pytest.mark.parametrize(("width", "height"), [(120, 90), (31, 200), (900, 30)])
-def test_the_fast_boxes_are_the_plain_ones(width: int, height: int) -> None:
+def test_fast_boxes_equal_plain_boxes(width: int, height: int) -> None:
     uniform = tf.random.stateless_uniform([200, multicrop.NUM_BOX_DRAWS], [5, 6])
     low, high = np.full(200, 0.3, np.float32), np.full(200, 1.0, np.float32)
     corners, sizes = multicrop.random_boxes(tf.constant([height, width]), low, high, uniform)

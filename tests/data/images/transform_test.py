@@ -45,7 +45,7 @@ def _assert_equal(found: tf.Tensor, expected: np.ndarray) -> None:
     ("transform", "shorter_px"),
     [(Transform(56), 64), (Transform(56, 56, "bicubic"), 56), (Transform(48, 64, "bicubic"), 64)],
 )
-def test_resize_and_centre_crop_are_pillows_within_one_level(transform, shorter_px, height, width):
+def test_resize_and_centre_crop_equal_pillows_within_one_level(transform, shorter_px, height, width):
     """Few pixels differ, and by one level.
 
     The test fails with one pass for both axes (20 levels), or with an offset of half a pixel.

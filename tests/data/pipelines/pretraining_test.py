@@ -91,7 +91,7 @@ def _order(positions: tf.data.Dataset, num_images: int) -> np.ndarray:
     return np.concatenate(list(chunks.as_numpy_iterator()))
 
 
-def test_the_first_image_of_an_epoch_is_any_with_equal_chance():
+def test_every_image_is_first_in_an_epoch_with_equal_probability():
     images = _order(tf.data.Dataset.range(0, 64_000, 10), 10)
     assert scipy.stats.chisquare(np.bincount(images, minlength=10)).pvalue > 1e-3
 

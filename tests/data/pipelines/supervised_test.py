@@ -68,7 +68,7 @@ def test_a_bad_image_is_an_error():
         list(stream.take(3))
 
 
-def test_crops_with_colours_and_without():
+def test_plain_and_distorted_crops_have_their_probabilities():
     """The distorted crops have the same boxes, and differ only in colour and blur."""
     plain, distorted = plain_crops(32), distorted_crops(32)
     assert (plain.min_area_fractions, plain.color_jitter_probability, plain.blur_probability) == ((0.08,), 0.0, 0.0)

@@ -132,7 +132,7 @@ def test_only_names_that_begin_with_a_dot_are_hidden_in_a_tar_file(folder):
     assert registry.open_source(f"tar:{folder / 'images.tar'}").ids == ["../x.png", "a/y.png", "z.png"]
 
 
-def test_a_tar_file_keeps_little_of_each_member(tmp_path):
+def test_a_tar_file_needs_little_memory_for_each_member(tmp_path):
     with tarfile.open(tmp_path / "images.tar", "w") as archive:
         for index in range(5000):
             member = tarfile.TarInfo(f"{index:05}.png")

@@ -71,7 +71,7 @@ def _order(source):
     return [int(name.split()[1]) for name in source.ids]
 
 
-def test_every_good_image_comes_back_with_its_name_and_label(tmp_path):
+def test_every_good_image_is_read_with_its_name_and_label(tmp_path):
     report = _write(tmp_path / "out")
     source = shards.open_shards(str(tmp_path / "out"))
     assert report.num_images == source.num_images == len(_GOOD)

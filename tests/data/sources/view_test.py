@@ -57,7 +57,7 @@ def _value(source: Source, name: str) -> Any:
     return found[name]() if callable(value) else np.asarray(value).tolist()
 
 
-def test_the_contract_has_no_attribute_that_the_next_test_misses() -> None:
+def test_the_list_of_attributes_is_complete() -> None:
     assert {
         "ids",
         "class_names",

@@ -16,7 +16,7 @@ def _images() -> np.ndarray:
     return np.random.default_rng(0).integers(low, high, [2, 20, 24, 3]).astype(np.uint8)
 
 
-def test_histogram_is_numpys():
+def test_histogram_equals_numpys():
     """The histogram is joint over channels.
 
     The test fails if channels are swapped or a bin is not 32 levels wide.
@@ -27,7 +27,7 @@ def test_histogram_is_numpys():
         assert np.linalg.norm(found) == pytest.approx(1.0)
 
 
-def test_histogram_does_not_see_positions():
+def test_histogram_ignores_positions():
     """Shuffled pixels have the same histogram but another thumbnail."""
     images = _images()
     shuffled = np.random.default_rng(1).permutation(images.reshape(2, -1, 3), axis=1).reshape(images.shape)
@@ -35,7 +35,7 @@ def test_histogram_does_not_see_positions():
     assert np.abs(thumbnail(tf.constant(shuffled)) - thumbnail(tf.constant(images))).max() > 0.05
 
 
-def test_thumbnail_is_pillows_less_its_mean():
+def test_thumbnail_equals_pillows_minus_its_mean():
     """The thumbnails differ only by the rounding of Pillow's levels."""
     for image, found in zip(_images(), thumbnail(tf.constant(_images())), strict=True):
         small = np.asarray(Image.fromarray(image).resize((8, 8), Image.Resampling.BILINEAR)) / 255.0

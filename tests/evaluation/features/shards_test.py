@@ -75,7 +75,7 @@ def write(extractor: Extractor, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize("file_format", ["npy", "tfrecord", "parquet"])
-def test_features_in_files_are_those_in_memory(extractor, write, file_format):
+def test_features_in_files_equal_features_in_memory(extractor, write, file_format):
     """The numbers are rounded to float16, and all facts about the images are kept.
 
     Rows can be read in any order and across shards.

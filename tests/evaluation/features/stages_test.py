@@ -45,7 +45,7 @@ def test_another_network_has_about_9000_features_and_no_more_cells_than_its_map(
         poolings(model.backbone, ["res6"], size_px=_SIZE_PX)
 
 
-def test_features_are_pytorchs_adaptive_averages(model):
+def test_features_equal_pytorchs_adaptive_averages(model):
     """One pass gives the features of all stages.
 
     The test fails if rows and columns are swapped, or cells and channels.

@@ -54,7 +54,7 @@ def _error(found: torch.Tensor, expected: object) -> float:
     return float(np.abs(theirs - ours).max() / np.abs(ours).max())
 
 
-def test_transformers_computes_the_same(network: Network, hugging_face: Path) -> None:
+def test_transformers_gives_the_same_results(network: Network, hugging_face: Path) -> None:
     images = torch.from_numpy(_IMAGES.transpose(0, 3, 1, 2).copy())
     features = network.features(_IMAGES, training=False)
     backbone = transformers.RegNetModel.from_pretrained(hugging_face).eval()

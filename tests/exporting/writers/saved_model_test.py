@@ -74,7 +74,7 @@ def test_uint8_and_encoded_images_give_the_features_of_the_evaluation(network, s
     np.testing.assert_allclose(signatures["serve_encoded"](encoded=files)["features"], evaluated, atol=1e-5)
 
 
-def test_float_crops_are_taken_as_they_are(network, signatures):
+def test_float_crops_are_not_changed(network, signatures):
     """The crops may have any size."""
     crops = np.random.default_rng(0).normal(size=[2, 48, 40, 3]).astype(np.float32)
     expected = network.features(crops, training=False)

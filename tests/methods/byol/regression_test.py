@@ -1,4 +1,4 @@
-"""The loss of BYOL against NumPy, its gradient against central differences, and the schedule of the momentum."""
+"""BYOL's loss equals NumPy's, its gradient equals central differences, and its momentum follows the schedule."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,15 +13,15 @@ def _embeddings() -> tuple[np.ndarray, np.ndarray]:
     return generator.normal(size=(2, 4, 5)), generator.normal(size=(2, 4, 5))
 
 
-def test_the_loss_is_that_of_the_equation() -> None:
+def test_the_loss_equals_the_equation() -> None:
     predictions, targets = _embeddings()
     found = regression(tf.constant(predictions), tf.constant(targets))
     np.testing.assert_allclose(found, oracle.regression(predictions, targets), rtol=1e-12)
-    # A view must predict the other view's target, not its own.
+    # A view must predict the target of the other view.
     assert abs(oracle.regression(predictions, targets[::-1]) - float(found)) > 0.01
 
 
-def test_the_gradient_is_that_of_the_predictions_alone() -> None:
+def test_only_the_predictions_get_a_gradient() -> None:
     predictions, targets = map(tf.Variable, _embeddings())
     with tf.GradientTape() as tape:
         loss = regression(tf.convert_to_tensor(predictions), tf.convert_to_tensor(targets))

@@ -1,4 +1,4 @@
-"""A step of BYOL: its loss, and the target network, which follows the weights after the step."""
+"""A step of BYOL: its loss, and the target network that follows the weights after the step."""
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +18,7 @@ def _state() -> ByolState:
     return state
 
 
-def test_the_target_network_begins_as_the_online_network() -> None:
+def test_the_target_network_starts_as_a_copy_of_the_online_network() -> None:
     state = _state()
     online = {variable.path: variable.numpy() for variable in state.model.variables}
     target = {variable.path: variable.numpy() for variable in state.target.model.variables}
@@ -27,7 +27,7 @@ def test_the_target_network_begins_as_the_online_network() -> None:
         np.testing.assert_array_equal(value, online[path], err_msg=path)
 
 
-def test_the_loss_is_that_of_the_equation() -> None:
+def test_the_loss_equals_the_equation() -> None:
     state, other = _state(), _state()
     train_step(state, random_crops(state.config, 6, 1))
     for crops in random_crops(state.config, 6):

@@ -1,4 +1,4 @@
-"""The loss of MoCo against NumPy, and its gradient against central differences."""
+"""MoCo's loss equals NumPy's, and its gradient equals central differences."""
 
 import numpy as np
 import pytest
@@ -18,19 +18,19 @@ def _unit_rows(num_rows: int, seed: int) -> np.ndarray:
 _QUERIES, _KEYS, _QUEUE = _unit_rows(4, 0), _unit_rows(4, 1), _unit_rows(9, 2)
 
 
-def test_the_loss_is_that_of_the_equation() -> None:
+def test_the_loss_equals_the_equation() -> None:
     for temperature in (0.07, 0.2, 1.0):
         found = info_nce(*map(tf.constant, (_QUERIES, _KEYS, _QUEUE)), temperature=temperature).loss
         np.testing.assert_allclose(found, oracle(_QUERIES, _KEYS, _QUEUE, temperature=temperature), rtol=1e-12)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_would_show(fault: str) -> None:
+def test_each_fault_changes_the_loss(fault: str) -> None:
     right, wrong = (oracle(_QUERIES, _KEYS, _QUEUE, temperature=0.2, fault=each) for each in ("", fault))
     assert abs(wrong / right - 1) > 1e-3
 
 
-def test_the_gradient_is_that_of_the_queries_alone() -> None:
+def test_only_the_queries_get_a_gradient() -> None:
     queries, keys = tf.Variable(_QUERIES), tf.Variable(_KEYS)
     with tf.GradientTape() as tape:
         loss = info_nce(
@@ -42,8 +42,8 @@ def test_the_gradient_is_that_of_the_queries_alone() -> None:
     assert of_keys is None
 
 
-def test_accuracy_is_the_share_of_images_whose_own_key_is_nearest() -> None:
+def test_accuracy_is_the_fraction_of_images_whose_own_key_is_nearest() -> None:
     keys = _QUERIES.copy()
     queue = np.concatenate([_QUEUE, _QUERIES[:1]])
-    keys[0] = -keys[0]  # the nearest key of the first image is one in the queue
+    keys[0] = -keys[0]  # the nearest key of the first image is in the queue
     assert float(info_nce(*map(tf.constant, (_QUERIES, keys, queue)), temperature=0.2).accuracy) == 3 / 4

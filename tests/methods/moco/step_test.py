@@ -23,7 +23,7 @@ def _unit(rows: tf.Tensor) -> np.ndarray:
     return rows.numpy() / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def test_losses_and_queue_are_those_of_the_algorithm() -> None:
+def test_losses_and_queue_equal_the_algorithm() -> None:
     state, other = _state(), _state()
     queue = state.queue.keys.numpy()
     np.testing.assert_allclose(np.linalg.norm(queue, axis=1), 1)

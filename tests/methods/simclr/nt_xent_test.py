@@ -1,4 +1,4 @@
-"""The loss of SimCLR against NumPy, its gradient against central differences, and both on two replicas."""
+"""SimCLR's loss equals NumPy's, its gradient equals central differences, and two replicas give the same."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def _views(num_images: int, dims: int = 5) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-def test_the_loss_is_that_of_the_equation() -> None:
+def test_the_loss_equals_the_equation() -> None:
     views = _views(6)
     for temperature in (0.1, 0.5, 1.0):
         found = nt_xent(tf.constant(views), temperature=temperature).loss
@@ -25,13 +25,13 @@ def test_the_loss_is_that_of_the_equation() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_would_show(fault: str) -> None:
+def test_each_fault_changes_the_loss(fault: str) -> None:
     views = _views(6)
     right, wrong = (oracle(views, temperature=0.5, fault=each) for each in ("", fault))
     assert abs(wrong / right - 1) > 1e-3
 
 
-def test_the_gradient_is_that_of_the_equation() -> None:
+def test_the_gradient_equals_central_differences() -> None:
     views = _views(3)
     with tf.GradientTape() as tape:
         variable = tf.Variable(views)
@@ -40,10 +40,10 @@ def test_the_gradient_is_that_of_the_equation() -> None:
     np.testing.assert_allclose(tape.gradient(loss, variable), expected, rtol=1e-6, atol=1e-8)
 
 
-def test_accuracy_is_the_share_of_views_that_find_the_other_one() -> None:
+def test_accuracy_is_the_fraction_of_views_that_find_the_other_view() -> None:
     views = _views(8, dims=64)
     views[1] = views[0]
-    views[1, 2], views[1, 5] = views[0, 5], views[0, 2]  # two images are mistaken for each other, in both views
+    views[1, 2], views[1, 5] = views[0, 5], views[0, 2]  # two images are confused with each other, in both views
     assert float(nt_xent(tf.constant(views), temperature=0.1).accuracy) == 12 / 16
 
 

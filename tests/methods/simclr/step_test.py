@@ -1,4 +1,4 @@
-"""A step of SimCLR: its loss, its update, and the same on two replicas."""
+"""A step of SimCLR: its loss, its metrics, its update, and its equality on two replicas."""
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ from tests.view_methods import METHODS
 SIMCLR = METHODS["simclr"]
 
 
-def test_loss_and_numbers_are_those_of_the_equations() -> None:
+def test_loss_and_metrics_equal_the_equations() -> None:
     config = SIMCLR.config("simclr.temperature=0.3")
     state = SIMCLR.build(config)
     (crops,) = random_crops(config, 6)
@@ -27,7 +27,7 @@ def test_loss_and_numbers_are_those_of_the_equations() -> None:
 
 
 def test_batch_norm_and_biases_are_neither_decayed_nor_scaled() -> None:
-    """The first step of such a weight is that of plain SGD."""
+    """For these weights, the first step equals a step of plain SGD."""
     config = SIMCLR.config("optimizer.weight_decay=0.5", "head.batch_norm=false")
     state = SIMCLR.build(config)
     assert isinstance(state, SimclrState)

@@ -63,7 +63,7 @@ def test_embeddings_and_scores_are_of_high_precision_under_every_policy(policy: 
     np.testing.assert_allclose(scores, embeddings @ tf.transpose(head.prototypes.value), atol=1e-6)
 
 
-def test_initialisation_is_that_of_pytorch_linear_layers_with_prototypes_of_unit_norm() -> None:
+def test_linear_layers_are_initialised_as_in_pytorch_and_prototypes_have_unit_norm() -> None:
     keras.utils.set_random_seed(0)
     head = models.SwavHead((400,), 50, 300)
     head.build((None, 100))

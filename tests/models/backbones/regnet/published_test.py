@@ -54,7 +54,7 @@ def test_file_names_agree_with_the_variants() -> None:
         assert all(number in model.file_name.lower() for model in PUBLISHED if model.variant == variant)
 
 
-def test_the_licence_is_metas() -> None:
+def test_the_licence_is_the_seer_licence() -> None:
     assert published.LICENCE == "SEER License Agreement"
     assert published.LICENCE_NOTICE.startswith(
         "SEER is licensed under SEER license, Copyright (c) Meta Platforms, Inc. All Rights Reserved.\n"
