@@ -2,8 +2,8 @@
 
 NAME is one of backbone, train_step, input_pipeline, sinkhorn, scaling, checkpoint, evaluation, exported. Without a name
 all benchmarks run. Each table is printed when it is complete. The file of --output has every single time, the machine
-and the versions. It is replaced after each table, so that an interrupted run keeps its results. A picture beside the
-file shows how time and memory grow. With --quick everything runs in minutes, at sizes whose numbers mean nothing.
+and the versions. This file is replaced after each table, so that an interrupted run keeps its results. A picture beside
+the file shows how time and memory grow. With --quick everything runs in minutes, at sizes whose numbers mean nothing.
 """
 
 import os

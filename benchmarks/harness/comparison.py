@@ -36,7 +36,7 @@ class Result(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One thing that a benchmark measures.
+    """A case of a benchmark.
 
     Attributes:
         title: Title of the case, by which --only chooses it.

@@ -101,7 +101,7 @@ def test_clusters_leave_a_table_and_a_page(place):
 
 @pytest.mark.slow
 def test_a_map_leaves_a_page_and_files_for_tensorboard(place):
-    """For two stages, of a part of the images."""
+    """The map shows two stages and a part of the images."""
     arguments = (f"--model={place}/run", f"--data=folder:{place}/boxes", f"--output={place}/map", "--max_images=9")
     ran = _run("embed", *arguments, "--stages=avgpool,res3")
     assert ran.returncode == 0, ran.stderr

@@ -126,7 +126,7 @@ def test_copy_detection_scores_names_of_copydays_and_lists_copies_for_any_names(
 
 @pytest.mark.slow
 def test_images_with_several_labels_of_which_some_are_unknown(root, tmp_path):
-    """For green images, the label "blue" is unknown."""
+    """The label "blue" is unknown for green images."""
     for part, num_images in (("train", 20), ("test", 8)):
         lines = ["file,present,absent"]
         for name, labels in (("blue", "blue;any,red"), ("red", "red;any,blue"), ("green", "any,red")):

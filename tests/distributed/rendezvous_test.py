@@ -171,7 +171,7 @@ def test_one_process_needs_no_rendezvous() -> None:
 
 @contextlib.contextmanager
 def _strangers(address: str, sent: Sequence[bytes]) -> Iterator[None]:
-    """Connects to an address and sends each content on a connection of its own. All connections stay open."""
+    """Connects to an address and sends each content on a separate connection. All connections stay open."""
     with contextlib.ExitStack() as stack:
         for content in sent:
             stranger = stack.enter_context(_connected(address))

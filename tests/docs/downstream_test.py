@@ -70,7 +70,7 @@ def _all_moved(variables: Sequence[Any], untouched: Sequence[Any]) -> None:
 
 
 def test_the_request_to_a_server_fits_the_signature(model, names):
-    """The names in the request are those of the SavedModel."""
+    """The request uses the names of the SavedModel."""
     (text,) = re.findall(r"```json\n(.*?)```", _PAGE, re.DOTALL)
     request = json.loads(text.replace("BASE64", base64.b64encode(names["files"][0]).decode()))
     signature = tf.saved_model.load(str(model)).signatures[request["signature_name"]]

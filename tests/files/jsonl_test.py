@@ -38,7 +38,7 @@ def test_several_writers_lose_no_line(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_writer_waits_for_another(tmp_path: pathlib.Path) -> None:
-    """Without the lock, a writer could remove another writer's line when it removes its own half line."""
+    """A writer without the lock could remove another writer's line together with its own half line."""
     file = tmp_path / "log.jsonl"
     with file.open("a") as held, concurrent.futures.ThreadPoolExecutor(1) as pool:
         fcntl.flock(held, fcntl.LOCK_EX)

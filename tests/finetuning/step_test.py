@@ -93,7 +93,7 @@ def test_two_replicas_equal_one() -> None:
 
 
 def test_micro_batches_add_up_to_the_mean_of_their_gradients() -> None:
-    """After one step the velocity is the mean of two gradients: of the even images and of the odd images."""
+    """The velocity after one step is the mean of two gradients, from the even images and from the odd images."""
     config, (images, labels) = small("run.accumulation_steps=2", "optimizer.weight_decay=0"), batch()
     model = build_classifier(config, backbone(), None, _NAMES)
     state = ClassifierState(config, model)

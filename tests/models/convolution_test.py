@@ -64,7 +64,7 @@ def choice() -> Iterator[ChoiceAtLoading]:
 def test_both_choices_give_the_convolution_and_its_gradients(
     at_once: bool, strides: int, has_bias: bool, relu: bool, choice: ChoiceAtLoading
 ) -> None:
-    """The result equals the one that this process computes without a choice at run time."""
+    """The result equals the result of this process without a choice at run time."""
     random = np.random.default_rng(0)
     sources = [tf.constant(random.normal(size=size), tf.float32) for size in ((2, 5, 4, 6), (3, 3, 2, 6), (6,))]
     sources = sources if has_bias else sources[:2]
@@ -82,7 +82,7 @@ def test_both_choices_give_the_convolution_and_its_gradients(
 
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_function_holds_both_choices_and_runs_the_chosen_operations(at_once: bool, choice: ChoiceAtLoading) -> None:
-    """In float64, the one operation has no gradient on any CPU, so the error shows which operations ran."""
+    """One operation in float64 has no gradient on any CPU, so the error shows which operations ran."""
     sources = [tf.ones([1, 3, 3, 4], tf.float64), tf.ones([3, 3, 2, 4], tf.float64)]
 
     @tf.function

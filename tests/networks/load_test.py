@@ -57,7 +57,7 @@ def classifier_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_and_one_of_its_checkpoints_load(run):
-    """Without a checkpoint, the run gives its newest network."""
+    """A run without a named checkpoint gives its newest network."""
     newest, earlier = load_network(run), load_network(run / "checkpoints" / "step-3")
     config = recipe("debug_tiny")
     assert newest.metadata["training_steps"] == 7 and earlier.metadata["training_steps"] == 3
@@ -67,7 +67,7 @@ def test_a_run_and_one_of_its_checkpoints_load(run):
 
 
 def test_a_run_keeps_the_licence_of_its_initial_weights(run, tmp_path):
-    """The licence is that of the newest checkpoint, or of the given checkpoint."""
+    """The licence comes from the newest checkpoint, or from the given checkpoint."""
     assert load_network(run).metadata["licence"] is None
     licensed = tmp_path / "run"
     shutil.copytree(run, licensed)

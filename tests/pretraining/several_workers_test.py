@@ -74,7 +74,7 @@ def lose(victim: int, number: signal.Signals, workers: list[subprocess.Popen[str
 @pytest.mark.slow
 @pytest.mark.two_process
 def test_a_killed_chief_stops_the_other(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Of the cases in the slow test below, only this case is noticed at once."""
+    """The slow test below has all cases, but only this case is noticed at once."""
     with two_commands(command(images, tmp_path / "run"), tmp_path) as workers:
         wait_for_a_checkpoint(tmp_path / "run", workers)
         assert lose(0, signal.SIGKILL, workers) < _SECONDS_UNTIL_STOPPED

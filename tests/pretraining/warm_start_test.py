@@ -1,4 +1,4 @@
-"""A new run starts from another run, from a checkpoint, or from a converted model. Reset parts start anew."""
+"""A new run starts from another run, from a checkpoint, or from a converted model, except for reset parts."""
 
 import json
 import pathlib

@@ -23,7 +23,7 @@ def test_a_continued_run_has_one_curve(tmp_path: Path) -> None:
 
 
 def test_every_step_of_a_long_run_is_read(tmp_path: Path) -> None:
-    """By default, TensorBoard's reader keeps only a sample of ten or a thousand steps."""
+    """TensorBoard's reader keeps only a sample of ten or a thousand steps by default."""
     with tf.summary.create_file_writer(str(tmp_path)).as_default():
         for step in range(1500):
             tf.summary.scalar("loss", step / 7, step=step)

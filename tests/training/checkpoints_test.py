@@ -121,7 +121,7 @@ def test_a_damaged_checkpoint_is_skipped_with_a_warning(run: Run, caplog: pytest
     state.step.assign(4)
     checkpoints.save()
     checkpoints.wait()
-    # The damaged checkpoint is removed before those that are written later.
+    # The damaged checkpoint is removed before all later checkpoints.
     assert directory.checkpoint_steps() == [3, 4]
 
 

@@ -1,4 +1,4 @@
-"""Skipped steps: all replicas skip alike, no bit changes, the steps are counted, and too many stop the run."""
+"""Skipped steps: all replicas skip the same steps, no bit changes, and too many skipped steps stop the run."""
 
 import json
 from typing import Any

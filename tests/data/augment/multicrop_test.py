@@ -144,7 +144,7 @@ def test_eager_equals_a_map_and_one_image_equals_a_batch():
 
 
 def test_compiled_crops_equal_crops_that_are_not_compiled():
-    """From 64 px on, XLA compiles the crops.
+    """XLA compiles crops of 64 px and more.
 
     XLA may fuse a product and a sum, which changes a value by one level at most.
     """

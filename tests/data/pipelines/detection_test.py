@@ -129,7 +129,7 @@ def test_the_orientation_is_read_where_the_metadata_are_long(tmp_path):
 
 @pytest.mark.parametrize("write", [_write_coco, _write_voc])
 def test_boxes_without_area_are_named_and_left_out(write, tmp_path):
-    """One box has width zero, and one has a negative height."""
+    """One box has width zero, and another box has a negative height."""
     things = [("dog", (5, 6, 5, 30)), ("cat", (0, 0, 9, 9)), ("dog", (3, 9, 8, 7))]
     images = open_boxes(write(tmp_path, {**_BOXES, "b.jpg": things}), "train")
     assert _as_text(images)["b.jpg"] == [("cat", [0.0, 0.0, 9.0, 9.0])]
@@ -157,7 +157,7 @@ def test_a_box_beyond_its_image_is_cut_or_left_out_and_counted(tmp_path):
 
 
 def test_a_box_without_area_after_the_cut_is_left_out(tmp_path):
-    """After the cut, a box that lies only in the pixel beyond the edge has no area."""
+    """A box that lies only in the pixel beyond the edge has no area after the cut."""
     images = open_boxes(_write_coco(tmp_path, {**_BOXES, "b.jpg": [("cat", (40, 0, 41, 20))]}), "train")
     assert images.remarks == {WITHOUT_AREA: ["b.jpg: cat from 40, 0 to 41, 20"]} and not images.images[1].boxes.size
 

@@ -171,7 +171,7 @@ def test_a_list_may_begin_with_a_byte_order_mark_and_is_no_utf_16(folder):
 
 
 def test_only_regular_files_are_images(folder):
-    os.mkfifo(folder / "pipe.png")  # an open of this file would wait for ever
+    os.mkfifo(folder / "pipe.png")  # to open this file would block
     (folder / "list.txt").write_text("pipe.png\n/dev/zero\na\na/1.png\n")
     source = registry.open_source(f"list:{folder / 'list.txt'}")
     assert source.ids == ["a/1.png"]
@@ -256,7 +256,7 @@ def test_a_table_that_is_missing_or_no_text_is_refused(tmp_path):
 
 
 def test_a_folder_by_url():
-    """The memory file system of this process stands for every file system with URLs."""
+    """The test uses the memory file system of this process in place of a remote file system."""
     root = "memory://files_test"
     for name in ("a/1.png", "a/2.png", "b/3.png", "b/4.png", ".hidden/5.png"):
         storage.write(f"{root}/{name}", _encoded(int(name[-5])))

@@ -41,7 +41,7 @@ def test_files_that_are_no_images_are_left_out_counted_and_named(tmp_path, caplo
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "nowhere.png").symlink_to("missing.png")
-    os.mkfifo(tmp_path / "pipe.png")  # an open of this file would wait for ever
+    os.mkfifo(tmp_path / "pipe.png")  # to open this file would block
     source = registry.open_source(f"folder:{tmp_path}")
     assert list(source.ids) == ["good.png"]
     assert list(source.rejected) == [

@@ -45,7 +45,7 @@ def _members() -> dict[int, np.ndarray]:
 
 
 def test_a_subset_keeps_several_classes_of_an_image() -> None:
-    """Each class gives its fraction. Images without a class form a group of their own."""
+    """Each class gives its fraction. Images without a class form a separate group."""
     classes: list[tuple[int, ...]] = [(0, 1)] * 40 + [(1,)] * 20 + [(2,)] * 10 + [()] * 10
     source = _Labelled(classes)
     assert [len(numbers) for numbers in class_members(source).values()] == [40, 60, 10, 10]

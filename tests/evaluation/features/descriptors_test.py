@@ -19,7 +19,7 @@ def test_regions_of_a_square_by_hand() -> None:
 
 
 def test_a_longer_side_has_more_regions() -> None:
-    """For 10 x 14, two regions of side 10 overlap by 60 %. One or three regions would be farther from 40 %."""
+    """Two regions of side 10 in 10 x 14 overlap by 60 %. One or three regions would be farther from 40 %."""
     whole = [region for region in rmac_regions(10, 14) if region[2] == 10]
     assert whole == [(0, 0, 10), (0, 4, 10)]
     turned = {(left, top, side) for top, left, side in rmac_regions(10, 14)}

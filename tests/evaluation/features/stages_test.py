@@ -30,7 +30,7 @@ def model() -> SwavModel:
     ],
 )
 def test_a_released_network_has_vissls_dimensions(variant, dims):
-    """The dimensions are those of the linear layers in VISSL's configurations, so no single rule fits all networks."""
+    """VISSL's configurations state these dimensions for its linear layers. No single rule fits all networks."""
     *_, res4, res5 = (stage.width for stage in design(variant).stages())
     shapes = {"res4": (14, 14, res4), "res5": (7, 7, res5), "avgpool": (7, 7, res5)}
     assert tuple(pooling(variant, stage, shape).dim for stage, shape in shapes.items()) == dims

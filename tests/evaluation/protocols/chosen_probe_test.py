@@ -52,7 +52,7 @@ def test_the_best_classifier_on_the_held_out_slice_is_tested(features):
 
 
 def test_the_test_labels_do_not_change_the_choice(features):
-    """With wrong test labels, the choice is the same."""
+    """The choice is the same with wrong test labels."""
     wrong = dataclasses.replace(features, test_labels=(features.test_labels + 1) % 3)
     one, other = (chosen_probe(data, _GRID, seed=0) for data in (features, wrong))
     assert (one.stage, one.setting, one.curve) == (other.stage, other.setting, other.curve)
@@ -74,7 +74,7 @@ def test_a_recipe_of_one_setting_holds_nothing_out_and_tests_every_stage(feature
 
 
 def test_too_little_to_choose_on_is_refused(features):
-    """One image of each class leaves no image to hold out."""
+    """A single image of each class leaves no image to hold out."""
     few = np.concatenate([np.flatnonzero(features.train_labels == label)[:1] for label in range(3)])
     with pytest.raises(InputError, match="no class has enough training images"):
         chosen_probe(dataclasses.replace(features, train_labels=features.train_labels[few]), _GRID, seed=0)

@@ -83,7 +83,7 @@ def test_classes_are_counted_by_cluster():
 
 
 def test_memory_does_not_grow_with_the_images():
-    """Only the most typical images stay in memory."""
+    """The clusters keep only the most typical images in memory."""
     clusters = Clusters(3, 2)
     for start in range(0, 10_000, 100):
         clusters.add(start, np.arange(100) % 3, np.full(100, float(start)))

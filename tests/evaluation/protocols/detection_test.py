@@ -132,7 +132,7 @@ def test_a_missing_extra_gets_one_sentence(images, monkeypatch):
 
 
 def test_boxes_follow_the_pixels(images):
-    """In every batch, flipped or not, the pixels inside a box have the colour of its class."""
+    """The pixels inside a box have the colour of its class in every batch, flipped or not."""
     detector = Detector(_Encoder(), images.class_names, size_px=_SIZE_PX, smallest_anchor_px=16.0, num_head_layers=1)
     encoder = detector._encoder
     lefts = set()
@@ -154,7 +154,7 @@ def test_boxes_follow_the_pixels(images):
 
 @pytest.mark.slow
 def test_a_few_steps_lower_the_loss_and_move_the_backbone(images):
-    """The loss is that of one batch with all images. A batch larger than the set is refused."""
+    """The loss is measured on one batch with all images. A batch larger than the set is refused."""
     detector = Detector(_Encoder(), images.class_names, size_px=_SIZE_PX, smallest_anchor_px=16.0, num_head_layers=1)
     kernel = detector.model.trainable_variables[0]
     before = kernel.value.numpy()

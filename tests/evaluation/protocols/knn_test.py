@@ -34,7 +34,7 @@ def features(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, n
 
 
 def test_weighted_votes_equal_the_oracle(features):
-    """At this temperature, the weights decide.
+    """The weights decide at this temperature.
 
     The test fails if the similarity is not the cosine, or if weights or chunks are lost.
     """
@@ -48,7 +48,7 @@ def test_weighted_votes_equal_the_oracle(features):
 
 
 def test_unweighted_votes_equal_scikit_learn(features):
-    """With an infinite temperature, all neighbours have the same weight."""
+    """All neighbours have the same weight at an infinite temperature."""
     bank, bank_labels, queries, query_labels = features
     accuracies = knn_accuracy(*features, num_classes=_NUM_CLASSES, ks=_KS, temperature=np.inf)
     for k in _KS:

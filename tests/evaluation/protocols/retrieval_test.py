@@ -66,7 +66,7 @@ def test_equal_images_share_a_rank():
 
 
 def test_classes_without_another_image_are_refused():
-    """Such a query has nothing to find."""
+    """A query without another image of its class has nothing to find."""
     features, _ = _part(4, 0)
     with pytest.raises(InputError, match="no query has another image of its class"):
         retrieval(features, np.arange(4), features, np.arange(4), is_same_set=True)

@@ -159,7 +159,7 @@ def test_training_moves_the_statistics_and_serving_does_not(loaded):
 
 
 def test_the_result_has_the_name_of_the_class():
-    """For an image that cannot be decoded, the class name is empty."""
+    """The class name is empty for an image that cannot be decoded."""
     network = tiny_network().selected("classifier")
     image = _images((40, 50), 1)[0]
     serve_encoded = signatures_of(network, convolution.as_one_operation)["serve_encoded"]

@@ -27,7 +27,7 @@ def test_loss_and_metrics_equal_the_equations() -> None:
 
 
 def test_batch_norm_and_biases_are_neither_decayed_nor_scaled() -> None:
-    """For these weights, the first step equals a step of plain SGD."""
+    """The first step of these weights equals a step of plain SGD."""
     config = SIMCLR.config("optimizer.weight_decay=0.5", "head.batch_norm=false")
     state = SIMCLR.build(config)
     assert isinstance(state, SimclrState)

@@ -208,7 +208,7 @@ _START = [(1.1, 134.0), (1.01, 60.0), (0.98, 45.0)]
 
 
 def test_the_plateau_is_recognised() -> None:
-    """The values are those of a seed that learned nothing: 0.89 to 0.95 ln K and a RankMe of 20 to 45."""
+    """The values come from a seed that learned nothing: 0.89 to 0.95 ln K and a RankMe of 20 to 45."""
     waves = [(0.95, 20.0), (0.89, 45.0)] * 13
     ((step, problem),) = problems_of([*_START, *waves], "schedule.warmup_steps=50")
     assert step == 260  # 200 steps after the warm-up, in whole intervals

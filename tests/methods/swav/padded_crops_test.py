@@ -105,7 +105,7 @@ def test_crops_of_one_size_are_not_changed() -> None:
 
 
 def test_the_first_pass_over_micro_batches_has_all_crops() -> None:
-    """Otherwise batch norm would see other crops in the second pass, and the codes would belong to other scores."""
+    """Batch norm would otherwise see other crops in the second pass, and the codes would belong to other scores."""
     assignments = ["crops.padded=true", "head.batch_norm=false", "run.accumulation_steps=1", "data.global_batch_size=4"]
     config = configs.override(recipe("debug_tiny"), [*assignments, "run.precision=float64"])
     random = np.random.default_rng(2)

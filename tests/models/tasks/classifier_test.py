@@ -53,6 +53,6 @@ def test_keras_can_fit_a_classifier():
 
 
 def test_the_number_of_names_must_equal_the_number_of_logits():
-    """Otherwise an error of one sentence names both numbers."""
+    """An error of one sentence names both numbers if they differ."""
     with pytest.raises(InputError, match="3 classes, but there are 2 class names"):
         _classifier(("cat", "dog"))
