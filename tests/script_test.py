@@ -148,7 +148,7 @@ def test_a_moved_checkout_is_set_up_anew(checkout: _Checkout) -> None:
     assert checkout.work() == ["venv", "."]
 
 
-@pytest.mark.skipif(not shutil.which("flock"), reason="set-ups wait for each other where there is flock")
+@pytest.mark.skipif(not shutil.which("flock"), reason="set-ups wait for each other only if flock exists")
 def test_two_first_runs_set_up_once(checkout: _Checkout) -> None:
     processes = [checkout.start("demo") for _ in range(2)]
     for process in processes:
