@@ -65,7 +65,7 @@ def small_projection_model(
 ) -> ProjectionModel:
     """Returns a gain, two convolutions with batch norm between them and the config's heads, for images from 0 to 1.
 
-    It takes the arguments of `build_projection_model`, and has the same weights with and without a predictor.
+    The function takes the arguments of `build_projection_model`. The weights are equal with and without a predictor.
     """
     keras.utils.set_random_seed(config.run.seed)
     policy, head = keras.dtype_policies.get(config.run.precision), config.head

@@ -1,4 +1,4 @@
-"""Small runs of the methods that compare two views of an image, for tests that all of them share."""
+"""Small runs of the methods that compare two views of an image. The tests of these methods share them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -29,9 +29,9 @@ class SmallMethod:
 
     Attributes:
         recipe: Recipe for small images.
-        state: Type of the state; it takes a config and a function like `build_projection_model`.
+        state: Type of the state. It takes a config and a function like `build_projection_model`.
         step: Step of the method.
-        settings: Fields to set, beside crops of 8 px and a short run.
+        settings: Assignments in addition to crops of 8 px and a short run.
     """
 
     recipe: str
@@ -40,7 +40,7 @@ class SmallMethod:
     settings: tuple[str, ...] = ()
 
     def config(self, *assignments: str) -> TwoViewConfig:
-        """Returns a config with crops of 8 px and a run of 20 steps, in float64 if no assignment says otherwise."""
+        """Returns a config with crops of 8 px and a run of 20 steps, in float64 by default."""
         small = ("crops.sizes_px=8", f"data.global_batch_size={NUM_IMAGES}", "head.hidden_dims=12")
         short = ("head.embedding_dim=6", "run.num_steps=20", "schedule.warmup_steps=0", "run.precision=float64")
         config = configs.override(recipe(self.recipe), [*small, *short, *self.settings, *assignments])
@@ -55,7 +55,7 @@ class SmallMethod:
     def after(
         self, strategy: tf.distribute.Strategy, num_steps: int = 3, *assignments: str
     ) -> tuple[dict[str, np.ndarray], list[dict[str, float]]]:
-        """Returns all variables after some steps, by name, and the numbers of each step."""
+        """Returns all variables after some steps, by name, and the metrics of each step."""
         config = self.config(*assignments)
         state = self.build(config, strategy)
         step = tf.function(lambda crops: strategy.run(self.step, args=(state, crops)), autograph=False)

@@ -100,12 +100,14 @@ def test_the_gradient_of_a_gathered_tensor_comes_from_all_replicas() -> None:
         own = tf.stack([[number], [2 * number]])
         with tf.GradientTape() as tape:
             tape.watch(own)
-            weights = (number + 1) * tf.constant([[1.0, 10.0], [2.0, 20.0]], tf.float64)  # of this replica's loss
+            # Weights of this replica's loss.
+            weights = (number + 1) * tf.constant([[1.0, 10.0], [2.0, 20.0]], tf.float64)
             loss = tf.reduce_sum(weights * collectives.all_gather(own, axis=1))
         return tape.gradient(loss, own)
 
     (one, other), _ = of_replicas(gradient)
-    np.testing.assert_array_equal(one[0], [[3.0], [6.0]])  # 1 + 2 times what both replicas give the first column
+    # 1 + 2 times the weights that both replicas give to the first column.
+    np.testing.assert_array_equal(one[0], [[3.0], [6.0]])
     np.testing.assert_array_equal(other[0], [[30.0], [60.0]])
 
 

@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, on a few images and with drawn weights."""
+"""The notebooks run from the first cell to the last, with a few images and random weights."""
 
 import ast
 import json
@@ -29,7 +29,7 @@ def _run(cells: list[str]) -> tuple[dict[str, Any], list[str]]:
     """Runs cells as Jupyter does.
 
     Returns:
-        Names that the cells define; HTML of each last expression that has such a form.
+        Names that the cells define, and the HTML of each last expression that has HTML.
     """
     names: dict[str, Any] = {}
     shown = []
@@ -45,7 +45,7 @@ def _run(cells: list[str]) -> tuple[dict[str, Any], list[str]]:
 
 @pytest.fixture
 def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """The working directory, with the folders that the notebooks name."""
+    """The working directory with the folders that the notebooks name."""
     for folder, split, numbers in (
         ("photos", "train", range(48)),
         ("labelled/train", "train", range(100, 124)),
@@ -62,7 +62,7 @@ def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pa
 
 
 @pytest.mark.slow
-def test_pretraining_on_a_folder(place: pathlib.Path) -> None:
+def test_the_notebook_on_pretraining_runs(place: pathlib.Path) -> None:
     names, shown = _run([cell.replace("minutes=20", _SHORTER) for cell in _cells("pretrain_on_a_folder")])
     assert names["run"].steps[-1] == 8 and len(names["features"]) == 48
     assert (names["nearest"][:, 0] == names["queries"]).all() and names["places"].shape == (48, 2)
@@ -72,7 +72,7 @@ def test_pretraining_on_a_folder(place: pathlib.Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
-def test_released_weights(place: pathlib.Path) -> None:
+def test_the_notebook_on_released_weights_runs(place: pathlib.Path) -> None:
     network = released_checkpoints.random_network(design("90MF"))
     width = design("90MF").stages()[-1].width
     projection = released_checkpoints.random_projection(width, (24, 16), batch_norm=True)

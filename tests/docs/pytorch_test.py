@@ -1,4 +1,4 @@
-"""The page on PyTorch: its blocks for transformers give what the Keras backbone gives, and the others are Python."""
+"""The page on PyTorch: blocks for transformers agree with the Keras backbone, and all other blocks are valid Python."""
 
 import ast
 import dataclasses
@@ -22,13 +22,13 @@ _NOT_INSTALLED = ("torchvision", "detectron2")
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    """The smallest named variant, alone."""
+    """A network with the smallest named variant and no heads."""
     return dataclasses.replace(tiny_network(), backbone=RegNetY("90MF", dtype="float32"), head=None, classifier=None)
 
 
 @pytest.fixture(scope="module")
 def names(network: Network, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the blocks for transformers define."""
+    """The names that the blocks for transformers define."""
     directory = tmp_path_factory.mktemp("model")
     write_hugging_face(network, directory / "hugging_face")
     crops = np.random.default_rng(0).normal(size=[4, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
@@ -44,7 +44,7 @@ def test_transformers_gives_the_features_and_five_stages(network: Network, names
     assert [stage.shape[-1] for stage in names["stages"]] == [SIZE_PX // 2**number for number in range(1, 6)]
 
 
-def test_the_stages_are_those_of_the_backbone(network: Network, names: dict[str, Any]) -> None:
+def test_the_stages_equal_those_of_the_backbone(network: Network, names: dict[str, Any]) -> None:
     with torch.no_grad():
         maps = names["bottom_up"].eval()(names["squares"])
     pyramid = tf.keras.Model(network.backbone.input, network.backbone.pyramid_outputs)(names["crops"], training=False)
@@ -54,7 +54,7 @@ def test_the_stages_are_those_of_the_backbone(network: Network, names: dict[str,
         np.testing.assert_allclose(found.permute(0, 2, 3, 1), pyramid[f"P{number}"], rtol=1e-3, atol=1e-4)
 
 
-def test_the_blocks_for_what_is_not_installed_are_python() -> None:
+def test_the_blocks_for_packages_that_are_not_installed_are_valid_python() -> None:
     blocks = [block for block in _BLOCKS if any(package in block for package in _NOT_INSTALLED)]
     assert len(blocks) == 2
     for block in blocks:

@@ -1,4 +1,4 @@
-"""How well colour tells classes apart: classes of one colour each, classes of any colour, and no classes."""
+"""The accuracy of colour alone: for classes with own colours, for classes with any colours, and without classes."""
 
 import pathlib
 
@@ -12,7 +12,10 @@ from seer_tf.evaluation.colour import ColourAccuracy, colour_accuracy
 
 
 def folder(directory: pathlib.Path, *, has_own_colours: bool, classes: tuple[str, ...], num_images: int) -> Source:
-    """Returns images of one colour each with some noise; a class has its own colours, or any."""
+    """Returns images of one colour each with some noise.
+
+    Each class has its own colour, or each image a random colour.
+    """
     random = np.random.default_rng(0)
     for number, name in enumerate(classes):
         (directory / name).mkdir(parents=True)
@@ -23,24 +26,24 @@ def folder(directory: pathlib.Path, *, has_own_colours: bool, classes: tuple[str
     return open_source(f"folder:{directory}")
 
 
-def test_classes_of_one_colour_each_are_told_apart(tmp_path: pathlib.Path) -> None:
+def test_colour_separates_classes_with_own_colours(tmp_path: pathlib.Path) -> None:
     found = colour_accuracy(folder(tmp_path, has_own_colours=True, classes=("a", "b", "c"), num_images=30))
     assert found == ColourAccuracy(1.0, pytest.approx(1 / 3))
     assert found.share == 1.0
 
 
-def test_classes_of_any_colour_are_not(tmp_path: pathlib.Path) -> None:
+def test_colour_does_not_separate_classes_with_random_colours(tmp_path: pathlib.Path) -> None:
     found = colour_accuracy(folder(tmp_path, has_own_colours=False, classes=("a", "b"), num_images=60))
     assert found is not None
     assert found.share < 0.35
 
 
-def test_images_without_classes_say_nothing(tmp_path: pathlib.Path) -> None:
+def test_images_without_enough_classes_give_no_accuracy(tmp_path: pathlib.Path) -> None:
     assert colour_accuracy(folder(tmp_path / "one", has_own_colours=True, classes=(".",), num_images=60)) is None
     assert colour_accuracy(folder(tmp_path / "few", has_own_colours=True, classes=("a", "b"), num_images=10)) is None
 
 
-def test_the_share_is_counted_from_chance() -> None:
+def test_the_share_is_zero_at_chance() -> None:
     assert ColourAccuracy(0.617, 0.245).share == pytest.approx(0.4927, abs=1e-4)
     assert ColourAccuracy(0.2, 0.3).share == 0.0
     assert ColourAccuracy(1.0, 1.0).share == 0.0

@@ -16,10 +16,8 @@ from seer_tf.evaluation.pixel_baseline import PixelBaseline
         (0.70, 300, "The network beats simple pixels: "),
     ],
 )
-def test_a_network_beats_the_best_pixels_or_the_text_says_that_it_does_not(
-    knn: float, num_queries: int, beginning: str
-) -> None:
-    """The interval of a share of 0.65 is 5.4 points on each side with 300 queries, and 1.7 with 3,000."""
+def test_the_text_says_whether_a_network_beats_the_best_pixels(knn: float, num_queries: int, beginning: str) -> None:
+    """An accuracy of 0.65 has an interval of 5.4 points on each side with 300 queries, and of 1.7 points with 3,000."""
     baseline = PixelBaseline.best({"histogram": 0.617, "thumbnail": 0.3})
     assert baseline == PixelBaseline("histogram", 0.617)
     said = baseline.compared_with(knn, num_queries)

@@ -68,7 +68,7 @@ def test_sheets_show_the_best_images_and_the_nearest_neighbours(gallery: Gallery
     assert nearest == colors[:8]
 
 
-def test_features_that_are_colours_have_the_neighbours_of_colours() -> None:
+def test_colour_features_have_the_neighbours_of_colour_histograms() -> None:
     config = recipe("debug_tiny")
     gallery = Gallery(Selection(open_source("builtin"), range(120)), config, initial_model(config))
     scores = np.zeros((120, 8), np.float32)

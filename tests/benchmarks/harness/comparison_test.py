@@ -17,7 +17,7 @@ from benchmarks.harness.floors import Work
 @pytest.mark.parametrize("rounds", [*range(1, 42), 100])
 def test_nine_of_ten_intervals_hold_the_median_after_the_cut(rounds: int) -> None:
     cut = comparison._outliers(rounds)
-    # The median is outside if at most `cut` of the ratios are on one side of it.
+    # The median is outside if at most `cut` of the ratios are on one side of the median.
     outside = 2 * stats.binom.cdf([cut, cut + 1], rounds, 0.5)
     assert outside[0] <= 0.1 or (cut == 0 and rounds < 5)
     assert outside[1] > 0.1 or cut + 1 >= rounds / 2

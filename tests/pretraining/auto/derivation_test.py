@@ -59,7 +59,7 @@ def test_a_speed_trial_starts_with_random_weights(monkeypatch: pytest.MonkeyPatc
     assert speed_trial.images_per_second(config, "auto", 1) == 3.0
 
 
-def test_colour_is_asked_before_it_is_distorted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_accuracy_of_colour_chooses_the_distortion_of_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derivation, "view_correlation", lambda config, source: 0.2)
     for share, hue in ((0.5, 0.02), (0.1, 0.2)):
         said: list[str] = []

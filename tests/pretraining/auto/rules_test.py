@@ -215,7 +215,7 @@ def test_the_view_correlation_is_in_the_reason_and_changes_no_value():
 
 
 @pytest.mark.parametrize(("share", "hues"), [(0.0, [0.2, 0.05, 0.0]), (0.34, [0.2, 0.05, 0.0]), (0.5, [0.02, 0.0])])
-def test_where_colour_tells_classes_apart_it_is_kept(share: float, hues: list[float]) -> None:
+def test_colour_is_kept_if_it_separates_the_classes(share: float, hues: list[float]) -> None:
     tried = distortions(_choose(LAPTOP), LAPTOP, share)
     assert [config_of(each).crops.hue for each in tried] == hues
     said = {choice.field: choice.reason for choice in with_view_correlation(tried[0], 0.2, share)}
