@@ -4,16 +4,16 @@ from absl import flags
 
 from seer_tf import config as configs
 from seer_tf.cli import command
-from seer_tf.config import Config
+from seer_tf.config import PretrainingConfig
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.registry import checkpointing_kinds
 from seer_tf.pretraining import planning
 from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.planning import Memory, Plan, Reductions
-from seer_tf.pretraining.recipes import RECIPES, recipe
+from seer_tf.pretraining.registry import recipe, recipes
 from seer_tf.quantities import counted
 
-RECIPE = command.required(flags.DEFINE_enum("recipe", None, [*RECIPES, rules.NAME], "Named config to start from."))
+RECIPE = command.required(flags.DEFINE_enum("recipe", None, [*recipes(), rules.NAME], "Named config to start from."))
 SET = flags.DEFINE_multi_string("set", [], "Set a field, e.g. data.global_batch_size=8704. Repeatable.")
 DEVICES = flags.DEFINE_integer("devices", 1, "Number of devices over all hosts.", lower_bound=1)
 DEVICE_MEMORY = flags.DEFINE_float(
@@ -59,7 +59,8 @@ def main() -> None:
     if DEVICE_MEMORY.value is not None:
         _print_fit(config, plan.memory, DEVICE_MEMORY.value)
     if DEVICES.value > 1:
-        sums = (("gradients", plan.gradients), ("batch norm", plan.batch_norm), ("codes", plan.codes))
+        embeddings = "codes" if plan.prototype_parameters else "embeddings"
+        sums = (("gradients", plan.gradients), ("batch norm", plan.batch_norm), (embeddings, plan.embeddings))
         print("reductions    " + "\n              ".join(_reductions(name, *sums_of) for name, *sums_of in sums))
     print(
         f"length        {counted(images, 'image')}, {counted(round(images / batch), 'step')}" + _duration(images, batch)
@@ -67,10 +68,9 @@ def main() -> None:
 
 
 def _parameters(plan: Plan) -> str:
-    return (
-        f"parameters    {plan.parameters:,} = trunk {plan.backbone_parameters:,} + head {plan.head_parameters:,} + "
-        f"prototypes {plan.prototype_parameters:,}"
-    )
+    parts = f"trunk {plan.backbone_parameters:,} + head {plan.head_parameters:,}"
+    prototypes = f" + prototypes {plan.prototype_parameters:,}" if plan.prototype_parameters else ""
+    return f"parameters    {plan.parameters:,} = {parts}{prototypes}"
 
 
 def _memory(memory: Memory) -> str:
@@ -82,13 +82,14 @@ def _memory(memory: Memory) -> str:
         "recomputed": memory.recomputed,
         "head": memory.head,
         "queue": memory.queue,
+        "momentum encoder": memory.momentum_encoder,
     }
     return f"memory        {memory.total / _GIB:.2f} GiB a device = " + " + ".join(
         f"{name} {size / _GIB:.2f}" for name, size in parts.items() if size
     )
 
 
-def _print_other_checkpointing(config: Config) -> None:
+def _print_other_checkpointing(config: PretrainingConfig) -> None:
     for kind in checkpointing_kinds(config.backbone.variant):
         if kind != config.backbone.activation_checkpointing:
             field = "backbone.activation_checkpointing"
@@ -100,7 +101,7 @@ def _print_other_checkpointing(config: Config) -> None:
             )
 
 
-def _print_fit(config: Config, memory: Memory, device_gib: float) -> None:
+def _print_fit(config: PretrainingConfig, memory: Memory, device_gib: float) -> None:
     if memory.total <= device_gib * _GIB:
         print(f"fits          into {device_gib:g} GiB")
         return

@@ -8,20 +8,20 @@ program itself (TensorFlow, the traced graph, work space of libraries) is not in
 import dataclasses
 import itertools
 from collections.abc import Container, Iterator, Sequence
-from typing import Any
-
-import tensorflow as tf
+from typing import Any, TypeVar
 
 from seer_tf import config as configs
-from seer_tf.config import Config
+from seer_tf.config import PretrainingConfig
 from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
-from seer_tf.methods.swav.sinkhorn import working_dtype
 from seer_tf.models.backbone import BlockCost
 from seer_tf.models.backbones.registry import backbone_cost, checkpointing_kinds
+from seer_tf.models.heads.cost import FLOAT, MethodCost
+from seer_tf.pretraining.registry import find_method
+
+PlannedConfig = TypeVar("PlannedConfig", bound=PretrainingConfig)
 
 _SECONDS_PER_DAY = 86_400
-_FLOAT = 4  # bytes
 _HALF = 2
 # Measured by benchmarks/suite/step_memory.py, not derived. Each crop size has its own gradients before they are added,
 # and LARS computes new values before it writes them. The backward pass has tensors in addition to those of the forward
@@ -36,12 +36,13 @@ class Memory:
 
     Attributes:
         weights: Weights of the network, float32, with their copies in half precision.
-        velocity: Velocity of LARS.
+        velocity: Velocity of the optimizer.
         gradients: Gradients of all weights, counted once for each copy that exists at the same time.
         activations: Tensors that the forward pass keeps for the backward pass, and the backward pass's own tensors.
         recomputed: The largest part that activation checkpointing computes again at once.
-        head: Activations and scores of the head.
-        queue: Embeddings from earlier batches, and the scores of this device's share of them.
+        head: Activations and scores of the heads, and what the loss keeps.
+        queue: Embeddings from earlier batches, and what is computed from them.
+        momentum_encoder: Weights of the second network; its activations are not kept.
     """
 
     weights: int
@@ -51,6 +52,7 @@ class Memory:
     recomputed: int
     head: int
     queue: int
+    momentum_encoder: int
 
     @property
     def total(self) -> int:
@@ -75,13 +77,13 @@ class Plan:
 
     Attributes:
         backbone_parameters: Number of parameters in the trunk.
-        head_parameters: Number of parameters in the projection head.
+        head_parameters: Number of parameters in the projection head and the predictor.
         prototype_parameters: Number of parameters in the prototypes.
         images_per_device: Images per step on one device.
         step_flops: Floating-point operations per step on all devices; a multiply-add counts as two.
         memory: Memory of one device.
         batch_norm: Sums of statistics, and of their gradients.
-        codes: Sums in Sinkhorn's algorithm, and the gather of embeddings for the queue.
+        embeddings: Sums and gathers of codes and embeddings: in Sinkhorn's algorithm, for negatives and for the queue.
         gradients: Sums of gradients.
     """
 
@@ -92,7 +94,7 @@ class Plan:
     step_flops: int
     memory: Memory
     batch_norm: Reductions
-    codes: Reductions
+    embeddings: Reductions
     gradients: Reductions
 
     @property
@@ -101,7 +103,7 @@ class Plan:
         return self.backbone_parameters + self.head_parameters + self.prototype_parameters
 
 
-def plan(config: Config, num_devices: int) -> Plan:
+def plan(config: PretrainingConfig, num_devices: int) -> Plan:
     """Returns the needs of a run.
 
     Args:
@@ -109,8 +111,8 @@ def plan(config: Config, num_devices: int) -> Plan:
         num_devices: Number of replicas that share the global batch.
 
     Raises:
-        InputError: The batch cannot be divided by the devices, the devices cannot be divided into batch norm groups, or
-            the network does not exist.
+        InputError: The batch cannot be divided by the devices, the devices cannot be divided into batch norm groups,
+            the network does not exist, or the method has no cost.
     """
     parts = num_devices * config.run.accumulation_steps
     images, rest = divmod(config.data.global_batch_size, parts)
@@ -119,20 +121,16 @@ def plan(config: Config, num_devices: int) -> Plan:
             f"data.global_batch_size={config.data.global_batch_size} cannot be divided by {num_devices} devices"
             f" x {config.run.accumulation_steps} accumulation steps; make it a multiple of {parts}"
         )
-    backbone = sum(backbone_cost(config.backbone).weight_sizes)
-    head_sizes = list(_head_weight_sizes(config))
-    prototypes = config.head.num_prototypes * config.head.embedding_dim
-    head = sum(head_sizes) - prototypes
-    parameters = backbone + head + prototypes
+    cost = method_cost(config)
     return Plan(
-        backbone_parameters=backbone,
-        head_parameters=head,
-        prototype_parameters=prototypes,
+        backbone_parameters=sum(backbone_cost(config.backbone).weight_sizes),
+        head_parameters=sum(cost.weight_sizes) - cost.prototype_parameters,
+        prototype_parameters=cost.prototype_parameters,
         images_per_device=images * config.run.accumulation_steps,
         step_flops=config.data.global_batch_size * _image_flops(config),
-        memory=_memory(config, parameters, images, num_devices),
+        memory=_memory(config, images, num_devices),
         batch_norm=_batch_norm_reductions(config, num_devices),
-        codes=_code_reductions(config, num_devices),
+        embeddings=Reductions(*cost.reductions(num_devices)),
         gradients=_gradient_reductions(config),
     )
 
@@ -143,8 +141,8 @@ def days(num_images: int, images_per_second: float) -> float:
 
 
 def fitting(
-    config: Config, num_devices: int, device_bytes: int, settled: Container[str] = ()
-) -> tuple[dict[str, Any], Config] | None:
+    config: PlannedConfig, num_devices: int, device_bytes: int, settled: Container[str] = ()
+) -> tuple[dict[str, Any], PlannedConfig] | None:
     """Finds changes that make a run fit, the cheapest first: half precision, activation checkpointing, accumulation.
 
     Args:
@@ -169,75 +167,73 @@ def fitting(
     return None
 
 
-def _remedies(config: Config, num_devices: int) -> Iterator[tuple[str, Any]]:
+def _remedies(config: PretrainingConfig, num_devices: int) -> Iterator[tuple[str, Any]]:
     if config.run.precision in ("float32", "float64"):
         yield "run.precision", "mixed_bfloat16"
     dearer = {"none": ("convolution", "block"), "convolution": ("block",)}
     for kind in dearer.get(config.backbone.activation_checkpointing, ()):
         if kind in checkpointing_kinds(config.backbone.variant):
             yield "backbone.activation_checkpointing", kind
-    images = config.data.global_batch_size // num_devices
+    images = config.data.global_batch_size // num_devices if method_cost(config).sizes_before else 0
     for steps in range(config.run.accumulation_steps + 1, images + 1):
         if images % steps == 0:
             yield "run.accumulation_steps", steps
 
 
-def _head_widths(config: Config) -> tuple[int, ...]:
-    return (backbone_cost(config.backbone).feature_width, *config.head.hidden_dims, config.head.embedding_dim)
+def _image_flops(config: PretrainingConfig) -> int:
+    """Counts the forward pass over all crops, the backward pass as two forward passes, and recomputed parts.
 
-
-def _image_flops(config: Config) -> int:
-    """Counts the forward pass over all crops, the backward pass as two forward passes, and recomputed parts."""
-    trunk, head = _forward_multiply_adds(config, len(config.crops.num))
+    A momentum encoder has a forward pass only.
+    """
+    cost = method_cost(config)
+    trunk, head = _forward_multiply_adds(config, cost, len(cost.trained_crops))
     again = trunk if config.backbone.activation_checkpointing in ("block", "stage") else 0
     if config.run.accumulation_steps > 1:
-        again += sum(_forward_multiply_adds(config, _num_sizes_for_codes(config)))
-    return 2 * (3 * (trunk + head) + again)
+        again += sum(_forward_multiply_adds(config, cost, cost.sizes_before))
+    followed = cost.followed_crops * backbone_cost(config.backbone).multiply_adds(config.crops.sizes_px[0])
+    return 2 * (3 * (trunk + head) + again + followed + cost.followed_crops * cost.followed_parameters)
 
 
-def _forward_multiply_adds(config: Config, num_sizes: int) -> tuple[int, int]:
+def _forward_multiply_adds(config: PretrainingConfig, cost: MethodCost, num_sizes: int) -> tuple[int, int]:
     """Returns the multiply-adds of trunk and head for one image's crops with the first `num_sizes` sizes."""
-    cost = backbone_cost(config.backbone)
-    groups = list(zip(config.crops.num, config.crops.forward_sizes_px, strict=True))[:num_sizes]
-    trunk = sum(count * cost.multiply_adds(size) for count, size in groups)
-    widths = (*_head_widths(config), config.head.num_prototypes)
-    head = sum(width_in * width_out for width_in, width_out in itertools.pairwise(widths))
-    return trunk, head * sum(count for count, _ in groups)
+    trunk = backbone_cost(config.backbone)
+    groups = list(zip(cost.trained_crops, config.crops.forward_sizes_px, strict=True))[:num_sizes]
+    of_trunk = sum(count * trunk.multiply_adds(size) for count, size in groups)
+    return of_trunk, cost.multiply_adds * sum(count for count, _ in groups)
 
 
-def _num_sizes_for_codes(config: Config) -> int:
-    """Returns the number of crop sizes in the first pass over micro-batches; batch norm over all crops needs all."""
-    return len(config.crops.num) if config.head.batch_norm or config.crops.padded else 1
-
-
-def _memory(config: Config, parameters: int, images: int, num_devices: int) -> Memory:
+def _memory(config: PretrainingConfig, images: int, num_devices: int) -> Memory:
     element, wide = _element_bytes(config)
-    activations, recomputed = _activations(config, images, synchronized=num_devices > 1)
+    cost, parameters = method_cost(config), sum(weight_sizes(config))
+    activations, recomputed = _activations(config, cost, images, synchronized=num_devices > 1)
+    of_weight = wide + (element if element < wide else 0)
+    followed = sum(backbone_cost(config.backbone).weight_sizes) + cost.followed_parameters if cost.followed_crops else 0
     return Memory(
-        weights=parameters * (wide + (element if element < wide else 0)),
+        weights=parameters * of_weight,
         velocity=parameters * wide,
         gradients=parameters * wide * _GRADIENT_COPIES,
         activations=round(activations * (1 + _BACKWARD_SHARE)),
         recomputed=recomputed,
-        head=_head_memory(config, images),
-        queue=_queue_memory(config, num_devices),
+        head=cost.head_bytes(images),
+        queue=cost.queue_bytes(num_devices),
+        momentum_encoder=followed * of_weight,
     )
 
 
-def _element_bytes(config: Config) -> tuple[int, int]:
+def _element_bytes(config: PretrainingConfig) -> tuple[int, int]:
     """Returns the bytes of an activation, and the bytes of a weight or another number in full precision."""
-    wide = 8 if config.run.precision == "float64" else _FLOAT
+    wide = 8 if config.run.precision == "float64" else FLOAT
     return _HALF if config.run.precision.startswith("mixed") else wide, wide
 
 
-def _activations(config: Config, images: int, *, synchronized: bool) -> tuple[int, int]:
+def _activations(config: PretrainingConfig, method: MethodCost, images: int, *, synchronized: bool) -> tuple[int, int]:
     """Returns the bytes that are kept, and the bytes of the largest part that is computed again."""
     element, wide = _element_bytes(config)
     # Synchronised batch norm consists of single operations and keeps two float32 tensors; the fused keeps its input.
     normalized = 2 * wide if synchronized else element
     cost, kept, recomputed = backbone_cost(config.backbone), 0, 0
-    for count, size in zip(config.crops.num, config.crops.forward_sizes_px, strict=True):
-        image = 3 * size**2 * (1 + _FLOAT + (element if element == _HALF else 0)) + 3 * (size + 2) ** 2 * element
+    for count, size in zip(method.trained_crops, config.crops.forward_sizes_px, strict=True):
+        image = 3 * size**2 * (1 + FLOAT + (element if element == _HALF else 0)) + 3 * (size + 2) ** 2 * element
         trunk, again = _trunk(cost.blocks(size), config.backbone.activation_checkpointing, element, normalized)
         rows = count * images
         kept += rows * (image + cost.stem_elements(size) * normalized + trunk)
@@ -264,73 +260,46 @@ def _trunk(blocks: Sequence[BlockCost], checkpointing: str, element: int, normal
     return sum(part[0].input * element for part in parts), max(map(whole, parts))
 
 
-def _head_memory(config: Config, images: int) -> int:
-    rows, widths = sum(config.crops.num) * images, _head_widths(config)
-    element, wide = _element_bytes(config)
-    hidden = rows * sum(config.head.hidden_dims) * element * (2 if config.head.batch_norm else 1)
-    # For every crop: scores, their softmax and its gradient. For assigning crops: scores, exponentials and codes.
-    scores = 3 * images * config.head.num_prototypes * sum(config.crops.num) * wide
-    codes = 3 * images * config.head.num_prototypes * config.swav.num_assigning_crops * _code_bytes(config)
-    return hidden + rows * (widths[0] + 2 * widths[-1]) * wide + scores + codes
-
-
-def _queue_memory(config: Config, num_devices: int) -> int:
-    """Returns the bytes of the queue, which every device holds, and of scores, exponentials and codes of its share."""
-    _, wide = _element_bytes(config)
-    stored = config.swav.queue_length * config.head.embedding_dim * wide
-    scores = 3 * config.swav.queue_length // num_devices * config.head.num_prototypes * _code_bytes(config)
-    return config.swav.num_assigning_crops * (stored + scores)
-
-
-def _code_bytes(config: Config) -> int:
-    """Returns the size in bytes of a number in Sinkhorn's algorithm."""
-    _, wide = _element_bytes(config)
-    return working_dtype(tf.float64 if wide > _FLOAT else tf.float32, config.swav.epsilon).size
-
-
-def _batch_norm_reductions(config: Config, num_devices: int) -> Reductions:
-    once = _statistics(config, num_devices, config.crops.num_forwards)
-    number, num_bytes = 2 * once.number, 2 * once.num_bytes  # the statistics, and as much for their gradients
-    parts = config.run.accumulation_steps
+def _batch_norm_reductions(config: PretrainingConfig, num_devices: int) -> Reductions:
+    cost, parts = method_cost(config), config.run.accumulation_steps
+    once = _statistics(config, num_devices, cost.num_forwards, cost.normalized_widths)
+    # The statistics, and as much for their gradients.
+    passes = [once, once]
     if parts > 1:
-        first = _statistics(config, num_devices, min(config.crops.num_forwards, _num_sizes_for_codes(config)))
-        number, num_bytes = number + first.number, num_bytes + first.num_bytes
-    return Reductions(parts * number, parts * num_bytes)
+        num_forwards = min(cost.num_forwards, cost.sizes_before)
+        passes.append(_statistics(config, num_devices, num_forwards, cost.normalized_widths))
+    if cost.followed_crops:
+        passes.append(_statistics(config, num_devices, cost.followed_crops, cost.followed_widths))
+    return Reductions(parts * sum(each.number for each in passes), parts * sum(each.num_bytes for each in passes))
 
 
-def _statistics(config: Config, num_devices: int, num_forwards: int) -> Reductions:
+def _statistics(
+    config: PretrainingConfig, num_devices: int, num_forwards: int, head_widths: Sequence[int]
+) -> Reductions:
     """Returns the sums in `num_forwards` forward passes of the backbone, and of the head."""
-    widths = list(backbone_cost(config.backbone).normalized_widths)
-    widths *= num_forwards
-    if config.head.batch_norm:
-        widths += config.head.hidden_dims
+    widths = [*(list(backbone_cost(config.backbone).normalized_widths) * num_forwards), *head_widths]
     groups = collectives.num_groups(num_devices, group_replicas=config.run.batch_norm_group_replicas)
-    return Reductions(len(widths), groups * sum(2 * width + 1 for width in widths) * _FLOAT)
+    return Reductions(len(widths), groups * sum(2 * width + 1 for width in widths) * FLOAT)
 
 
-def _code_reductions(config: Config, num_devices: int) -> Reductions:
-    iterations, assigning = config.swav.sinkhorn_iterations, config.swav.num_assigning_crops
-    num_bytes = assigning * (iterations * config.head.num_prototypes + num_devices) * _code_bytes(config)
-    if not config.swav.queue_length:
-        return Reductions(iterations + 1, num_bytes)
-    gathered = assigning * config.data.global_batch_size * config.head.embedding_dim
-    return Reductions(iterations + 2, num_bytes + gathered * _FLOAT)
-
-
-def _gradient_reductions(config: Config) -> Reductions:
-    element = _FLOAT if config.run.reduce_precision == "float32" else _HALF
+def _gradient_reductions(config: PretrainingConfig) -> Reductions:
+    element = FLOAT if config.run.reduce_precision == "float32" else _HALF
     sizes = [size * element for size in weight_sizes(config)]
     return Reductions(len(collectives.buckets(sizes)), sum(sizes))
 
 
-def weight_sizes(config: Config) -> list[int]:
+def weight_sizes(config: PretrainingConfig) -> list[int]:
     """Returns the number of elements of each trained weight, in the order of the model."""
-    return [*backbone_cost(config.backbone).weight_sizes, *_head_weight_sizes(config)]
+    return [*backbone_cost(config.backbone).weight_sizes, *method_cost(config).weight_sizes]
 
 
-def _head_weight_sizes(config: Config) -> Iterator[int]:
-    yield config.head.num_prototypes * config.head.embedding_dim
-    for width_in, width_out in itertools.pairwise(_head_widths(config)):
-        yield from (width_in * width_out, width_out)
-    for width in config.head.hidden_dims if config.head.batch_norm else ():
-        yield from (width, width)
+def method_cost(config: PretrainingConfig) -> MethodCost:
+    """Returns the cost of a config's method.
+
+    Raises:
+        InputError: The method has none.
+    """
+    cost = find_method(config.method).cost
+    if cost is None:
+        raise InputError(f"the method {config.method} says nothing of its cost; add `cost` to its registry entry")
+    return cost(config)

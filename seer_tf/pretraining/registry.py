@@ -12,24 +12,29 @@ from seer_tf.errors import InputError
 from seer_tf.methods.byol import collapse as byol_collapse
 from seer_tf.methods.byol import recipes as byol_recipes
 from seer_tf.methods.byol.config import ByolConfig
+from seer_tf.methods.byol.cost import ByolCost
 from seer_tf.methods.byol.state import ByolState
 from seer_tf.methods.byol.state import initial_model as initial_byol_model
 from seer_tf.methods.byol.step import train_step as byol_step
 from seer_tf.methods.moco import collapse as moco_collapse
 from seer_tf.methods.moco import recipes as moco_recipes
 from seer_tf.methods.moco.config import MocoConfig
+from seer_tf.methods.moco.cost import MocoCost
 from seer_tf.methods.moco.state import MocoState
 from seer_tf.methods.moco.step import train_step as moco_step
 from seer_tf.methods.simclr import collapse as simclr_collapse
 from seer_tf.methods.simclr import recipes as simclr_recipes
 from seer_tf.methods.simclr.config import SimclrConfig
+from seer_tf.methods.simclr.cost import SimclrCost
 from seer_tf.methods.simclr.state import SimclrState
 from seer_tf.methods.simclr.step import train_step as simclr_step
 from seer_tf.methods.swav import collapse as swav_collapse
+from seer_tf.methods.swav.cost import SwavCost
 from seer_tf.methods.swav.model import check_images
 from seer_tf.methods.swav.state import TrainState, initial_model
 from seer_tf.methods.swav.step import train_step
 from seer_tf.models.encoder import Encoder
+from seer_tf.models.heads.cost import MethodCost
 from seer_tf.models.projection_model import build_projection_model
 from seer_tf.pretraining import recipes as swav_recipes
 from seer_tf.pretraining.logger import ByolLogger, MocoLogger, PretrainingLogger, SimclrLogger, SwavLogger
@@ -54,6 +59,7 @@ class Method:
         remedy: What to change if numbers are not finite.
         logger: Type of the log.
         check_images: Takes a config and the number of images; raises an `InputError` if they do not go together.
+        cost: Takes a config; returns the method's part of a plan. None for a method that cannot be planned.
         recipes: Functions that return a config each, by the recipe's name.
     """
 
@@ -64,6 +70,7 @@ class Method:
     remedy: str
     logger: type[PretrainingLogger] = PretrainingLogger
     check_images: Callable[[Any, int], None] = _any_number
+    cost: Callable[[Any], MethodCost] | None = None
     recipes: Mapping[str, Callable[[], PretrainingConfig]] = dataclasses.field(default_factory=dict)
 
 
@@ -76,6 +83,7 @@ _METHODS = {
         swav_collapse.REMEDY,
         SwavLogger,
         check_images,
+        SwavCost,
         swav_recipes.RECIPES,
     ),
     SimclrConfig.method: Method(
@@ -85,6 +93,7 @@ _METHODS = {
         simclr_step,
         simclr_collapse.REMEDY,
         SimclrLogger,
+        cost=SimclrCost,
         recipes=simclr_recipes.RECIPES,
     ),
     MocoConfig.method: Method(
@@ -94,6 +103,7 @@ _METHODS = {
         moco_step,
         moco_collapse.REMEDY,
         MocoLogger,
+        cost=MocoCost,
         recipes=moco_recipes.RECIPES,
     ),
     ByolConfig.method: Method(
@@ -103,6 +113,7 @@ _METHODS = {
         byol_step,
         byol_collapse.REMEDY,
         ByolLogger,
+        cost=ByolCost,
         recipes=byol_recipes.RECIPES,
     ),
 }

@@ -1,12 +1,16 @@
 """Tests for every method that compares two views: replicas, skipped steps, interruptions, and settings."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from seer_tf import config as configs
 from seer_tf.errors import InputError
+from seer_tf.pretraining import warm_start
 from seer_tf.pretraining.registry import find_method
+from seer_tf.pretraining.warm_start import initialize
 from seer_tf.training.step import checked_tensors
 from tests.replicas import two_replicas
 from tests.small_networks import random_crops
@@ -73,6 +77,36 @@ def test_every_variable_is_named_and_nearly_all_variables_change(name: str) -> N
     scale = {"loss_scale/value", "loss_scale/good_steps", "skipped_steps/total", "skipped_steps/in_a_row"}
     # The gradient of a bias before batch norm is rounding noise. An average may lose such small changes.
     assert still - {"momentum_encoder/head/linear2/bias"} == scale | {"step"}
+
+
+@pytest.mark.parametrize("name", ["moco", "byol"])
+def test_a_warm_start_reaches_both_networks(name: str, tmp_path: pathlib.Path) -> None:
+    method, file = METHODS[name], tmp_path / "backbone.keras"
+    given = method.build(method.config("run.seed=3")).model.backbone
+    given.save(file)
+    state = method.build(method.config(f"run.init_from={file}"))
+    initialize(state)
+    for network in state.networks:
+        for variable, expected in zip(network.backbone.variables, given.variables, strict=True):
+            np.testing.assert_array_equal(variable, expected, err_msg=variable.path)
+    heads = [network.head.variables for network in state.networks]
+    assert all(np.array_equal(one, other) for one, other in zip(*heads, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("momentum_encoder/stem/conv/kernel", set()),
+        ("momentum_encoder/head/linear1/kernel", {"head"}),
+        ("model/predictor/linear1/kernel", {"head"}),
+        ("sgd/velocity/head/linear1/kernel", {"head", "optimizer"}),
+        ("sgd/velocity/stem/conv/kernel", {"optimizer"}),
+        ("sgd/iterations", {"schedule"}),
+        ("queue/keys", {"queue", "head"}),
+    ],
+)
+def test_parts_that_a_warm_start_can_leave_out(variable: str, expected: set[str]) -> None:
+    assert warm_start._parts(variable) == expected
 
 
 @every_method

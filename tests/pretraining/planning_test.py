@@ -89,7 +89,7 @@ def test_reductions_are_counted() -> None:
     assert plan.batch_norm.number == 2 * 2 * 86
     widths = 32 + 2 * 3 * 746 + 746 + 7 * 3 * 1492 + 1492 + 17 * 3 * 4103 + 4103 + 3 * 10444 + 10444
     assert plan.batch_norm.num_bytes == 4 * (512 // 64) * (2 * widths + 86) * 4
-    assert (plan.codes.number, plan.codes.num_bytes) == (11, 2 * (10 * 16_000 + 512) * 4)
+    assert (plan.embeddings.number, plan.embeddings.num_bytes) == (11, 2 * (10 * 16_000 + 512) * 4)
     # The buckets hold 128 MiB, and five weights are larger than a bucket. The number is at least the quotient, and
     # slightly more.
     assert plan.gradients.num_bytes == plan.parameters * 4
@@ -103,8 +103,8 @@ def test_a_queue_needs_memory_and_a_gather() -> None:
     # Both devices hold all embeddings of two crops with 128 dimensions. Each scores half of them against 3,000
     # prototypes.
     assert plan.memory.total - without.memory.total == 2 * 3840 * 128 * 4 + 3 * 2 * 1920 * 3000 * 4
-    assert plan.codes.number == without.codes.number + 1
-    assert plan.codes.num_bytes == without.codes.num_bytes + 2 * 256 * 128 * 4
+    assert plan.embeddings.number == without.embeddings.number + 1
+    assert plan.embeddings.num_bytes == without.embeddings.num_bytes + 2 * 256 * 128 * 4
     double = planning.plan(configs.override(config, ["run.precision=float64"]), 2)
     assert double.memory.queue == 2 * plan.memory.queue
 
@@ -113,7 +113,7 @@ def test_codes_of_a_small_epsilon_are_counted_in_float64() -> None:
     config = recipe("swav_imagenet_400mf")
     plan, fine = (planning.plan(configs.override(config, [f"swav.epsilon={e}"]), 2) for e in (0.05, 0.02))
     # Each device scores 128 images: 3 iterations, 3,000 prototypes, two assigning crops, 4 more bytes for each number.
-    assert fine.codes.num_bytes - plan.codes.num_bytes == 4 * 2 * (3 * 3000 + 2)
+    assert fine.embeddings.num_bytes - plan.embeddings.num_bytes == 4 * 2 * (3 * 3000 + 2)
     assert fine.memory.head - plan.memory.head == 4 * 3 * 2 * 128 * 3000
     assert fine.memory.queue - plan.memory.queue == 4 * 3 * 2 * 1920 * 3000
 
@@ -190,7 +190,7 @@ def test_reductions_equal_those_of_a_step(fields: tuple[str, ...], monkeypatch: 
     monkeypatch.setattr(tf.distribute.ReplicaContext, "all_reduce", counted)
     step.get_concrete_function(crops)
     plan = planning.plan(config, num_devices=2)
-    planned = (plan.batch_norm, plan.codes, plan.gradients)
+    planned = (plan.batch_norm, plan.embeddings, plan.gradients)
     # Both replicas were traced. Two sums are not in the plan: the loss, and the logged numbers.
     assert len(reduced_bytes) == 2 * (sum(sums.number for sums in planned) + 2)
     others = sum(reduced_bytes) / 2 - sum(sums.num_bytes for sums in planned)

@@ -29,7 +29,7 @@ class KeyQueue:
             seed: Seed of the first keys.
             dtype: Dtype of the keys.
         """
-        drawn = tf.random.stateless_normal([length, dim], [seed, 0], dtype=dtype)
+        drawn = tf.random.stateless_normal([length, dim], tf.constant([seed, 0], tf.int64), dtype=dtype)
         self.keys = collectives.shared_variable(unit_norm(drawn), dtype, "keys")
 
     def pushed(self, keys: tf.Tensor) -> list[tuple[tf.Variable, tf.Tensor]]:
