@@ -81,7 +81,7 @@ def _stays_at_ln_k(config: Config, seen: Sequence[Interval]) -> Problem | None:
 def _stays_on_plateau(config: Config, seen: Sequence[Interval]) -> Problem | None:
     lately = _lately(config, seen)
     losses = [interval.numbers[metrics.RELATIVE_LOSS] for interval in lately]
-    ranks = [interval.numbers[metrics.RANK_ME] for interval in lately]
+    ranks = [interval.numbers[run_metrics.RANK_ME] for interval in lately]
     half = len(losses) // 2
     if not half or lately[-1].step < _FIRST_SHARE * config.run.num_steps or _stays_at_ln_k(config, seen) is not None:
         return None
