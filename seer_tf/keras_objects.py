@@ -14,6 +14,7 @@ _CLASSES = {
     "seer_tf.models.backbones.keras_model.network": ("KerasBackbone",),
     "seer_tf.models.backbones.keras_model.preprocessing": ("Preprocessing",),
     "seer_tf.models.backbones.regnet.network": ("BottleneckBlock", "RegNetY", "Stem"),
+    "seer_tf.models.backbones.resnet.network": ("ResNet", "ResNetStem", "ResidualBlock"),
     "seer_tf.models.heads.projection": ("Projection",),
     "seer_tf.models.heads.swav_head": ("SwavHead",),
     "seer_tf.models.layers": ("BatchNormalization", "Conv2D", "SqueezeExcitation"),

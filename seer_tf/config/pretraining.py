@@ -47,12 +47,12 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class BackboneConfig:
-    """The network: a RegNetY or a Keras model."""
+    """The network: a RegNetY, a ResNet or a Keras model."""
 
     variant: str = field(
         "400MF",
-        "Name of a RegNetY design, e.g. 400MF or 256GF; or a Keras model: keras.applications:NAME, MODULE:FUNCTION or "
-        "FILE.keras.",
+        "A RegNetY, e.g. 400MF or 256GF; resnet50, resnet101 or resnext101_32x8d; or a Keras model: "
+        "keras.applications:NAME, MODULE:FUNCTION or FILE.keras.",
     )
     stem_stride: int = field(
         2, "Stride of the first convolution: 2 as published, 1 for small images.", within=Range(low=1, high=2)

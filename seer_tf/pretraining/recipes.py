@@ -133,6 +133,46 @@ def swav_imagenet_16gf() -> Config:
     )
 
 
+def swav_imagenet_resnet50() -> Config:
+    """SwAV's own ResNet-50 on ImageNet: 800 epochs of batch 4,096 on 64 GPUs (`scripts/swav_800ep_pretrain.sh`).
+
+    Head 2048-2048-128 with batch norm, 3,000 prototypes, 2 x 224 + 6 x 96. The learning rate rises from 0.3 to 4.8 in
+    ten epochs, then a cosine begins. Batch norm is over the 8 GPUs of a node. SwAV's code divides red by 0.228, not
+    0.229. Expect 75.3 % by a linear probe (SwAV, table 1). Not run here.
+    """
+    epoch_steps = _IMAGENET_IMAGES // 4096
+    return Config(
+        data=DataConfig(global_batch_size=4096),
+        backbone=BackboneConfig(variant="resnet50"),
+        head=HeadConfig(hidden_dims=(2048,), embedding_dim=128, num_prototypes=3000),
+        crops=CropsConfig(num=(2, 6), std=_SWAV_STD),
+        swav=SwavConfig(freeze_prototypes_steps=313),
+        schedule=ScheduleConfig(
+            warmup_steps=10 * epoch_steps,
+            warmup_start_learning_rate=0.3,
+            peak_learning_rate=4.8,
+            final_learning_rate=0.0048,
+            reference_batch_size=4096,
+        ),
+        run=RunConfig(
+            num_steps=800 * epoch_steps,
+            precision="mixed_float16",
+            batch_norm_group_replicas=8,
+            checkpoint_every_steps=epoch_steps,
+        ),
+    )
+
+
+def swav_imagenet_resnet50_256() -> Config:
+    """SwAV's ResNet-50 with a batch of 256 on 4 GPUs and a queue (`scripts/swav_200ep_bs256_pretrain.sh`).
+
+    All numbers are those of `swav_imagenet_400mf`, which takes them from this script. Not run here.
+    """
+    config = swav_imagenet_400mf()
+    crops = dataclasses.replace(config.crops, std=_SWAV_STD)
+    return dataclasses.replace(config, backbone=BackboneConfig(variant="resnet50"), crops=crops)
+
+
 def seer_regnety_8gf() -> Config:
     """SEER on RegNetY-8GF: the smallest network in the paper's scaling study; its weights were not released.
 
@@ -276,6 +316,21 @@ def seer_ablation_length() -> Config:
     )
 
 
+def seer_ablation_resnet50() -> Config:
+    """The paper's comparison of architectures: ResNet-50, trained as the RegNets are. No number of it is published."""
+    return _on("resnet50")
+
+
+def seer_ablation_resnet101() -> Config:
+    """As `seer_ablation_resnet50`, with ResNet-101."""
+    return _on("resnet101")
+
+
+def seer_ablation_resnext101_32x8d() -> Config:
+    """As `seer_ablation_resnet50`, with ResNeXt-101 32 x 8d, which has about the arithmetic of RegNetY-16GF."""
+    return _on("resnext101_32x8d")
+
+
 RECIPES = by_name(
     debug_tiny,
     demo,
@@ -283,6 +338,8 @@ RECIPES = by_name(
     cifar10,
     swav_imagenet_400mf,
     swav_imagenet_16gf,
+    swav_imagenet_resnet50,
+    swav_imagenet_resnet50_256,
     seer_regnety_8gf,
     seer_regnety_16gf,
     seer_regnety_32gf,
@@ -299,6 +356,9 @@ RECIPES = by_name(
     seer_ablation_constant_then_halve,
     seer_ablation_32m_images,
     seer_ablation_length,
+    seer_ablation_resnet50,
+    seer_ablation_resnet101,
+    seer_ablation_resnext101_32x8d,
 )
 
 
@@ -315,6 +375,14 @@ _IMAGENET_IMAGES = 1_281_167
 
 # The RegNet design (4, 32, 50, 2.0, 16): widths 32, 64, 128, 256 with one block each.
 _SMALL = "90MF"
+
+
+_SWAV_STD = (0.228, 0.224, 0.225)  # SwAV's `src/multicropdataset.py`
+
+
+def _on(variant: str) -> Config:
+    """Returns the config of the ablations on another network."""
+    return dataclasses.replace(seer_regnety_16gf(), backbone=BackboneConfig(variant=variant))
 
 
 def _small_crops(*sizes_px: int) -> CropsConfig:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from seer_tf.config import Config, validate
-from seer_tf.models.backbones.regnet import design
+from seer_tf.models.backbones.registry import backbone_cost
 from seer_tf.optimizers.schedules import learning_rate_schedule
 from seer_tf.pretraining.recipes import RECIPES, recipe
 from tests.references import schedules
@@ -126,6 +126,17 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
 }
 
+# S scripts/swav_800ep_pretrain.sh, src/multicropdataset.py, main_swav.py
+EXPECTED["swav_imagenet_resnet50"] = {
+    **EXPECTED["swav_imagenet_16gf"],
+    "backbone.variant": "resnet50",
+    "crops.std": (0.228, 0.224, 0.225),
+    "head.hidden_dims": (2048,),
+    "head.batch_norm": True,
+    "schedule.kind": "swav_cosine",
+    "schedule.warmup_start_learning_rate": 0.3,
+}
+
 # P, ablations: the only changes to the SEER recipe for RegNetY-16GF.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "seer_ablation_small_head": {"head.hidden_dims": (2048,), "head.num_prototypes": 3000},
@@ -150,6 +161,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     },
     "seer_ablation_32m_images": {"data.num_images": 32_000_000},
     "seer_ablation_length": {"schedule.kind": "constant", "run.keep_every_steps": 30_000},
+    "seer_ablation_resnet50": {"backbone.variant": "resnet50"},
+    "seer_ablation_resnet101": {"backbone.variant": "resnet101"},
+    "seer_ablation_resnext101_32x8d": {"backbone.variant": "resnext101_32x8d"},
 }
 EXPECTED |= {name: {**EXPECTED["seer_regnety_16gf"], **change} for name, change in ABLATIONS.items()}
 
@@ -165,7 +179,7 @@ def test_recipe_has_the_numbers_of_its_source(name: str) -> None:
     found = {path: field(config, path) for path in EXPECTED[name]}
     assert {path: found[path] for path in found if not same(found[path], EXPECTED[name][path])} == {}
     assert config.schedule.reference_batch_size == config.data.global_batch_size
-    design.design(config.backbone.variant)
+    assert backbone_cost(config.backbone).weight_sizes
 
 
 def same(found: Any, expected: Any) -> bool:
@@ -173,12 +187,13 @@ def same(found: Any, expected: Any) -> bool:
 
 
 def test_every_recipe_of_a_paper_is_compared() -> None:
-    ours = {"debug_tiny", "demo", "cifar10_small", "cifar10", "swav_imagenet_400mf"}
+    ours = {"debug_tiny", "demo", "cifar10_small", "cifar10", "swav_imagenet_400mf", "swav_imagenet_resnet50_256"}
     assert set(RECIPES) - ours == set(EXPECTED)
 
 
-def test_swavs_setting_for_small_batches_has_the_scripts_numbers() -> None:
-    config = recipe("swav_imagenet_400mf")  # S: scripts/swav_200ep_bs256_pretrain.sh
+@pytest.mark.parametrize("name", ["swav_imagenet_400mf", "swav_imagenet_resnet50_256"])
+def test_swavs_setting_for_small_batches_has_the_scripts_numbers(name: str) -> None:
+    config = recipe(name)  # S: scripts/swav_200ep_bs256_pretrain.sh
     assert (config.data.global_batch_size, config.head.num_prototypes, config.swav.epsilon) == (256, 3000, 0.05)
     assert (config.schedule.peak_learning_rate, config.schedule.final_learning_rate) == (0.6, 0.0006)
     assert config.swav.freeze_prototypes_steps == 5005
@@ -210,7 +225,7 @@ def rates_of(config: Config) -> np.ndarray:
     return schedule(tf.range(config.run.num_steps)).numpy()
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", LAUNCHES)
 def test_learning_rates_equal_vissls(name: str) -> None:
     """Every step is compared. VISSL replaces the start of the warm-up that its file states."""
     config, launch = recipe(name), LAUNCHES[name]
@@ -227,9 +242,17 @@ def test_learning_rates_equal_vissls(name: str) -> None:
     np.testing.assert_allclose(rates_of(config), expected, rtol=1e-6)
 
 
-def test_learning_rates_for_small_batches_equal_the_scripts() -> None:
+def test_learning_rates_of_resnet50_equal_the_scripts() -> None:
+    launch, config = LAUNCHES["swav_imagenet_16gf"], recipe("swav_imagenet_resnet50")
+    assert (config.data.global_batch_size, config.run.num_steps) == (launch.global_batch_size, launch.num_steps)
+    expected = schedules.swav_cosine(launch.num_steps, 10 * 312, 0.3, 4.8, 0.0048)
+    np.testing.assert_allclose(rates_of(config), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["swav_imagenet_400mf", "swav_imagenet_resnet50_256"])
+def test_learning_rates_for_small_batches_equal_the_scripts(name: str) -> None:
     launch = Launch(num_nodes=1, gpus_per_node=4, images_per_gpu=64, num_images=IMAGENET, num_epochs=200)
-    config = recipe("swav_imagenet_400mf")
+    config = recipe(name)
     assert (config.data.global_batch_size, config.run.num_steps) == (launch.global_batch_size, launch.num_steps)
     expected = schedules.swav_cosine(launch.num_steps, 0, 0.0, 0.6, 0.0006)
     np.testing.assert_allclose(rates_of(config), expected, rtol=1e-6)

@@ -13,6 +13,9 @@ from seer_tf.models.backbones.keras_model.source import Variants
 from seer_tf.models.backbones.regnet import design as regnet_design
 from seer_tf.models.backbones.regnet.cost import RegNetCost
 from seer_tf.models.backbones.regnet.network import RegNetY
+from seer_tf.models.backbones.resnet import design as resnet_design
+from seer_tf.models.backbones.resnet.cost import ResNetCost
+from seer_tf.models.backbones.resnet.network import ResNet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Family:
 
 _FAMILIES = [
     Family(regnet_design.VARIANTS, RegNetY, RegNetCost),
+    Family(resnet_design.VARIANTS, ResNet, ResNetCost, checkpointing=("none", "block", "stage")),
     Family(Variants(), build, KerasCost, checkpointing=("none",)),
 ]
 
@@ -101,8 +105,8 @@ def check_backbone(config: BackboneConfig) -> None:
     kind, kinds = config.activation_checkpointing, checkpointing_kinds(config.variant)
     if kind not in kinds:
         raise InputError(
-            f"backbone.activation_checkpointing={kind}: the blocks of {config.variant} are unknown, so nothing can be "
-            f"recomputed; set it to {' or '.join(kinds)}, and raise run.accumulation_steps to save memory"
+            f"backbone.activation_checkpointing={kind}: {config.variant} cannot recompute that; set it to "
+            f"{' or '.join(kinds)}, or raise run.accumulation_steps to save memory"
         )
 
 

@@ -206,7 +206,9 @@ def test_networks_that_cannot_be_backbones_are_refused(variant: str, message: st
 
 def test_activation_checkpointing_is_refused_before_the_network_is_made() -> None:
     for ask in (build_backbone, backbone_cost):
-        with pytest.raises(InputError, match="backbone.activation_checkpointing=block: the blocks of no_such:f are"):
+        with pytest.raises(
+            InputError, match="backbone.activation_checkpointing=block: no_such:f cannot recompute that; set it to none"
+        ):
             ask(BackboneConfig("no_such:f", activation_checkpointing="block"))
 
 

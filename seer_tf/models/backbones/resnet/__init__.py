@@ -1,0 +1,1 @@
+"""ResNet and ResNeXt, with which the SEER paper compares RegNets."""
