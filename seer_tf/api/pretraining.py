@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from seer_tf import config as configs
+from seer_tf.api.backbones import Network, variant_of_run
 from seer_tf.api.images import Images, spec_of_run
 from seer_tf.api.model import Run
 from seer_tf.config import Config, PretrainingConfig
@@ -35,7 +36,7 @@ from seer_tf.quantities import percent
 from seer_tf.training.logger import OnLog
 from seer_tf.training.loop import RunResult
 from seer_tf.training.preemption import lost_workers_named
-from seer_tf.training.run_directory import RunDirectory, moves_named
+from seer_tf.training.run_directory import RunDirectory, check_exists, moves_named
 
 _LEAST_MINUTES = 0.1
 
@@ -162,6 +163,8 @@ class Pretraining:
             check_directory(pathlib.Path(self.log_json).parent)
         if config.run.init_from and (directory is None or directory.newest_checkpoint() is None):
             check_network(config.run.init_from)
+        if config.backbone.weights and (directory is None or directory.newest_checkpoint() is None):
+            check_exists(pathlib.Path(config.backbone.weights))
         with moves_named(directory, "data"):
             check_source(config.data.source)
         if self.probe_data is not None:
@@ -189,6 +192,7 @@ def pretrain(
     data: Images,
     run_dir: str | os.PathLike[str],
     *,
+    backbone: Network | None = None,
     minutes: float | None = None,
     recipe: str = rules.NAME,
     config: PretrainingConfig | None = None,
@@ -203,6 +207,8 @@ def pretrain(
         data: Images: a folder, a data spec as for the command, a NumPy array uint8 `[N, h, w, 3]` or a
             `tf.data.Dataset` of images. Arrays and datasets are written into the run directory as shards.
         run_dir: Directory of a new run or one to continue.
+        backbone: Functional Keras model from images `[B, h, w, 3]` to a map `[B, h, w, C]`, or a name as for
+            `backbone.variant`. The weights of a model are those that the run starts from.
         minutes: Time for finding the settings and training, in minutes, with recipe auto; 45 if None.
         recipe: Name of a recipe; auto derives the config from the images, this machine and the time.
         config: Config in place of a recipe.
@@ -224,8 +230,9 @@ def pretrain(
         raise InputError(f"`config` and `recipe={recipe}` are both given; leave one of them out")
     start = registry.recipe(recipe) if recipe != rules.NAME else config
     directory = os.fspath(run_dir)
-    with spec_of_run(data, RunDirectory(directory)) as spec:
-        values = {**(settings or {}), "data.source": spec}
+    run_directory = RunDirectory(directory)
+    with variant_of_run(backbone, run_directory) as variants, spec_of_run(data, run_directory) as spec:
+        values = {**(settings or {}), **variants, "data.source": spec}
         request = Pretraining(
             start=start,
             assignments=[f"{field}={configs.format_value(value)}" for field, value in values.items()],

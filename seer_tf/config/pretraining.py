@@ -58,6 +58,9 @@ class BackboneConfig:
         2, "Stride of the first convolution: 2 as published, 1 for small images.", within=Range(low=1, high=2)
     )
     activation_checkpointing: str = field("none", ACTIVATION_CHECKPOINTING_HELP, within=ACTIVATION_CHECKPOINTING)
+    weights: str = field(
+        "", "File with weights of the Keras model (.weights.h5, .h5 or .keras) to start from.", added_later=True
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +185,10 @@ class PretrainingConfig(BaseConfig):
             raise InputError(
                 f"data.global_batch_size={batch} must be a multiple of run.accumulation_steps="
                 f"{run.accumulation_steps}; change one of them"
+            )
+        if self.backbone.weights and run.init_from:
+            raise InputError(
+                "backbone.weights and run.init_from both give weights to start from; leave one of them out"
             )
         if run.reset and not run.init_from:
             raise InputError(

@@ -22,17 +22,26 @@ _NETWORKS = ("model/", "momentum_encoder/")
 
 
 def initialize(state: RunState) -> None:
-    """Gives a new state the values from `run.init_from`, except for the parts that `run.reset` names.
-
-    If `run.init_from` is a run or one of its checkpoints, the new run continues it with its velocities, at its position
-    in the schedule and in the data. If it is a directory from `experiments/convert_checkpoint.py` or a backbone in a
-    `.keras` file, the backbone and, if there is one, the head come from there; all other parts start fresh.
+    """Gives a new state the weights that its config names, if it names any: `backbone.weights` or `run.init_from`.
 
     Args:
         state: State of a run that has made no step.
 
     Raises:
-        InputError: The path cannot be read, it holds another network, or no steps are left to make.
+        InputError: A path cannot be read, it holds another network, or no steps are left to make.
+    """
+    if weights := state.config.backbone.weights:
+        state.model.backbone.take_weights(pathlib.Path(weights))
+    if state.config.run.init_from:
+        _warm_start(state)
+
+
+def _warm_start(state: RunState) -> None:
+    """Gives a new state the values from `run.init_from`, except for the parts that `run.reset` names.
+
+    If `run.init_from` is a run or one of its checkpoints, the new run continues it with its velocities, at its position
+    in the schedule and in the data. If it is a directory from `experiments/convert_checkpoint.py` or a backbone in a
+    `.keras` file, the backbone and, if there is one, the head come from there; all other parts start fresh.
     """
     run, source = state.config.run, pathlib.Path(state.config.run.init_from)
     wanted = {name: variable for name, variable in state.named_variables().items() if not _parts(name) & set(run.reset)}

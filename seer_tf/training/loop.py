@@ -48,7 +48,7 @@ class Task(Generic[State]):
     Attributes:
         config: Run configuration.
         state: Creates the state that a step changes; called inside the scope of the strategy.
-        initialize: Gives a new state the values from the place that `run.init_from` names.
+        initialize: Gives a new state the values from the places that the config names, if it names any.
         batches: Returns the endless dataset of global batches from a given step on. Each replica gets its slice of it.
         step: One step on one replica. It takes the state and the replica's slice, and returns scalars by name, which
             are equal on every replica.
@@ -141,7 +141,7 @@ def _attempt(
     with exhausted_memory_named(), strategy.scope():
         state = task.state()
     checkpoints = Checkpoints(directory, state)
-    if not checkpoints.restore_latest() and task.config.run.init_from:
+    if not checkpoints.restore_latest():
         task.initialize(state)
     step = int(state.step.numpy())
     if step == task.config.run.num_steps:

@@ -78,6 +78,11 @@ class RunDirectory:
         return self.path / "shards"
 
     @property
+    def backbone(self) -> pathlib.Path:
+        """Returns the file of the network that was given in memory."""
+        return self.path / "backbone.keras"
+
+    @property
     def export(self) -> pathlib.Path:
         """Returns the directory of the exported model."""
         return self.path / "export"
@@ -132,7 +137,10 @@ class RunDirectory:
         Raises:
             InputError: The directory is not a run directory, or the run is of another kind.
         """
-        return self._read(lambda content: configs.from_json(content["config"], kind))
+        config = self._read(lambda content: configs.from_json(content["config"], kind))
+        if not self.backbone.is_file():
+            return config
+        return configs.replace(config, {"backbone.variant": os.path.abspath(self.backbone)})  # moves with the run
 
     def kind(self) -> str:
         """Returns what kind of run this is: "pretraining" or "finetuning".
@@ -196,7 +204,8 @@ class RunDirectory:
         if "data.train" in known:
             may_change.add("data.subset_list")  # the identity of the images covers it
         if self.newest_checkpoint() is not None:
-            may_change.add("run.init_from")  # from now on it gives only the shape of the network, no weights
+            # From now on the one gives only the shape of the network, and the other nothing.
+            may_change |= {"run.init_from", "backbone.weights"}
         changed = [text for text in configs.differences(begun, config) if text.partition(":")[0] not in may_change]
         if changed:
             raise self._of_another_run("; ".join(changed))
@@ -234,11 +243,12 @@ class RunDirectory:
             InputError: The directory is not empty and not a run directory, or it cannot be created or written.
         """
         check_directory(self.path)
-        if not self.holds_a_run() and self.path.exists() and any(self._all_but_shards()):
+        if not self.holds_a_run() and self.path.exists() and any(self._all_but_given()):
             raise InputError(f"{self.path} is not empty and not a run directory; give another `run_dir`")
 
-    def _all_but_shards(self) -> Iterator[pathlib.Path]:
-        return (path for path in self.path.iterdir() if path != self.shards)
+    def _all_but_given(self) -> Iterator[pathlib.Path]:
+        """Yields what lies in the directory, but for images and a network that were given in memory."""
+        return (path for path in self.path.iterdir() if path not in (self.shards, self.backbone))
 
     @contextlib.contextmanager
     def claimed(self, config: BaseConfig, images: Mapping[str, str] = _NO_IMAGES) -> Iterator[None]:
@@ -268,7 +278,7 @@ class RunDirectory:
                 yield
             except BaseException:
                 files = [self.path / "config.json", self.path / "lock"]
-                if is_new and sorted(self._all_but_shards()) == files:
+                if is_new and sorted(self._all_but_given()) == files:
                     for file in files:
                         file.unlink()
                 raise

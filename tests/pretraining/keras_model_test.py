@@ -15,6 +15,7 @@ from seer_tf.config import Config
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.builtin import class_names, render_image
 from seer_tf.data.sources.registry import open_source
+from seer_tf.errors import InputError
 from seer_tf.exporting.exporter import export
 from seer_tf.exporting.writers.saved_model import write_saved_model
 from seer_tf.files.atomic import remove_directory
@@ -22,10 +23,13 @@ from seer_tf.finetuning.recipes import recipe as finetuning_recipe
 from seer_tf.finetuning.task import fine_tune, trained_classifier
 from seer_tf.methods.swav.state import TrainState, initial_model
 from seer_tf.methods.swav.step import train_step
+from seer_tf.models.backbones.keras_model.source import read_source
 from seer_tf.networks.load import load_network
+from seer_tf.pretraining.auto.rules import Facts, choose, config_of
 from seer_tf.pretraining.planning import plan, weight_sizes
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.pretraining.task import pretrain
+from seer_tf.pretraining.warm_start import initialize
 from seer_tf.training import tensor_store
 from seer_tf.training.run_directory import RunDirectory
 from tests.replicas import two_replicas
@@ -123,6 +127,27 @@ def test_a_network_of_three_layers_trains_continues_and_is_exported(source: Sour
     for name in ("features", "embeddings"):
         np.testing.assert_allclose(read[name], expected[name], atol=1e-6)
         np.testing.assert_allclose(served[name], expected[name], atol=1e-6)
+
+
+def test_a_run_begins_with_the_weights_of_a_file() -> None:
+    source = read_source("three_layers:build")
+    source.save_weights("own.weights.h5")
+    state = TrainState(_config("three_layers:build", "backbone.weights=own.weights.h5"))
+    initialize(state)
+    for weight, expected in zip(state.model.backbone.trainable_variables, source.trainable_variables, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    with pytest.raises(InputError, match="backbone.weights=own.weights.h5: 90MF is no Keras model"):
+        TrainState(_config("90MF", "backbone.weights=own.weights.h5"))
+    with pytest.raises(InputError, match="backbone.weights and run.init_from both give weights"):
+        _config("three_layers:build", "backbone.weights=own.weights.h5", "run.init_from=RUN")
+
+
+def test_auto_takes_the_network_that_is_given() -> None:
+    facts = Facts(2000, 64, 1, is_accelerator=False, device_bytes=2**33, minutes=30, flops_per_second=5e10)
+    for variant in ("three_layers:build", "resnet50"):
+        config = config_of(choose(facts, {"backbone.variant": variant}))
+        assert config.backbone.variant == variant and config.crops.sizes_px[0] in (32, 64)
+        assert config.run.num_steps > 20 and plan(config, 1).memory.total < 0.8 * facts.device_bytes
 
 
 @pytest.mark.slow

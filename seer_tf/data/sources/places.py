@@ -11,7 +11,8 @@ from seer_tf.files import storage
 #: Fields that hold a data spec.
 DATA = ("data.source", "data.train", "data.test")
 #: Fields that hold a path; empty where there is none.
-PATHS = ("data.subset_list", "run.init_from")
+PATHS = ("data.subset_list", "run.init_from", "backbone.weights")
+_VARIANT = "backbone.variant"
 
 
 def with_absolute_places(config: AnyConfig) -> AnyConfig:
@@ -21,7 +22,7 @@ def with_absolute_places(config: AnyConfig) -> AnyConfig:
         config: Config of a run of any kind.
     """
     found = {field: registry.absolute(flag) for field, flag in data(config).items()}
-    found |= {field: _absolute(path) for field, path in _named(config, PATHS).items()}
+    found |= {field: _absolute(path) for field, path in _paths(config).items()}
     return moved(config, found)
 
 
@@ -37,7 +38,13 @@ def data(config: BaseConfig) -> dict[str, str]:
 
 def named(config: BaseConfig) -> dict[str, str]:
     """Returns all places that a config names, by field."""
-    return _named(config, (*DATA, *PATHS))
+    return data(config) | _paths(config)
+
+
+def _paths(config: BaseConfig) -> dict[str, str]:
+    """Returns the paths of a config, by field; the name of a network is a path if it is a `.keras` file."""
+    variants = {field: name for field, name in _named(config, (_VARIANT,)).items() if name.endswith(".keras")}
+    return _named(config, PATHS) | variants
 
 
 def _named(config: BaseConfig, fields: Sequence[str]) -> dict[str, str]:

@@ -28,18 +28,20 @@ class Family:
             `activation_checkpointing` and `dtype`. It returns the network with fresh weights.
         cost: Function of a config. It returns the cost of the network.
         checkpointing: Kinds of activation checkpointing that the networks can do.
+        takes_weights: Whether the networks have `take_weights`, for `backbone.weights` of a config.
     """
 
     variants: Collection[str]
     build: Callable[..., Backbone]
     cost: Callable[[BackboneConfig], BackboneCost]
     checkpointing: Collection[str] = ACTIVATION_CHECKPOINTING
+    takes_weights: bool = False
 
 
 _FAMILIES = [
     Family(regnet_design.VARIANTS, RegNetY, RegNetCost),
     Family(resnet_design.VARIANTS, ResNet, ResNetCost, checkpointing=("none", "block", "stage")),
-    Family(Variants(), build, KerasCost, checkpointing=("none",)),
+    Family(Variants(), build, KerasCost, checkpointing=("none",), takes_weights=True),
 ]
 
 
@@ -107,6 +109,11 @@ def check_backbone(config: BackboneConfig) -> None:
         raise InputError(
             f"backbone.activation_checkpointing={kind}: {config.variant} cannot recompute that; set it to "
             f"{' or '.join(kinds)}, or raise run.accumulation_steps to save memory"
+        )
+    if config.weights and not _family(config.variant).takes_weights:
+        raise InputError(
+            f"backbone.weights={config.weights}: {config.variant} is no Keras model; start it by `run.init_from` "
+            "from a run, a conversion or a .keras file of this package"
         )
 
 

@@ -16,6 +16,7 @@ from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.config.fields import check_fields
 from seer_tf.errors import InputError
+from seer_tf.models.backbones.registry import backbone_cost
 from seer_tf.models.backbones.regnet import design
 from seer_tf.pretraining import planning
 from seer_tf.quantities import counted, percent
@@ -298,9 +299,9 @@ def _candidates(facts: Facts, choices: list[Choice]) -> list[tuple[int, str]]:
     ]
     return sorted(
         pairs,
-        key=lambda pair: design.multiply_adds(
-            design.design(pair[1]), size_px=pair[0], stem_stride=_stem_stride(pair[0])
-        ),
+        key=lambda pair: backbone_cost(
+            dataclasses.replace(config.backbone, variant=pair[1], stem_stride=_stem_stride(pair[0]))
+        ).multiply_adds(pair[0]),
     )
 
 
