@@ -12,6 +12,7 @@ from seer_tf.errors import InputError
 from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.finetuning.schedules import epoch_schedule
 from seer_tf.models import Backbone, SwavHead
+from seer_tf.models.backbones.keras_model.network import KerasBackbone
 from seer_tf.models.layers import BatchNormalization
 from seer_tf.models.tasks.classifier import ImageClassifier
 from seer_tf.optimizers.sgd import SGD, layer_factors
@@ -82,8 +83,14 @@ def build_classifier(
         synchronized: Whether several replicas share their batch norm statistics, in the config's groups.
 
     Raises:
-        InputError: The config keeps the head's first layer, but there is no head with a hidden layer.
+        InputError: The config keeps the head's first layer, but there is no head with a hidden layer, or it decays the
+            rate of a network whose blocks are unknown.
     """
+    if config.optimizer.layer_decay != 1 and isinstance(backbone, KerasBackbone):
+        raise InputError(
+            f"optimizer.layer_decay={config.optimizer.layer_decay} needs blocks, and those of {backbone.variant} are "
+            "unknown; set it to 1"
+        )
     keras.utils.set_random_seed(config.run.seed)
     how: dict[str, Any] = {
         "synchronized": synchronized,

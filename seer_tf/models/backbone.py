@@ -39,6 +39,8 @@ class Backbone(keras.Model):
     read_checkpoint: ClassVar[Callable[[Path], "Backbone"]]
 
     variant: str
+    #: Into what the network's own first layer turns normalised images; "normalized" if it takes them as they are.
+    expects: str = "normalized"
     stem_stride: int
     licence: str
     pyramid_outputs: dict[str, keras.KerasTensor]

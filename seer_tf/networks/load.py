@@ -167,6 +167,10 @@ def _of_keras_model(path: Path) -> Network:
 
 
 def backbone_metadata(backbone: Backbone) -> dict[str, Any]:
-    """Returns the metadata that a backbone carries, as JSON types: `variant`, `stem_stride` and `licence`."""
+    """Returns the metadata that a backbone carries, as JSON types: `variant`, `stem_stride` and `licence`.
+
+    If the network turns normalised images into others, `first_layer` says into which.
+    """
     fields = published.licence_fields(backbone.licence)
-    return {"variant": backbone.variant, "stem_stride": backbone.stem_stride, **fields}
+    first = {} if backbone.expects == "normalized" else {"first_layer": backbone.expects}
+    return {"variant": backbone.variant, "stem_stride": backbone.stem_stride, **first, **fields}

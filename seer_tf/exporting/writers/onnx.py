@@ -6,6 +6,7 @@ Class names, if there are any, are in the file's metadata under `class_names`, a
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -25,8 +26,29 @@ def write_onnx(network: Network, path: Path) -> None:
             path, format="onnx", verbose=False, input_signature=[crops]
         )
     model = onnx.load(path)
+    replace_erfc(model.graph)
     for tensor in (*model.graph.input, *model.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     if network.class_names:
         onnx.helper.set_model_props(model, {"class_names": json.dumps(network.class_names)})
     onnx.save(model, path)
+
+
+def replace_erfc(graph: Any) -> None:
+    """Writes the complementary error function, which GELU needs and ONNX does not have, as 1 - erf.
+
+    Args:
+        graph: `onnx.GraphProto`, changed in place.
+    """
+    from onnx import TensorProto, helper
+
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "Erfc":
+            one, erf = f"{node.output[0]}/one", f"{node.output[0]}/erf"
+            graph.initializer.append(helper.make_tensor(one, TensorProto.FLOAT, [], [1.0]))
+            nodes += [helper.make_node("Erf", node.input, [erf]), helper.make_node("Sub", [one, erf], node.output)]
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)

@@ -174,12 +174,13 @@ def with_stem_stride_2(backbone: Backbone) -> Backbone:
     """Returns a copy of a backbone and its weights, in which level P_n has a stride of 2^n, up to P5.
 
     Raises:
-        InputError: The backbone has fewer than four stages.
+        InputError: The backbone has no map for each of four resolutions.
     """
-    if "P5" not in backbone.pyramid_outputs:
+    if not {"P2", "P3", "P4", "P5"} <= backbone.pyramid_outputs.keys():
+        num_stages = len(backbone.pyramid_outputs.keys() - {"P1"})
         raise InputError(
-            f"detection and segmentation need four stages, but {backbone.variant} has "
-            f"{len(backbone.pyramid_outputs) - 1}; pretrain another network, e.g. with `backbone.variant=200MF`"
+            f"detection and segmentation need four stages, but {backbone.variant} has {num_stages}; pretrain another "
+            "network, e.g. with `backbone.variant=200MF`"
         )
     copy = backbone.remade(stem_stride=2)
     copy.set_weights(backbone.get_weights())

@@ -21,6 +21,7 @@ class KerasBackbone(Backbone):
 
     Attributes:
         architecture: The Keras model as JSON.
+        expects: What the model behind its first layer expects of images, a name of `preprocessing.KINDS`.
     """
 
     def __init__(
@@ -73,15 +74,10 @@ class KerasBackbone(Backbone):
         self.dtype_policy = policy
         self.pyramid_outputs = {level: outputs[of] for level, of in levels.items()}
         self.architecture = architecture if isinstance(architecture, str) else model.to_json()
+        self.expects = next((layer.kind for layer in self.layers if isinstance(layer, Preprocessing)), "normalized")
         self.variant, self.stem_stride, self.licence = variant, stem_stride, licence
         self.synchronized, self.group_replicas = synchronized, group_replicas
         self.activation_checkpointing = activation_checkpointing
-
-    @property
-    def expects(self) -> str:
-        """What the model behind the first layer expects of its images, a name of `preprocessing.KINDS`."""
-        found = (layer.kind for layer in self.layers if isinstance(layer, Preprocessing))
-        return next(found, "normalized")
 
     def take_weights(self, file: Path) -> None:
         """Takes the weights of the same model in a file that Keras or the user's own program wrote.
