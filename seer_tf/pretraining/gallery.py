@@ -76,7 +76,8 @@ class Gallery:
         side_px = config.crops.sizes_px[0]
         readable = images_dataset(some, Transform(side_px), batch_size=1).ignore_errors()
         self.images = np.concatenate([image.numpy() for image in readable])
-        self._by_colour = _nearest(color_histogram(tf.constant(self.images)).numpy(), _NUM_COMPARED)
+        colours = np.concatenate([color_histogram(tf.constant(batch)).numpy() for batch in self._batches()])
+        self._by_colour = _nearest(colours, _NUM_COMPARED)
         self.chance = self._by_colour.shape[1] / max(len(self.images) - 1, 1)
 
         @tf.function(input_signature=[tf.TensorSpec([None, side_px, side_px, 3], tf.uint8)])
@@ -90,8 +91,7 @@ class Gallery:
 
     def view(self) -> View:
         """Returns the network's current outputs for the images."""
-        batches = [self.images[start : start + _BATCH_SIZE] for start in range(0, len(self.images), _BATCH_SIZE)]
-        parts = [self._look(batch) for batch in batches]
+        parts = [self._look(batch) for batch in self._batches()]
         features, scores = (np.concatenate([part[index].numpy() for part in parts]) for index in (0, 1))
         return View(features, scores)
 
@@ -115,6 +115,9 @@ class Gallery:
         """
         shared = (_nearest(view.features, _NUM_COMPARED)[:, :, np.newaxis] == self._by_colour[:, np.newaxis]).any(2)
         return float(shared.mean()) if shared.size else 0.0
+
+    def _batches(self) -> list[np.ndarray]:
+        return [self.images[start : start + _BATCH_SIZE] for start in range(0, len(self.images), _BATCH_SIZE)]
 
     def _sheet(self, numbers: np.ndarray) -> np.ndarray:
         """Returns a picture of the images with these numbers, int [rows, columns]."""
