@@ -22,7 +22,7 @@ from benchmarks.harness.comparison import Case, Comparison, Contestant, compare
 from benchmarks.harness.settings import Settings
 from benchmarks.peers import pillow_crops
 from seer_tf.config import CropsConfig
-from seer_tf.data.images import decode
+from seer_tf.data.images import acceptance, decode
 from seer_tf.data.pipelines import read as reading
 from seer_tf.data.pipelines.pretraining import pretraining_dataset
 from seer_tf.data.sources.base import Source
@@ -93,7 +93,7 @@ class _InMemory(Source):
 def _usable(directory: str | None) -> list[bytes]:
     photos = open_folder(directory) if directory else FilesSource("", load_sample_images().filenames)
     images = (photos.read(number) for number in range(photos.num_images))
-    return [image for image in images if decode.reject_reason(image) is None]
+    return [image for image in images if acceptance.reject_reason(image) is None]
 
 
 def _made_small(encoded: bytes) -> bytes:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import flags
 
 from seer_tf.cli import command
-from seer_tf.data.images.decode import decode_image, exif_orientation
+from seer_tf.data.images import acceptance
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
@@ -77,8 +77,7 @@ def _pictures(source: Source, clusters: Clusters, prototypes: np.ndarray) -> Ite
     for cluster, others in zip(largest, near.tolist(), strict=True):
         typical = []
         for number in clusters.typical(cluster):
-            encoded = source.read(number)
-            image = decode_image(tf.constant(encoded), exif_orientation(encoded))
+            image = tf.constant(acceptance.upright(source.read(number)))
             class_name = ", ".join(names[label] for label in source.classes_of(number))
             typical.append(TypicalImage(source.ids[number], _SHOWN(image).numpy(), class_name))
         classes = [(names[label], share) for label, share in clusters.classes(cluster, _NUM_CLASSES)]

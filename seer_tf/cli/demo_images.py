@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from seer_tf.data.images.decode import decode_image, exif_orientation
+from seer_tf.data.images import acceptance
 from seer_tf.data.shards.prepare import write_shards
 from seer_tf.data.shards.writer import ShardOptions
 from seer_tf.data.sources.base import Source
@@ -85,5 +84,4 @@ class _Unlabelled(View):
 
 def pictures(source: Source) -> list[np.ndarray]:
     """Returns the decoded and upright images of a source, uint8 [h, w, 3] each."""
-    encoded = [source.read(index) for index in range(source.num_images)]
-    return [decode_image(tf.constant(image), exif_orientation(image)).numpy() for image in encoded]
+    return [acceptance.upright(source.read(index)) for index in range(source.num_images)]

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import flags, logging
 
 from seer_tf.cli import command
-from seer_tf.data.images.decode import decode_image
+from seer_tf.data.images import acceptance
 from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, check_split, describe_remarks, open_boxes
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.fingerprints import fingerprints, unshared
@@ -127,7 +126,7 @@ def _detector(network: Network, train: BoxedImages) -> Detector:
 
 
 def _pixels(image: BoxedImage) -> np.ndarray:
-    return decode_image(tf.constant(image.file.read_bytes()), image.orientation).numpy()
+    return acceptance.upright(image.file.read_bytes())
 
 
 def _write_sheet(test: BoxedImages, found: list[Detections], path: Path, summary: str) -> None:

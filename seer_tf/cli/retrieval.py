@@ -7,12 +7,11 @@ import dataclasses
 import functools
 
 import numpy as np
-import tensorflow as tf
 from absl import flags, logging
 
 from seer_tf.cli import command, evaluation_flags, feature_flags
 from seer_tf.cli.evaluation_flags import TEST_DATA
-from seer_tf.data.images.decode import decode_image, exif_orientation
+from seer_tf.data.images import acceptance
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
@@ -172,8 +171,7 @@ def _image(features: FeatureSet, number: int, similarity: float = 1.0) -> SheetI
             f"the images in {features.origin.data} have changed since the features were stored: image {number} was "
             f"{features.ids[number]}; extract the features again, or leave out --sheet"
         )
-    encoded = source.read(place)
-    pixels = decode_image(tf.constant(encoded), exif_orientation(encoded)).numpy()
+    pixels = acceptance.upright(source.read(place))
     names = features.class_names or ()
     class_name = ", ".join(names[label] for label in features.classes[number]) if names else ""
     return SheetImage(features.ids[number], pixels, class_name, similarity)

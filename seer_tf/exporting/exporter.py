@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.data.images.decode import decode_image, exif_orientation
+from seer_tf.data.images import acceptance
 from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
@@ -93,8 +93,8 @@ def _readable_images(source: Source) -> Iterator[tuple[bytes, np.ndarray]]:
     for number in np.random.default_rng(_SEED).permutation(source.num_images):
         try:
             encoded = source.read(int(number))
-            image = decode_image(tf.constant(encoded), exif_orientation(encoded)).numpy()
-        except (UnusableImageError, tf.errors.InvalidArgumentError):
+            image = acceptance.upright(encoded)
+        except UnusableImageError:
             continue
         found = True
         yield encoded, image

@@ -3,9 +3,8 @@
 import os
 
 import numpy as np
-import tensorflow as tf
 
-from seer_tf.data.images import decode
+from seer_tf.data.images import acceptance
 from seer_tf.data.shards import ledger
 from seer_tf.data.shards.audit import Audit
 from seer_tf.data.sources import shards
@@ -44,6 +43,4 @@ def write_audit(audit: Audit, directory: str, path: str) -> None:
 
 def _picture(source: shards.ShardsSource, number: int) -> tuple[str, str]:
     """Returns the name of an image, and a small version of the image as a data URI."""
-    encoded = source.read(number)
-    pixels = decode.decode_image(tf.constant(encoded), decode.exif_orientation(encoded)).numpy()
-    return source.ids[number], data_uri(pixels, longest_side_px=_PICTURE_PX)
+    return source.ids[number], data_uri(acceptance.upright(source.read(number)), longest_side_px=_PICTURE_PX)

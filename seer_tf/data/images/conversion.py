@@ -14,10 +14,9 @@ import struct
 import warnings
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from seer_tf.data.images import decode, formats, profiles
+from seer_tf.data.images import acceptance, decode, formats, limits, profiles
 from seer_tf.data.images.formats import UnusableImageError
 
 JPEG_QUALITY = 95
@@ -30,6 +29,7 @@ _MAGIC_BYTES = 16
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _HEIC_REMEDY = "HEIC needs pillow-heif: pip install 'seer_tf[heif]'"
 _SEVERAL_FRAMES = "the first of several"
+_BYTES_PER_PX = {"F": 28}  # with the copies of `_eight_bits`
 _WITH_LAYERS = frozenset(("ICNS", "ICO", "PSD"))  # Their further images are parts or sizes of the first.
 
 
@@ -50,7 +50,7 @@ class Prepared:
 
 def can_read(beginning: bytes) -> bool:
     """Whether a file that TensorFlow does not decode can be made one that it does, by its first bytes."""
-    return decode.header_reject_reason(beginning) is not None and bool(_formats(beginning) or _is_heic(beginning))
+    return acceptance.header_reject_reason(beginning) is not None and bool(_formats(beginning) or _is_heic(beginning))
 
 
 def prepared(encoded: bytes) -> Prepared:
@@ -59,7 +59,7 @@ def prepared(encoded: bytes) -> Prepared:
     Raises:
         UnusableImageError: No decoder reads it.
     """
-    reason = decode.header_reject_reason(encoded)
+    reason = acceptance.header_reject_reason(encoded)
     if reason is None:
         return _of_tensorflow(encoded)
     if not _formats(encoded):
@@ -75,7 +75,7 @@ def _of_tensorflow(encoded: bytes) -> Prepared:
         return Prepared(encoded, (), found)
     try:
         image = _pixels(encoded, profile)
-    except (tf.errors.OpError, OSError):
+    except Exception:  # Pillow raises many kinds of errors.
         return Prepared(encoded, (), found)  # It is rejected with the decoder's own words.
     converted = profiles.to_srgb(image, profile)
     if converted is None:
@@ -103,8 +103,7 @@ def _pixels(encoded: bytes, profile: bytes) -> Image.Image:
     mode = profiles.color_mode(profile)
     if mode == "CMYK":
         return ImageOps.exif_transpose(Image.open(io.BytesIO(encoded)))
-    image = Image.fromarray(decode.decode_image(tf.constant(encoded), decode.exif_orientation(encoded)).numpy())
-    return image.convert(mode)
+    return Image.fromarray(acceptance.upright(encoded)).convert(mode)
 
 
 def _from_pillow(encoded: bytes) -> Prepared:
@@ -114,7 +113,7 @@ def _from_pillow(encoded: bytes) -> Prepared:
             _check_size(image)
             kind = _NAMES.get(str(image.format), str(image.format))
             profile = image.info.get("icc_profile")
-            num_frames = 1 if kind in _WITH_LAYERS else getattr(image, "n_frames", 1)
+            num_frames = 1 if kind in _WITH_LAYERS else _num_frames(image)
             image.load()
             upright, reduced = _eight_bits(ImageOps.exif_transpose(image))
             pixels, converted = _in_srgb(upright, profile)
@@ -133,8 +132,25 @@ def _from_pillow(encoded: bytes) -> Prepared:
 
 
 def _check_size(image: Image.Image) -> None:
-    if 4 * image.width * image.height > formats.DECODED_BYTES_LIMIT:
-        raise UnusableImageError(formats.too_large(image.height, image.width))
+    if _BYTES_PER_PX.get(image.mode, 4) * image.width * image.height > limits.DECODED_BYTES.largest:
+        raise UnusableImageError(limits.DECODED_BYTES.refused(f"{image.width} x {image.height}"))
+
+
+def _num_frames(image: Image.Image) -> int:
+    """Returns the number of frames. Pillow follows the pages of a TIFF one by one, and compares each with all others.
+
+    Raises:
+        UnusableImageError: A TIFF has too many pages.
+    """
+    if image.format != "TIFF":
+        return getattr(image, "n_frames", 1)
+    for number in range(limits.TIFF_PAGES.largest + 1):
+        try:
+            image.seek(number)
+        except EOFError:
+            image.seek(0)
+            return number
+    raise UnusableImageError(limits.TIFF_PAGES.refused("at least 1001"))
 
 
 def _eight_bits(image: Image.Image) -> tuple[Image.Image, str | None]:

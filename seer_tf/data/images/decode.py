@@ -1,4 +1,4 @@
-"""Decodes encoded bytes to RGB pixels. The content decides about the format, and no file is trusted.
+"""Decodes encoded bytes to RGB pixels. The content decides about the format; `acceptance.py` says which are decoded.
 
 Pixels equal those of Pillow's `convert("RGB")`. A transparent image is laid over white. GIF is an exception:
 TensorFlow returns no alpha for it, and transparent pixels are black. Of a 16-bit PNG those eight bits are taken that
@@ -8,19 +8,16 @@ TensorFlow ignores the rotation in EXIF or XMP; this module applies it.
 
 import functools
 import io
-import re
+from collections.abc import Callable
 
 import tensorflow as tf
 from PIL import Image
 
-from seer_tf.data.images import formats, jpeg_xl
+from seer_tf.data.images import jpeg_xl
 
 _EXIF_ORIENTATION = 0x0112
 _ORIENTATION_MARKS = (b"Exif", b"eXIf", b"EXIF", b"tiff:Orientation")
-# TensorFlow names the failed operation before and after the reason.
-_OPERATION = re.compile(r"\{\{.*?\}\}|\[Op:.*")
 _JPEG_START = b"\xff\xd8\xff"
-_JPEG_END = b"\xff\xd9"
 _PIXELS_AT_ONCE = 1 << 18
 
 
@@ -46,14 +43,14 @@ def decode_image(
     # microseconds, as long as decoding a tiny image.
     image = tf.cond(
         is_upright & (tf.strings.substr(encoded, 0, 3) == _JPEG_START),
-        lambda: _decode_jpeg(encoded, shrink),
+        lambda: decode_jpeg(encoded, shrink),
         lambda: _decode_any(encoded, orientation, shrink),
     )
     image.set_shape([None, None, 3])
     return image
 
 
-def _decode_jpeg(encoded: tf.Tensor, shrink: tf.Tensor | None = None) -> tf.Tensor:
+def decode_jpeg(encoded: tf.Tensor, shrink: tf.Tensor | None = None) -> tf.Tensor:
     """Decodes with the accurate transform, which equals Pillow's exactly; the default differs by up to 12 levels."""
 
     def decode(ratio: int) -> tf.Tensor:
@@ -68,7 +65,7 @@ def _decode_any(encoded: tf.Tensor, orientation: tf.Tensor | int | None, shrink:
     start = tf.strings.substr(encoded, 0, 4)
     image = tf.case(
         [
-            (tf.strings.substr(start, 0, 3) == _JPEG_START, lambda: _decode_jpeg(encoded, shrink)),
+            (tf.strings.substr(start, 0, 3) == _JPEG_START, lambda: decode_jpeg(encoded, shrink)),
             (start == b"\x89PNG", lambda: _decode_png(encoded)),
             (start == b"RIFF", lambda: _decode_webp(encoded)),
             (tf.strings.substr(start, 0, 2) == b"BM", lambda: _decode_bmp(encoded)),
@@ -80,20 +77,24 @@ def _decode_any(encoded: tf.Tensor, orientation: tf.Tensor | int | None, shrink:
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes a PNG; for b < 8 bits per channel, TensorFlow fills in an alpha of 2 ** b - 1, which is dropped here."""
     bits = tf.io.decode_raw(tf.strings.substr(encoded, 24, 1), tf.uint8, fixed_length=1)[0]
-    image = tf.cond(bits == 16, lambda: _decode_16_bit_png(encoded), lambda: tf.io.decode_png(encoded, channels=4))
+    return tf.cond(bits == 16, lambda: _decode_16_bit_png(encoded), lambda: _decode_8_bit_png(encoded, bits))
+
+
+def _decode_8_bit_png(encoded: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
+    """Decodes a PNG; for b < 8 bits per channel, TensorFlow fills in an alpha of 2 ** b - 1, which is dropped here."""
+    image = tf.io.decode_png(encoded, channels=4)
     filled = (bits < 8) & tf.reduce_all(image[..., 3] == tf.bitwise.left_shift(tf.ones_like(bits), bits) - 1)
     return tf.cond(filled, lambda: image[..., :3], lambda: _over_white(image))
 
 
 def _decode_16_bit_png(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes a PNG with 16 bits to uint8 `[h, w, 4]`; alpha always uses all of its bits."""
+    """Decodes a PNG with 16 bits; alpha always uses all of its bits."""
     image = tf.io.decode_png(encoded, channels=4, dtype=tf.uint16)
-    largest = tf.cast(tf.reduce_max(image[..., :3]), tf.int32)
-    shift = tf.reduce_sum(tf.cast(largest >= [1 << bit for bit in range(8, 16)], tf.int32))
+    largest = tf.cast(tf.reduce_max(image, axis=(0, 1))[:3], tf.int32)
+    shift = tf.reduce_sum(tf.cast(tf.reduce_max(largest) >= [1 << bit for bit in range(8, 16)], tf.int32))
     shifts = tf.cast(tf.stack([shift, shift, shift, 8]), tf.uint16)
-    return tf.cast(tf.bitwise.right_shift(image, tf.broadcast_to(shifts, tf.shape(image))), tf.uint8)
+    return _over_white(image, lambda rows: tf.cast(tf.bitwise.right_shift(rows, shifts), tf.uint8))
 
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
@@ -135,14 +136,22 @@ def _decode_jpeg_xl(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(has_alpha > 0, lambda: _over_white(tf.concat([color, image[..., -1:]], axis=2)), lambda: color)
 
 
-def _over_white(image: tf.Tensor) -> tf.Tensor:
-    """Lays uint8 `[h, w, 4]` over white: uint8 `[h, w, 3]`; in bands of rows, because float32 takes much memory."""
+def _over_white(image: tf.Tensor, as_bytes: Callable[[tf.Tensor], tf.Tensor] = lambda rows: rows) -> tf.Tensor:
+    """Lays an image over white in bands of rows, because float32 takes much memory.
+
+    Args:
+        image: Image `[h, w, 4]`.
+        as_bytes: Function from rows of the image to uint8 of the same shape.
+
+    Returns:
+        uint8 `[h, w, 3]`.
+    """
     shape = tf.shape(image)
     band = tf.maximum(1, _PIXELS_AT_ONCE // tf.maximum(1, shape[1]))
     num_bands = -(-shape[0] // band)
 
     def blend(number: tf.Tensor, bands: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        rows = tf.cast(image[number * band : (number + 1) * band], tf.float32)
+        rows = tf.cast(as_bytes(image[number * band : (number + 1) * band]), tf.float32)
         blended = 255.0 + rows[..., 3:] / 255.0 * (rows[..., :3] - 255.0)
         return number + 1, bands.write(number, tf.cast(tf.round(blended), tf.uint8))
 
@@ -177,49 +186,3 @@ def exif_orientation(encoded: bytes) -> int:
     except Exception:  # Pillow raises many kinds of errors on broken metadata; the image may still be good.
         return 1
     return orientation if orientation in range(1, 9) else 1
-
-
-def judged(encoded: bytes) -> tuple[tf.Tensor | None, str | None]:
-    """Decodes an image as it is stored, or says why it cannot be used.
-
-    The size in the header is compared with `formats.DECODED_BYTES_LIMIT` before anything is decoded.
-
-    Returns:
-        Pixels, uint8 `[h, w, 3]`, and None for a good image; None and the reason in a few words for a bad image.
-    """
-    reason = header_reject_reason(encoded)
-    if reason is not None:
-        return None, reason
-    # A JPEG goes directly to its decoder: in eager mode, finding the format again takes longer than decoding.
-    decoder = _decode_jpeg if formats.image_format(encoded) == "JPEG" else decode_image
-    try:
-        return decoder(tf.constant(encoded)), None
-    except tf.errors.OpError as error:
-        return None, f"does not decode: {_OPERATION.sub('', error.message).strip()}"
-
-
-def reject_reason(encoded: bytes) -> str | None:
-    """Decodes an image and returns why it cannot be used, in a few words; None for a good image."""
-    return judged(encoded)[1]
-
-
-def complete_jpeg(encoded: bytes) -> bytes | None:
-    """Returns a truncated JPEG with an end marker, so that it decodes; the missing part is grey or coarse.
-
-    Returns None if the file is not a JPEG or does not decode even so.
-    """
-    completed = encoded + _JPEG_END
-    if not encoded.startswith(_JPEG_START) or reject_reason(completed) is not None:
-        return None
-    return completed
-
-
-def header_reject_reason(encoded: bytes) -> str | None:
-    """Returns why an image cannot be used by its header alone, or None. `encoded` may be the beginning of a file."""
-    try:
-        header = formats.read_header(encoded)
-    except formats.UnusableImageError as error:
-        return str(error)
-    if header.decoded_bytes > formats.DECODED_BYTES_LIMIT:
-        return formats.too_large(header.height_px, header.width_px)
-    return None

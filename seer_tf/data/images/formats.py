@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from seer_tf.data.images import jpeg_xl
 
-DECODED_BYTES_LIMIT = 300_000_000
 JPEG_SIDE_LIMIT_PX = 1 << 16
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WebP", "JPEG XL")
 
@@ -35,11 +34,16 @@ _UNSUPPORTED_MAGICS = (
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
 )
-_WEBP_ANIMATION = 0x02
+WEBP_ANIMATION = 0x02
 _METADATA_BYTES = 1 << 17
-_GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
-_BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
+GIF_EXTENSION, GIF_FRAME = 0x21, 0x2C
+BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
 _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_SCAN = b"\xff\xda"
+#: Markers without a length behind them: stuffed zeros, TEM, and the restarts.
+_JPEG_BARE_MARKERS = frozenset((0x00, 0x01, *range(0xD0, 0xD8)))
+_JPEG_LAST_MARKERS = frozenset((0xD8, 0xD9, 0xDA))
+PNG_PACKED_TEXTS = frozenset((b"iCCP", b"iTXt", b"zTXt"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,18 +54,25 @@ class Header:
         format: Name of the format, as from `image_format`.
         height_px: Height of the stored pixels, before the rotation in EXIF.
         width_px: Width of the stored pixels, before the rotation in EXIF.
-        other_frames_bytes: Bytes of further frames, which TensorFlow decodes although only the first frame is used.
+        bytes_per_px: Bytes that the decoder holds for a pixel: four channels of one byte, or of two.
+        frames_bytes: Bytes of all frames of an animation, which TensorFlow decodes although only the first is used.
     """
 
     format: str
     height_px: int
     width_px: int
-    other_frames_bytes: int = 0
+    bytes_per_px: int = 4
+    frames_bytes: int = 0
+
+    @property
+    def size(self) -> str:
+        """Width and height in words."""
+        return f"{self.width_px} x {self.height_px}"
 
     @property
     def decoded_bytes(self) -> int:
-        """Bytes of the decoded image with four channels, and of the other frames of an animation."""
-        return 4 * self.height_px * self.width_px + self.other_frames_bytes
+        """Bytes of the decoded image with four channels, and of the frames of an animation."""
+        return self.bytes_per_px * self.height_px * self.width_px + self.frames_bytes
 
 
 class UnusableImageError(ValueError):
@@ -95,11 +106,6 @@ def image_format(encoded: bytes) -> str:
     raise UnusableImageError("not an image")
 
 
-def too_large(height_px: int, width_px: int) -> str:
-    """Returns the reason to refuse an image of this size."""
-    return f"{width_px} x {height_px} pixels are more than {DECODED_BYTES_LIMIT // 1_000_000} MB decoded"
-
-
 def has_several_frames(encoded: bytes) -> bool:
     """Whether a GIF, PNG or JPEG is an animation or holds several pictures, of which the first counts."""
     if encoded.startswith(b"GIF8"):
@@ -126,22 +132,46 @@ def read_header(encoded: bytes) -> Header:
         raise UnusableImageError(f"broken {kind} header") from None
     if height < 1 or width < 1:
         raise UnusableImageError(f"broken {kind} header")
-    return Header(kind, height, width, sum(_gif_frames(encoded)) if kind == "GIF" else 0)
+    frames = _gif_frames(encoded) if kind == "GIF" else ()
+    return Header(kind, height, width, 8 if is_16_bit_png(encoded) else 4, sum(h * w for h, w in frames))
+
+
+def num_scans(encoded: bytes) -> int:
+    """Returns the number of scans in a JPEG, with those of previews; 0 for other formats."""
+    return encoded.count(JPEG_SCAN) if encoded.startswith(b"\xff\xd8") else 0
+
+
+def num_packed_texts(encoded: bytes) -> int:
+    """Returns the number of compressed texts and profiles in a PNG; 0 for other formats."""
+    return sum(name in PNG_PACKED_TEXTS for name in _png_chunks(encoded)) if encoded.startswith(b"\x89PNG") else 0
+
+
+def _png_chunks(encoded: bytes) -> Iterator[bytes]:
+    """Yields the names of the chunks of a PNG, up to the end of the bytes."""
+    place = 8
+    while len(name := encoded[place + 4 : place + 8]) == 4:
+        yield name
+        place += 12 + int.from_bytes(encoded[place : place + 4])
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int]:
-    """Follows the segments to the frame header (ITU-T T.81, annex B)."""
+    """Follows the segments to the frame header, as libjpeg does (ITU-T T.81, annex B; `jdmarker.c`)."""
     place = 2
-    while True:
-        place = encoded.find(b"\xff", place)  # Stray bytes between segments are allowed, as in decoders.
-        if place < 0:
-            raise UnusableImageError("broken JPEG header")
-        _, marker, length = struct.unpack_from(">BBH", encoded, place)
+    while (place := encoded.find(b"\xff", place)) >= 0:  # Stray bytes between segments are allowed, as in decoders.
+        marker = encoded[place + 1]
         if marker in _JPEG_FRAME_MARKERS:
             height, width = struct.unpack_from(">HH", encoded, place + 5)
             return height, width
-        # Any number of fill bytes 0xFF may come before a marker.
-        place += 1 if marker == 0xFF else 2 + length
+        if marker in _JPEG_LAST_MARKERS:
+            break
+        if marker == 0xFF:  # Any number of fill bytes 0xFF may come before a marker.
+            place += 1
+        elif marker in _JPEG_BARE_MARKERS:
+            place += 2
+        else:
+            (length,) = struct.unpack_from(">H", encoded, place + 2)
+            place += 2 + max(2, length)
+    raise UnusableImageError("broken JPEG header")
 
 
 def _png_size(encoded: bytes) -> tuple[int, int]:
@@ -150,18 +180,20 @@ def _png_size(encoded: bytes) -> tuple[int, int]:
 
 
 def _gif_size(encoded: bytes) -> tuple[int, int]:
+    """Returns the size of the largest frame, as TensorFlow decodes it, or that of the screen if no frame is there."""
     width, height = struct.unpack_from("<HH", encoded, 6)
-    return height, width
+    frames = list(_gif_frames(encoded)) or [(height, width)]
+    return max(height for height, _ in frames), max(width for _, width in frames)
 
 
-def _gif_frames(encoded: bytes) -> Iterator[int]:
-    """Yields the bytes of each readable frame of a GIF, one byte per pixel (GIF89a specification, section 11)."""
+def _gif_frames(encoded: bytes) -> Iterator[tuple[int, int]]:
+    """Yields height and width of each readable frame of a GIF (GIF89a specification, section 11)."""
     try:
         place = 13 + _gif_palette_bytes(encoded[10])
-        while encoded[place] in (_GIF_EXTENSION, _GIF_FRAME):
-            if encoded[place] == _GIF_FRAME:
+        while encoded[place] in (GIF_EXTENSION, GIF_FRAME):
+            if encoded[place] == GIF_FRAME:
                 width, height = struct.unpack_from("<HH", encoded, place + 5)
-                yield width * height
+                yield height, width
                 place += 11 + _gif_palette_bytes(encoded[place + 9])
             else:
                 place += 2
@@ -181,7 +213,7 @@ def _bmp_size(encoded: bytes) -> tuple[int, int]:
     header_bytes, width, height, _, bits, compression = struct.unpack_from("<IiiHHI", encoded, 14)
     if header_bytes < 40 or bits not in (24, 32) or compression not in (0, 3):
         raise UnusableImageError("BMP with a palette or compression is not supported")
-    if compression == 3 and struct.unpack_from("<III", encoded, 54) != _BMP_MASKS:
+    if compression == 3 and struct.unpack_from("<III", encoded, 54) != BMP_MASKS:
         raise UnusableImageError("BMP with channels in another order is not supported")
     return abs(height), width
 
@@ -189,7 +221,7 @@ def _bmp_size(encoded: bytes) -> tuple[int, int]:
 def _webp_size(encoded: bytes) -> tuple[int, int]:
     chunk = encoded[12:16]
     if chunk == b"VP8X":
-        if encoded[20] & _WEBP_ANIMATION:
+        if encoded[20] & WEBP_ANIMATION:
             raise UnusableImageError("an animated WebP is not supported")
         low, high = struct.unpack_from("<HB", encoded, 24)
         width = 1 + low + (high << 16)

@@ -7,9 +7,9 @@ import struct
 
 CODESTREAM = b"\xff\x0a"
 CONTAINER = b"\x00\x00\x00\x0cJXL "
-_SIZE_BITS = (9, 13, 18, 30)
+SIZE_BITS = (9, 13, 18, 30)
 #: Width over height for each value of the three bits of the ratio; 0 means that the width follows.
-_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _HEADER_BYTES = 32
 
 
@@ -67,10 +67,10 @@ def _codestream(encoded: bytes) -> bytes:
 def _size(bits: _Bits) -> tuple[int, int]:
     small = bits.take(1)
     height = _side(bits, small)
-    ratio = _RATIOS[bits.take(3)]
+    ratio = RATIOS[bits.take(3)]
     width = _side(bits, small) if ratio is None else height * ratio[0] // ratio[1]
     return height, width
 
 
 def _side(bits: _Bits, small: int) -> int:
-    return 8 * (1 + bits.take(5)) if small else 1 + bits.take(_SIZE_BITS[bits.take(2)])
+    return 8 * (1 + bits.take(5)) if small else 1 + bits.take(SIZE_BITS[bits.take(2)])

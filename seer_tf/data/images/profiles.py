@@ -13,6 +13,8 @@ import zlib
 import numpy as np
 from PIL import Image, ImageCms
 
+from seer_tf.data.images import limits
+
 _JPEG_MARK = b"ICC_PROFILE\0"
 #: Profiles that move no colour further are those of sRGB, rounded in one of many ways.
 _SAME_LEVELS = 2
@@ -32,7 +34,7 @@ def embedded(encoded: bytes) -> bytes | None:
             return _in_png(encoded)
         if encoded[:4] == b"RIFF" and encoded[12:16] == b"VP8X":
             return _chunk(encoded, b"ICCP", "<I", size_first=False)
-    except (struct.error, zlib.error, IndexError):
+    except (struct.error, zlib.error, IndexError, ValueError):
         pass
     return None
 
@@ -52,9 +54,13 @@ def _in_jpeg(encoded: bytes) -> bytes | None:
 
 
 def _in_png(encoded: bytes) -> bytes | None:
-    """Unpacks the chunk: a name, a zero, the method of compression, data."""
+    """Unpacks the chunk: a name, a zero, the method of compression, data; None for a profile that is too long."""
     chunk = _chunk(encoded, b"iCCP", ">I", size_first=True)
-    return None if chunk is None else zlib.decompress(chunk[chunk.index(0) + 2 :])
+    if chunk is None:
+        return None
+    unpacking = zlib.decompressobj()
+    profile = unpacking.decompress(chunk[chunk.index(0) + 2 :], limits.PROFILE_BYTES.largest)
+    return profile if unpacking.eof else None
 
 
 def _chunk(encoded: bytes, name: bytes, size_format: str, *, size_first: bool) -> bytes | None:

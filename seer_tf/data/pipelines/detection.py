@@ -16,16 +16,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from seer_tf import parallel
 from seer_tf.data.boxes import annotated, coco, voc
 from seer_tf.data.boxes.annotated import AnnotatedBox, AnnotatedImage, Remarks
-from seer_tf.data.images import decode
-from seer_tf.data.images.formats import UnusableImageError, read_header
+from seer_tf.data.images import acceptance, decode
+from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources import image_files
 from seer_tf.errors import InputError
 from seer_tf.files import storage
 from seer_tf.progress import Progress
+from seer_tf.quantities import counted
 
 _ROUNDING_PX = 1.0
 _LARGEST_FRACTION = 1.001
@@ -73,7 +75,7 @@ class BoxedImages:
 
 
 def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | None = None) -> BoxedImages:
-    """Reads the annotations of a split and the header of every image.
+    """Reads the annotations of a split, and decodes every image once. An image that does not decode is left out.
 
     Args:
         directory: Directory in one of the two layouts.
@@ -82,7 +84,7 @@ def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | N
 
     Raises:
         InputError: The directory has neither layout or lacks the split, an annotation cannot be read, an image is
-            missing or has another size than its annotation says, or a box has an unknown class.
+            missing or has another size than its annotation says, none decodes, or a box has an unknown class.
     """
     directory = Path(directory)
     check_split(directory, split)
@@ -91,17 +93,34 @@ def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | N
     images = sorted(read(directory, split, remarks), key=lambda image: image.file)
     if not images:
         raise InputError(f"{directory}: the split {split!r} has no images")
+    images, sizes = _usable(directory, images)
     in_fractions = _are_fractions(images, remarks)
-    sizes = []
-    with Progress(len(images), "image", f"looking into {directory}") as progress:
-        for image, upright in zip(images, parallel.in_order(_measure, images, parallel.num_cores()), strict=True):
-            width, height, _ = upright
-            image.boxes[:] = _inside(image, (width, height), in_fractions, remarks)
-            sizes.append(upright)
-            progress.advance()
+    for image, (width, height, _) in zip(images, sizes, strict=True):
+        image.boxes[:] = _inside(image, (width, height), in_fractions, remarks)
     names = _class_names(f"{directory}: the split {split!r}", images, class_names, remarks)
     boxed = tuple(_boxed(image, upright, names) for image, upright in zip(images, sizes, strict=True))
     return BoxedImages(boxed, names, remarks)
+
+
+def _usable(
+    directory: Path, images: Sequence[AnnotatedImage]
+) -> tuple[list[AnnotatedImage], list[tuple[int, int, int]]]:
+    """Returns the images that decode, with width, height and orientation; the log counts and names the others."""
+    usable, sizes, bad = [], [], []
+    with Progress(len(images), "image", f"looking into {directory}") as progress:
+        for image, found in zip(images, parallel.in_order(_measure, images, parallel.num_cores()), strict=True):
+            if isinstance(found, str):
+                bad.append(f"{image.file.name}: {found}")
+            else:
+                usable.append(image)
+                sizes.append(found)
+            progress.advance()
+    named = "; ".join(bad[:_NUM_NAMED]) + ("; ..." if len(bad) > _NUM_NAMED else "")
+    if not usable:
+        raise InputError(f"{directory}: none of {counted(len(images), 'image')} can be used ({named})")
+    if bad:
+        logging.warning("%s: %d of %d images left out (%s)", directory, len(bad), len(images), named)
+    return usable, sizes
 
 
 def _class_names(
@@ -187,23 +206,25 @@ def _boxed(image: AnnotatedImage, upright: tuple[int, int, int], class_names: Se
     return BoxedImage(image.file, width, height, orientation, boxes[False], labels[False], boxes[True], labels[True])
 
 
-def _measure(image: AnnotatedImage) -> tuple[int, int, int]:
+def _measure(image: AnnotatedImage) -> tuple[int, int, int] | str:
     """Returns width and height of the upright image, which must equal those in its annotation, and its orientation.
 
+    Returns:
+        Width, height and orientation; the reason in a few words for an image that cannot be used.
+
     Raises:
-        InputError: The image is missing, cannot be used, or is of another size.
+        InputError: The image is missing or is of another size.
     """
     try:
-        encoded = image_files.read_beginning(lambda num_bytes: storage.read(image.file, num_bytes=num_bytes))
-        header = read_header(encoded)
-        if header.format != "JPEG" or b"Exif" in encoded or b"ns.adobe.com/xap" in encoded:
-            # Other formats may have EXIF at the end.
-            encoded = image.file.read_bytes()
-    except (OSError, UnusableImageError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{image.file} is annotated and cannot be used: {reason}") from None
+        image_files.check_num_bytes(storage.size(image.file))
+        encoded = storage.read(image.file)
+        shape = acceptance.decoded(encoded).shape
+    except OSError as error:
+        raise InputError(f"{image.file} is annotated and cannot be read: {error.strerror}") from None
+    except UnusableImageError as error:
+        return str(error)
     orientation = decode.exif_orientation(encoded)
-    width, height = (header.width_px, header.height_px) if orientation < 5 else (header.height_px, header.width_px)
+    width, height = (shape[1], shape[0]) if orientation < 5 else (shape[0], shape[1])
     if image.size_px is not None and (width, height) != image.size_px:
         raise InputError(
             f"{image.file} is {width} x {height} and its annotation says {image.size_px[0]} x {image.size_px[1]}; give "

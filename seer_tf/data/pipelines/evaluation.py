@@ -15,11 +15,10 @@ def images_dataset(source: Source, transform: Transform | WholeImage, *, batch_s
     """
 
     @tf.autograph.experimental.do_not_convert
-    def prepare(encoded: tf.Tensor, orientation: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        return transform(read.decode_or_name(encoded, orientation, number, source))
+    def prepare(file: read.Files, number: tf.Tensor) -> tf.Tensor:
+        return transform(read.decode_or_name(file, number, source))
 
     chunks = tf.data.Dataset.range(source.num_images).batch(read.IMAGES_PER_READ)
     files = read.read_files(chunks.map(lambda numbers: (numbers,)), source)
-    encoded = files.map(lambda file, numbers: (file.encoded, file.orientations, numbers)).unbatch()
-    images = encoded.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    images = files.unbatch().map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return images.batch(batch_size).prefetch(tf.data.AUTOTUNE).with_options(read.options())

@@ -20,7 +20,7 @@ from absl import logging
 
 from seer_tf.config import CropsConfig
 from seer_tf.data.augment import multicrop
-from seer_tf.data.images import decode, formats
+from seer_tf.data.images import limits
 from seer_tf.data.pipelines import read
 from seer_tf.data.sources.replacing import ReplacingSource
 from seer_tf.parallel import num_cores
@@ -120,12 +120,12 @@ def max_bytes(crops: CropsConfig, local_batch_size: int) -> tuple[int, int]:
 
     Returns:
         Bytes of finished crops: batches that are prefetched, assembled, distorted and in use. Bytes of images being
-        decoded: one image per core at twice `formats.DECODED_BYTES_LIMIT`, because the decoders of PNG, WebP and
+        decoded: one image per core at twice `limits.DECODED_BYTES`, because the decoders of PNG, WebP and
         progressive JPEG hold their own copy beside the pixels that they return.
     """
     of_image = sum(3 * num * side**2 for num, side in zip(crops.num, crops.sizes_px, strict=True))
     num_batches = _BATCHES_AHEAD + 2 + (0 if multicrop.is_compiled(crops) else _NUM_CORES)
-    return num_batches * local_batch_size * of_image, 2 * _NUM_CORES * formats.DECODED_BYTES_LIMIT
+    return num_batches * local_batch_size * of_image, 2 * _NUM_CORES * limits.DECODED_BYTES.largest
 
 
 def distorted(batch: Batch, crops: CropsConfig) -> tuple[tf.Tensor, ...]:
@@ -153,9 +153,7 @@ def _cut(
         again = multicrop.draw(tf.shape(other)[None, :2], crops, tf.stack([key, image])[None])
         return multicrop.cut(other, crops, again.corners[0], again.boxes[0])
 
-    if source.is_verified:
-        return cut_decoded(decode.decode_image(file.encoded, file.orientations, drawn.shrink))
-    pixels = read.decode_or_nothing(file.encoded, file.orientations, drawn.shrink)
+    pixels = read.decode_or_nothing(file, drawn.shrink, is_verified=source.is_verified)
     return tf.cond(tf.size(pixels) > 0, lambda: cut_decoded(pixels), cut_replacement)
 
 

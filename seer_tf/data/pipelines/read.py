@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.data.images import decode, formats
+from seer_tf.data.images import acceptance, decode
 from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.replacing import ReplacingSource
@@ -24,9 +24,9 @@ class Files(NamedTuple):
     """Encoded images.
 
     Attributes:
-        encoded: Bytes of the files, string `[n]`.
+        encoded: Bytes of the files, string `[n]`; none of a file that must not be decoded.
         orientations: EXIF orientations, int32 `[n]`.
-        sizes: Height and width in px of the upright images, int32 `[n, 2]`.
+        sizes: Height and width in px of the upright images by their headers, int32 `[n, 2]`.
     """
 
     encoded: tf.Tensor
@@ -46,9 +46,7 @@ def read_files(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
     """
 
     def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        encoded = [_read(source, int(number)) for number in numbers]
-        orientations = [decode.exif_orientation(image) for image in encoded]
-        sizes = [_upright_size(image, turn) for image, turn in zip(encoded, orientations, strict=True)]
+        encoded, orientations, sizes = zip(*(_file(source, int(number)) for number in numbers), strict=True)
         return np.array(encoded, object), np.array(orientations, np.int32), np.array(sizes, np.int32)
 
     @tf.autograph.experimental.do_not_convert
@@ -61,39 +59,51 @@ def read_files(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
     return chunks.map(read_chunk, num_parallel_calls=num_cores(), deterministic=True)
 
 
-def _read(source: Source, number: int) -> bytes:
+def _file(source: Source, number: int) -> tuple[bytes, int, tuple[int, int]]:
+    """Returns bytes, orientation and upright size of an image; no bytes of one that must not be decoded."""
     try:
-        return source.read(number)
+        encoded = source.read(number)
     except UnusableImageError as error:
         raise InputError(f"{source.ids[number]}: {error}; {_REMEDY}") from None
-
-
-def _upright_size(encoded: bytes, orientation: int) -> tuple[int, int]:
-    """Returns height and width; 1 and 1 for a broken header, which the decoder reports later."""
     try:
-        header = formats.read_header(encoded)
+        header = acceptance.check_header(encoded)
     except UnusableImageError:
-        return 1, 1
+        return b"", 1, (0, 0)
+    orientation = decode.exif_orientation(encoded)
     size = (header.height_px, header.width_px)
-    return size[::-1] if orientation >= 5 else size
+    return encoded, orientation, size[::-1] if orientation >= 5 else size
 
 
-def decode_or_nothing(encoded: tf.Tensor, orientation: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
-    """Decodes as `decode.decode_image`, but returns uint8 `[0, 0, 3]` for an image that does not decode.
+def decode_or_nothing(file: Files, shrink: tf.Tensor, *, is_verified: bool = False) -> tf.Tensor:
+    """Decodes one image; one that does not decode, or has another size than its header says, has no pixels.
 
     A graph has no `try`, but a dataset can leave out an element that fails. This takes a tenth of a millisecond.
-    """
-    one = tf.data.Dataset.from_tensors((encoded, orientation, shrink)).map(decode.decode_image).ignore_errors()
-    nothing = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
-    return one.concatenate(nothing).take(1).get_single_element()
-
-
-def decode_or_name(encoded: tf.Tensor, orientation: tf.Tensor, number: tf.Tensor, source: Source) -> tf.Tensor:
-    """Decodes as `decode.decode_image`, but an image that does not decode raises an error that names it.
 
     Args:
-        encoded: Image `number` of the source, string scalar.
-        orientation: EXIF orientation, integer scalar, as from `decode.exif_orientation`.
+        file: One image: scalars, and its size `[2]`.
+        shrink: As for `decode.decode_image`.
+        is_verified: Whether the image is known to decode; then an image that does not is an error.
+
+    Returns:
+        uint8 `[h, w, 3]`; h is zero without pixels.
+    """
+    if is_verified:
+        pixels = decode.decode_image(file.encoded, file.orientations, shrink)
+    else:
+        one = tf.data.Dataset.from_tensors((file.encoded, file.orientations, shrink))
+        nothing = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
+        tried = one.map(decode.decode_image).ignore_errors()
+        pixels = tried.concatenate(nothing).take(1).get_single_element()
+    shape, ratio = tf.shape(pixels), tf.bitwise.left_shift(1, shrink)
+    is_whole = tf.reduce_all(shape[:2] == (file.sizes + ratio - 1) // ratio)
+    return pixels[: tf.where(is_whole, shape[0], 0)]
+
+
+def decode_or_name(file: Files, number: tf.Tensor, source: Source) -> tf.Tensor:
+    """Decodes one image as `decode_or_nothing`, but without pixels it raises an error that names the image.
+
+    Args:
+        file: Image `number` of the source: scalars, and its size `[2]`.
         number: Number of the image, int64 scalar.
         source: Source that holds the names.
 
@@ -104,11 +114,12 @@ def decode_or_name(encoded: tf.Tensor, orientation: tf.Tensor, number: tf.Tensor
         tf.errors.OpError: When run; `unreadable_images_named` turns it into an `InputError`.
     """
 
-    def fail(encoded: bytes, number: np.ndarray) -> np.ndarray:
-        raise InputError(f"{source.ids[int(number)]}: {decode.reject_reason(encoded)}; {_REMEDY}")
+    def fail(number: np.ndarray) -> np.ndarray:
+        reason = acceptance.reject_reason(source.read(int(number)))
+        raise InputError(f"{source.ids[int(number)]}: {reason}; {_REMEDY}")
 
-    image = decode_or_nothing(encoded, orientation, tf.constant(0))
-    image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.numpy_function(fail, [encoded, number], tf.uint8))
+    image = decode_or_nothing(file, tf.constant(0))
+    image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.numpy_function(fail, [number], tf.uint8))
     return tf.ensure_shape(image, [None, None, 3])
 
 

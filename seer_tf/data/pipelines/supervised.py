@@ -10,21 +10,27 @@ from seer_tf.data.pipelines import read
 from seer_tf.data.pipelines.pretraining import images_at, pretraining_dataset
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.replacing import ReplacingSource
-from seer_tf.errors import InputError
 from seer_tf.parallel import num_cores
+from seer_tf.quantities import percent
+
+_MAX_BAD_FRACTION = 0.01
 
 
-class IrreplaceableSource(ReplacingSource):
-    """Labelled images. A bad image is an error, since a replacement would have another class."""
+class SameClassSource(ReplacingSource):
+    """Labelled images. The next usable image of the same class replaces a bad one."""
 
-    def __init__(self, source: Source) -> None:
-        """Wraps `source`."""
-        super().__init__(source, max_bad_fraction=0.0)
+    _remedy = "take such images out of the labelled data, or make shards, which leave them out"
 
-    def _replace(self, index: int, reason: str) -> bytes:
-        raise InputError(
-            f"{self.ids[index]}: {reason}; take it out of the labelled data, or make shards, which leave it out"
-        )
+    def __init__(self, source: Source, labels: np.ndarray) -> None:
+        """Wraps `source`, whose images have the classes `labels`, int `[num_images]`."""
+        super().__init__(source, _MAX_BAD_FRACTION)
+        self._classes = labels
+
+    def _may_replace(self, index: int, other: int) -> bool:
+        return bool(self._classes[index] == self._classes[other])
+
+    def _allowance(self) -> str:
+        return percent(_MAX_BAD_FRACTION)
 
 
 def supervised_dataset(
@@ -41,7 +47,7 @@ def supervised_dataset(
 ) -> tf.data.Dataset:
     """Returns the endless dataset of the batches of one worker, from `first_step` on, in the order of pretraining.
 
-    A bad image raises an error when it is read.
+    The next usable image of its class replaces a bad one. Too many bad images are an error.
 
     Args:
         source: Images.
@@ -73,7 +79,7 @@ def supervised_dataset(
         return tf.map_fn(lambda pair: change(*pair), (images[:, 0], seeds), fn_output_signature=tf.uint8), classes
 
     images = pretraining_dataset(
-        IrreplaceableSource(source),
+        SameClassSource(source, labels),
         crops,
         local_batch_size=local_batch_size,
         global_batch_size=global_batch_size,

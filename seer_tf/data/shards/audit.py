@@ -248,8 +248,8 @@ def _kind(reason: str) -> str:
     """Returns a reason without the details of one file: numbers of pixels, and the text behind a colon."""
     if reason.startswith("near-duplicate of "):
         return "near-duplicate"
-    _, pixels, rest = reason.partition(" pixels are ")
-    return rest if pixels else reason.partition(":")[0]
+    _, beyond, limit = reason.partition(" are more than ")
+    return f"more than {limit}" if beyond else reason.partition(":")[0]
 
 
 def _quantiles(values: np.ndarray) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf import parallel
-from seer_tf.data.images import conversion, decode, formats
+from seer_tf.data.images import acceptance, conversion, decode, formats
 from seer_tf.data.images.formats import UnreadableImageError, UnusableImageError
 from seer_tf.data.shards import example, ledger, near_duplicates, tfrecord
 from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS
@@ -87,23 +87,27 @@ class PreparedImage:
 def prepare_image(source: Source, index: int, options: ShardOptions) -> PreparedImage:
     """Reads, converts, decodes and checks image `index`; an image that keeps its bytes is decoded once."""
     try:
-        encoded = source.read(index)
-        prepared = conversion.prepared(encoded)
-        image, reason = decode.judged(prepared.encoded)
-        completed = decode.complete_jpeg(encoded) if image is None and options.keep_truncated else None
-        if completed is not None:
-            prepared = conversion.prepared(completed)
-            image, reason = decode.judged(prepared.encoded)
+        prepared, image = _decoded(source.read(index), options.keep_truncated)
     except UnusableImageError as error:
         return PreparedImage(reason=str(error), is_readable=not isinstance(error, UnreadableImageError))
-    if image is None:
-        return PreparedImage(reason=reason)
     thumbnail, stored, done = near_duplicates.make_thumbnail(image), prepared.encoded, prepared.done
     if 0 < options.longest_side_px < max(image.shape):
         upright = decode.turn_upright(image, decode.exif_orientation(stored))
         stored = _encode_smaller(upright, options.longest_side_px)
         done = (*done, _MADE_SMALLER)
     return PreparedImage(stored, formats.read_header(stored), thumbnail, done, prepared.found)
+
+
+def _decoded(encoded: bytes, keep_truncated: bool) -> tuple[conversion.Prepared, tf.Tensor]:
+    """Returns an image as it goes into shards, and its pixels as they are stored, uint8 `[h, w, 3]`."""
+    try:
+        prepared = conversion.prepared(encoded)
+        return prepared, acceptance.decoded(prepared.encoded)
+    except UnusableImageError:
+        completed = acceptance.complete_jpeg(encoded) if keep_truncated else None
+        if completed is None:
+            raise
+    return _decoded(completed, keep_truncated=False)
 
 
 def prepare_in_order(

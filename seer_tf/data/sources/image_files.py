@@ -8,8 +8,8 @@ from typing import NamedTuple
 from absl import logging
 
 from seer_tf import parallel
-from seer_tf.data.images import conversion, decode, formats, profiles
-from seer_tf.data.images.formats import UnreadableImageError
+from seer_tf.data.images import acceptance, conversion, formats, limits, profiles
+from seer_tf.data.images.formats import UnreadableImageError, UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import storage
@@ -46,9 +46,17 @@ def find_usable_files(
     """Separates images from other files, as `find_usable`. Names may be relative to `directory`, or URLs."""
 
     def read(name: str, num_bytes: int) -> bytes:
-        return storage.read(storage.join(directory, name), num_bytes=num_bytes)
+        path = storage.join(directory, name)
+        check_num_bytes(storage.size(path))
+        return storage.read(path, num_bytes=num_bytes)
 
     return find_usable(spec, names, read, to_prepare=to_prepare)
+
+
+def check_num_bytes(num_bytes: int) -> None:
+    """Raises an `UnusableImageError` if a file is too large to be an image; nothing of it needs to be read."""
+    if num_bytes > limits.ENCODED_BYTES.largest:
+        raise UnusableImageError(limits.ENCODED_BYTES.refused(num_bytes))
 
 
 def find_usable(
@@ -111,10 +119,11 @@ def read_beginning(read: Callable[[int], bytes]) -> bytes:
 
     Raises:
         OSError: The file cannot be read.
+        UnusableImageError: The file is too large.
     """
     for num_bytes in _BEGINNINGS_BYTES:
         found = read(num_bytes)
-        if len(found) < num_bytes or decode.header_reject_reason(found) not in _INCOMPLETE:
+        if len(found) < num_bytes or acceptance.header_reject_reason(found) not in _INCOMPLETE:
             break
     return found
 
@@ -138,7 +147,9 @@ def _look(read: Callable[[str, int], bytes], to_prepare: bool, name: str) -> _Lo
         beginning = read_beginning(lambda num_bytes: read(name, num_bytes))
     except OSError as error:
         return _Look(f"cannot be read: {error.strerror}")
-    reason = decode.header_reject_reason(beginning)
+    except UnusableImageError as error:
+        return _Look(str(error))
+    reason = acceptance.header_reject_reason(beginning)
     if reason is not None:
         is_convertible = conversion.can_read(beginning)
         return _Look(None) if is_convertible and to_prepare else _Look(reason, is_convertible)

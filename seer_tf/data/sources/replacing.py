@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from absl import logging
 
-from seer_tf.data.images import decode
+from seer_tf.data.images import acceptance
 from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.view import View
@@ -21,6 +21,8 @@ _NUM_NAMED = 100
 
 class ReplacingSource(View):
     """The images of another source under the same numbers; `read` returns a replacement for a bad image."""
+
+    _remedy = "repair the images, or raise `data.max_bad_fraction`."
 
     def __init__(self, source: Source, max_bad_fraction: float) -> None:
         """Wraps `source`; a larger fraction of bad images than `max_bad_fraction` is an error."""
@@ -41,7 +43,7 @@ class ReplacingSource(View):
         Raises:
             InputError: Too many images are bad, or the file or directory that holds the images has vanished.
         """
-        encoded, reason = self._judge(self._replacements.get(index, index), decode.header_reject_reason)
+        encoded, reason = self._judge(self._replacements.get(index, index), acceptance.header_reject_reason)
         return encoded if reason is None else self._replace(index, reason)
 
     def read_replacement(self, index: int) -> bytes:
@@ -50,8 +52,11 @@ class ReplacingSource(View):
         Raises:
             InputError: Too many images are bad, or the file or directory that holds the images has vanished.
         """
-        encoded, reason = self._judge(self._replacements.get(index, index), decode.reject_reason)
+        encoded, reason = self._judge(self._replacements.get(index, index), acceptance.reject_reason)
         return encoded if reason is None else self._replace(index, reason)
+
+    def _allowance(self) -> str:
+        return f"data.max_bad_fraction={self._max_bad_fraction:g} allows"
 
     def _judge(self, index: int, judge: Callable[[bytes], str | None]) -> tuple[bytes, str | None]:
         try:
@@ -65,14 +70,18 @@ class ReplacingSource(View):
             self._count(index, reason)
             for step in range(1, self.num_images):
                 other = (index + step) % self.num_images
-                if other in self._bad:
+                if other in self._bad or not self._may_replace(index, other):
                     continue
-                encoded, reason_against = self._judge(other, decode.reject_reason)
+                encoded, reason_against = self._judge(other, acceptance.reject_reason)
                 if reason_against is None:
                     self._replacements[index] = other
                     return encoded
                 self._count(other, reason_against)
         raise InputError(f"not one of {counted(self.num_images, 'image')} can be used; the last: {self._bad[index]}.")
+
+    def _may_replace(self, index: int, other: int) -> bool:
+        """Whether image `other`, if it can be used, may replace image `index`."""
+        return True
 
     def _count(self, index: int, reason: str) -> None:
         """Notes a bad image once; raises an error when too many are bad."""
@@ -81,9 +90,8 @@ class ReplacingSource(View):
         self._bad[index] = f"{self.ids[index]}: {reason}"
         if self.num_bad > self._max_bad_fraction * self.num_images:
             raise InputError(
-                f"{self.num_bad} of {counted(self.num_images, 'image')} cannot be used, more than "
-                f"data.max_bad_fraction={self._max_bad_fraction:g} allows, the last {self._bad[index]}; repair the "
-                "images, or raise `data.max_bad_fraction`."
+                f"{self.num_bad} of {counted(self.num_images, 'image')} cannot be used, more than {self._allowance()}, "
+                f"the last {self._bad[index]}; {self._remedy}"
             )
         if self.num_bad <= _NUM_NAMED or self.num_bad % _NUM_NAMED == 0:
             logging.warning("%s; another image replaces it, %d so far", self._bad[index], self.num_bad)

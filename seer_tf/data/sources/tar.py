@@ -126,6 +126,7 @@ def open_tar(place: str, *, to_prepare: bool = False) -> TarSource:
         if name not in archives[number].places:
             raise OSError(errno.EINVAL, "not a regular file, and no link to one in the tar file")
         offset, length = archives[number].places[name]
+        image_files.check_num_bytes(length)
         return storage.read(files[number], offset, min(num_bytes, length))
 
     names, skipped = system_folders.separated(spec, list(found))
@@ -147,7 +148,9 @@ def _read(path: str) -> Members:
         return read_members(path)
     except OSError as error:
         raise InputError(f"tar:{path}: the file cannot be read ({error.strerror}); give a tar file.") from None
-    except tarfile.TarError:
+    except InputError:
+        raise
+    except (tarfile.TarError, ValueError, RecursionError):
         raise InputError(
             f"tar:{path}: this is not a tar file, or a compressed or broken one; unpack it first."
         ) from None

@@ -8,14 +8,17 @@ import dataclasses
 import json
 import posixpath
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import IO, Any
 
+from seer_tf.data.images import limits
 from seer_tf.data.sources import label_cell
 from seer_tf.errors import InputError
 from seer_tf.files import storage
 
-_MAX_LINKS = 40  # the limit of Linux
+_HEADER_TYPES = frozenset(
+    (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+)
 _PART_BYTES = 1 << 20
 _CLASS, _JSON, _CAPTION = "cls", "json", "txt"
 #: Larger JSON files are about the whole set and not about one image.
@@ -58,10 +61,10 @@ def read_members(path: str) -> Members:
     Raises:
         InputError: The file is cut short, or a label cannot be read.
         OSError: The file cannot be read.
-        tarfile.TarError: The file is not a tar file, or a compressed one.
+        tarfile.TarError, ValueError, RecursionError: The file is not a tar file, or a compressed or broken one.
     """
     members = Members()
-    with storage.file_to_read(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+    with storage.file_to_read(path) as file, tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as archive:
         for member in archive:
             archive.members.clear()  # type: ignore[attr-defined]  # The archive would keep two kilobytes per member.
             _add(members, path, archive, member)
@@ -90,11 +93,28 @@ def _add(members: Members, path: str, archive: tarfile.TarFile, member: tarfile.
 
 def _follow(links: Mapping[str, str], places: dict[str, tuple[int, int]]) -> None:
     """Adds the places of the links that lead to a regular file."""
-    for name, target in links.items():
-        for _ in range(_MAX_LINKS):
-            target = target if target in places else links.get(target, target)
-        if target in places:
+    for name in links:
+        target = _target(name, links, places)
+        if target is not None:
             places.setdefault(name, places[target])
+
+
+def _target(name: str, links: Mapping[str, str], places: Container[str]) -> str | None:
+    """Returns the regular file that a link leads to, or None."""
+    for _ in range(limits.TAR_LINKS.largest):
+        name = links.get(name, name)
+        if name in places:
+            return name
+    return None
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose long names and further headers are read only up to a limit."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type in _HEADER_TYPES and self.size > limits.TAR_HEADER_BYTES.largest:
+            raise tarfile.InvalidHeaderError(limits.TAR_HEADER_BYTES.refused(self.size))
+        return super()._proc_member(archive)  # type: ignore[misc]  # `tarfile` says to override it.
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -113,7 +133,7 @@ def _labels(path: str, name: str, content: bytes) -> Labels:
     try:
         text = content.decode()
         values = json.loads(text) if name.endswith(_JSON) else {label_cell.NAMES[0]: text}
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"tar:{path}: {name} is not text or JSON in UTF-8; correct it or leave it out.") from None
     return tuple(dict.fromkeys(label_cell.labels_in(_value(values)))) if isinstance(values, dict) else ()
 

@@ -2,8 +2,8 @@
 
 Signatures that return `features`, float32 [B, C], and the outputs of the layers on the backbone:
   serve          `images`, uint8 [B, H, W, 3], any one size per batch; resizes and crops them as evaluation does.
-  serve_encoded  `encoded`, strings [B], each a JPEG or PNG file (also GIF, BMP, WebP); JPEG files are turned upright.
-                 Also returns `valid`, bool [B]: a file that cannot be decoded gets False and zeros.
+  serve_encoded  `encoded`, strings [B], each a JPEG or PNG file (also GIF, BMP, WebP, JPEG XL); JPEG files are turned
+                 upright. Also returns `valid`, bool [B]: a file that training would refuse gets False and zeros.
   serve_float    `crops`, float32 [B, H, W, 3], already cropped and normalised with the mean and std of metadata.json.
 Signatures for further training, which take `crops` too:
   serve_stages   the maps of the stem, "P1", and of the stages, "P2" and so on, float32 [B, h, w, c].
@@ -18,7 +18,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from seer_tf.data.images.decode import decode_image
+from seer_tf.data.images.decode import decode_image, turn_upright
+from seer_tf.data.images.graph_acceptance import accepted_size
 from seer_tf.data.images.transform import Transform
 from seer_tf.exporting.exif import jpeg_orientation
 from seer_tf.exporting.writers.archive import Prepare, write_archive
@@ -106,20 +107,25 @@ def _where(valid: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
 
 
 def _decoded_crops(encoded: tf.Tensor, transform: Transform) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes and crops each string; returns crops, uint8 [B, S, S, 3], and whether decoding succeeded, bool [B].
+    """Decodes and crops each string; returns crops, uint8 [B, S, S, 3], and whether it is an accepted image, bool [B].
 
     A graph has no exception handling, but a tf.data pipeline can leave out elements that fail. The positions of the
     remaining elements show which ones failed.
     """
+
+    def crop(position: tf.Tensor, one: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        stored = decode_image(one)
+        with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(stored, tf.int64)[:2], size)]):
+            return position, transform(turn_upright(stored, jpeg_orientation(one)))
+
     size_px = transform.size_px
     num = tf.shape(encoded, out_type=tf.int64)[0]
     decoded = (
         tf.data.Dataset.from_tensor_slices((tf.range(num), encoded))
-        .map(
-            lambda position, one: (position, transform(decode_image(one, jpeg_orientation(one)))),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+        .map(lambda position, one: (position, one, accepted_size(one)))
+        .ignore_errors()
+        .filter(lambda position, one, size: tf.reduce_all(size > 0))
+        .map(crop, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .ignore_errors()
         # An additional element at position B, so that there is always a batch.
         .concatenate(tf.data.Dataset.from_tensors((num, tf.zeros([size_px, size_px, 3], tf.uint8))))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from seer_tf.data.images import decode, formats
+from seer_tf.data.images import acceptance, formats
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 
@@ -59,7 +59,7 @@ def _summary(source: Source) -> DatasetSummary:
 
 def _decoded(source: Source, number: int) -> tf.Tensor | None:
     try:
-        return decode.judged(source.read(number))[0]
+        return acceptance.decoded(source.read(number))
     except formats.UnusableImageError:
         return None
 

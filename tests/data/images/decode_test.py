@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from seer_tf.data.images import decode, formats
+from seer_tf.data.images import acceptance, decode, formats
 from tests.places import ROOT
 
 _IMAGES = ROOT.parent / "shared" / "images"
@@ -73,14 +73,14 @@ def test_pixels_equal_pillows(kind):
     if kind == "32-bit bmp":
         expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
     assert (_ours(encoded) == expected).all()
-    assert decode.reject_reason(encoded) is None
+    assert acceptance.reject_reason(encoded) is None
 
 
 @pytest.mark.parametrize("kind", _NEAR)
 def test_pixels_equal_pillows_within_two_levels(kind):
     encoded = _NEAR[kind]()
     assert np.abs(_ours(encoded) - _pillow(encoded)).max() <= 2
-    assert decode.reject_reason(encoded) is None
+    assert acceptance.reject_reason(encoded) is None
 
 
 # An image of five by three pixels, lossless, written by libjxl 0.11.
@@ -107,7 +107,7 @@ def _boxed(codestream: bytes) -> bytes:
 def test_jpeg_xl(wrapped):
     encoded = _boxed(_JPEG_XL) if wrapped else _JPEG_XL
     assert _ours(encoded).tolist() == _JPEG_XL_PIXELS
-    assert decode.reject_reason(encoded) is None
+    assert acceptance.reject_reason(encoded) is None
     assert formats.read_header(encoded) == formats.Header("JPEG XL", 3, 5)
 
 
@@ -136,7 +136,7 @@ def test_exif_rotation_is_applied(kind, orientation):
 def test_an_image_with_broken_metadata_is_kept():
     encoded = _encode(_picture(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert decode.exif_orientation(encoded) == 1
-    assert decode.reject_reason(encoded) is None
+    assert acceptance.reject_reason(encoded) is None
 
 
 def _png_claiming(width: int, height: int) -> bytes:
@@ -162,19 +162,19 @@ def _png_claiming(width: int, height: int) -> bytes:
     ],
 )
 def test_unusable_images_are_rejected_with_the_reason(encoded, reason):
-    assert str(decode.reject_reason(encoded)).startswith(reason)
+    assert str(acceptance.reject_reason(encoded)).startswith(reason)
 
 
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_truncated_jpeg_is_completed_if_asked_for(progressive):
     whole = _encode(_picture(size=(64, 96)), "JPEG", quality=95, progressive=progressive)
     truncated = whole[: len(whole) * 9 // 10]
-    assert "does not decode" in str(decode.reject_reason(truncated))
-    completed = decode.complete_jpeg(truncated)
-    assert completed is not None and decode.reject_reason(completed) is None
+    assert "does not decode" in str(acceptance.reject_reason(truncated))
+    completed = acceptance.complete_jpeg(truncated)
+    assert completed is not None and acceptance.reject_reason(completed) is None
     assert np.abs(_ours(completed) - _ours(whole))[:40].max() <= 60
-    assert decode.complete_jpeg(whole[:100]) is None
-    assert decode.complete_jpeg(_encode(_picture(), "PNG")[:-200]) is None
+    assert acceptance.complete_jpeg(whole[:100]) is None
+    assert acceptance.complete_jpeg(_encode(_picture(), "PNG")[:-200]) is None
 
 
 def test_all_frames_of_an_animation_count_towards_its_decoded_size():
@@ -183,7 +183,7 @@ def test_all_frames_of_an_animation_count_towards_its_decoded_size():
     assert formats.read_header(bytes(encoded)).decoded_bytes == (4 + 3) * 2000 * 1500
     place = encoded.index(b"\x2c\0\0\0\0" + struct.pack("<HH", 2000, 1500), len(encoded) // 2)
     encoded[place + 5 : place + 9] = b"\xff\xff\xff\xff"
-    assert "more than 300 MB decoded" in str(decode.reject_reason(bytes(encoded)))
+    assert "more than 300 MB decoded" in str(acceptance.reject_reason(bytes(encoded)))
 
 
 def test_alpha_is_laid_over_white_in_bands(monkeypatch):
@@ -204,12 +204,12 @@ def test_an_animated_webp_is_rejected_and_the_process_survives():
     program = """
 import io, sys
 from PIL import Image
-from seer_tf.data.images import decode
+from seer_tf.data.images import acceptance, decode
 for mode in ("RGB", "RGBA"):
     frames = [Image.new(mode, (64, 64), color) for color in ("red", "blue")]
     encoded = io.BytesIO()
     frames[0].save(encoded, "WEBP", save_all=True, append_images=frames[1:])
-    print(decode.reject_reason(encoded.getvalue()))
+    print(acceptance.reject_reason(encoded.getvalue()))
     try:
         print(decode.decode_image(encoded.getvalue()).shape)
     except Exception as error:
@@ -224,7 +224,7 @@ _MUTATIONS = """
 import resource, sys
 import numpy as np
 import tensorflow as tf
-from seer_tf.data.images import decode
+from seer_tf.data.images import acceptance, decode
 from tests.data.images.decode_test import good_files
 files, rng = good_files(), np.random.default_rng(5)
 tf.io.decode_jpeg(files[0])
@@ -243,7 +243,7 @@ for number in range(int(sys.argv[1])):
         other = files[rng.integers(len(files))]
         encoded[rng.integers(len(encoded)) :] = other[rng.integers(len(other)) :]
     encoded = bytes(encoded)
-    reason = decode.reject_reason(encoded)
+    reason = acceptance.reject_reason(encoded)
     rejected += reason is not None
     if reason is None:
         decode.decode_image(tf.constant(encoded), decode.exif_orientation(encoded))
@@ -315,11 +315,11 @@ def test_a_messy_folder_crashes_nothing_and_what_is_accepted_decodes():
     program = f"""
 import collections, pathlib
 import tensorflow as tf
-from seer_tf.data.images import decode
+from seer_tf.data.images import acceptance, decode
 reasons = collections.Counter()
 for path in sorted(pathlib.Path({str(_IMAGES / "messy")!r}).iterdir()):
     encoded = path.read_bytes()
-    reason = decode.reject_reason(encoded)
+    reason = acceptance.reject_reason(encoded)
     reasons[reason is None] += 1
     if reason is None:
         decode.decode_image(tf.constant(encoded), decode.exif_orientation(encoded))

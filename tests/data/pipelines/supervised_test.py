@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from seer_tf.data.pipelines import supervised
 from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.pipelines.supervised import supervised_dataset
 from seer_tf.data.sources.base import Source
@@ -52,9 +53,8 @@ def test_a_crop_has_the_class_of_its_image():
         assert labels[3:].tolist() == half_labels.tolist()
 
 
-def test_a_bad_image_is_an_error():
-    """A replacement would have another class."""
-    stream = supervised_dataset(
+def _with_a_broken_image() -> tf.data.Dataset:
+    return supervised_dataset(
         _Greys(broken=4),
         _LABELS,
         plain_crops(8),
@@ -64,8 +64,21 @@ def test_a_bad_image_is_an_error():
         seed=3,
         first_step=0,
     )
-    with pytest.raises(InputError, match="4: not an image; take it out"), unreadable_images_named():
-        list(stream.take(3))
+
+
+def test_too_many_bad_images_are_an_error():
+    """One of 21 is more than 1 %."""
+    with pytest.raises(InputError, match="the last 4: not an image; take such images out"), unreadable_images_named():
+        list(_with_a_broken_image().take(3))
+
+
+def test_an_image_of_the_same_class_replaces_a_bad_one(monkeypatch):
+    monkeypatch.setattr(supervised, "_MAX_BAD_FRACTION", 0.1)
+    batches = [(images.numpy(), labels.numpy()) for images, labels in _with_a_broken_image().take(3)]
+    numbers = np.concatenate([images[:, 0, 0, 0] // 10 for images, _ in batches])
+    labels = np.concatenate([labels for _, labels in batches])
+    assert labels.tolist() == _LABELS[numbers].tolist() and sorted(labels) == sorted(_LABELS)
+    assert 4 not in numbers and numbers.tolist().count(9) == 2  # the next of class 3
 
 
 def test_plain_and_distorted_crops_have_their_probabilities():

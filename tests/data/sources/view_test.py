@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seer_tf.data.pipelines.supervised import IrreplaceableSource
+from seer_tf.data.pipelines.supervised import SameClassSource
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.replacing import ReplacingSource
 from seer_tf.data.sources.selection import Selection
@@ -72,7 +72,15 @@ def test_the_list_of_attributes_is_complete() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(_CONTRACT))
-@pytest.mark.parametrize("view", [View, FingerprintedSource, IrreplaceableSource, lambda of: ReplacingSource(of, 0.5)])
+@pytest.mark.parametrize(
+    "view",
+    [
+        View,
+        FingerprintedSource,
+        lambda of: SameClassSource(of, np.zeros(of.num_images)),
+        lambda of: ReplacingSource(of, 0.5),
+    ],
+)
 def test_every_attribute_of_the_contract_is_forwarded(view: Callable[[Source], Source], name: str) -> None:
     assert _value(view(_Everything()), name) == _value(_Everything(), name)
 
