@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Self
@@ -50,6 +51,11 @@ def printable(text: str) -> str:
         return text
     escaped = (repr(each)[1:-1] if unicodedata.category(each) in _UNPRINTABLE else each for each in text)
     return "".join(escaped)
+
+
+def printable_lines(text: str) -> str:
+    """Returns a text as `printable` does, but keeps the ends of its lines and its tabs."""
+    return re.sub(r"[^\n\t]+", lambda part: printable(part[0]), text)
 
 
 def shorten(value: object) -> str:

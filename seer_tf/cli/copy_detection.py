@@ -12,6 +12,7 @@ from absl import flags, logging
 
 from seer_tf.cli import command, evaluation_flags, feature_flags
 from seer_tf.cli.evaluation_flags import TEST_DATA, TRAIN_DATA
+from seer_tf.data.shards.ledger import cell
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
@@ -97,7 +98,7 @@ def _write_table(path: str, bank: np.ndarray, originals: Source, rows: np.ndarra
     text = io.StringIO()
     table = csv.writer(text, "excel-tab", lineterminator="\n")
     table.writerow(["image", "nearest", "similarity"])
-    table.writerows([copy.name, copy.nearest, f"{copy.similarity:.4f}"] for copy in found)
+    table.writerows([cell(copy.name), cell(copy.nearest), f"{copy.similarity:.4f}"] for copy in found)
     write_atomically(path, text.getvalue())
     logging.info("%s: %d of %s at %g or more", path, len(found), counted(images.num_images, "image"), THRESHOLD.value)
 

@@ -10,7 +10,7 @@ import re
 
 from absl import flags
 
-from seer_tf.errors import printable
+from seer_tf.errors import printable_lines
 
 _FLAGS_OF_FIELDS = {
     "data.augment_on": "augment_on",
@@ -37,8 +37,7 @@ class FlagsInMessages(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrites the message of the record; lets every record pass."""
-        lines = with_flags(record.getMessage()).split("\n")
-        record.msg, record.args = "\n".join(map(printable, lines)), ()
+        record.msg, record.args = printable_lines(with_flags(record.getMessage())), ()
         return True
 
 

@@ -1,11 +1,13 @@
 """Messages: the library names fields and arguments, and a command names flags."""
 
+import io
 import logging
 import re
 
 import pytest
 from absl import flags
 
+from seer_tf.cli import command
 from seer_tf.cli.messages import FlagsInMessages, with_flags
 from tests.places import ROOT
 
@@ -50,3 +52,9 @@ def test_no_message_below_the_commands_names_a_flag() -> None:
         if re.search(r"(?<![\w(-])--[a-z_]{2,}\b(?!:)", line)  # a name before a colon is a CSS variable
     ]
     assert found == []
+
+
+def test_what_is_printed_does_not_command_a_terminal() -> None:
+    written = io.StringIO()
+    print("class \x1b[2J caf\udce9:\t3\nnext line", file=command._HarmlessOutput(written))
+    assert written.getvalue() == "class \\x1b[2J caf\\udce9:\t3\nnext line\n"

@@ -5,11 +5,12 @@ from collections.abc import Iterable
 REJECTED_HEADER = "file\treason\n"
 CONVERTED_HEADER = "file\tdone\n"
 DUPLICATES_HEADER = "group\tfile\n"
+_FORMULA_SIGNS = ("=", "+", "-", "@")
 
 
 def to_text(pairs: Iterable[tuple[str, str]]) -> str:
-    """Returns one line per pair of texts; characters that do not print, with tabs and line ends, are escaped."""
-    return "".join(f"{_escape(one)}\t{_escape(other)}\n" for one, other in pairs)
+    """Returns one line per pair of texts, each as `cell` writes it."""
+    return "".join(f"{cell(one)}\t{cell(other)}\n" for one, other in pairs)
 
 
 def parse(text: str) -> list[tuple[str, str]]:
@@ -17,5 +18,11 @@ def parse(text: str) -> list[tuple[str, str]]:
     return [(one, other) for one, _, other in (line.partition("\t") for line in text.splitlines())]
 
 
-def _escape(text: str) -> str:
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+def cell(text: str) -> str:
+    """Returns a text as one harmless cell.
+
+    Characters that do not print, with tabs and line ends, are escaped as in Python. So is the sign at the beginning of
+    what a spreadsheet takes for a formula.
+    """
+    escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return f"\\x{ord(escaped[0]):02x}{escaped[1:]}" if escaped.startswith(_FORMULA_SIGNS) else escaped
