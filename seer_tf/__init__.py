@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Without this the first process that computes on a GPU takes nearly all of its memory. Read when a GPU is started.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+# Without it the user's keras.json could choose another backend.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-from seer_tf import keras_objects
+from seer_tf import environment, keras_objects
 
 if TYPE_CHECKING:
     from seer_tf.api.evaluation import evaluate
@@ -44,6 +46,7 @@ def __getattr__(name: str) -> Any:
     """Imports a public name at its first use."""
     if name not in _IMPORTED_LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    environment.check_keras()
     return getattr(importlib.import_module(_IMPORTED_LATER[name]), name)
 
 

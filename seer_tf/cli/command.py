@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from logging import Formatter, LogRecord, getLogger
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TextIO, TypeVar, cast
 
 from absl import flags, logging
 
 from seer_tf.cli import usage
 from seer_tf.cli.messages import FlagsInMessages, with_flags
-from seer_tf.errors import InputError, LostWorkerError, printable
+from seer_tf.errors import InputError, LostWorkerError, printable, printable_lines
 from seer_tf.stop_signals import Interrupted, StopSignals
 
 TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75: the command is not finished, and the same command continues
@@ -82,13 +82,22 @@ def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> N
         words: Flag that receives words given without a flag: one word, or any number if the flag is repeatable.
     """
     _set_up_logs()
-    try:
-        module = sys.modules[main.__module__]
-        if not set(_HELP).isdisjoint(sys.argv):
-            print(usage.text(_name(module), module, _required, words))
-            return
+    module = sys.modules[main.__module__]
+    if not set(_HELP).isdisjoint(sys.argv):
+        print(usage.text(_name(module), module, _required, words))
+        return
+
+    def with_flags_read() -> None:
         _read_flags(module, words)
         main()
+
+    answer_errors(with_flags_read)
+
+
+def answer_errors(work: Callable[[], None]) -> None:
+    """Calls a function; ends the process with one line on standard error for the errors that `run` names."""
+    try:
+        work()
     except InputError as error:
         _stop(str(error), status=2)
     except LostWorkerError as error:
@@ -231,6 +240,7 @@ def _set_up_logs() -> None:
     """Sends the project's log to standard error, and leaves out informal remarks of other libraries."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # prints names of files, which need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout = cast(TextIO, _HarmlessOutput(sys.stdout))
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
@@ -238,6 +248,20 @@ def _set_up_logs() -> None:
     handler.addFilter(lambda record: record.levelno > _INFO or "seer_tf" in record.pathname)
     handler.setFormatter(_Lines())
     getLogger("tensorflow").addFilter(lambda record: record.levelno > _INFO)  # this logger has its own handler
+
+
+class _HarmlessOutput:
+    """A text file that gets control characters, as names of files and classes may have them, as text."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        self._file.write(printable_lines(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 class _Lines(Formatter):

@@ -4,6 +4,7 @@ import difflib
 import importlib
 import sys
 
+from seer_tf import environment
 from seer_tf.cli import command, quiet_start
 
 COMMANDS = {
@@ -45,6 +46,7 @@ def start(name: str) -> None:
     if name in WITHOUT_GPU:
         quiet_start.hide_gpus()
     with command.signals_answered():  # also while TensorFlow is imported
+        command.answer_errors(environment.check_keras)
         module = importlib.import_module(f"seer_tf.cli.{name}")
         command.run(module.main, words=getattr(module, "POSITIONAL", None))
 

@@ -183,5 +183,5 @@ def check_images(config: Config, num_images: int) -> None:
     if config.head.num_prototypes > num_images:
         raise InputError(
             f"head.num_prototypes={config.head.num_prototypes} is larger than {config.data.source}, which has "
-            f"{counted(num_images, 'image')}; lower it, e.g. `head.num_prototypes={max(1, num_images // 10)}`"
+            f"{counted(num_images, 'image')}; lower it, e.g. `head.num_prototypes={max(2, num_images // 10)}`"
         )
