@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from seer_tf.errors import InputError
+from seer_tf.errors import InputError, shorten
 
 _SLURM_PORTS = range(20_000, 30_000)
 
@@ -84,13 +84,13 @@ def _from_tf_config(text: str) -> Cluster | None:
     try:
         values = json.loads(text)
         jobs = values.get("cluster", {})
-        chief, others = list(jobs.get("chief", ())), list(jobs.get("worker", ()))
+        chief, others = ([str(address) for address in jobs.get(job, ())] for job in ("chief", "worker"))
         if not chief + others:
             return None
         kind, index = values["task"]["type"], int(values["task"]["index"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise InputError(
-            f"TF_CONFIG={text!r} cannot be read; it looks like "
+            f"TF_CONFIG={shorten(repr(text))} cannot be read; it looks like "
             '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
         ) from None
     if kind not in ("chief", "worker"):

@@ -3,12 +3,11 @@
 import os
 import pathlib
 import zipfile
-import zlib
 from typing import Any
 
 import keras
 
-from seer_tf.errors import InputError
+from seer_tf.errors import InputError, shorten
 
 
 def read_keras_file(file: str | os.PathLike[str]) -> Any:
@@ -23,6 +22,6 @@ def read_keras_file(file: str | os.PathLike[str]) -> Any:
         raise InputError(f"{file} cannot be read as a Keras model: it is damaged or of another format; write it again")
     try:
         return keras.saving.load_model(file, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error.args[0] if error.args else error).partition("\n")[0]
+    except Exception as error:  # A damaged file makes Keras and HDF5 raise anything.
+        reason = shorten(str(error.args[0] if error.args else error).partition("\n")[0])
         raise InputError(f"{file} cannot be read as a Keras model: {reason}; write it again") from None

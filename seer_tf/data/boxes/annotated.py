@@ -65,7 +65,7 @@ def four_numbers(values: Any) -> Corners | None:
     """Returns four finite numbers as floats, or None if `values` are something else."""
     try:
         first, second, third, fourth = (float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     found = (first, second, third, fourth)
     return found if all(map(math.isfinite, found)) else None

@@ -1,13 +1,14 @@
 """COCO's annotations: lists of images, categories and boxes that name each other by ids."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from seer_tf.data.boxes import annotated
 from seer_tf.data.boxes.annotated import AnnotatedBox, AnnotatedImage, Corners, Remarks, four_numbers
-from seer_tf.errors import InputError
+from seer_tf.errors import InputError, shorten
 
 
 def annotation_file(directory: Path, split: str) -> Path:
@@ -24,7 +25,7 @@ def read_coco(directory: Path, split: str, remarks: Remarks) -> list[AnnotatedIm
     file = annotation_file(directory, split)
     try:
         content = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} is not in COCO's format ({type(error).__name__}: {error})") from None
     names = _by_id(file, content, "categories", "name")
     files = _by_id(file, content, "images", "file_name")
@@ -79,22 +80,22 @@ def _check_unique_files(file: Path, images: Mapping[str, dict[str, Any]]) -> Non
 def _key(value: Any) -> str | None:
     """Returns an id as text, so that 7, 7.0 and "7" are one; None for what is no id."""
     if isinstance(value, str):
-        return str(int(value)) if value.strip().isdecimal() else value
+        return value.strip().lstrip("0") or "0" if value.strip().isdecimal() else value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _image_file(directory: Path, split: str, name: str) -> Path:
     """Returns the path of an image: in the directory of the split, or wherever else people keep it."""
     places = [directory / split, directory, directory / "images", directory / "images" / split]
-    return next((place / name for place in places if (place / name).is_file()), places[0] / name)
+    return next((place / name for place in places if os.path.isfile(place / name)), places[0] / name)
 
 
 def _size_px(image: Mapping[str, Any]) -> tuple[int, int] | None:
     try:
         width, height = int(image["width"]), int(image["height"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return (width, height) if width > 0 and height > 0 else None
 
@@ -130,7 +131,7 @@ def _corners(annotation: Mapping[str, Any], remark: Callable[[str, str], None]) 
         left, top, width, height = box
         return left, top, left + width, top + height
     corners = _around_polygons(annotation.get("segmentation"))
-    given = f"has the box {annotation.get('bbox')!r}"
+    given = f"has the box {shorten(repr(annotation.get('bbox')))}"
     remark(annotated.WITHOUT_NUMBERS if corners is None else annotated.FROM_MASK, given)
     return corners
 
@@ -142,5 +143,5 @@ def _around_polygons(segmentation: Any) -> Corners | None:
         across = [value for polygon in numbers for value in polygon[0::2]]
         down = [value for polygon in numbers for value in polygon[1::2]]
         return four_numbers((min(across), min(down), max(across), max(down)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -1,6 +1,7 @@
 """Pascal VOC's annotations: an XML file for each image, and a list of their names for each split."""
 
 import collections
+import os
 import xml.etree.ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def read_voc(directory: Path, split: str, remarks: Remarks) -> list[AnnotatedIma
 def _parsed(file: Path) -> xml.etree.ElementTree.Element:
     try:
         return xml.etree.ElementTree.parse(file).getroot()
-    except (OSError, ValueError, xml.etree.ElementTree.ParseError) as error:
+    except (OSError, ValueError, LookupError, xml.etree.ElementTree.ParseError) as error:
         raise InputError(f"{file} is not in Pascal VOC's format ({type(error).__name__}: {error})") from None
 
 
@@ -60,7 +61,7 @@ def _image_files(directory: Path, stated: Mapping[str, str | None]) -> dict[str,
     found = {}
     for name, text in stated.items():
         candidate = (text or "").strip()
-        if candidate and times[text] == 1 and (directory / candidate).is_file():
+        if candidate and times[text] == 1 and os.path.isfile(directory / candidate):
             found[name] = directory / candidate
         else:
             found[name] = directory / _only(name, by_stem.get(name, []))
@@ -76,7 +77,7 @@ def _only(name: str, files: Sequence[str]) -> str:
 def _size_px(root: xml.etree.ElementTree.Element) -> tuple[int, int] | None:
     try:
         width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return (width, height) if width > 0 and height > 0 else None
 

@@ -241,5 +241,5 @@ def _holds_numbers(cells: Sequence[Any]) -> bool:
 def _is_number(cell: Any) -> bool:
     try:
         return math.isfinite(float(cell))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False

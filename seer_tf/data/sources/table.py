@@ -80,11 +80,13 @@ def _text(path: str, data: bytes) -> str:
 
 
 def _separated_values(path: str, text: str) -> Table:
-    first = text.partition("\n")[0]
-    separator = max(_SEPARATORS, key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
-    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
+    lines = io.StringIO(text, newline=None)  # Old files end their lines with a carriage return alone.
+    first = lines.readline()
+    lines.seek(0)
     rows, places, line = [], [], 1
     try:
+        separator = max(_SEPARATORS, key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
+        reader = csv.reader(lines, delimiter=separator, strict=True)
         columns = [name.strip() for name in next(reader, [])]
         line = reader.line_num + 1
         for row in reader:
@@ -111,6 +113,10 @@ def _json_lines(path: str, text: str) -> Table:
             raise InputError(
                 f"csv:{path}: line {number}, column {error.colno} is not JSON ({error.msg}); write one object a line."
             ) from None
+        except (ValueError, RecursionError):
+            raise InputError(
+                f"csv:{path}: line {number} has a number or lists that are too long or deep; correct it."
+            ) from None
         if not isinstance(found, dict):
             raise InputError(f"csv:{path}: line {number} is no JSON object; write an object on each line.")
         objects.append(found)
@@ -124,7 +130,7 @@ def _parquet(path: str, data: bytes) -> Table:
         file = pyarrow.parquet.ParquetFile(io.BytesIO(data))
         names = [field.name for field in file.schema_arrow if not _holds_bytes(field.type)]
         found = file.read(names)
-    except pyarrow.ArrowException as error:
+    except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"csv:{path}: the Parquet file cannot be read ({reason}); write it again.") from None
     columns = [column.to_pylist() for column in found.columns]
