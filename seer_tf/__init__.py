@@ -1,8 +1,8 @@
 """SEER in TensorFlow: SwAV pretraining of RegNetY networks on uncurated images.
 
-The import is fast and loads neither TensorFlow nor Keras: `pretrain`, `load`, `evaluate`, `export` and `Backbone` are
-imported at their first use. After the import, `keras.saving.load_model` can read files that hold layers, models and
-optimizers of `seer_tf`.
+The import is fast and loads neither TensorFlow nor Keras: `pretrain`, `finetune`, `load`, `evaluate`, `export` and
+`Backbone` are imported at their first use. After the import, `keras.saving.load_model` can read files that hold layers,
+models and optimizers of `seer_tf`.
 """
 
 import importlib
@@ -22,19 +22,21 @@ from seer_tf import environment, keras_objects
 if TYPE_CHECKING:
     from seer_tf.api.evaluation import evaluate
     from seer_tf.api.exporting import export
+    from seer_tf.api.finetuning import finetune
     from seer_tf.api.model import load
     from seer_tf.api.pretraining import pretrain
     from seer_tf.errors import InputError
     from seer_tf.models import Backbone
 
 __version__ = "0.1.0"
-__all__ = ["Backbone", "InputError", "__version__", "evaluate", "export", "load", "pretrain"]
+__all__ = ["Backbone", "InputError", "__version__", "evaluate", "export", "finetune", "load", "pretrain"]
 
 _IMPORTED_LATER = {
     "Backbone": "seer_tf.models",
     "InputError": "seer_tf.errors",
     "evaluate": "seer_tf.api.evaluation",
     "export": "seer_tf.api.exporting",
+    "finetune": "seer_tf.api.finetuning",
     "load": "seer_tf.api.model",
     "pretrain": "seer_tf.api.pretraining",
 }

@@ -1,1 +1,1 @@
-"""The Python interface: `seer_tf.pretrain`, `load`, `evaluate` and `export`. The commands call the same functions."""
+"""The Python interface: `pretrain`, `finetune`, `load`, `evaluate` and `export`. The commands call the same code."""

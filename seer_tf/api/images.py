@@ -11,10 +11,12 @@ import tensorflow as tf
 
 from seer_tf.data.shards.prepare import write_shards
 from seer_tf.data.shards.writer import ShardOptions
+from seer_tf.data.sources import places
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.memory import MemorySource
 from seer_tf.data.sources.registry import Data, absolute
 from seer_tf.errors import InputError
+from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.networks.pretrained import read_config
 from seer_tf.parallel import LocalRunner
 from seer_tf.training.run_directory import RunDirectory
@@ -49,7 +51,7 @@ def as_data(images: Images) -> Data:
 
 
 @contextlib.contextmanager
-def spec_of_run(images: Images, directory: RunDirectory) -> Iterator[str]:
+def spec_of_run(images: Images, directory: RunDirectory, part: str = "") -> Iterator[str]:
     """Yields the data spec of a run's images. Images in memory are first written to shards in the run directory.
 
     If the run does not begin, these shards are removed.
@@ -57,6 +59,7 @@ def spec_of_run(images: Images, directory: RunDirectory) -> Iterator[str]:
     Args:
         images: Images.
         directory: Run directory.
+        part: Name of the images among those of the run; empty if there are no others.
 
     Raises:
         InputError: `as_data` raises it, the directory cannot hold a run, or it holds a run on other images in memory.
@@ -66,18 +69,25 @@ def spec_of_run(images: Images, directory: RunDirectory) -> Iterator[str]:
         yield data
         return
     directory.check_place()
-    spec, was_there, was_written = f"shards:{directory.shards}", directory.path.exists(), directory.shards.exists()
+    shards = directory.shards / part
+    spec, was_there, was_written = f"shards:{shards}", directory.path.exists(), shards.exists()
     try:
-        write_shards(data, str(directory.shards), ShardOptions(), run=LocalRunner(1), shard_bytes=_SHARD_BYTES)
+        write_shards(data, str(shards), ShardOptions(), run=LocalRunner(1), shard_bytes=_SHARD_BYTES)
         yield spec
     except BaseException:
         if not was_written and not _is_source_of(directory, spec):
-            shutil.rmtree(directory.shards, ignore_errors=True)
+            shutil.rmtree(shards, ignore_errors=True)
         if not was_there:
             with contextlib.suppress(OSError):
-                directory.path.rmdir()  # fails if the directory holds anything else
+                directory.shards.rmdir()  # fails, as the next line, if the directory holds anything else
+            with contextlib.suppress(OSError):
+                directory.path.rmdir()
         raise
 
 
 def _is_source_of(directory: RunDirectory, spec: str) -> bool:
-    return directory.holds_a_run() and read_config(directory).data.source == absolute(spec)
+    if not directory.holds_a_run():
+        return False
+    is_tuned = directory.kind() == FinetuneConfig.kind
+    config = directory.read_config_of(FinetuneConfig) if is_tuned else read_config(directory)
+    return absolute(spec) in places.data(config).values()

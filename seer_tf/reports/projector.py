@@ -22,7 +22,7 @@ def write_projector(
     names: Sequence[str],
     class_names: Sequence[str],
 ) -> None:
-    """Writes the files into a directory, which `tensorboard --logdir` then shows.
+    """Writes the files into a directory, which TensorBoard then takes for a log directory.
 
     Args:
         directory: Existing directory.
