@@ -2,6 +2,8 @@
 
 import pathlib
 
+import pytest
+
 from tests.fuzz import trials
 from tests.fuzz.kinds import KINDS, QUICK
 
@@ -13,13 +15,17 @@ def test_random_inputs_get_one_sentence(tmp_path: pathlib.Path) -> None:
     assert [next(found) for _ in range(_EACH * len(QUICK))] == [None] * _EACH * len(QUICK)
 
 
-def test_a_traceback_and_a_hang_are_found(tmp_path: pathlib.Path, monkeypatch) -> None:
+def test_a_traceback_and_a_hang_are_found(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wait(place: pathlib.Path, draw: object) -> None:
         while True:
             pass
 
     monkeypatch.setattr(trials, "_SECONDS", 1)
-    for read, error in ((lambda place, draw: {}["x"], "KeyError"), (wait, "TimeoutError")):
+
+    def fail(place: pathlib.Path, draw: object) -> None:
+        raise KeyError("x")
+
+    for read, error in ((fail, "KeyError"), (wait, "TimeoutError")):
         monkeypatch.setitem(KINDS, "set", trials.dataclasses.replace(KINDS["set"], read=read))
         fault = next(trials.trials(["set"], 0, tmp_path / error))
         assert fault is not None and fault.error.startswith(error)

@@ -83,9 +83,8 @@ class Gallery:
         @tf.function(input_signature=[tf.TensorSpec([None, side_px, side_px, 3], tf.uint8)])
         def look(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             features = model.features(model.normalize(images), training=False)  # [g, C]
-            has_prototypes = isinstance(model, SwavModel)
-            scores = model.head(features, training=False)[1] if has_prototypes else features[:, :0]  # [g, K]
-            return tf.cast(features, tf.float32), tf.cast(scores, tf.float32)
+            scores = model.head(features, training=False)[1] if isinstance(model, SwavModel) else features[:, :0]
+            return tf.cast(features, tf.float32), tf.cast(scores, tf.float32)  # [g, C], [g, K]
 
         self._look = look
 

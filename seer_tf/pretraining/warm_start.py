@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from seer_tf.config import PARTS_TO_RESET, BaseConfig
+from seer_tf.config import PARTS_TO_RESET, BaseConfig, PretrainingConfig
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.heads.swav_head import SwavHead
@@ -30,6 +30,7 @@ def initialize(state: RunState) -> None:
     Raises:
         InputError: A path cannot be read, it holds another network, or no steps are left to make.
     """
+    assert isinstance(state.config, PretrainingConfig)
     if weights := state.config.backbone.weights:
         state.model.backbone.take_weights(pathlib.Path(weights))
     if state.config.run.init_from:

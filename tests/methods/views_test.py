@@ -69,9 +69,10 @@ def test_a_step_with_a_bad_number_changes_nothing(name: str) -> None:
 @every_method
 def test_every_variable_is_named_and_nearly_all_variables_change(name: str) -> None:
     method = METHODS[name]
-    state = method.build(method.config())
+    config = method.config()
+    state = method.build(config)
     before = snapshot(state)
-    batch = tuple(map(tf.constant, random_crops(state.config, NUM_IMAGES)))
+    batch = tuple(map(tf.constant, random_crops(config, NUM_IMAGES)))
     assert method.step(state, batch)["first_bad"] == -1
     still = {path for path, value in snapshot(state).items() if np.array_equal(before[path], value)}
     scale = {"loss_scale/value", "loss_scale/good_steps", "skipped_steps/total", "skipped_steps/in_a_row"}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -24,8 +25,9 @@ def _config(method: str, *assignments: str) -> PretrainingConfig:
 @pytest.mark.parametrize("method", RECIPES)
 def test_weights_are_those_of_the_network(method: str, assignment: str) -> None:
     config = _config(method, assignment)
-    weights = find_method(method).model(config).trainable_variables
-    assert planning.weight_sizes(config) == [weight.shape.num_elements() for weight in weights]
+    model = find_method(method).model(config)
+    assert isinstance(model, keras.Model)
+    assert planning.weight_sizes(config) == [weight.shape.num_elements() for weight in model.trainable_variables]
     plan = planning.plan(config, 1)
     assert plan.parameters == sum(planning.weight_sizes(config)) and plan.prototype_parameters == 0
 

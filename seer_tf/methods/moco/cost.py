@@ -8,7 +8,7 @@ class MocoCost(ProjectionCost):
     """One view through the trained network, the other through the key encoder, and the queue."""
 
     config: MocoConfig
-    trained_crops = (1,)
+    trained_crops: tuple[int, ...] = (1,)
     followed_crops = 1
 
     def head_bytes(self, images: int) -> int:

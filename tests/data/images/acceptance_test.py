@@ -162,9 +162,9 @@ def test_the_definition_in_a_graph_is_the_same() -> None:
     )
     files, rng = [*good_files(), *faults.ACCEPTED.values(), *_bad().values()], np.random.default_rng(5)
     changed = [bytearray(files[rng.integers(len(good_files()))]) for _ in range(100)]
-    for content in changed:
-        for place in rng.integers(0, min(64, len(content)), rng.integers(1, 5)):
-            content[place] ^= 1 << rng.integers(8)
+    for file in changed:
+        for place in rng.integers(0, min(64, len(file)), rng.integers(1, 5)):
+            file[place] ^= 1 << rng.integers(8)
     for content in [*files, *map(bytes, changed)]:
         found = _or_zeros(lambda content=content: tuple(accepted(content).numpy().tolist()))
         header = _or_zeros(lambda content=content: acceptance.check_header(content))

@@ -1,6 +1,6 @@
 """The recipe `auto` as a user runs it, with the user's own colours."""
 
-import functools
+import itertools
 import re
 import subprocess
 import sys
@@ -63,8 +63,8 @@ def test_the_accuracy_of_colour_chooses_the_distortion_of_colours(monkeypatch: p
     monkeypatch.setattr(derivation, "view_correlation", lambda config, source: 0.2)
     for share, hue in ((0.5, 0.02), (0.1, 0.2)):
         said: list[str] = []
-        placement, colour = place("auto", None, None, num_gpus=0), functools.partial(tuple, (share, "colour: so"))
-        derive = derivation.Derivation(placement, "auto", 1.0, 8.0, said.append, colour)
+        placement, colour = place("auto", None, None, num_gpus=0), (share, "colour: so")
+        derive = derivation.Derivation(placement, "auto", 1.0, 8.0, said.append, itertools.repeat(colour).__next__)
         config = derive.config(Selection(open_source("builtin"), range(64)), {"run.num_steps": 20})
         assert config.crops.hue == hue
         assert said[1] == "colour: so"
