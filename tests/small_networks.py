@@ -29,6 +29,9 @@ class Gain(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return tf.sqrt(self.gain * inputs)
 
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config()  # Keras asks for this method, because a dtype policy is among the arguments.
+
 
 def small_config(*assignments: str) -> Config:
     """Returns recipe debug_tiny with five prototypes, crops of 8 and 4 px, and the given assignments."""
