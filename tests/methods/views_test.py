@@ -10,17 +10,20 @@ from seer_tf import config as configs
 from seer_tf.errors import InputError
 from seer_tf.pretraining import warm_start
 from seer_tf.pretraining.registry import find_method
-from seer_tf.pretraining.warm_start import initialize
 from seer_tf.training.step import checked_tensors
 from tests.replicas import two_replicas
 from tests.small_networks import random_crops
 from tests.view_methods import METHODS, NUM_IMAGES, distances, snapshot
 
 every_method = pytest.mark.parametrize("name", METHODS)
+#: MoCo has all parts of a state, a momentum encoder and a queue; the others are among the slow tests.
+moco_and_slow_others = pytest.mark.parametrize(
+    "name", ["moco", *(pytest.param(name, marks=pytest.mark.slow) for name in METHODS if name != "moco")]
+)
 
 
 @pytest.mark.multi_replica
-@every_method
+@moco_and_slow_others
 def test_two_replicas_equal_one(name: str) -> None:
     method = METHODS[name]
     expected, numbers = method.after(tf.distribute.get_strategy())
@@ -30,7 +33,7 @@ def test_two_replicas_equal_one(name: str) -> None:
         assert one == pytest.approx(two, rel=1e-6)
 
 
-@every_method
+@moco_and_slow_others
 def test_a_restored_run_equals_an_uninterrupted_one_bit_for_bit(name: str) -> None:
     method = METHODS[name]
     config = method.config("run.precision=float32")
@@ -48,7 +51,7 @@ def test_a_restored_run_equals_an_uninterrupted_one_bit_for_bit(name: str) -> No
         np.testing.assert_array_equal(found[path], value, err_msg=path)
 
 
-@every_method
+@moco_and_slow_others
 def test_a_step_with_a_bad_number_changes_nothing(name: str) -> None:
     method = METHODS[name]
     config = method.config("run.precision=mixed_float16")
@@ -66,7 +69,7 @@ def test_a_step_with_a_bad_number_changes_nothing(name: str) -> None:
     assert changed == {"skipped_steps/total", "skipped_steps/in_a_row", "loss_scale/value", "loss_scale/good_steps"}
 
 
-@every_method
+@moco_and_slow_others
 def test_every_variable_is_named_and_nearly_all_variables_change(name: str) -> None:
     method = METHODS[name]
     config = method.config()
@@ -80,13 +83,13 @@ def test_every_variable_is_named_and_nearly_all_variables_change(name: str) -> N
     assert still - {"momentum_encoder/head/linear2/bias"} == scale | {"step"}
 
 
-@pytest.mark.parametrize("name", ["moco", "byol"])
+@pytest.mark.parametrize("name", [pytest.param("moco", marks=pytest.mark.slow), "byol"])
 def test_a_warm_start_reaches_both_networks(name: str, tmp_path: pathlib.Path) -> None:
-    method, file = METHODS[name], tmp_path / "backbone.keras"
+    method = METHODS[name]
     given = method.build(method.config("run.seed=3")).model.backbone
-    given.save(file)
-    state = method.build(method.config(f"run.init_from={file}"))
-    initialize(state)
+    state = method.build(method.config())
+    found = warm_start._converted(given, tmp_path / "no_head.keras")
+    warm_start._take_converted(state.named_variables(), found)
     for network in state.networks:
         for variable, expected in zip(network.backbone.variables, given.variables, strict=True):
             np.testing.assert_array_equal(variable, expected, err_msg=variable.path)

@@ -199,7 +199,7 @@ def problems_of(curve: Iterable[tuple[float, float]], *settings: str) -> list[tu
     numbers |= {run_metrics.DISTINCT_BATCHES: 20.0, run_metrics.WAIT_SHARE: 0.0, run_metrics.SECONDS_PER_STEP: 0.1}
     monitor, found = HealthMonitor(config, collapse.CHECKS), []
     for end, (loss, rank) in enumerate(curve, 1):
-        shown = numbers | {swav_metrics.RELATIVE_LOSS: loss, run_metrics.RANK_ME: rank}
+        shown = numbers | {run_metrics.LOSS: loss, swav_metrics.RELATIVE_LOSS: loss, run_metrics.RANK_ME: rank}
         found += [(20 * end, problem) for problem in monitor.check(Interval(20 * end - 20, 20 * end, shown))]
     return found
 
