@@ -39,15 +39,15 @@ _SIMCLR = {
     "run.num_steps": 1000 * 312,
 }
 EXPECTED: dict[str, dict[str, Any]] = {
-    "simclr_imagenet_4gf": _SIMCLR,
-    "simclr_v2_imagenet_4gf": {
+    "simclr_imagenet_resnet50": _SIMCLR,
+    "simclr_v2_imagenet_resnet50": {
         **_SIMCLR,
         "head.hidden_dims": (2048, 2048),
         "optimizer.weight_decay": 1e-4,
         "schedule.warmup_steps": 40 * 312,
         "run.num_steps": 800 * 312,
     },
-    "moco_v2_imagenet_4gf": {
+    "moco_v2_imagenet_resnet50": {
         **_VIEWS,
         "crops.min_area_fractions": (0.2,),
         "crops.brightness": 0.4,
@@ -66,7 +66,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "schedule.warmup_steps": 0,
         "run.num_steps": 800 * 5004,
     },
-    "byol_imagenet_4gf": {
+    "byol_imagenet_resnet50": {
         **_VIEWS,
         "crops.interpolation": "bicubic",
         "crops.brightness": 0.4,
@@ -86,10 +86,10 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
 }
 PEAKS = {
-    "simclr_imagenet_4gf": 4.8,
-    "simclr_v2_imagenet_4gf": 6.4,
-    "moco_v2_imagenet_4gf": 0.03,
-    "byol_imagenet_4gf": 3.2,
+    "simclr_imagenet_resnet50": 4.8,
+    "simclr_v2_imagenet_resnet50": 6.4,
+    "moco_v2_imagenet_resnet50": 0.03,
+    "byol_imagenet_resnet50": 3.2,
 }
 
 
@@ -110,11 +110,14 @@ def test_a_recipe_has_the_numbers_of_its_paper(name: str) -> None:
     batches = config.data.global_batch_size, schedule.reference_batch_size
     peak = scaled_learning_rate(schedule.peak_learning_rate, *batches, schedule.batch_scaling)
     assert peak == pytest.approx(PEAKS[name])
+    assert config.backbone.variant == "resnet50"
+    regnet: Any = recipe(name.replace("resnet50", "4gf"))
+    assert configs.differences(config, regnet) == ["backbone.variant: resnet50, 4GF"]
 
 
 def test_every_recipe_of_a_paper_is_compared() -> None:
     of_others = {name for name in recipes() if name.startswith(("simclr", "moco", "byol"))}
-    assert {name for name in of_others if "imagenet" in name} == EXPECTED.keys()
+    assert {name for name in of_others if "resnet50" in name} == EXPECTED.keys()
 
 
 def test_an_unknown_recipe_names_the_nearest_of_any_method() -> None:

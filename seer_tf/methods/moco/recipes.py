@@ -10,15 +10,15 @@ from seer_tf.methods.moco.config import MocoConfig, MocoSection
 _EPOCH_STEPS = 1_281_167 // 256
 
 
-def moco_v2_imagenet_4gf() -> MocoConfig:
-    """MoCo v2 on ImageNet for 800 epochs on RegNetY-4GF, which has about the arithmetic of the paper's ResNet-50.
+def moco_v2_imagenet_resnet50() -> MocoConfig:
+    """MoCo v2's own ResNet-50 on ImageNet for 800 epochs.
 
     From MoCo (arXiv 1911.05722, section 3.3) and the released code: batch 256, SGD with momentum 0.9 and weight decay
     1e-4 for all weights, a key encoder with momentum 0.999, a queue of 65,536 keys of 128 dimensions. From MoCo v2
     (arXiv 2003.04297): a hidden layer of 2,048 without batch norm, temperature 0.2, a blur for half of the views, and a
     cosine from 0.03 without a warm-up. From the released code: crops of 20 to 100 %, jitter 0.4, 0.4, 0.4 and 0.1.
     There the rate changes once in an epoch, here in each step; there the keys' images are shuffled over the devices,
-    here batch norm is over all replicas. The paper's ResNet-50 gets 71.1 % by a linear probe. Not run here.
+    here batch norm is over all replicas. Expect 71.1 % by a linear probe (the paper). Not run here.
     """
     return MocoConfig(
         data=DataConfig(global_batch_size=256),
@@ -32,13 +32,18 @@ def moco_v2_imagenet_4gf() -> MocoConfig:
             saturation=0.4,
             hue=0.1,
         ),
-        backbone=BackboneConfig(variant="4GF"),
+        backbone=BackboneConfig(variant="resnet50"),
         head=ProjectionConfig(hidden_dims=(2048,), embedding_dim=128, batch_norm=False),
         moco=MocoSection(temperature=0.2, momentum=0.999, queue_length=65_536),
         optimizer=PlainSgdConfig(momentum=0.9, weight_decay=1e-4),
         schedule=ScheduleConfig(peak_learning_rate=0.03, final_learning_rate=0.0),
         run=RunConfig(num_steps=800 * _EPOCH_STEPS, checkpoint_every_steps=_EPOCH_STEPS),
     )
+
+
+def moco_v2_imagenet_4gf() -> MocoConfig:
+    """The same on RegNetY-4GF, which has about the arithmetic of a ResNet-50. Not run here."""
+    return dataclasses.replace(moco_v2_imagenet_resnet50(), backbone=BackboneConfig(variant="4GF"))
 
 
 def moco_v2_cifar10() -> MocoConfig:
@@ -48,7 +53,7 @@ def moco_v2_cifar10() -> MocoConfig:
     of the notebook for CIFAR-10 that MoCo's authors published; so are the temperature, 0.1, the weight decay, 5e-4, and
     the learning rate, 0.06, which is for 512 images there. A blur would erase such images, so there is none. Not tuned.
     """
-    base = moco_v2_imagenet_4gf()
+    base = moco_v2_imagenet_resnet50()
     return dataclasses.replace(
         base,
         data=DataConfig(global_batch_size=128),
@@ -64,4 +69,4 @@ def moco_v2_cifar10() -> MocoConfig:
     )
 
 
-RECIPES = by_name(moco_v2_imagenet_4gf, moco_v2_cifar10)
+RECIPES = by_name(moco_v2_imagenet_resnet50, moco_v2_imagenet_4gf, moco_v2_cifar10)
