@@ -1,7 +1,11 @@
 """Retries of a toy task that is in trouble until its learning rate is low enough. The engine knows no method."""
 
 import dataclasses
+import json
 import pathlib
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +29,9 @@ from seer_tf.training.loop import RunResult, Task, run
 from seer_tf.training.retries import RETRIES, Retry, read_retries, summary, with_retries
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import RunState
+from tests.places import ROOT
 from tests.replicas import two_replicas
+from tests.two_processes import run_two_processes
 
 _SETTINGS = [
     "run.num_steps=12",
@@ -35,6 +41,30 @@ _SETTINGS = [
     "run.on_trouble=recover",
     "schedule.peak_learning_rate=0.7",
 ]
+
+
+_KILLED_PROCESS = """
+import os
+import signal
+import sys
+from seer_tf.training.run_directory import RunDirectory
+from tests.training import retries_test
+
+retries_test.Killed.__init__ = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+retries_test.go(RunDirectory(sys.argv[1]), killed_at={(int(sys.argv[2]), int(sys.argv[3]))})
+"""
+_WORKER = """
+import json
+import sys
+import tensorflow as tf
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+from seer_tf.training.run_directory import RunDirectory
+from tests.training import retries_test
+
+directory = RunDirectory(sys.argv[1])
+result = retries_test.go(directory, strategy=strategy)
+print(json.dumps([result.step, len(retries_test.read_retries(directory))]))
+"""
 
 
 class Killed(BaseException):
@@ -186,6 +216,25 @@ def test_kills_do_not_change_the_result(whole: RunDirectory, tmp_path: pathlib.P
             go(directory, killed_at=moments)
     assert go(directory).step == 12
     assert end_of(directory) == end_of(whole)
+
+
+@pytest.mark.slow
+def test_kills_of_the_process_do_not_change_the_result(whole: RunDirectory, tmp_path: pathlib.Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    for retry, step in ((0, 7), (1, 5), (2, 8)):
+        command = [sys.executable, "-c", _KILLED_PROCESS, str(directory.path), str(retry), str(step)]
+        assert subprocess.run(command, cwd=ROOT, timeout=300).returncode == -signal.SIGKILL
+        assert len(read_retries(directory)) == retry
+    assert go(directory).step == 12
+    assert end_of(directory) == end_of(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.two_process
+def test_two_workers_start_again_together(whole: RunDirectory, tmp_path: pathlib.Path) -> None:
+    outputs = run_two_processes(_WORKER, [str(tmp_path / "run")], timeout_seconds=300)
+    assert [json.loads(output.splitlines()[-1]) for output in outputs] == [[12, 2], [12, 2]]
+    assert [retry.step for retry in read_retries(RunDirectory(tmp_path / "run"))] == [8, 8]
 
 
 def test_a_kill_during_the_change_of_attempts_does_not_change_the_result(
