@@ -9,9 +9,10 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-# Without oneDNN grouped convolutions have no gradient on the CPU, and TensorFlow leaves it out by default where there
-# is no AVX-512. Read when TensorFlow is imported, so before it is.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+from seer_tf import gpu
+
+# Read when TensorFlow is imported, so before it is.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", gpu.one_dnn())
 # Without this the first process that computes on a GPU takes nearly all of its memory. Read when a GPU is started.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 # Without it the user's keras.json could choose another backend.

@@ -13,14 +13,13 @@ from typing import Protocol, TypeVar
 
 import joblib
 
+from seer_tf import gpu
 from seer_tf.errors import InputError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _AHEAD_PER_THREAD = 4
-#: Environment of processes that compute on the CPU alone, and of TensorFlow's harmless error about it.
-WITHOUT_GPU: Mapping[str, str] = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 #: Least count of numbers for each process. Starting a process takes seconds, because it imports TensorFlow.
 _NUMBERS_PER_PROCESS = 4
 
@@ -72,7 +71,7 @@ class LocalRunner:
         context = multiprocessing.get_context("spawn")
         pool = concurrent.futures.ProcessPoolExecutor(num_processes, context, initializer=_keep, initargs=(job,))
         try:
-            with _signals_of_terminal_blocked(), _environment(WITHOUT_GPU):
+            with _signals_of_terminal_blocked(), _environment(gpu.HIDDEN):
                 futures = {pool.submit(_do, number, num_threads): number for number in numbers}
             for future in concurrent.futures.as_completed(futures):
                 future.result()

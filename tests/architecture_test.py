@@ -19,7 +19,17 @@ _SOURCES = {
 _MODULES = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in _SOURCES}
 
 # The rooms that each room of seer_tf may import. Every room may also import the package's version.
-_FOR_ALL = {"errors", "precision", "progress", "quantities", "parallel", "stop_signals", "versions", "environment"}
+_FOR_ALL = {
+    "errors",
+    "gpu",
+    "precision",
+    "progress",
+    "quantities",
+    "parallel",
+    "stop_signals",
+    "versions",
+    "environment",
+}
 _GROUND = _FOR_ALL | {"config", "files", "distributed"}
 _PARTS = {"data", "models", "optimizers"}
 _ENGINE = _GROUND | _PARTS | {"training"}

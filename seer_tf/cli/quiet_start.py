@@ -10,6 +10,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import NoReturn
 
+from seer_tf import gpu
+
 _PACKAGE = "tensorflow"
 _ERRORS, _NO_ERRORS = "2", "3"  # values of TF_CPP_MIN_LOG_LEVEL
 _NOTHING_FAILED = b"\0"  # the last byte that the watcher reads, unless the import failed
@@ -21,7 +23,7 @@ def begin() -> None:
     Without a GPU, TensorFlow logs errors that are harmless: there is no CUDA driver, or oneDNN lacks a fast kernel.
     Real failures raise exceptions. With a GPU TensorFlow's errors are shown, because an exception may refer to them.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _ERRORS if _may_use_a_gpu() else _NO_ERRORS)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _ERRORS if gpu.may_be_used() else _NO_ERRORS)
     if _PACKAGE not in sys.modules:
         sys.meta_path.insert(0, _QuietImport())
 
@@ -49,10 +51,6 @@ class _QuietImport:
         if spec is not None and spec.loader is not None:
             spec.loader.exec_module = _quietly(spec.loader.exec_module)  # type: ignore[method-assign, assignment]
         return spec
-
-
-def _may_use_a_gpu() -> bool:
-    return os.path.exists("/dev/nvidiactl") and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1")
 
 
 def _quietly(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:

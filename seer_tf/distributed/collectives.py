@@ -91,30 +91,15 @@ def all_reduce_in_groups(x: tf.Tensor, *, group_replicas: int) -> tf.Tensor:
     return all_reduce(_in_own_row(x, group_replicas))
 
 
-def all_reduce_in_groups_again(x: tf.Tensor, sums: tf.Tensor, *, group_replicas: int) -> tf.Tensor:
-    """Returns an earlier result of `all_reduce_in_groups`, with its gradient. Only gradients are reduced.
-
-    Args:
-        x: Tensor that was given to `all_reduce_in_groups`.
-        sums: Sums that `all_reduce_in_groups` returned, [groups, ...].
-        group_replicas: As in `num_groups`.
-    """
-    rows = _in_own_row(x, group_replicas)
-
-    @tf.custom_gradient
-    def known(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        return tf.stop_gradient(sums), all_reduce
-
-    return known(rows)
-
-
 def _in_own_row(x: tf.Tensor, group_replicas: int) -> tf.Tensor:
     """Returns [groups, ...] that is zero except in the row of this replica's group.
 
     A product with a mask would not do, because zero times infinity is NaN.
     """
-    groups = tf.range(num_groups(num_replicas(), group_replicas=group_replicas))
-    own = groups == group_id(group_replicas=group_replicas)
+    number = num_groups(num_replicas(), group_replicas=group_replicas)
+    if number == 1:
+        return x[tf.newaxis]
+    own = tf.range(number) == group_id(group_replicas=group_replicas)
     return tf.where(tf.reshape(own, [-1] + [1] * x.shape.rank), x[tf.newaxis], tf.zeros([], x.dtype))
 
 

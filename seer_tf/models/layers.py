@@ -11,13 +11,10 @@ import keras
 import tensorflow as tf
 
 from seer_tf.distributed import collectives
-from seer_tf.models import convolution
+from seer_tf.models import convolution, normalization
 from seer_tf.models.remat import BatchStatistics
 from seer_tf.precision import at_least_float32
 
-# On CPUs, oneDNN is fast in bfloat16 only for widths that are multiples of this number. For other widths its bfloat16
-# batch norm is slower than a cast to float32, batch norm in float32 and a cast back.
-_FAST_BFLOAT16_WIDTH = 16
 # Numbers per filter. Larger kernels occur where feature maps are small. There a pass over the kernels takes as long as
 # a pass over the activations, and far longer for few images.
 _SMALL_KERNEL = 512
@@ -89,8 +86,7 @@ def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, *, 
 class BatchNormalization(keras.layers.Layer):
     """Batch normalisation over all axes but the last, in float32 at least.
 
-    As in PyTorch, the moving variance is the unbiased one. TensorFlow's fused op follows the same rule and is used
-    where possible. It does not support float64 and cannot be synchronised.
+    As in PyTorch, the moving variance is the unbiased one.
     """
 
     def __init__(
@@ -139,90 +135,55 @@ class BatchNormalization(keras.layers.Layer):
         Raises:
             InputError: The replicas cannot be divided into equal groups.
         """
-        training = bool(training) and self.trainable
-        fused = self.statistics_dtype == "float32" and not (training and self.synchronized)
-        if fused:
-            outputs, mean, variance = self._fused(inputs, training)
-        else:
-            outputs, mean, variance = self._composed(inputs, training, statistics)
-        if training and not (statistics and statistics.repeated):
-            self._move(self.moving_mean, mean)
-            self._move(self.moving_variance, variance)
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        if not (training and self.trainable):
+            mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
+            return normalization.normalized(inputs, gamma, beta, mean, variance, epsilon=self.epsilon)
+        if self.synchronized or self.statistics_dtype == "float64":
+            shared = self._known_or_new(inputs, statistics)
+            total = self._total_of_group
+            return normalization.normalized_by_shared(inputs, gamma, beta, *shared, epsilon=self.epsilon, total=total)
+        outputs, mean, variance = normalization.normalized_by_own(inputs, gamma, beta, epsilon=self.epsilon)
+        if not (statistics and statistics.repeated):
+            self._move(mean, variance)
         return outputs
 
     def affine(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the scale and the shift, [C] each, that inference applies."""
-        scale = self._scale(self.moving_variance)
+        scale = tf.math.rsqrt(self.moving_variance + self.epsilon) * self.gamma
         return scale, self.beta - self.moving_mean * scale
 
-    def _scale(self, variance: tf.Tensor | keras.Variable) -> tf.Tensor:
-        return tf.math.rsqrt(variance + self.epsilon) * self.gamma
+    def _move(self, mean: tf.Tensor, unbiased_variance: tf.Tensor) -> None:
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, unbiased_variance)):
+            moving.value.assign_sub((moving - batch) * (1.0 - self.momentum))
 
-    def _move(self, moving: keras.Variable, batch: tf.Tensor) -> None:
-        moving.value.assign_sub((moving - batch) * (1.0 - self.momentum))
-
-    def _fused(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns outputs, mean [C] and unbiased variance [C]."""
-        images = inputs if inputs.shape.rank == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
-        if inputs.dtype == tf.bfloat16 and inputs.shape[-1] % _FAST_BFLOAT16_WIDTH and convolution.is_on_cpu(inputs):
-            images = tf.cast(images, tf.float32)
-        unused = tf.zeros([0])
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=images,
-            scale=self.gamma,
-            offset=self.beta,
-            mean=unused if training else self.moving_mean,
-            variance=unused if training else self.moving_variance,
-            epsilon=self.epsilon,
-            is_training=training,
-        )
-        outputs = outputs if inputs.shape.rank == 4 else tf.reshape(outputs, tf.shape(inputs))
-        return tf.cast(outputs, inputs.dtype), mean, variance
-
-    def _composed(
-        self, inputs: tf.Tensor, training: bool, statistics: BatchStatistics | None
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns outputs, and mean [C] and unbiased variance [C] averaged over the groups of replicas."""
-        x = tf.cast(inputs, self.statistics_dtype)
-        if training:
-            means, variances, unbiased = self._moments(*self._sums(x, statistics))
-            own = collectives.group_id(group_replicas=self.group_replicas) if self.synchronized else 0
-            mean, variance = means[own], variances[own]
-            moved_by = tf.reduce_mean(means, axis=0), tf.reduce_mean(unbiased, axis=0)
-        else:
-            mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
-            moved_by = mean, variance
-        return tf.cast((x - mean) * self._scale(variance) + self.beta, inputs.dtype), *moved_by
-
-    def _sums(self, x: tf.Tensor, statistics: BatchStatistics | None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the shift [C] and, for each group of replicas, the sums [groups, 2C + 1] of x, x^2 and 1.
-
-        x is shifted by the moving mean, so that E[x^2] - E[x]^2 does not cancel. One reduction serves all sums.
-        """
-        known = statistics.of.get(self.path) if statistics else None
-        shift = known[0] if known else tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
-        axes = list(range(x.shape.rank - 1))
-        shifted = x - shift
-        num_rows = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
-        parts = [tf.reduce_sum(shifted, axes), tf.reduce_sum(tf.square(shifted), axes), num_rows[None]]
-        sums = tf.concat(parts, axis=0)  # [2C + 1]
-        if not self.synchronized:
-            sums = sums[None]
-        elif known:
-            sums = collectives.all_reduce_in_groups_again(sums, known[1], group_replicas=self.group_replicas)
-        else:
-            sums = collectives.all_reduce_in_groups(sums, group_replicas=self.group_replicas)
+    def _known_or_new(self, inputs: tf.Tensor, statistics: BatchStatistics | None) -> tuple[tf.Tensor, ...]:
+        """Returns mean [C], variance [C] and number of rows [1] in this replica's group, and moves the moving ones."""
+        if statistics and self.path in statistics.of:
+            return statistics.of[self.path]
+        shift = tf.convert_to_tensor(self.moving_mean)
+        sums = self._in_groups(_shifted_sums(tf.stop_gradient(inputs), shift))  # [groups, 2C + 1]
+        means, variances, num_rows = _moments(sums, shift)
+        unbiased = variances * (num_rows / tf.maximum(num_rows - 1.0, 1.0))
+        self._move(*(_mean_of_groups(rows) for rows in (means, unbiased)))
+        shared = tuple(self._of_own_group(rows) for rows in (means, variances, num_rows))
         if statistics:
-            statistics.of[self.path] = shift, sums
-        return shift, sums
+            statistics.of[self.path] = shared
+        return shared
 
-    def _moments(self, shift: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns mean, variance and unbiased variance, each [groups, C]."""
-        channels = shift.shape[0]
-        n = sums[:, -1:]
-        shifted_means = sums[:, :channels] / n
-        variances = tf.maximum(sums[:, channels:-1] / n - tf.square(shifted_means), 0.0)
-        return shift + shifted_means, variances, variances * (n / tf.maximum(n - 1.0, 1.0))
+    def _total_of_group(self, x: tf.Tensor) -> tf.Tensor:
+        return self._of_own_group(self._in_groups(x))
+
+    def _in_groups(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the sums of x over each group of replicas, [groups, ...]."""
+        if not self.synchronized:
+            return x[tf.newaxis]
+        return collectives.all_reduce_in_groups(x, group_replicas=self.group_replicas)
+
+    def _of_own_group(self, rows: tf.Tensor) -> tf.Tensor:
+        """Returns the row of this replica's group from [groups, ...]."""
+        one = rows.shape[0] == 1
+        return tf.squeeze(rows, axis=0) if one else rows[collectives.group_id(group_replicas=self.group_replicas)]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the input."""
@@ -232,6 +193,30 @@ class BatchNormalization(keras.layers.Layer):
         """Returns the arguments of the constructor."""
         own = {name: getattr(self, name) for name in ("momentum", "epsilon", "synchronized", "group_replicas")}
         return {**super().get_config(), **own}
+
+
+def _shifted_sums(x: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """Returns the sums [2C + 1] of x - shift, of (x - shift)^2 and of 1 over this replica's rows.
+
+    Without the shift, the moving mean, E[x^2] - E[x]^2 would cancel. One reduction over replicas serves all sums.
+    """
+    mean, squares, num_rows = normalization.moments(x)
+    distance = mean - shift
+    shifted = num_rows * distance
+    return tf.concat([shifted, squares + shifted * distance, num_rows[tf.newaxis]], axis=0)
+
+
+def _moments(sums: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns means [groups, C], variances [groups, C] and numbers of rows [groups, 1] from `_shifted_sums`."""
+    channels = shift.shape[0]
+    of_x, of_squares, num_rows = tf.split(sums, [channels, channels, 1], axis=-1)
+    shifted_means = of_x / num_rows
+    variances = tf.maximum(of_squares / num_rows - tf.square(shifted_means), 0.0)
+    return shift + shifted_means, variances, num_rows
+
+
+def _mean_of_groups(rows: tf.Tensor) -> tf.Tensor:
+    return tf.squeeze(rows, axis=0) if rows.shape[0] == 1 else tf.reduce_mean(rows, axis=0)
 
 
 def convolved_and_normalized(

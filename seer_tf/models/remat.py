@@ -19,13 +19,13 @@ class BatchStatistics:
     """Batch statistics that batch normalisations compute in a first pass and reuse in a second pass.
 
     Attributes:
-        of: Statistics by the path of the normalisation: the shift [C] and the shifted sums [groups, 2C + 1].
+        of: Statistics by the path of the normalisation: mean [C], variance [C] and number of rows [1].
         repeated: Whether the first pass is over. From then on nothing is reduced and no moving statistic changes.
     """
 
     def __init__(self) -> None:
         """Begins a first pass."""
-        self.of: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
+        self.of: dict[str, tuple[tf.Tensor, ...]] = {}
         self.repeated = False
 
 

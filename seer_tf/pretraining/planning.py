@@ -205,7 +205,7 @@ def _forward_multiply_adds(config: PretrainingConfig, cost: MethodCost, num_size
 def _memory(config: PretrainingConfig, images: int, num_devices: int) -> Memory:
     element, wide = _element_bytes(config)
     cost, parameters = method_cost(config), sum(weight_sizes(config))
-    activations, recomputed = _activations(config, cost, images, synchronized=num_devices > 1)
+    activations, recomputed = _activations(config, cost, images)
     of_weight = wide + (element if element < wide else 0)
     followed = sum(backbone_cost(config.backbone).weight_sizes) + cost.followed_parameters if cost.followed_crops else 0
     return Memory(
@@ -226,45 +226,42 @@ def _element_bytes(config: PretrainingConfig) -> tuple[int, int]:
     return _HALF if config.run.precision.startswith("mixed") else wide, wide
 
 
-def _activations(config: PretrainingConfig, method: MethodCost, images: int, *, synchronized: bool) -> tuple[int, int]:
+def _activations(config: PretrainingConfig, method: MethodCost, images: int) -> tuple[int, int]:
     """Returns the bytes that are kept, and the bytes of the largest part that is computed again."""
-    element, wide = _element_bytes(config)
-    # Synchronised batch norm consists of single operations and keeps two float32 tensors; the fused keeps its input.
-    normalized = 2 * wide if synchronized else element
+    element, _ = _element_bytes(config)
     cost, kept, recomputed = backbone_cost(config.backbone), 0, 0
     for count, size in zip(method.trained_crops, config.crops.forward_sizes_px, strict=True):
         image = 3 * size**2 * (1 + FLOAT + (element if element == _HALF else 0)) + 3 * (size + 2) ** 2 * element
-        trunk, again = _trunk(cost.blocks(size), config.backbone.activation_checkpointing, element, normalized)
+        trunk, again = _trunk(cost.blocks(size), config.backbone.activation_checkpointing)
         rows = count * images
-        kept += rows * (image + cost.stem_elements(size) * normalized + trunk)
-        recomputed = max(recomputed, rows * again)
+        kept += rows * (image + (cost.stem_elements(size) + trunk) * element)
+        recomputed = max(recomputed, rows * again * element)
     return kept, recomputed
 
 
-def _trunk(blocks: Sequence[BlockCost], checkpointing: str, element: int, normalized: int) -> tuple[int, int]:
-    """Returns the bytes for one image that are kept, and those of the largest part that is computed again at once."""
+def _trunk(blocks: Sequence[BlockCost], checkpointing: str) -> tuple[int, int]:
+    """Returns the numbers for one image that are kept, and those of the largest part that is computed again at once."""
 
     def whole(part: Sequence[BlockCost]) -> int:
-        elements = sum(block.input + sum(block.between) for block in part)
-        return elements * element + sum(sum(block.inner) + block.outer for block in part) * normalized
+        return sum(block.input + sum(block.between) + sum(block.inner) + block.outer for block in part)
 
     if checkpointing == "none":
         return whole(blocks), 0
     if checkpointing == "convolution":
-        kept = sum((block.input + sum(block.inner)) * element + block.outer * normalized for block in blocks)
-        segments = [segment for block in blocks for segment in zip(block.inner, block.between, strict=True)]
-        return kept, max(inner * (normalized - element) + between * element for inner, between in segments)
+        kept = sum(block.input + sum(block.inner) + block.outer for block in blocks)
+        return kept, max(between for block in blocks for between in block.between)
     parts = [[block] for block in blocks]
     if checkpointing == "stage":
         parts = [list(group) for _, group in itertools.groupby(blocks, key=lambda block: block.stage)]
-    return sum(part[0].input * element for part in parts), max(map(whole, parts))
+    return sum(part[0].input for part in parts), max(map(whole, parts))
 
 
 def _batch_norm_reductions(config: PretrainingConfig, num_devices: int) -> Reductions:
     cost, parts = method_cost(config), config.run.accumulation_steps
-    once = _statistics(config, num_devices, cost.num_forwards, cost.normalized_widths)
-    # The statistics, and as much for their gradients.
-    passes = [once, once]
+    passes = [  # the statistics, and their gradients, which need no number of rows
+        _statistics(config, num_devices, cost.num_forwards, cost.normalized_widths, num_counts=number)
+        for number in (1, 0)
+    ]
     if parts > 1:
         num_forwards = min(cost.num_forwards, cost.sizes_before)
         passes.append(_statistics(config, num_devices, num_forwards, cost.normalized_widths))
@@ -274,12 +271,12 @@ def _batch_norm_reductions(config: PretrainingConfig, num_devices: int) -> Reduc
 
 
 def _statistics(
-    config: PretrainingConfig, num_devices: int, num_forwards: int, head_widths: Sequence[int]
+    config: PretrainingConfig, num_devices: int, num_forwards: int, head_widths: Sequence[int], *, num_counts: int = 1
 ) -> Reductions:
-    """Returns the sums in `num_forwards` forward passes of the backbone, and of the head."""
+    """Returns the sums in `num_forwards` passes of the backbone, and of the head; each sum has `num_counts` counts."""
     widths = [*(list(backbone_cost(config.backbone).normalized_widths) * num_forwards), *head_widths]
     groups = collectives.num_groups(num_devices, group_replicas=config.run.batch_norm_group_replicas)
-    return Reductions(len(widths), groups * sum(2 * width + 1 for width in widths) * FLOAT)
+    return Reductions(len(widths), groups * sum(2 * width + num_counts for width in widths) * FLOAT)
 
 
 def _gradient_reductions(config: PretrainingConfig) -> Reductions:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from seer_tf.cli import entry, quiet_start
 from seer_tf.cli.entry import COMMANDS
+from tests.places import ROOT
 
 _TIMEOUT_SECONDS = 600
 _IMPORT = (
@@ -27,7 +28,7 @@ def _import(folder: pathlib.Path, code: str) -> subprocess.CompletedProcess[str]
     """Imports a fake package `tensorflow` as commands do. The package logs a remark, then runs the code."""
     (folder / "tensorflow").mkdir()
     (folder / "tensorflow" / "__init__.py").write_text(f"import os\nos.write(2, b'{_REMARK}\\n')\n{code}\n")
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": f"{folder}:{ROOT}"}
     command = [sys.executable, "-c", _IMPORT]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 

@@ -42,27 +42,3 @@ def test_neighbours_share_a_group_and_an_infinite_number_stays_in_its_group() ->
     for copy in sums:
         np.testing.assert_array_equal(copy, [[0 + 1, np.inf], [2 + 3, 2]])
     assert [int(group) for group in groups] == [0, 0, 1, 1]
-
-
-@pytest.mark.multi_replica
-@pytest.mark.parametrize("group_replicas", [0, 2])
-def test_sums_that_are_not_reduced_again_have_the_same_gradient(group_replicas: int) -> None:
-    strategy, values = replicas(4), np.random.default_rng(0).normal(size=(4, 3))
-
-    @tf.function
-    def step() -> tuple[tf.Tensor, ...]:
-        x = tf.gather(tf.constant(values), collectives.replica_id())
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(x)
-            sums = collectives.all_reduce_in_groups(x, group_replicas=group_replicas)
-            known = collectives.all_reduce_in_groups_again(x, sums, group_replicas=group_replicas)
-            own = collectives.group_id(group_replicas=group_replicas)
-            losses = [tf.reduce_sum(tf.sin(total[own]) * x) for total in (sums, known)]
-        return sums, known, *(tape.gradient(loss, x) for loss in losses)
-
-    def of_replicas(result: tf.Tensor) -> np.ndarray:
-        return np.stack(strategy.experimental_local_results(result))
-
-    sums, known, expected, gradient = map(of_replicas, strategy.run(step))
-    np.testing.assert_array_equal(known, sums)
-    np.testing.assert_allclose(gradient, expected, rtol=1e-12)

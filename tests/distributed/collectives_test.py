@@ -119,11 +119,13 @@ def test_the_page_on_reductions_states_the_planner_s_numbers() -> None:
         for precision in ("float32", "float16")
     )
     widths = config.head.num_prototypes
+    rows = 4 * 8 * 2 * 86  # bytes of the numbers of rows, which only the forward pass sums, in each of 8 groups
     sums = [exact.batch_norm.number, exact.embeddings.number, exact.gradients.number, 1, 1]
     num_bytes = [exact.batch_norm.num_bytes, exact.embeddings.num_bytes, exact.gradients.num_bytes]
     num_bytes += [4 * (1 + 2 * 86 + 1), 4 * (4 + 2 * widths)]  # 86 layers of batch norm have two statistics each
     for row in (
-        f"| batch norm, forward | {exact.batch_norm.number // 2} | {exact.batch_norm.num_bytes // 2:,} |",
+        f"| batch norm, forward | {exact.batch_norm.number // 2} | {(exact.batch_norm.num_bytes + rows) // 2:,} |",
+        f"| batch norm, backward | {exact.batch_norm.number // 2} | {(exact.batch_norm.num_bytes - rows) // 2:,} |",
         f"| codes | {exact.embeddings.number} | {exact.embeddings.num_bytes:,} |",
         f"| loss | 1 | {num_bytes[3]:,} |",
         f"| what is logged | 1 | {num_bytes[4]:,} |",

@@ -88,7 +88,8 @@ def test_reductions_are_counted() -> None:
     # none.
     assert plan.batch_norm.number == 2 * 2 * 86
     widths = 32 + 2 * 3 * 746 + 746 + 7 * 3 * 1492 + 1492 + 17 * 3 * 4103 + 4103 + 3 * 10444 + 10444
-    assert plan.batch_norm.num_bytes == 4 * (512 // 64) * (2 * widths + 86) * 4
+    # Forward, each layer sums values, squares and the number of rows, and backward two gradients.
+    assert plan.batch_norm.num_bytes == 2 * (512 // 64) * (2 * widths + 86 + 2 * widths) * 4
     assert (plan.embeddings.number, plan.embeddings.num_bytes) == (11, 2 * (10 * 16_000 + 512) * 4)
     # The buckets hold 128 MiB, and five weights are larger than a bucket. The number is at least the quotient, and
     # slightly more.
