@@ -7,7 +7,7 @@ zero.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
+from seer_tf.optimizers.packing import Packing
 from seer_tf.precision import at_least_float32
 
 #: Variables that SimCLR and BYOL neither scale nor decay: scale and offset of batch norm, and biases.
@@ -45,7 +46,7 @@ class Applied(NamedTuple):
 
 
 class _Update(NamedTuple):
-    """Old and new values of a variable and its velocity. The new values have the velocity's precision."""
+    """Old and new values of variables and their velocities. The new values have the velocities' precision."""
 
     value: tf.Tensor
     velocity: tf.Tensor
@@ -166,7 +167,7 @@ class LARS(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one variable and its velocity. The base class calls this with the gradient summed over replicas."""
-        [update], _ = self._updates([(gradient, variable)], learning_rate)
+        _, [update], _ = self._updates([(gradient, variable)], learning_rate, kinds=[None])
         self.assign(self.velocity(variable), update.new_velocity)
         self.assign(variable, update.new_value)
 
@@ -210,17 +211,21 @@ class LARS(keras.optimizers.Optimizer):
         if unknown:
             raise InputError.unknown("variable", min(unknown), [v.path for v in variables])
         given = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+        given_variables = [variable for _, variable in given]
         skip = tf.logical_not(finite)
-        updates, applied = self._updates(given, self.learning_rate)
-        assigned = []
-        for (_, variable), update in zip(given, updates, strict=True):
-            keep = tf.logical_or(skip, frozen[variable.path]) if variable.path in frozen else skip
-            new_value = update.new_value
-            if variable.path in constraints:
-                new_value = constraints[variable.path](new_value)
-            assigned.append((variable.value, tf.where(keep, update.value, tf.cast(new_value, update.value.dtype))))
-            assigned.append((self.velocity(variable).value, tf.where(keep, update.velocity, update.new_velocity)))
-        collectives.assign(assigned)
+        # Flags by themselves, not by path: one flag may freeze hundreds of variables.
+        keep = {id(flag): tf.logical_or(skip, flag) for flag in frozen.values()} | {id(None): skip}
+        kinds = [(v.path if v.path in constraints else "", id(frozen.get(v.path))) for v in given_variables]
+        packing, updates, applied = self._updates(given, self.learning_rate, kinds)
+        values, velocities = [], []
+        for group, update in zip(packing.groups, updates, strict=True):
+            path, flag = kinds[group[0]]
+            new_value = constraints[path](update.new_value) if path else update.new_value
+            values.append(tf.where(keep[flag], update.value, tf.cast(new_value, update.value.dtype)))
+            velocities.append(tf.where(keep[flag], update.velocity, update.new_velocity))
+        slots = [self.velocity(variable).value for variable in given_variables]
+        pairs = zip([v.value for v in given_variables], packing.separated(values), strict=True)
+        collectives.assign([*pairs, *zip(slots, packing.separated(velocities), strict=True)])
         self._iterations.assign_add(tf.cast(finite, self._iterations.dtype))
         return applied
 
@@ -240,9 +245,15 @@ class LARS(keras.optimizers.Optimizer):
         """Does nothing. Because `weight_decay` is set, the base class would decay again, outside the gradient."""
 
     def _updates(
-        self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor
-    ) -> tuple[list[_Update], Applied]:
-        """Returns the update of each variable and the numbers of the step. It assigns nothing."""
+        self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor, kinds: Sequence[Hashable]
+    ) -> tuple[Packing, list[_Update], Applied]:
+        """Returns the groups of variables, an update for each group, and the numbers of the step. It assigns nothing.
+
+        Args:
+            given: Gradients with their variables.
+            learning_rate: Learning rate.
+            kinds: A key for each variable; only variables with equal keys may be in a group.
+        """
         gradients = [gradient for gradient, _ in given]
         # Read once, because each use of a variable in a graph is a separate operation.
         values = [tf.convert_to_tensor(variable) for _, variable in given]
@@ -251,9 +262,12 @@ class LARS(keras.optimizers.Optimizer):
         gradient_norms, value_norms = norms(gradients), norms(values)
         scales, decays = self._scales_and_decays(gradient_norms, value_norms, excluded, learning_rate)
         momentum = {dtype: tf.constant(self.momentum, dtype) for dtype in dict.fromkeys(v.dtype for v in velocities)}
+        dtypes = [(g.dtype, value.dtype, v.dtype) for g, value, v in zip(gradients, values, velocities, strict=True)]
+        packing = Packing([value.shape for value in values], list(zip(kinds, dtypes, strict=True)))
         updates = []
+        joined = map(packing.joined, (gradients, values, velocities))
         for gradient, value, velocity, scale, decay in zip(
-            gradients, values, velocities, tf.unstack(scales), tf.unstack(decays), strict=True
+            *joined, packing.spread(scales), packing.spread(decays), strict=True
         ):
             dtype = velocity.dtype
             precise = tf.cast(value, dtype)
@@ -261,7 +275,7 @@ class LARS(keras.optimizers.Optimizer):
             new_velocity = tf.add_n([scaled, decayed, momentum[dtype] * velocity])
             new_value = precise - tf.cast(learning_rate, dtype) * new_velocity
             updates.append(_Update(value, velocity, new_value, new_velocity))
-        return updates, Applied(gradient_norms, value_norms, scales)
+        return packing, updates, Applied(gradient_norms, value_norms, scales)
 
     def _scales_and_decays(
         self, gradient_norms: tf.Tensor, value_norms: tf.Tensor, excluded: Sequence[bool], learning_rate: tf.Tensor

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
+from seer_tf.optimizers.packing import Packing
+
 
 class MovingStatistics:
     """The non-trainable variables of models during one step. They change once in a step, or not at all.
@@ -46,9 +48,14 @@ class MovingStatistics:
             finite: Bool scalar; if false, no variable changes.
             frozen: Bool scalar for each path of a variable; if true, that variable does not change.
         """
-        moves = [finite & ~frozen[path] if path in frozen else finite for path in self._paths]
-        for variable, move, mean, before in zip(self._variables, moves, self.means(), self._before, strict=True):
-            variable.assign(tf.where(move, mean, before))
+        move = {id(flag): finite & ~flag for flag in frozen.values()} | {id(None): finite}
+        flags = [id(frozen.get(path)) for path in self._paths]
+        kinds = [(flag, before.dtype) for flag, before in zip(flags, self._before, strict=True)]
+        packing = Packing([before.shape for before in self._before], kinds)
+        parts = zip(packing.groups, packing.joined(self.means()), packing.joined(self._before), strict=True)
+        settled = [tf.where(move[flags[group[0]]], mean, before) for group, mean, before in parts]
+        for variable, value in zip(self._variables, packing.separated(settled), strict=True):
+            variable.assign(value)
 
 
 def moving_variables(model: keras.Model) -> list[keras.Variable]:

@@ -3,9 +3,11 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from seer_tf.distributed import collectives
+from seer_tf.optimizers.packing import Packing
 from seer_tf.training.moving_statistics import MovingStatistics, moving_variables
 from seer_tf.training.state import RunState
 
@@ -100,5 +102,7 @@ def checked_tensors(state: RunState) -> list[str]:
 
 
 def _not_finite(tensors: list[tf.Tensor]) -> tf.Tensor:
-    """Returns bool [len(tensors)], true where the sum of squares is not finite; LARS needs these sums anyway."""
-    return ~tf.math.is_finite(tf.stack([tf.nn.l2_loss(tensor) for tensor in tensors]))
+    """Returns bool [len(tensors)], true where the sum of squares is not finite."""
+    packing = Packing([tensor.shape for tensor in tensors], [tensor.dtype for tensor in tensors])
+    finite = [tf.math.is_finite(sums) for sums in packing.sums_of_squares(packing.joined(tensors))]
+    return ~tf.gather(tf.concat(finite, axis=0), np.argsort(np.concatenate(packing.groups)))
