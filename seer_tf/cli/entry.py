@@ -12,6 +12,7 @@ COMMANDS = {
     "prepare_shards": "Write shuffled, checked shards of images.",
     "demo": "Pretrain, evaluate and export a small network, and write a report.",
     "plan_run": "Print parameters, memory, reductions and days of a run.",
+    "check_devices": "Check that the devices of this host compute.",
     "check_cluster": "Check that hosts reach each other, and how fast.",
     "compare_runs": "Show runs side by side on a page.",
     "extract_features": "Extract features once, for all evaluations.",
@@ -57,6 +58,7 @@ def main() -> None:
     if name in ("-h", "--help", "help"):
         print(_usage())
         sys.exit(0)
+    name = name.replace("-", "_")  # seer-tf check-devices
     if name not in COMMANDS:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else "seer-tf --help lists them"
