@@ -56,15 +56,14 @@ def tracing_for_gpus() -> Iterator[None]:
         yield
 
 
-def counts(graph: tf.Graph, fetched: Sequence[tf.Operation], rows: int, *, layout: bool = True) -> Counts:
+def counts(graph: tf.Graph, fetched: Sequence[tf.Operation], rows: int, *, layout: bool = False) -> Counts:
     """Returns the counts of the first device after TensorFlow's passes.
 
     Args:
         graph: Traced graph. The devices CPU:0, CPU:1 and so on stand for GPUs.
         fetched: Operations whose results or effects are needed.
         rows: Number of images on a device. No dimension of a weight is a multiple of it, so it tells activations.
-        layout: Whether TensorFlow may change the layout of images, which in half precision it does only if a graph has
-            no convolution.
+        layout: Whether TensorFlow may change the layout of images, which this program forbids on GPUs.
     """
     optimized = _optimized(graph, [op.name for op in fetched], layout)
     nodes = [op for op in optimized.get_operations() if op.device == f"{_DEVICE}0"]

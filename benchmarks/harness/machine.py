@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import subprocess
 import time
 from typing import Any
 
@@ -27,8 +28,26 @@ def machine() -> dict[str, Any]:
         "busy_cores": round(_busy_cores(), 2),
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        "gpus": _gpus(),
+        **{name: _version(name) for name in _PACKAGES},
     }
+
+
+def _gpus() -> list[str]:
+    """Returns name, driver and memory of each GPU, as NVIDIA's tool says them; empty without the tool."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return []
+
+
+def _version(package: str) -> str | None:
+    """Returns the version of a package; None if it is not installed, as PyTorch beside TensorFlow's CUDA."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def peak_mib() -> float:

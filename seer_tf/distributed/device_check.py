@@ -46,7 +46,7 @@ def checks(num_devices: int | None) -> Iterator[Check]:
     """
     gpus = num_gpus()
     strategy = make_strategy(place("auto", num_devices, None, num_gpus=gpus))
-    devices = strategy.extended.worker_devices
+    devices = [device.name for device in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
     yield Check("TensorFlow", _build)
     yield Check("devices", lambda: _devices(gpus, len(devices)))
     if gpus:

@@ -170,6 +170,9 @@ def choose_devices(placement: Placement) -> None:
     try:
         if gpus:
             tf.config.set_visible_devices(gpus[: placement.num_devices], "GPU")
+            # In float32 it would turn images before and after hundreds of convolutions, because 1 x 1 convolutions are
+            # matrix products here and keep the layout.
+            tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
         elif placement.num_devices > 1:
             cpu = tf.config.list_physical_devices("CPU")[0]
             parts = [tf.config.LogicalDeviceConfiguration()] * placement.num_devices

@@ -22,7 +22,8 @@ def rank_me(features: tf.Tensor) -> tf.Tensor:
     Returns:
         A scalar from 1, if all rows are multiples of one row or zero, to min(N, D).
     """
-    singular_values = tf.linalg.svd(features, compute_uv=False)  # [min(N, D)]
+    with tf.device("CPU:0"):  # on a GPU the decomposition would be sequential and need work space
+        singular_values = tf.linalg.svd(features, compute_uv=False)  # [min(N, D)]
     shares = tf.math.divide_no_nan(singular_values, tf.reduce_sum(singular_values))
     return tf.exp(-tf.reduce_sum(tf.math.xlogy(shares, shares)))
 

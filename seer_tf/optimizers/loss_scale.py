@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from seer_tf.distributed import collectives
+from seer_tf.optimizers.packing import Packing
 
 _START = 2.0**15
 
@@ -41,7 +42,8 @@ class LossScale:
         """Returns the gradients of the loss without the factor. It is a power of two, so nothing is rounded."""
         if not self.dynamic:
             return list(gradients)
-        return [gradient / tf.cast(self.value, gradient.dtype) for gradient in gradients]
+        packing = Packing([gradient.shape for gradient in gradients], [gradient.dtype for gradient in gradients])
+        return packing.separated([joined / tf.cast(self.value, joined.dtype) for joined in packing.joined(gradients)])
 
     def updates(self, finite: tf.Tensor) -> list[tuple[tf.Variable, tf.Tensor]]:
         """Returns the variables with their values after a step.

@@ -128,8 +128,8 @@ def check_batch(config: BaseConfig, batch: int, num_images: int, data: str, num_
         )
     if config.run.xla and num_replicas > 1:
         raise InputError(
-            f"`run.xla` compiles the step of one device, but there are {num_replicas} replicas, and TensorFlow has no "
-            "sums over replicas in compiled code; leave out `run.xla`, or take `strategy=one_device`"
+            f"`run.xla` compiles the step of one device, but there are {num_replicas} replicas, and compiled sums over "
+            "replicas fail on CPUs and were never tried on GPUs; leave out `run.xla`, or take `strategy=one_device`"
         )
     collectives.num_groups(num_replicas, group_replicas=config.run.batch_norm_group_replicas)  # or raises
 
@@ -259,6 +259,15 @@ def steps_function(
     now = (lambda: tf.constant(0.0, tf.float64)) if state.config.run.deterministic else tf.timestamp
 
     step = tf.function(step_of_replica, jit_compile=True) if state.config.run.xla else step_of_replica
+    gpus = tf.config.list_logical_devices("GPU")
+    alone = strategy.num_replicas_in_sync == 1  # the batches of several replicas are on their devices already
+
+    def following(batches: Iterator) -> tuple:
+        batch = next(batches)
+        if not (gpus and alone):
+            return batch
+        with tf.device(gpus[0].name):  # copied while the step computes
+            return tf.nest.map_structure(tf.identity, batch)
 
     @tf.function
     def several(batch: tuple, batches: Iterator, count: tf.Tensor) -> tuple[dict[str, tf.Tensor], tuple]:
@@ -268,7 +277,7 @@ def steps_function(
             metrics = strategy.run(step, args=(state, batch))
             metrics = {name: strategy.experimental_local_results(value)[0] for name, value in metrics.items()}
             state.step.assign_add(1)
-            batch = next(batches)  # while the step computes
+            batch = following(batches)  # while the step computes
             with tf.control_dependencies(list(metrics.values())):
                 done = now()
             with tf.control_dependencies([done, *tf.nest.flatten(batch, expand_composites=True)]):

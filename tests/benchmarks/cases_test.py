@@ -26,6 +26,8 @@ QUICK = {
     "checkpoint": "^writing",
     "evaluation": "nearest",
     "exported": "inference",
+    "gpu": "^a step",
+    "gpu_counts": "float16",
 }
 
 

@@ -83,7 +83,7 @@ def _on_a_gpu(*, synchronized: bool) -> gpu_graph.Counts:
     with gpu_graph.tracing_for_gpus():
         spec = tf.TensorSpec([_IMAGES, _SIDE, _SIDE, _CHANNELS], tf.float16)
         graph = both.get_concrete_function(spec, spec).graph
-    return gpu_graph.counts(graph, gpu_graph.needed(graph), _IMAGES, layout=False)
+    return gpu_graph.counts(graph, gpu_graph.needed(graph), _IMAGES)
 
 
 def bytes_and_launches() -> list[tuple[float, int]]:

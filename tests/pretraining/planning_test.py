@@ -1,6 +1,7 @@
 """The planner agrees with the built network, with the paper, and with the memory of a step."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 from typing import Any
@@ -15,6 +16,7 @@ from seer_tf.methods.swav.state import TrainState
 from seer_tf.methods.swav.step import train_step
 from seer_tf.pretraining import planning
 from seer_tf.pretraining.recipes import recipe
+from tests.places import DOCS
 from tests.replicas import two_replicas
 from tests.small_networks import random_crops, shared_out
 
@@ -117,6 +119,16 @@ def test_codes_of_a_small_epsilon_are_counted_in_float64() -> None:
     assert fine.embeddings.num_bytes - plan.embeddings.num_bytes == 4 * 2 * (3 * 3000 + 2)
     assert fine.memory.head - plan.memory.head == 4 * 3 * 2 * 128 * 3000
     assert fine.memory.queue - plan.memory.queue == 4 * 3 * 2 * 1920 * 3000
+
+
+def test_the_page_says_what_each_recipe_needs() -> None:
+    page = (DOCS / "guides" / "planning.md").read_text()
+    rows = re.findall(r"^\| `(seer_\w+)` \| (.+) \|$", page, re.MULTILINE)
+    assert len(rows) == 6
+    for name, cells in rows:
+        by_blocks = configs.override(recipe(name), ["backbone.activation_checkpointing=block"])
+        plans = [planning.plan(config, number) for number in (128, 512) for config in (recipe(name), by_blocks)]
+        assert cells == " | ".join(f"{each.memory.total / 2**30:.1f}" for each in plans), name
 
 
 def test_groups_of_batch_norm_that_do_not_divide_the_devices_are_refused() -> None:

@@ -1,5 +1,6 @@
 """Several steps in one call: the call is traced once, and compiled if the config says so."""
 
+import types
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,17 @@ def test_any_number_of_steps_is_traced_once() -> None:
     assert int(state.step) == int(state.optimizer.iterations) == 9
 
 
+def test_the_next_batch_is_copied_to_the_gpu_while_the_step_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [types.SimpleNamespace(name="/device:CPU:1")])
+    state = types.SimpleNamespace(config=small_config(), step=tf.Variable(0))
+    batches = iter(tf.data.Dataset.from_tensors((tf.ones([2]),)).repeat())
+    advance = steps_function(state, tf.distribute.get_strategy(), lambda _, batch: {"loss": tf.reduce_sum(batch[0])})
+    graph = advance.get_concrete_function(next(batches), batches, tf.constant(1)).graph
+    (body,) = (each for each in graph.as_graph_def().library.function if "body" in each.signature.name)
+    copies = [node for node in body.node_def if node.op == "Identity" and node.device.endswith("CPU:1")]
+    assert [node.input[0].partition(":")[0].rpartition("/")[2] for node in copies] == ["IteratorGetNext"]
+
+
 @pytest.mark.slow
 def test_compiled_steps_give_the_same_result() -> None:
     found = []
@@ -55,7 +67,7 @@ def test_compiled_steps_give_the_same_result() -> None:
     [
         (
             "run.xla=true",
-            "`run.xla` compiles the step of one device, but there are 2 replicas, and TensorFlow has no",
+            "`run.xla` compiles the step of one device, but there are 2 replicas, and compiled sums over replicas",
         ),
         ("run.accumulation_steps=8", "run.accumulation_steps=8 does not divide the batch of each replica, 4 images"),
     ],
