@@ -1,7 +1,7 @@
 """Writes the cluster and score of every image to a Parquet table, and a page for browsing the clusters."""
 
+import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -56,8 +56,8 @@ def main() -> None:
         write_cluster_page(shown, clusters.sizes, directory / "clusters.html", title=f"Clusters of {DATA.value}")
     in_use = np.count_nonzero(clusters.sizes)
     print(f"{counted(source.num_images, 'image')} in {in_use} of {counted(len(prototypes), 'cluster')}")
-    print(f"Table:  {Path(OUTPUT.value, 'clusters.parquet')}")
-    print(f"Page:   {Path(OUTPUT.value, 'clusters.html')}")
+    print(f"Table:  {os.path.join(OUTPUT.value, 'clusters.parquet')}")
+    print(f"Page:   {os.path.join(OUTPUT.value, 'clusters.html')}")
 
 
 def _assign(network: Network) -> Assign:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 
 from seer_tf.errors import InputError
+from seer_tf.files.remote import is_remote
 
 #: Part of every temporary name.
 UNFINISHED = ".unfinished"
@@ -100,9 +101,9 @@ def check_file(path: str | os.PathLike[str]) -> None:
     """Checks that a file can be written, before the work whose result it will hold.
 
     Raises:
-        InputError: `path` is a directory, its parent is not a directory, or it may not be written.
+        InputError: `path` is a URL or a directory, its parent is not a directory, or it may not be written.
     """
-    path = pathlib.Path(path)
+    path = _local(path)
     if path.is_dir():
         raise InputError(f"{path} is a directory; name a file to write")
     if not path.parent.is_dir():
@@ -116,13 +117,19 @@ def check_directory(path: str | os.PathLike[str]) -> None:
     """Checks that a directory exists or can be created, together with its parents, and can be written.
 
     Raises:
-        InputError: `path` or one of its parents is a file, or it may not be written.
+        InputError: `path` is a URL, it or one of its parents is a file, or it may not be written.
     """
-    path = pathlib.Path(path)
+    path = _local(path)
     there = next((place for place in (path, *path.parents) if place.exists()), path)
     if there.exists() and not there.is_dir():
         raise InputError(f"{path} cannot be a directory, since {there} is a file; name another place")
     _check_writable(path, there)
+
+
+def _local(path: str | os.PathLike[str]) -> pathlib.Path:
+    if is_remote(path):
+        raise InputError(f"{os.fspath(path)} is a URL; name a place on this machine, and copy what is written there")
+    return pathlib.Path(path)
 
 
 def _check_writable(path: pathlib.Path, there: pathlib.Path) -> None:

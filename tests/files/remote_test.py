@@ -6,13 +6,13 @@ import importlib.util
 import pathlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from seer_tf.errors import InputError
-from seer_tf.files import storage
+from seer_tf.files import atomic, storage
 from seer_tf.files.new_directory import new_directory
 
 
@@ -146,3 +146,9 @@ def test_a_url_that_cannot_be_opened_gets_one_sentence(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("path", ["folder:gs://bucket", "/tmp/x://y", "x:/y", "list.txt"])
 def test_only_text_that_starts_like_a_url_is_a_url(path: str) -> None:
     assert storage.is_remote("s3://bucket/a") and not storage.is_remote(path)
+
+
+@pytest.mark.parametrize("check", [atomic.check_file, atomic.check_directory])
+def test_what_is_written_on_this_machine_only_says_so(check: Callable[[str], None]) -> None:
+    with pytest.raises(InputError, match="s3://bucket/x is a URL; name a place on this machine"):
+        check("s3://bucket/x")

@@ -91,8 +91,8 @@ def check_output(directory: str | os.PathLike[str]) -> None:
     Raises:
         InputError: The directory holds something else, or cannot be written.
     """
-    directory = Path(directory)
     check_directory(directory)
+    directory = Path(directory)
     # The order of the two checks matters: a worker that starts at the same time may write the manifest between them.
     # Hidden files are being written by a worker, or were left by one that died.
     is_foreign = directory.exists() and not all(map(storage.is_hidden, storage.names(directory)))
