@@ -251,7 +251,7 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
     """Writes index, lists of files and manifest for all shards."""
     num_shards = begun["num_shards"]
     paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
-    entries = [np.frombuffer(storage.read(entries_path(path)), ENTRY) for path in paths]
+    entries, whats = zip(*(_noted_of(path) for path in paths), strict=True)
     parts = [ledger.parse(storage.read(rejected_path(path)).decode()) for path in paths]
     rejected = sorted([*source.rejected, *(pair for part in parts for pair in part)])
     _write_ledger(directory, shards.REJECTED, ledger.REJECTED_HEADER, rejected)
@@ -268,7 +268,7 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
     named = [(str(k), source.ids[joined["image"][place]]) for k, group in enumerate(groups, 1) for place in group]
     _write_ledger(directory, shards.DUPLICATES, ledger.DUPLICATES_HEADER, named)
     lines = [_shard(path, len(part)) for path, part in zip(paths, entries, strict=True)]
-    notes = audit.Notes(rejected, converted, [json.loads(_noted(found_path(path)) or b"{}") for path in paths])
+    notes = audit.Notes(rejected, converted, whats)
     found = audit.summarize(joined, notes, groups, num_shards, sum(line.num_bytes for line in lines), source)
     manifest = {
         **begun,
@@ -287,6 +287,23 @@ def _remove_intermediate_files(directory: str, num_shards: int) -> None:
         for path in paths:
             storage.remove(path_of(path))
     storage.remove(os.path.join(directory, _PLAN))
+
+
+def _noted_of(path: str) -> tuple[np.ndarray, dict[str, dict[str, int]]]:
+    """Returns the entries of a shard, and what its files have.
+
+    Raises:
+        InputError: A file is missing or damaged; the shard is removed, so that the next run writes it again.
+    """
+    try:
+        entries = np.frombuffer(storage.read(entries_path(path)), ENTRY)
+        found = sealed_json.parse(_noted(found_path(path)) or b"{}")
+        return entries, sealed_json.typed(found, dict[str, dict[str, int]])
+    except (OSError, ValueError) as error:
+        storage.remove(path)
+        raise InputError(
+            f"{path}: the notes on this shard are damaged ({error}); run the same again, which writes this shard again."
+        ) from None
 
 
 def _noted(path: str) -> bytes:

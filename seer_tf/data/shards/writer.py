@@ -19,7 +19,7 @@ from seer_tf.data.shards import example, ledger, near_duplicates, tfrecord
 from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.files import storage
+from seer_tf.files import sealed_json, storage
 from seer_tf.quantities import counted
 
 #: What is known about each record while shards are written.
@@ -213,7 +213,7 @@ class ShardJob:
                         found[key][value] += 1
             storage.write(rejected_path(path), ledger.to_text(rejected).encode())
             storage.write(converted_path(path), ledger.to_text(converted).encode())
-            storage.write(found_path(path), json.dumps(found).encode())
+            storage.write(found_path(path), json.dumps(sealed_json.sealed(found)).encode())
             storage.write(entries_path(path), np.array(entries, ENTRY).tobytes())
 
     def _prepare(self, index: int) -> PreparedImage:

@@ -113,9 +113,7 @@ class _Member(tarfile.TarInfo):
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
         if self.type in _HEADER_TYPES and self.size > limits.TAR_HEADER_BYTES.largest:
-            raise tarfile.InvalidHeaderError(  # type: ignore[attr-defined]  # The type stubs lack it.
-                limits.TAR_HEADER_BYTES.refused(self.size)
-            )
+            raise tarfile.ReadError(limits.TAR_HEADER_BYTES.refused(self.size))
         return super()._proc_member(archive)  # type: ignore[misc]  # `tarfile` says to override it.
 
 

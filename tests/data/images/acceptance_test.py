@@ -161,11 +161,12 @@ def test_the_definition_in_a_graph_is_the_same() -> None:
         graph_acceptance.accepted_size, input_signature=[tf.TensorSpec([], tf.string)], autograph=False
     )
     files, rng = [*good_files(), *faults.ACCEPTED.values(), *_bad().values()], np.random.default_rng(5)
-    changed = [bytearray(files[rng.integers(len(good_files()))]) for _ in range(100)]
-    for file in changed:
-        for place in rng.integers(0, min(64, len(file)), rng.integers(1, 5)):
-            file[place] ^= 1 << rng.integers(8)
-    for content in [*files, *map(bytes, changed)]:
+    for _ in range(100):
+        changed = bytearray(files[rng.integers(len(good_files()))])
+        for place in rng.integers(0, min(64, len(changed)), rng.integers(1, 5)):
+            changed[place] ^= 1 << rng.integers(8)
+        files.append(bytes(changed))
+    for content in files:
         found = _or_zeros(lambda content=content: tuple(accepted(content).numpy().tolist()))
         header = _or_zeros(lambda content=content: acceptance.check_header(content))
         size = header and (header.height_px, header.width_px)

@@ -316,3 +316,34 @@ def test_memory_does_not_hold_a_future_for_each_name(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 500 * len(names)
+
+
+@pytest.mark.parametrize("kind", [b"x", b"L"])
+def test_a_tar_file_with_a_long_header_or_many_is_refused_at_once(kind: bytes, tmp_path) -> None:
+    """A header that says that a name of 30 GB follows, in a file that has them, and 5,000 headers in a row."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 30_000_000_000
+    path = tmp_path / "images.tar"
+    path.write_bytes(header.tobuf(tarfile.GNU_FORMAT))
+    with path.open("r+b") as file:
+        file.truncate(30_000_002_048)
+    with pytest.raises(InputError, match="compressed or broken"):
+        registry.open_source(f"tar:{path}")
+    header.size = 0
+    path.write_bytes(header.tobuf(tarfile.GNU_FORMAT) * 5000 + bytes(1024))
+    with pytest.raises(InputError):
+        registry.open_source(f"tar:{path}")
+
+
+def test_a_chain_of_links_has_a_limit(tmp_path) -> None:
+    path = tmp_path / "images.tar"
+    with tarfile.open(path, "w") as archive:
+        content = _encoded(1)
+        member = tarfile.TarInfo("0.png")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+        for number in range(49, 0, -1):
+            link = tarfile.TarInfo(f"{number}.png")
+            link.type, link.linkname = tarfile.SYMTYPE, f"{number - 1}.png"
+            archive.addfile(link)
+    assert len(registry.open_source(f"tar:{path}").ids) == 41

@@ -182,6 +182,25 @@ def test_a_stopped_run_continues_and_keeps_finished_shards(tmp_path):
     assert _files(tmp_path / "out") == _files(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("ending", ["entries", "found.json"])
+def test_damaged_notes_on_a_finished_shard_cost_that_shard(ending, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "_finish", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            _write(tmp_path / "out", num_workers=1)
+    damaged = sorted((tmp_path / "out").glob(f"*.{ending}"))[1]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(InputError, match="notes on this shard are damaged"):
+        _write(tmp_path / "out", num_workers=1)
+    _write(tmp_path / "out", num_workers=1)
+    _write(tmp_path / "whole", num_workers=1)
+    assert _files(tmp_path / "out") == _files(tmp_path / "whole")
+
+
+def _interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
 def test_finished_shards_are_not_written_again(tmp_path):
     first = _write(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
