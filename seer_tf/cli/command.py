@@ -20,13 +20,14 @@ from absl import flags, logging
 
 from seer_tf.cli import usage
 from seer_tf.cli.messages import FlagsInMessages, with_flags
-from seer_tf.errors import InputError, LostWorkerError, printable, printable_lines
+from seer_tf.errors import InputError, LostWorkerError, printable, printable_lines, shorten
 from seer_tf.stop_signals import Interrupted, StopSignals
 
 TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75: the command is not finished, and the same command continues
 _INFO, _WARNING = 20, 30  # levels of the standard library; TensorFlow's remarks at _INFO are for its developers
 _SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _HELP = ("--help", "-help", "-h", "-?")
+_LARGEST_INTEGER = 2**32  # larger than any seed
 _NEAR = 0.5  # names with a lower similarity are not suggested
 _ANSWER = "the command ends; a second signal ends it at once"
 
@@ -120,6 +121,8 @@ def _read_flags(module: ModuleType, words: flags.FlagHolder | None) -> None:
     for flag in own.values():
         if isinstance(flag.value, float) and not math.isfinite(flag.value):
             raise InputError(f"--{flag.name}={flag.value} must be a finite number")
+        if isinstance(flag.value, int) and abs(flag.value) > _LARGEST_INTEGER:
+            raise InputError(f"--{flag.name}={shorten(flag.value)} must be at most {_LARGEST_INTEGER:,}")
     missing = [flag for name, flag in own.items() if _is_missing(name)]
     _take_words(given, words, missing, _name(module))
     missing = [flag for flag in missing if _is_missing(flag.name)]
@@ -233,7 +236,7 @@ def _illegal(error: flags.IllegalFlagValueError) -> InputError:
     parser = flags.FLAGS[name].parser
     if isinstance(parser, flags.EnumParser):
         return InputError.unknown(f"--{name}", value, parser.enum_values)
-    return InputError(f"--{name}={value} must be {usage.kind(parser)}")
+    return InputError(f"--{name}={shorten(value)} must be {usage.kind(parser)}")
 
 
 def _set_up_logs() -> None:

@@ -92,6 +92,7 @@ def test_flags_that_are_wrong_missing_or_unknown_get_one_sentence(tmp_path: path
         (*whole, "--dry-run"): "there is no flag --dry-run: did you mean --dry_run? --help lists the flags",
         (*whole, "--zzzzzz"): "there is no flag --zzzzzz; --help lists the flags",
         (*whole, "--number=many"): "--number=many must be a positive integer",
+        (*whole, f"--number={'9' * 400}"): "--number=(a number of about 400 digits) must be at most 4,294,967,296",
         (*whole, "--number=0"): "--number=0 must be a positive integer",
         (*whole, "--number"): "--number needs a value: write --number=…",
         ("--data", "--output=y"): "--data needs a value: write --data=…",
