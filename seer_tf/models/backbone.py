@@ -74,6 +74,16 @@ class Backbone(keras.Model):
             raise InputError(f"{os.fspath(preset)} is a {type(found).__name__} and no {cls.__name__}; give another one")
         return found
 
+    def check_size(self, size_px: int) -> None:
+        """Raises an error if square images of this size are too small for the network. By default none are.
+
+        Args:
+            size_px: Side of the images in pixels.
+
+        Raises:
+            InputError: They are too small.
+        """
+
     def remade(self, **changes: Any) -> Self:
         """Returns a copy with fresh weights and other arguments.
 

@@ -11,7 +11,7 @@ from seer_tf.data.sources.part import Part
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.replacing import ReplacingSource
 from seer_tf.pretraining.logger import PretrainingLogger, PretrainingLogOptions
-from seer_tf.pretraining.registry import find_method
+from seer_tf.pretraining.registry import Method, find_method
 from seer_tf.pretraining.warm_start import initialize
 from seer_tf.training.loop import RunResult, Task, check_batch, run, shared_out
 from seer_tf.training.run_directory import RunDirectory
@@ -50,7 +50,7 @@ def pretrain(
 
         return Task(
             config,
-            state=lambda: method.state(config),
+            state=lambda: _state(method, config),
             initialize=initialize,
             batches=lambda first_step, strategy: batches_from(first_step, config, source, strategy),
             step=method.step,
@@ -62,6 +62,13 @@ def pretrain(
     strategy = strategy or tf.distribute.get_strategy()
     check_fit(config, source, strategy.num_replicas_in_sync)
     return run(task_of, config, directory, strategy)
+
+
+def _state(method: Method, config: PretrainingConfig) -> RunState:
+    """Returns the initial state; raises an `InputError` if the crops are too small for the network."""
+    state = method.state(config)
+    state.model.backbone.check_size(min(config.crops.forward_sizes_px))
+    return state
 
 
 def training_images(config: PretrainingConfig) -> Source:

@@ -30,10 +30,10 @@ def initialize(state: RunState) -> None:
     Raises:
         InputError: A path cannot be read, it holds another network, or no steps are left to make.
     """
-    assert isinstance(state.config, PretrainingConfig)
-    if weights := state.config.backbone.weights:
-        state.model.backbone.take_weights(pathlib.Path(weights))
-    if state.config.run.init_from:
+    config = state.config
+    if isinstance(config, PretrainingConfig) and config.backbone.weights:
+        state.model.backbone.take_weights(pathlib.Path(config.backbone.weights))
+    if config.run.init_from:
         _warm_start(state)
 
 

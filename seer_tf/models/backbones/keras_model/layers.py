@@ -16,6 +16,7 @@ _DROPOUT = (
     keras.layers.AlphaDropout,
     keras.layers.GaussianDropout,
 )
+_TAKEN = ("head", "projection", "predictor")
 _IN_FULL_PRECISION = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
@@ -129,10 +130,8 @@ def check_trainable(model: keras.Model, *, synchronized: bool) -> None:
                 f"the batch normalisation {part.name} is inside another layer, so it cannot be synchronised over "
                 "several replicas; take seer_tf.models.layers.BatchNormalization there, or one device"
             )
-    if any(layer.name == "head" for layer in model.layers):
-        raise InputError(
-            "a layer of the network is named head, as is the head of the pretraining; give it another name"
-        )
+    if taken := next((layer.name for layer in model.layers if layer.name in _TAKEN), None):
+        raise InputError(f"a layer of the network is named {taken}, as is a part on top of it; give it another name")
     paths = [variable.path for variable in model.variables]
     if twice := next((path for path in paths if paths.count(path) > 1), None):
         raise InputError(f"the network has two weights named {twice}; give its layers names of their own")

@@ -79,6 +79,22 @@ class KerasBackbone(Backbone):
         self.synchronized, self.group_replicas = synchronized, group_replicas
         self.activation_checkpointing = activation_checkpointing
 
+    def check_size(self, size_px: int) -> None:
+        """Raises an error if the network cannot take square images of this size.
+
+        Args:
+            size_px: Side of the images in pixels.
+
+        Raises:
+            InputError: It cannot.
+        """
+        try:
+            fits = min(self.compute_output_shape((1, size_px, size_px, 3))[1:-1]) > 0
+        except ValueError:
+            fits = False
+        if not fits:
+            raise InputError(f"images of {size_px} px are too small for {self.variant}; set a larger crops.sizes_px")
+
     def take_weights(self, file: Path) -> None:
         """Takes the weights of the same model in a file that Keras or the user's own program wrote.
 

@@ -96,13 +96,9 @@ class ResidualBlock(keras.layers.Layer):
 
     def _pair(self, name: str, width: int, kernel_size: int, **kwargs: int) -> tuple[Conv2D, BatchNormalization]:
         """Returns a convolution and its normalisation."""
+        replicas: dict[str, Any] = {"synchronized": self.synchronized, "group_replicas": self.group_replicas}
         conv = Conv2D(width, kernel_size, name=name, dtype=self.dtype_policy, **kwargs)
-        return conv, BatchNormalization(
-            name=f"{name}_bn",
-            dtype=self.dtype_policy,
-            synchronized=self.synchronized,
-            group_replicas=self.group_replicas,
-        )
+        return conv, BatchNormalization(name=f"{name}_bn", dtype=self.dtype_policy, **replicas)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Builds all layers. The shortcut is a projection if the shape changes."""

@@ -231,6 +231,16 @@ def test_batch_norm_inside_a_layer_works_on_one_replica_only() -> None:
         KerasBackbone("block", architecture=model, synchronized=True)
 
 
+def test_images_that_are_too_small_are_refused() -> None:
+    image = x = keras.Input((None, None, 3))
+    for _ in range(3):
+        x = keras.layers.Conv2D(4, 3, strides=2)(x)  # without padding: 15 px become 7, 3 and 1
+    backbone = KerasBackbone("unpadded", architecture=flat(keras.Model(image, x), "unpadded"))
+    backbone.check_size(15)
+    with pytest.raises(InputError, match="images of 14 px are too small for unpadded; set a larger crops.sizes_px"):
+        backbone.check_size(14)
+
+
 def test_variants_list_keras_applications() -> None:
     names = list(Variants())
     assert "keras.applications:EfficientNetV2B0" in names and len(names) == len(Variants()) > 30
