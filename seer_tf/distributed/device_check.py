@@ -1,6 +1,7 @@
 """Checks the devices of this host for what training does on them. Each check gives a line, and a remedy if it fails."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import itertools
 from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ def checks(num_devices: int | None) -> Iterator[Check]:
         yield Check("libraries", _libraries)
     for device, dtype in itertools.product(devices, _TOLERANCES):
         name = f"grouped convolution in {dtype} on {device.rpartition('device:')[2]}"
-        yield Check(name, lambda device=device, dtype=dtype: _convolution(device, dtype))
+        yield Check(name, functools.partial(_convolution, device, dtype))
     if len(devices) > 1:
         yield Check(f"sum over {counted(len(devices), 'device')}", lambda: _sum(strategy))
 

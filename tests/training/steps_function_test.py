@@ -37,7 +37,8 @@ def test_any_number_of_steps_is_traced_once() -> None:
 
 def test_the_next_batch_is_copied_to_the_gpu_while_the_step_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [types.SimpleNamespace(name="/device:CPU:1")])
-    state = types.SimpleNamespace(config=small_config(), step=tf.Variable(0))
+    config = small_config()
+    state = TrainState(config, model=small_model(config))
     batches = iter(tf.data.Dataset.from_tensors((tf.ones([2]),)).repeat())
     advance = steps_function(state, tf.distribute.get_strategy(), lambda _, batch: {"loss": tf.reduce_sum(batch[0])})
     graph = advance.get_concrete_function(next(batches), batches, tf.constant(1)).graph

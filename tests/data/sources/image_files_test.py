@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import pathlib
 import pickle
 import struct
 import tarfile
@@ -319,7 +320,7 @@ def test_memory_does_not_hold_a_future_for_each_name(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [b"x", b"L"])
-def test_a_tar_file_with_a_long_header_or_many_is_refused_at_once(kind: bytes, tmp_path) -> None:
+def test_a_tar_file_with_a_long_header_or_many_is_refused_at_once(kind: bytes, tmp_path: pathlib.Path) -> None:
     """A header that says that a name of 30 GB follows, in a file that has them, and 5,000 headers in a row."""
     header = tarfile.TarInfo("x")
     header.type, header.size = kind, 30_000_000_000
@@ -335,7 +336,7 @@ def test_a_tar_file_with_a_long_header_or_many_is_refused_at_once(kind: bytes, t
         registry.open_source(f"tar:{path}")
 
 
-def test_a_chain_of_links_has_a_limit(tmp_path) -> None:
+def test_a_chain_of_links_has_a_limit(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "images.tar"
     with tarfile.open(path, "w") as archive:
         content = _encoded(1)
