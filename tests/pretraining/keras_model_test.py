@@ -17,7 +17,6 @@ from seer_tf.data.sources.builtin import class_names, render_image
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
 from seer_tf.exporting.exporter import export
-from seer_tf.exporting.writers.saved_model import write_saved_model
 from seer_tf.files.atomic import remove_directory
 from seer_tf.finetuning.recipes import recipe as finetuning_recipe
 from seer_tf.finetuning.task import fine_tune, trained_classifier
@@ -50,6 +49,7 @@ _NETWORKS = [
     *(f"keras.applications:{name}" for name in ("ResNet50", "EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small")),
 ]
 _NUM_IMAGES = 8
+_ONE_SIZE = ("crops.num=2", "crops.sizes_px=32", "crops.min_area_fractions=0.4", "crops.max_area_fractions=1")
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def _train_and_continue(config: Config, source: Source, directory: RunDirectory)
 
 
 def test_a_network_of_three_layers_trains_continues_and_is_exported(source: Source) -> None:
-    config = _config("three_layers:build", "crops.sizes_px=16,8", "run.num_steps=2")
+    config = _config("three_layers:build", "run.num_steps=2", *_ONE_SIZE, "crops.sizes_px=16")
     _train_and_continue(config, source, RunDirectory("RUN"))
     network = load_network("RUN").selected("prototypes")
     assert network.backbone.variant == "three_layers:build"
@@ -120,13 +120,9 @@ def test_a_network_of_three_layers_trains_continues_and_is_exported(source: Sour
     sys.modules.pop("three_layers")
     Path("three_layers.py").unlink()  # files and exports do not need this module
     network.on_images.save("model.keras")
-    Path("model").mkdir()
-    write_saved_model(network, Path("model"))
-    served = tf.saved_model.load("model").signatures["serve"](tf.constant(images))
     read = keras.saving.load_model("model.keras")(images)
     for name in ("features", "embeddings"):
         np.testing.assert_allclose(read[name], expected[name], atol=1e-6)
-        np.testing.assert_allclose(served[name], expected[name], atol=1e-6)
 
 
 def test_a_run_begins_with_the_weights_of_a_file() -> None:
@@ -157,7 +153,7 @@ def test_a_continued_run_equals_an_uninterrupted_run(variant: str, source: Sourc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", _NETWORKS)
+@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
 def test_fine_tuning_and_files_work(variant: str, source: Source) -> None:
     config = _config(variant, "run.num_steps=1", "crops.sizes_px=32,32")
     pretrain(config, source, RunDirectory("RUN"))
@@ -177,8 +173,7 @@ def test_fine_tuning_and_files_work(variant: str, source: Source) -> None:
 @functools.cache
 def _results(variant: str, num_replicas: int, precision: str) -> dict[str, np.ndarray]:
     """Returns all variables after two steps with crops of one size."""
-    one_size = ("crops.num=2", "crops.sizes_px=32", "crops.min_area_fractions=0.4", "crops.max_area_fractions=1")
-    config = _config(variant, f"run.precision={precision}", *one_size)
+    config = _config(variant, f"run.precision={precision}", *_ONE_SIZE)
     strategy = two_replicas() if num_replicas == 2 else tf.distribute.get_strategy()
     with strategy.scope():
         state = TrainState(config, model=initial_model(config, synchronized=num_replicas > 1))
@@ -195,7 +190,10 @@ def _results(variant: str, num_replicas: int, precision: str) -> dict[str, np.nd
 def test_two_replicas_equal_one(variant: str) -> None:
     alone, together = _results(variant, 1, "float64"), _results(variant, 2, "float64")
     assert alone.keys() == together.keys()
-    far = {name: np.linalg.norm(together[name] - value) / (np.linalg.norm(value) or 1) for name, value in alone.items()}
+    # A shift before a convolution and batch norm has no effect, so its gradient is rounding noise of about 1e-17.
+    far = {
+        name: np.linalg.norm(together[name] - value) / (np.linalg.norm(value) + 1e-6) for name, value in alone.items()
+    }
     assert {name: distance for name, distance in far.items() if distance > 1e-6} == {}
 
 

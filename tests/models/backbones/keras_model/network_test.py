@@ -108,7 +108,7 @@ def test_pyramid_outputs_strides_and_cost_agree() -> None:
     assert kept == [(0, 16 * 8**2), (0, 24 * 4**2), (8 * 16**2, 0), (16 * 8**2, 0), (24 * 4**2, 0)]
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", pytest.param("float64", marks=pytest.mark.slow)])
 def test_a_copy_in_another_precision_has_the_same_weights(dtype: str) -> None:
     backbone = build("three_layers:build", stem_stride=1, dtype=dtype)
     assert backbone(_images()).dtype == backbone.compute_dtype == dtype.removeprefix("mixed_")

@@ -31,6 +31,7 @@ def test_sizes_are_those_of_torchvision(variant: str, parameters: int, multiply_
     assert cost.feature_width == 2048
 
 
+@pytest.mark.slow
 def test_the_cost_is_that_of_the_network() -> None:
     network, cost = build_backbone(BackboneConfig("resnet50")), backbone_cost(BackboneConfig("resnet50"))
     assert cost.weight_sizes == [int(np.prod(weight.shape)) for weight in network.trainable_variables]
@@ -87,7 +88,7 @@ def test_stem_equals_the_oracle() -> None:
     assert stem.compute_output_shape(x.shape) == (1, 3, 3, 4)
 
 
-@pytest.mark.parametrize("kind", ["block", "stage"])
+@pytest.mark.parametrize("kind", ["block", pytest.param("stage", marks=pytest.mark.slow)])
 def test_recomputing_changes_no_number(kind: str) -> None:
     plain = ResNet("tiny", design=_TINY, stem_stride=1, dtype="float64")
     other = plain.remade(activation_checkpointing=kind)
