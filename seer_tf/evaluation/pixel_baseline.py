@@ -10,9 +10,9 @@ from seer_tf.quantities import percent
 _ABOUT = {
     "histogram": (
         "the colour histogram",
-        "Colour tells these classes apart, and strong distortions hide colours: try `crops.hue=0.02`, "
-        "`crops.saturation=0.2`, `crops.brightness=0.3`, `crops.contrast=0.3` and `crops.grayscale_probability=0`, or "
-        "a longer run",
+        "Colour tells these classes apart. Strong distortions hide colours: if the run has them, try `crops.hue=0.02`, "
+        "`crops.saturation=0.2`, `crops.brightness=0.3`, `crops.contrast=0.3` and `crops.grayscale_probability=0`; "
+        "otherwise a longer run",
     ),
     "thumbnail": (
         "a thumbnail of 8 x 8 pixels",
