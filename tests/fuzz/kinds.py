@@ -83,11 +83,13 @@ def _make_table(text: str, name: str = "table.csv") -> Callable[[pathlib.Path], 
 
 def _make_tar(directory: pathlib.Path) -> None:
     _images(directory / "images")
+    (directory / "images" / "a" / "plain.cls").write_text("3")
+    (directory / "images" / "b" / "plain.json").write_text('{"label": ["cat", 7], "caption": "x"}')
     with tarfile.open(directory / "images.tar", "w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted((directory / "images").rglob("*.*")):
-            archive.add(path, path.relative_to(directory / "images").as_posix() + "é")
-        link = tarfile.TarInfo("a/link.png")
-        link.type, link.linkname = tarfile.SYMTYPE, "plain.pngé"
+            archive.add(path, path.relative_to(directory / "images").as_posix())
+        link = tarfile.TarInfo("a/é.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "plain.png"
         archive.addfile(link)
 
 

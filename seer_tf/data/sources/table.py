@@ -130,10 +130,10 @@ def _parquet(path: str, data: bytes) -> Table:
         file = pyarrow.parquet.ParquetFile(io.BytesIO(data))
         names = [field.name for field in file.schema_arrow if not _holds_bytes(field.type)]
         found = file.read(names)
+        columns = [column.to_pylist() for column in found.columns]
     except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"csv:{path}: the Parquet file cannot be read ({reason}); write it again.") from None
-    columns = [column.to_pylist() for column in found.columns]
     places = [f"row {number}" for number in range(1, found.num_rows + 1)]
     return Table(names, list(zip(*columns, strict=True)), places)
 
