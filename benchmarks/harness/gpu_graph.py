@@ -115,5 +115,5 @@ def _activation_bytes(op: tf.Operation, rows: int) -> int:
 
 
 def _bytes_if_activation(tensor: tf.Tensor, rows: int) -> int:
-    number = tensor.shape.num_elements() if tensor.shape.rank else None
+    number = tensor.shape.num_elements() if (tensor.shape.rank or 0) > 1 else None  # vectors are of weights
     return number * tensor.dtype.size if number and number % rows == 0 else 0

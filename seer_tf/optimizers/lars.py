@@ -293,5 +293,6 @@ class LARS(keras.optimizers.Optimizer):
 
 def norms(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
     """Returns the Euclidean norm of each of n tensors, [n], at least float32."""
-    # tf.nn.l2_loss is half the sum of squares, computed in one operation without a temporary tensor.
-    return tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tf.cast(tensor, at_least_float32(tensor.dtype))) for tensor in tensors]))
+    precise = [tf.cast(tensor, at_least_float32(tensor.dtype)) for tensor in tensors]
+    packing = Packing([tensor.shape for tensor in precise], [None] * len(precise))
+    return tf.sqrt(2 * packing.in_order(packing.l2_losses(packing.joined(precise))))

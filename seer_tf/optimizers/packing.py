@@ -4,6 +4,7 @@ A network has hundreds of vectors of some hundred numbers each. On a GPU an oper
 time than its start. Arithmetic element by element gives the same numbers on joined tensors.
 """
 
+import itertools
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ class Packing:
     """A division of tensors into groups: each large tensor alone, small tensors of one kind together.
 
     Attributes:
-        groups: Indices of the tensors in each group.
+        groups: Indices of the tensors in each group, by size.
     """
 
     def __init__(self, shapes: Sequence[tf.TensorShape], kinds: Sequence[Hashable]) -> None:
@@ -32,7 +33,7 @@ class Packing:
         for index, (shape, kind) in enumerate(zip(shapes, kinds, strict=True)):
             is_small = shape.num_elements() <= _SMALL
             groups.setdefault((is_small, kind if is_small else index), []).append(index)
-        self.groups = list(groups.values())
+        self.groups = [sorted(group, key=lambda index: shapes[index].num_elements()) for group in groups.values()]
 
     def joined(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns a tensor for each group: the tensor itself, or several tensors as one vector."""
@@ -56,14 +57,23 @@ class Packing:
             parts |= {index: tf.reshape(part, self._shapes[index]) for index, part in zip(group, split, strict=True)}
         return [parts[index] for index in range(len(self._shapes))]
 
-    def sums_of_squares(self, joined: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Returns, for each group, the sums of squares of its tensors, [tensors]; of a tensor alone, half the sum."""
+    def l2_losses(self, joined: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns, for each group, half the sum of squares of each of its tensors, [tensors]."""
         return [
-            tf.nn.l2_loss(tensor)[tf.newaxis]
-            if len(group) == 1
-            else tf.math.segment_sum(tf.square(tensor), np.repeat(np.arange(len(group)), self._sizes(group)))
+            tf.nn.l2_loss(tensor)[tf.newaxis] if len(group) == 1 else self._l2_losses(group, tensor)
             for group, tensor in zip(self.groups, joined, strict=True)
         ]
+
+    def _l2_losses(self, group: Sequence[int], joined: tf.Tensor) -> tf.Tensor:
+        # Tensors of one size stand together and are summed as rows. A sum by segments may differ between GPUs.
+        blocks = [(size, len(list(equal))) for size, equal in itertools.groupby(self._sizes(group))]
+        parts = tf.split(tf.square(joined), [size * count for size, count in blocks])
+        rows = (tf.reshape(part, [count, size]) for part, (size, count) in zip(parts, blocks, strict=True))
+        return 0.5 * tf.concat([tf.reduce_sum(each, axis=1) for each in rows], axis=0)
+
+    def in_order(self, of_groups: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Returns one value per tensor, [n], in the order of the tensors, from values per group."""
+        return tf.gather(tf.concat(of_groups, axis=0), np.argsort(np.concatenate(self.groups)))
 
     def _sizes(self, group: Sequence[int]) -> list[int]:
         return [self._shapes[index].num_elements() for index in group]

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from seer_tf.distributed import collectives
@@ -104,5 +103,4 @@ def checked_tensors(state: RunState) -> list[str]:
 def _not_finite(tensors: list[tf.Tensor]) -> tf.Tensor:
     """Returns bool [len(tensors)], true where the sum of squares is not finite."""
     packing = Packing([tensor.shape for tensor in tensors], [tensor.dtype for tensor in tensors])
-    finite = [tf.math.is_finite(sums) for sums in packing.sums_of_squares(packing.joined(tensors))]
-    return ~tf.gather(tf.concat(finite, axis=0), np.argsort(np.concatenate(packing.groups)))
+    return ~packing.in_order([tf.math.is_finite(each) for each in packing.l2_losses(packing.joined(tensors))])
