@@ -14,6 +14,7 @@ from seer_tf.files.plain_path import plain_path
 READERS = Path(__file__).parent / "readers"
 _SET_BY_US = (
     "CUDA_VISIBLE_DEVICES",
+    "KERAS_BACKEND",
     "TF_CPP_MIN_LOG_LEVEL",
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_FORCE_GPU_ALLOW_GROWTH",
