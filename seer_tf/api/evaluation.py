@@ -32,7 +32,7 @@ def evaluate(
         train: Labelled images to fit on: a folder with a sub-folder for each class, another data spec, a pair of uint8
             `[N, h, w, 3]` and labels `[N]`, a `tf.data.Dataset` of such pairs, or `features:DIR`.
         test: Labelled images to measure the result on.
-        protocol: knn, linear_probe, linear_svm, or a registered one.
+        protocol: knn, linear_probe, linear_svm, retrieval, or a registered one.
         recipe: Protocol of the linear probe's training; grid if None.
         pixels: Pixel features in place of a network's features, e.g. histogram.
         stage: Stage of the network; the pooled last stage if None.

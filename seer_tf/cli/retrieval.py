@@ -16,16 +16,13 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
-from seer_tf.evaluation.evaluations.report import Report, described
+from seer_tf.evaluation.evaluations.retrieval import measure
 from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
 from seer_tf.evaluation.features.fingerprints import unshared
 from seer_tf.evaluation.features.labelled import Labels, check_alike, matched_labels
 from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.features.rows import Rows
 from seer_tf.evaluation.protocols.knn import nearest
-from seer_tf.evaluation.protocols.retrieval import Retrieval, retrieval
-from seer_tf.evaluation.request import EvaluationRequest
-from seer_tf.evaluation.result import mean_interval
 from seer_tf.files.atomic import check_file
 from seer_tf.quantities import counted
 from seer_tf.reports.neighbour_sheet import SheetImage, SheetRow, write_neighbour_sheet
@@ -59,7 +56,9 @@ def main() -> None:
     searched = f"{counted(queries.num_images, 'query')} in {counted(bank.num_images, 'image')}"
     summary = f"{searched}, by {bank.origin.model}."
     if labels is not None:
-        summary += f" Mean average precision {_report(request, bank, queries, labels):.1f} %."
+        report = measure(request, bank, queries, labels)
+        evaluation_flags.finish(request, report)
+        summary += f" Mean average precision {100 * report.result.value:.1f} %."
     if SHEET.value is not None:
         rows = _rows(request.features, bank, queries)
         write_neighbour_sheet(rows, SHEET.value, title=f"Nearest in {bank.origin.data}", summary=summary)
@@ -81,36 +80,6 @@ def _are_labelled(bank: FeatureSet, queries: FeatureSet) -> bool:
         return False
     labels = bank.labels if bank is queries else None  # Alone in its class, an image has nothing to find.
     return labels is None or bool(np.bincount(labels).max() > 1)
-
-
-def _report(request: EvaluationRequest, bank: FeatureSet, queries: FeatureSet, labels: Labels) -> float:
-    """Prints the results of all stages, and returns the first stage's mean average precision in percent."""
-    class_names, bank_labels, query_labels = labels
-    found = {
-        stage: retrieval(rows, bank_labels, queries.rows[stage], query_labels, is_same_set=queries is bank)
-        for stage, rows in bank.rows.items()
-    }
-    stage = next(iter(found))
-    value = float(found[stage].average_precisions.mean())
-    result = request.result(
-        bank,
-        queries,
-        num_classes=len(class_names),
-        evaluation="retrieval",
-        protocol=f"cosine, classes as relevance; {described(queries, stage)}",
-        metric="mAP",
-        value=value,
-        interval=mean_interval(found[stage].average_precisions, seed=request.seed),
-        details={at: _numbers(one) for at, one in found.items()} | {"num_queries": len(found[stage].queries)},
-    )
-    rows = [(at, *(f"{100 * number:.2f} %" for number in _numbers(one).values())) for at, one in found.items()]
-    evaluation_flags.finish(request, Report(result, ("stage", *_numbers(found[stage])), rows))
-    return 100 * value
-
-
-def _numbers(found: Retrieval) -> dict[str, float]:
-    recall = {f"recall@{k}": float(hits.mean()) for k, hits in found.hits.items()}
-    return {"mAP": float(found.average_precisions.mean()), **recall}
 
 
 def _rows(request: FeatureRequest, bank: FeatureSet, queries: FeatureSet) -> list[SheetRow]:

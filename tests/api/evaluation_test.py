@@ -26,6 +26,7 @@ _TRAIN, _TEST = _coloured(24, 0), _coloured(12, 1)
     ("protocol", "recipe"),
     [
         ("knn", None),
+        ("retrieval", None),
         pytest.param("linear_probe", "optimum", marks=pytest.mark.slow),
         pytest.param("linear_svm", None, marks=pytest.mark.slow),
     ],

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from seer_tf.errors import InputError
-from seer_tf.evaluation.evaluations import knn, linear_probe, linear_svm
+from seer_tf.evaluation.evaluations import knn, linear_probe, linear_svm, retrieval
 from seer_tf.evaluation.evaluations.report import Report
 
 _EVALUATIONS: dict[str, Callable[..., Report]] = {
     "knn": knn.evaluate,
     "linear_probe": linear_probe.evaluate,
     "linear_svm": linear_svm.evaluate,
+    "retrieval": retrieval.evaluate,
 }
 
 
