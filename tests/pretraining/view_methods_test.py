@@ -81,8 +81,8 @@ def check_log_and_network(method: str, config: PretrainingConfig, run_dir: pathl
 
 
 def test_a_run_is_logged_and_opens(images: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    config = finished("byol", images, tmp_path / "run", num_steps=2)
-    check_log_and_network("byol", config, tmp_path / "run")
+    config = finished("simclr", images, tmp_path / "run", num_steps=2)
+    check_log_and_network("simclr", config, tmp_path / "run")
 
 
 @pytest.mark.slow
