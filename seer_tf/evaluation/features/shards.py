@@ -22,7 +22,14 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import Extractor, absent_classes
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource
 from seer_tf.evaluation.features.parquet import write_parquet
-from seer_tf.evaluation.features.store import MANIFEST, Manifest, digest_of_ids, little_endian, read_manifest
+from seer_tf.evaluation.features.store import (
+    MANIFEST,
+    Manifest,
+    digest_of_ids,
+    file_crc32c,
+    little_endian,
+    read_manifest,
+)
 from seer_tf.files import sealed_json, storage
 from seer_tf.files.atomic import atomic_file, check_directory, write_atomically
 from seer_tf.files.lock import locked
@@ -172,7 +179,7 @@ def _write_shard(
     directory: Path, manifest: Manifest, shard: int, source: FingerprintedSource, features: dict[str, np.ndarray]
 ) -> None:
     numbers = manifest.numbers(shard)
-    images = {
+    images: dict[str, Any] = {
         "ids": [source.ids[number] for number in numbers],
         "classes": [source.classes_of(number) for number in numbers],
         "fingerprints": source.fingerprints[numbers.start : numbers.stop].tolist(),
@@ -183,6 +190,7 @@ def _write_shard(
         for stage, values in features.items():
             with atomic_file(manifest.file(directory, stage, shard, "npy")) as unfinished:
                 np.save(unfinished, values)
+                images.setdefault("crc32c", {})[stage] = file_crc32c(unfinished)
     else:
         with atomic_file(manifest.file(directory, "features", shard, manifest.format)) as unfinished:
             if manifest.format == "parquet":

@@ -7,8 +7,8 @@
     DIR/features-00000-of-00012.tfrecord one tf.train.Example for each image: "image/id", "label" (any number) and for
                                          each stage "features/res5", the bytes of its D numbers, lowest byte first, or
     DIR/features-00000-of-00012.parquet  columns "image", "label" (a list) and for each stage "res5" (D numbers)
-    DIR/images-00000-of-00012.json       ids, classes and fingerprints of the shard's images, and the classes that they
-                                         are known to lack, where the data says so; written last
+    DIR/images-00000-of-00012.json       ids, classes and fingerprints of the shard's images, the classes that they are
+                                         known to lack, where the data says so, and checksums of arrays; written last
 
 A shard is finished when its `images` file exists.
 """
@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import tensorflow as tf
 
@@ -40,6 +41,7 @@ FORMATS = ("npy", "tfrecord", "parquet")
 DTYPES = ("float16", "float32")
 MANIFEST = "features.json"
 _MOST_SHARDS = 1_000_000
+_PART_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,12 +101,14 @@ class ShardImages:
         classes: Classes of each image.
         fingerprints: Fingerprint of each file, below 2^64.
         absent: Classes that each image is known to lack; None where the data does not say.
+        crc32c: CRC-32C of the `.npy` file of each stage; None for other formats and in files of earlier versions.
     """
 
     ids: tuple[str, ...]
     classes: tuple[tuple[int, ...], ...]
     fingerprints: tuple[int, ...]
     absent: tuple[tuple[int, ...], ...] | None = None
+    crc32c: dict[str, int] | None = None
 
     def __post_init__(self) -> None:
         """Compares the fields with each other."""
@@ -146,7 +150,10 @@ def open_features(directory: str | os.PathLike[str]) -> FeatureSet:
         raise InputError(f"{directory}: some shards lack the absent classes; extract the features again")
     return FeatureSet(
         origin=manifest.origin,
-        rows={stage: _StoredRows(directory, manifest, stage) for stage in manifest.origin.poolings},
+        rows={
+            stage: _StoredRows(directory, manifest, stage, [(shard.crc32c or {}).get(stage) for shard in images])
+            for stage in manifest.origin.poolings
+        },
         ids=ids,
         fingerprints=np.array([number for shard in images for number in shard.fingerprints], np.uint64),
         class_names=manifest.class_names,
@@ -174,8 +181,9 @@ def _read_images(path: Path, manifest: Manifest, shard: int) -> ShardImages:
 class _StoredRows:
     """The features of one stage, float [N, D], in files."""
 
-    def __init__(self, directory: Path, manifest: Manifest, stage: str) -> None:
+    def __init__(self, directory: Path, manifest: Manifest, stage: str, checksums: Sequence[int | None]) -> None:
         self._directory, self._manifest, self._stage = directory, manifest, stage
+        self._unchecked = {shard: checksum for shard, checksum in enumerate(checksums) if checksum is not None}
         self.shape = (manifest.num_images, manifest.origin.poolings[stage].dim)
 
     def __len__(self) -> int:
@@ -195,10 +203,18 @@ class _StoredRows:
         # The file is mapped only during this call, because mapped pages would count as memory of the process.
         path = self._manifest.file(self._directory, self._stage, shard, "npy")
         with _damage_named(path):
+            self._check(path, shard)
             rows = np.load(path, mmap_mode="r")
             if rows.shape != (len(self._manifest.numbers(shard)), self.shape[1]) or rows.dtype != self._manifest.dtype:
                 raise ValueError(f"its numbers are {rows.dtype} {list(rows.shape)}")
             return rows[positions]
+
+    def _check(self, path: Path, shard: int) -> None:
+        """Compares a file with its checksum before it is read for the first time."""
+        checksum = self._unchecked.get(shard)
+        if checksum is not None and file_crc32c(path) != checksum:
+            raise ValueError("its checksum differs")
+        self._unchecked.pop(shard, None)
 
     def _of_records(self, shard: int, positions: np.ndarray) -> np.ndarray:
         path = self._manifest.file(self._directory, "features", shard, "tfrecord")
@@ -213,6 +229,15 @@ class _StoredRows:
         path = self._manifest.file(self._directory, "features", shard, "parquet")
         with _damage_named(path):
             return read_parquet(path, self._stage, positions)
+
+
+def file_crc32c(path: Path) -> int:
+    """Returns the CRC-32C of a file."""
+    checksum = 0
+    with open(path, "rb") as file:
+        while part := file.read(_PART_BYTES):
+            checksum = google_crc32c.extend(checksum, part)
+    return checksum
 
 
 @contextlib.contextmanager
