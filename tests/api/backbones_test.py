@@ -11,6 +11,7 @@ import seer_tf
 from seer_tf.api.backbones import variant_of_run
 from seer_tf.errors import InputError
 from seer_tf.networks.load import load_network
+from seer_tf.training import tensor_store
 from seer_tf.training.run_directory import RunDirectory
 
 
@@ -52,11 +53,17 @@ def test_a_run_with_a_model_moves_and_continues(tmp_path: Path, monkeypatch: pyt
     seer_tf.pretrain(images, "run", backbone=model, recipe="debug_tiny", settings=settings)
     backbone = load_network("run").backbone
     for weight, began in zip(backbone.trainable_variables, model.trainable_variables, strict=True):
-        np.testing.assert_allclose(weight, began, atol=1e-6)  # its weights are where the run started
+        np.testing.assert_allclose(weight, began, atol=1e-4)  # its weights are where the run started
     shutil.move("run", "moved")
-    shutil.rmtree("moved/checkpoints/step-2")
+    last = RunDirectory("moved").checkpoint(2)
+    expected = tensor_store.read(last, tensor_store.shapes(last))
+    shutil.rmtree(last)
     with pytest.raises(InputError, match="holds a run of another network than `backbone`"):
         seer_tf.pretrain(images, "moved", backbone=_model(9), recipe="debug_tiny", settings=settings)
     run = seer_tf.pretrain(images, "moved", backbone=_model(), recipe="debug_tiny", settings=settings)
-    assert run.steps == 2
+    assert run.steps[-1] == 2
+    found = tensor_store.read(last, tensor_store.shapes(last))
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
     assert seer_tf.load("moved").features(images).values.shape == (24, 8)
