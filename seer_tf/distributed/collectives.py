@@ -145,7 +145,7 @@ def all_reduce_in_buckets(
 ) -> list[tf.Tensor]:
     """Returns the sums of many tensors over the replicas, with one reduction for each of a few large buckets.
 
-    The last tensors go first. A backward pass computes these gradients first, so they can travel during the rest of it.
+    The last tensors go first, in the order in which a backward pass computes gradients.
 
     Args:
         tensors: Tensors of any shapes and one dtype.
