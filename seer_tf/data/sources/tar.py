@@ -150,7 +150,7 @@ def _read(path: str) -> Members:
         raise InputError(f"tar:{path}: the file cannot be read ({error.strerror}); give a tar file.") from None
     except InputError:
         raise
-    except (tarfile.TarError, ValueError, RecursionError):
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError):
         raise InputError(
             f"tar:{path}: this is not a tar file, or a compressed or broken one; unpack it first."
         ) from None

@@ -61,7 +61,7 @@ def read_members(path: str) -> Members:
     Raises:
         InputError: The file is cut short, or a label cannot be read.
         OSError: The file cannot be read.
-        tarfile.TarError, ValueError, RecursionError: The file is not a tar file, or a compressed or broken one.
+        tarfile.TarError, ValueError, OverflowError, RecursionError: The file is not a tar file, compressed or broken.
     """
     members = Members()
     with storage.file_to_read(path) as file, tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as archive:
