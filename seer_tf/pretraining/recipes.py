@@ -91,11 +91,11 @@ def cifar10() -> Config:
 
 
 def swav_imagenet_400mf() -> Config:
-    """SwAV's small-batch setting (batch 256, K = 3,000, epsilon 0.05; SwAV, appendix A) on RegNetY-400MF.
+    """SwAV's small-batch setting (batch 256, K = 3,000, epsilon 0.05; SwAV, appendix A.1, A.6) on RegNetY-400MF.
 
-    From the released script for batch 256: the learning rate goes from 0.6 to 0.0006 without a warm-up, prototypes are
-    frozen for 5,005 steps, and after 15 epochs a queue of 3,840 embeddings is filled, which takes 15 steps. An epoch
-    has 5,004 steps, because the last batch is dropped. Not run here: it needs ImageNet and days on a GPU.
+    From `scripts/swav_200ep_bs256_pretrain.sh`: the learning rate goes from 0.6 to 0.0006 without a warm-up, prototypes
+    are frozen for 5,005 steps, and after 15 epochs a queue of 3,840 embeddings is filled, which takes 15 steps. An
+    epoch has 5,004 steps, because the last batch is dropped. Not run here: it needs ImageNet and days on a GPU.
     """
     epoch_steps = _IMAGENET_IMAGES // 256
     return Config(
@@ -137,8 +137,8 @@ def swav_imagenet_resnet50() -> Config:
     """SwAV's own ResNet-50 on ImageNet: 800 epochs of batch 4,096 on 64 GPUs (`scripts/swav_800ep_pretrain.sh`).
 
     Head 2048-2048-128 with batch norm, 3,000 prototypes, 2 x 224 + 6 x 96. The learning rate rises from 0.3 to 4.8 in
-    ten epochs, then a cosine begins. Batch norm is over the 8 GPUs of a node. SwAV's code divides red by 0.228, not
-    0.229. Expect 75.3 % by a linear probe (SwAV, table 1). Not run here.
+    ten epochs, then a cosine begins. Batch norm is over groups of 8 GPUs. SwAV's code divides red by 0.228, not 0.229,
+    and blurs with OpenCV. Expect 75.3 % by a linear probe (SwAV, appendix A.3). Not run here.
     """
     epoch_steps = _IMAGENET_IMAGES // 4096
     return Config(
@@ -166,11 +166,16 @@ def swav_imagenet_resnet50() -> Config:
 def swav_imagenet_resnet50_256() -> Config:
     """SwAV's ResNet-50 with a batch of 256 on 4 GPUs and a queue (`scripts/swav_200ep_bs256_pretrain.sh`).
 
-    All numbers are those of `swav_imagenet_400mf`, which takes them from this script. Not run here.
+    All numbers are those of `swav_imagenet_400mf`, which takes them from this script; float16 is the script's, too.
+    Expect 72.7 % by a linear probe (SwAV's README.md). Not run here.
     """
     config = swav_imagenet_400mf()
-    crops = dataclasses.replace(config.crops, std=_SWAV_STD)
-    return dataclasses.replace(config, backbone=BackboneConfig(variant="resnet50"), crops=crops)
+    return dataclasses.replace(
+        config,
+        backbone=BackboneConfig(variant="resnet50"),
+        crops=dataclasses.replace(config.crops, std=_SWAV_STD),
+        run=dataclasses.replace(config.run, precision="mixed_float16"),
+    )
 
 
 RECIPES = by_name(
