@@ -33,7 +33,7 @@ def regression(predictions: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
 def target_momentum(step: tf.Tensor, *, start: float, num_steps: int) -> tf.Tensor:
     """Returns the share of the target network's weights that a step keeps, a float64 scalar.
 
-    `1 - (1 - start) * (cos(pi * step / num_steps) + 1) / 2`, from `start` to 1 (section 3.2).
+    `1 - (1 - start) * (cos(pi * step / num_steps) + 1) / 2`, from `start` to 1 (section 3.3).
 
     Args:
         step: Number of updates before this step, an integer scalar.
