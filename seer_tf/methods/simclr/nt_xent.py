@@ -3,7 +3,8 @@
 Legend: B images on this replica, N images on all replicas, D embedding dimensions.
 
 As in the released code (objective.py), the views of all replicas are candidates, and gradients flow through them to the
-replicas that computed them.
+replicas that computed them. That code adds the means over first and second views. The mean over all views, here and in
+the paper (algorithm 1), is half of that.
 """
 
 from typing import NamedTuple
