@@ -1,7 +1,9 @@
 """A multilayer perceptron on features or embeddings: the projection of SimCLR, MoCo v2 and BYOL, and the predictor.
 
-The initialisation is PyTorch's default for a linear layer, as MoCo's. SimCLR draws weights from N(0, 0.01^2), and BYOL
-from a truncated normal of deviation 1 / sqrt(width).
+The initialisation is PyTorch's default for a linear layer, as MoCo's. SimCLR draws weights from N(0, 0.01^2)
+(model_util.py), and BYOL from a truncated normal of deviation 1 / sqrt(width), the default of its library. Batch norm
+has a momentum of 0.9 and an epsilon of 1e-5, as in SimCLR (run.py, resnet.py) and BYOL (configs/byol.py); MoCo's head
+has none (moco/builder.py).
 
 Shapes: N rows, C features, D embedding dimensions.
 """
