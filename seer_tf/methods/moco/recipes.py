@@ -13,12 +13,17 @@ _EPOCH_STEPS = 1_281_167 // 256
 def moco_v2_imagenet_resnet50() -> MocoConfig:
     """MoCo v2's own ResNet-50 on ImageNet for 800 epochs.
 
-    From MoCo (arXiv 1911.05722, section 3.3) and the released code: batch 256, SGD with momentum 0.9 and weight decay
-    1e-4 for all weights, a key encoder with momentum 0.999, a queue of 65,536 keys of 128 dimensions. From MoCo v2
-    (arXiv 2003.04297): a hidden layer of 2,048 without batch norm, temperature 0.2, a blur for half of the views, and a
-    cosine from 0.03 without a warm-up. From the released code: crops of 20 to 100 %, jitter 0.4, 0.4, 0.4 and 0.1.
-    There the rate changes once in an epoch, here in each step; there the keys' images are shuffled over the devices,
-    here batch norm is over all replicas. Expect 71.1 % by a linear probe (the paper). Not run here.
+    From MoCo (arXiv 1911.05722): batch 256, a learning rate of 0.03, SGD with momentum 0.9 and weight decay 1e-4
+    (section 4); a key encoder with momentum 0.999 (section 3.2). From MoCo v2 (arXiv 2003.04297, section 3): a hidden
+    layer of 2,048, temperature 0.2, a blur, a cosine, 800 epochs.
+
+    From the released code (facebookresearch/moco): decay of all weights, a queue of 65,536 keys of 128 dimensions,
+    crops of 20 to 100 %, jitter 0.4, 0.4, 0.4 and 0.1, a blur of 0.1 to 2 px for half of the views, no warm-up, and
+    epochs without the last batch (main_moco.py); no batch norm in the head (moco/builder.py). There the rate changes
+    once in an epoch, here in each step; there the keys' images are shuffled over the devices, here batch norm is over
+    all replicas.
+
+    Expect 71.1 % by a linear probe (README.md). Not run here.
     """
     return MocoConfig(
         data=DataConfig(global_batch_size=256),
@@ -49,9 +54,10 @@ def moco_v2_imagenet_4gf() -> MocoConfig:
 def moco_v2_cifar10() -> MocoConfig:
     """MoCo v2 on small images such as CIFAR-10's: 2,000 steps of 128 images.
 
-    Network and length are those of the recipe `cifar10_small`. The queue, 4,096 keys, and the momentum, 0.99, are those
-    of the notebook for CIFAR-10 that MoCo's authors published; so are the temperature, 0.1, the weight decay, 5e-4, and
-    the learning rate, 0.06, which is for 512 images there. A blur would erase such images, so there is none. Not tuned.
+    From the notebook that MoCo's authors published (colab/moco_cifar10_demo.ipynb): a queue of 4,096 keys, momentum
+    0.99, temperature 0.1, weight decay 5e-4, the jitter, no blur, and a learning rate of 0.06, which is for 512 images
+    there. Network and length are those of the recipe `cifar10_small`. Chosen here: crops from 20 % on, where the
+    notebook has 8 %; the hidden layer, which the notebook does not have; the warm-up. Not tuned.
     """
     base = moco_v2_imagenet_resnet50()
     return dataclasses.replace(
