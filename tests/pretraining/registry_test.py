@@ -11,8 +11,9 @@ from seer_tf.errors import InputError
 from seer_tf.optimizers.schedules import scaled_learning_rate
 from seer_tf.pretraining.registry import recipe, recipes
 
-# From SimCLR (2002.05709) 3, table 5, appendix A; SimCLRv2 (2006.10029) 3; MoCo (1911.05722) 3.3, MoCo v2 (2003.04297)
-# and its code; BYOL (2006.07733) 3.2, 3.3, table 6.
+# From SimCLR (2002.05709) 2.3, 4, 6, table 5, appendix A, run.py, model_util.py, data_util.py, lars_optimizer.py;
+# SimCLRv2's run.py and README.md, but its learning rate and warm-up are not verified; MoCo (1911.05722) 3.2, 4, MoCo v2
+# (2003.04297) 3, main_moco.py, moco/builder.py; BYOL (2006.07733) 3.3, table 6, configs/byol.py, utils/schedules.py.
 _VIEWS: dict[str, Any] = {
     "crops.num": (2,),
     "crops.sizes_px": (224,),
@@ -21,13 +22,19 @@ _VIEWS: dict[str, Any] = {
     "crops.color_jitter_probability": 0.8,
     "crops.grayscale_probability": 0.2,
     "crops.flip_probability": 0.5,
+    "crops.blur_min_sigma_px": 0.1,
+    "crops.blur_max_sigma_px": 2.0,
     "optimizer.momentum": 0.9,
     "schedule.final_learning_rate": 0.0,
 }
+_IMAGENET_COLOURS = {"crops.mean": (0.485, 0.456, 0.406), "crops.std": (0.229, 0.224, 0.225)}
 _STRONG = {"crops.brightness": 0.8, "crops.contrast": 0.8, "crops.saturation": 0.8, "crops.hue": 0.2}
 _SIMCLR = {
     **_VIEWS,
     **_STRONG,
+    "crops.interpolation": "bicubic",
+    "crops.mean": (0.0, 0.0, 0.0),
+    "crops.std": (1.0, 1.0, 1.0),
     "crops.blur_probability": 0.5,
     "data.global_batch_size": 4096,
     "head.hidden_dims": (2048,),
@@ -35,8 +42,9 @@ _SIMCLR = {
     "head.final_batch_norm": True,
     "simclr.temperature": 0.1,
     "optimizer.weight_decay": 1e-6,
-    "schedule.warmup_steps": 10 * 312,
-    "run.num_steps": 1000 * 312,
+    "optimizer.trust_coefficient": 0.001,
+    "schedule.warmup_steps": 3127,
+    "run.num_steps": 312_785,
 }
 EXPECTED: dict[str, dict[str, Any]] = {
     "simclr_imagenet_resnet50": _SIMCLR,
@@ -44,11 +52,13 @@ EXPECTED: dict[str, dict[str, Any]] = {
         **_SIMCLR,
         "head.hidden_dims": (2048, 2048),
         "optimizer.weight_decay": 1e-4,
-        "schedule.warmup_steps": 40 * 312,
-        "run.num_steps": 800 * 312,
+        "schedule.warmup_steps": 12_511,
+        "run.num_steps": 250_228,
     },
     "moco_v2_imagenet_resnet50": {
         **_VIEWS,
+        **_IMAGENET_COLOURS,
+        "crops.interpolation": "bilinear",
         "crops.min_area_fractions": (0.2,),
         "crops.brightness": 0.4,
         "crops.contrast": 0.4,
@@ -68,6 +78,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
     "byol_imagenet_resnet50": {
         **_VIEWS,
+        **_IMAGENET_COLOURS,
         "crops.interpolation": "bicubic",
         "crops.brightness": 0.4,
         "crops.contrast": 0.4,
@@ -81,8 +92,9 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "byol.predictor_dims": (4096,),
         "byol.momentum": 0.996,
         "optimizer.weight_decay": 1.5e-6,
-        "schedule.warmup_steps": 10 * 312,
-        "run.num_steps": 1000 * 312,
+        "optimizer.trust_coefficient": 0.001,
+        "schedule.warmup_steps": 3127,
+        "run.num_steps": 312_784,
     },
 }
 PEAKS = {

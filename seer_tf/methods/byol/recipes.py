@@ -7,17 +7,25 @@ from seer_tf.config.recipes import by_name
 from seer_tf.config.two_views import ProjectionConfig
 from seer_tf.methods.byol.config import ByolConfig, ByolSection
 
-_EPOCH_STEPS = 1_281_167 // 4096
-
 
 def byol_imagenet_resnet50() -> ByolConfig:
     """BYOL's own ResNet-50 on ImageNet for 1,000 epochs.
 
     From the paper (arXiv 2006.07733): batch 4,096; LARS with 0.2 for every 256 images, ten epochs of warm-up, then a
-    cosine to 0; weight decay 1.5e-6, and neither scaling nor decay of batch norm and biases; projection and predictor
-    with 4,096 hidden units and 256 outputs; momentum from 0.996 to 1 (section 3.2). Crops of 8 to 100 %, bicubic; the
-    first view is always blurred and never solarised, the second is blurred in a tenth and solarised in a fifth of all
-    cases (appendix B, table 6). Expect 74.3 % by a linear probe (the paper). Not run here.
+    cosine; weight decay 1.5e-6, and neither scaling nor decay of batch norm and biases; projection and predictor with
+    4,096 hidden units and 256 outputs; momentum from 0.996 to 1 (section 3.3). Crops of 8 to 100 %, bicubic; a blur of
+    0.1 to 2 px; the first view is always blurred and never solarised, the second is blurred in a tenth and solarised in
+    a fifth of all cases, from the middle of the levels on (appendix B, table 6).
+
+    From the released code (deepmind-research/byol): momentum 0.9, trust coefficient 0.001, and the numbers of steps
+    (configs/byol.py); a cosine to 0 (utils/schedules.py).
+
+    There both networks draw weights of their own, the last linear layers have no bias, the last batch norm of each
+    residual block begins with a scale of 0, and LARS divides by the norm of gradient and decay together. Brightness is
+    added, contrast is around the mean of each channel, saturation is that of HSV, the kernel of the blur has 23 px, and
+    the warm-up ends one step later. Here each is otherwise.
+
+    Expect 74.3 % by a linear probe (the paper, table 1). Not run here.
     """
     return ByolConfig(
         data=DataConfig(global_batch_size=4096),
@@ -38,8 +46,8 @@ def byol_imagenet_resnet50() -> ByolConfig:
         head=ProjectionConfig(hidden_dims=(4096,), embedding_dim=256),
         byol=ByolSection(predictor_dims=(4096,), momentum=0.996),
         optimizer=OptimizerConfig(weight_decay=1.5e-6),
-        schedule=ScheduleConfig(warmup_steps=10 * _EPOCH_STEPS, peak_learning_rate=0.2, final_learning_rate=0.0),
-        run=RunConfig(num_steps=1000 * _EPOCH_STEPS, checkpoint_every_steps=_EPOCH_STEPS),
+        schedule=ScheduleConfig(warmup_steps=_steps(10), peak_learning_rate=0.2, final_learning_rate=0.0),
+        run=RunConfig(num_steps=_steps(1000), checkpoint_every_steps=_steps(1)),
     )
 
 
@@ -52,8 +60,9 @@ def byol_cifar10() -> ByolConfig:
     """BYOL on small images such as CIFAR-10's: 2,000 steps of 128 images.
 
     Network and length are those of the recipe `cifar10_small`; colours and solarisation are the paper's. A blur would
-    erase such images, so there is none. The momentum is that of the paper's runs of 300 epochs, 0.99, because the run
-    is short. Not tuned.
+    erase such images, so there is none. The momentum is that of the released code for 300 epochs, 0.99
+    (configs/byol.py), because the run is short. The paper has no run on such images: crops, heads and learning rate
+    were chosen here. Not tuned.
     """
     return ByolConfig(
         data=DataConfig(global_batch_size=128),
@@ -77,6 +86,11 @@ def byol_cifar10() -> ByolConfig:
         ),
         run=RunConfig(num_steps=2000),
     )
+
+
+def _steps(epochs: int) -> int:
+    """Returns the number of whole batches of 4,096 in some epochs; batches go on over the ends of epochs."""
+    return epochs * 1_281_167 // 4096
 
 
 RECIPES = by_name(byol_imagenet_resnet50, byol_imagenet_4gf, byol_cifar10)
