@@ -61,8 +61,7 @@ def byol_cifar10() -> ByolConfig:
 
     Network and length are those of the recipe `cifar10_small`; colours and solarisation are the paper's. A blur would
     erase such images, so there is none. The momentum is that of the released code for 300 epochs, 0.99
-    (configs/byol.py), because the run is short. The paper has no run on such images: crops, heads and learning rate
-    were chosen here. Not tuned.
+    (configs/byol.py), because the run is short. Chosen here: crops, heads, learning rate and warm-up. Not tuned.
     """
     return ByolConfig(
         data=DataConfig(global_batch_size=128),
