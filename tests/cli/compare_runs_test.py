@@ -6,6 +6,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 
 def compare(*arguments: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
     output = f"--output={folder / 'comparison.html'}"
@@ -27,6 +29,7 @@ def test_runs_are_named_without_a_flag(tmp_path: pathlib.Path) -> None:
     assert page.count("two.jsonl") == 1
 
 
+@pytest.mark.slow
 def test_flags_may_follow_words_and_have_a_space(tmp_path: pathlib.Path) -> None:
     (tmp_path / "one.jsonl").write_text(json.dumps({"step": 5, "loss/relative_to_ln_K": 1.0}) + "\n")
     ran = subprocess.run(

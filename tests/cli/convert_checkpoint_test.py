@@ -66,6 +66,7 @@ def converted(folder: Path) -> tuple[Path, str]:
     return folder / "seer_rg32", ran.stdout
 
 
+@pytest.mark.slow
 def test_the_converter_says_what_it_did_and_under_which_licence(converted: tuple[Path, str]) -> None:
     directory, printed = converted
     assert published.LICENCE_NOTICE in printed
@@ -78,6 +79,7 @@ def test_the_converter_says_what_it_did_and_under_which_licence(converted: tuple
     assert "classy_state_dict.optimizer.optim.state.0.momentum_buffer" in metadata["unused"]
 
 
+@pytest.mark.slow
 def test_the_licence_is_beside_everything_and_in_the_metadata(converted: tuple[Path, str]) -> None:
     directory, _ = converted
     files = ["SEER_LICENCE.txt", "metadata.json", "model.keras", "saved_model", "swav_head.keras"]
@@ -89,6 +91,7 @@ def test_the_licence_is_beside_everything_and_in_the_metadata(converted: tuple[P
 
 
 # Keras gives this warning for every Dataset that is fitted with the default arguments.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 def test_the_page_runs(converted: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block runs in the page's folder. Both ways to features give the same if the images need no resize."""

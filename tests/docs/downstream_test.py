@@ -54,6 +54,7 @@ def _jpeg(generator: np.random.Generator) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_five_steps_change_weights_and_statistics_in_tensorflow_and_in_keras(model, names):
     """The model from TensorFlow and the Keras layer are each compared with a second, untouched copy."""
     _all_moved(names["model"].variables, tf.saved_model.load(str(model)).variables)

@@ -87,6 +87,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_run(
     assert any(directory.tensorboard.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.multi_replica
 def test_replicas_share_the_batches_of_one_device(config: FinetuneConfig, source: Source) -> None:
     strategy = two_replicas()

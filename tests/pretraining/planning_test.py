@@ -138,7 +138,14 @@ def test_groups_of_batch_norm_that_do_not_divide_the_devices_are_refused() -> No
     assert planning.plan(config, 2).batch_norm == planning.plan(recipe("debug_tiny"), 2).batch_norm
 
 
-@pytest.mark.parametrize("flag", ["--step_seconds", "--images_per_second", "--device_memory_gib"])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--step_seconds",
+        pytest.param("--images_per_second", marks=pytest.mark.slow),
+        pytest.param("--device_memory_gib", marks=pytest.mark.slow),
+    ],
+)
 def test_the_command_refuses_flags_of_zero(flag: str) -> None:
     child = subprocess.run([*COMMAND, "--recipe=debug_tiny", f"{flag}=0"], capture_output=True, text=True, timeout=600)
     assert child.returncode == 2

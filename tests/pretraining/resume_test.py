@@ -136,6 +136,7 @@ def test_kills_do_not_change_the_result(
             wait_for_a_checkpoint(process, run_dir)
             end(process, number)
     with start(images, run_dir) as process:
+        wait_for_a_checkpoint(process, run_dir)
         kill_while_it_writes(process, run_dir)
     assert any(run_dir.glob("checkpoints/*.unfinished"))
     assert 0 < RunDirectory(run_dir).checkpoint_steps()[-1] < 40

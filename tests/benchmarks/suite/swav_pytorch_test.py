@@ -41,6 +41,7 @@ def _config(*assignments: str) -> Config:
     return small_config("backbone.variant=tiny", "head.batch_norm=true", "swav.freeze_prototypes_steps=1", *assignments)
 
 
+@pytest.mark.slow
 def test_both_programs_make_the_same_steps() -> None:
     config = _config("run.precision=float64", "swav.epsilon=0.02", "schedule.warmup_start_learning_rate=0.3")
     state, peer = TrainState(config), TorchTraining(config, compiled=False)

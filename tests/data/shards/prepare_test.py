@@ -95,6 +95,7 @@ def _lines(path):
     return [line.split("\t") for line in path.read_text().splitlines()[1:]]
 
 
+@pytest.mark.slow
 def test_one_process_several_processes_and_beam_write_the_same_files(folder, tmp_path):
     for name, run in [("here", LocalRunner(1)), ("processes", LocalRunner(2)), ("beam", BeamRunner())]:
         _write(folder, tmp_path / name, run=run, shard_bytes=3000, drop_duplicates=name != "here")
@@ -287,7 +288,7 @@ def test_other_classes_do_not_count_as_finished(folder, tmp_path):
     table.unlink()
 
 
-@pytest.mark.parametrize("drop_duplicates", [False, True])
+@pytest.mark.parametrize("drop_duplicates", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_source_that_vanishes_stops_the_work_and_the_work_continues_later(folder, tmp_path, drop_duplicates):
     images = tmp_path / "images"
     shutil.copytree(folder, images)

@@ -101,6 +101,7 @@ def test_a_verified_source_is_not_checked_again_except_for_broken_records():
         _numbers(_Source({4: "pixels"}, is_verified=True))
 
 
+@pytest.mark.slow
 def test_a_slow_read_does_not_reorder_the_stream():
     class Slow(_Source):
         def read(self, index: int) -> bytes:

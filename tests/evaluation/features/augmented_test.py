@@ -40,20 +40,20 @@ def _extractor() -> Extractor:
 
 def test_whole_images_are_flipped_at_random_and_keep_their_labels(source: Source) -> None:
     """The test fails if labels do not follow their images, if images are cut, or if all or none are flipped."""
-    labels, seen = np.arange(5) * 7, []
+    labels, seen, orders = np.arange(5) * 7, [], []
     batches = flipped_batches(_extractor(), source, labels, 2, seed=3)
-    for epoch in range(6):
+    for epoch in range(3):
         parts = list(batches(epoch))
-        assert [len(numbers) for _, numbers in parts] == [2, 2]
+        orders.append([numbers.tolist() for _, numbers in parts])
+        assert [len(numbers) for numbers in orders[-1]] == [2, 2]
         for features, numbers in parts:
             for edges, label in zip(np.asarray(features["edges"]), numbers, strict=True):
                 level = _LEVELS[label // 7]
                 assert tuple(edges) in {(0, level), (level, 0)}
                 seen.append((int(label), bool(edges[0])))
     assert {label for label, _ in seen} == set(labels.tolist())
-    assert 4 < sum(flipped for _, flipped in seen) < 20
-    again = [numbers.tolist() for _, numbers in batches(0)]
-    assert again == [numbers.tolist() for _, numbers in batches(0)] != [numbers.tolist() for _, numbers in batches(1)]
+    assert 2 < sum(flipped for _, flipped in seen) < 10
+    assert orders[0] == [numbers.tolist() for _, numbers in batches(0)] != orders[1]
 
 
 def test_crops_keep_their_labels(source: Source) -> None:

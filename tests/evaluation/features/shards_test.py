@@ -147,6 +147,7 @@ def test_the_extraction_continues_where_it_stopped(extractor, write):
     assert not once_more.read_numbers
 
 
+@pytest.mark.slow
 def test_workers_share_the_work(write):
     """Each worker writes its own shards, and together they write all."""
     workers = [_Images() for _ in range(2)]

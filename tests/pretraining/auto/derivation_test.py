@@ -17,6 +17,7 @@ from seer_tf.pretraining.auto import derivation, speed_trial
 from seer_tf.pretraining.recipes import recipe
 
 
+@pytest.mark.slow
 def test_colours_from_the_user_are_measured_once(tmp_path: Path) -> None:
     """There is no other choice, but a warning still says that crops have too little in common."""
     colours = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2, "grayscale_probability": 0.2}

@@ -1,9 +1,10 @@
 """The layers of Keras that a backbone needs in another form."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from seer_tf.errors import InputError
@@ -66,6 +67,31 @@ class GroupedConv2D(keras.layers.Conv2D):
         return tf.concat([tf.nn.conv2d(x, k, strides=list(self.strides), **how) for x, k in parts], axis=-1)
 
 
+@keras.saving.register_keras_serializable(package="seer_tf")
+class FixedNormalization(keras.layers.Layer):
+    """Keras's `Normalization` with given numbers. They are constants of the graph, which every export format keeps."""
+
+    def __init__(self, mean: Sequence[float], variance: Sequence[float], **kwargs: Any) -> None:
+        """Makes the layer.
+
+        Args:
+            mean: Mean of each channel.
+            variance: Variance of each channel.
+            **kwargs: Further arguments of `keras.layers.Layer`.
+        """
+        super().__init__(**kwargs)
+        self.mean, self.variance = tuple(mean), tuple(variance)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns (inputs - mean) / standard deviation for inputs [..., C]."""
+        deviation = tf.sqrt(tf.constant(self.variance, inputs.dtype))
+        return (inputs - tf.constant(self.mean, inputs.dtype)) / tf.maximum(deviation, keras.config.epsilon())
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "mean": list(self.mean), "variance": list(self.variance)}
+
+
 def translated(layer: Any, *, policy: keras.DTypePolicy, norm: Mapping[str, Any], stem: str) -> Any:
     """Returns a fresh copy of a layer for training on any number of devices.
 
@@ -93,8 +119,18 @@ def translated(layer: Any, *, policy: keras.DTypePolicy, norm: Mapping[str, Any]
         return _normalization(layer, config, norm)
     if isinstance(layer, BatchNormalization):
         config |= norm
+    if _has_fixed_numbers(layer):
+        numbers = {name: np.ravel(config[name]).tolist() for name in ("mean", "variance")}
+        return FixedNormalization(**numbers, name=layer.name, dtype=config["dtype"])
     kind = GroupedConv2D if type(layer) is keras.layers.Conv2D and layer.groups > 1 else type(layer)
     return kind.from_config(config)
+
+
+def _has_fixed_numbers(layer: Any) -> bool:
+    """Returns whether a layer is Keras's `Normalization` over the last axis with numbers that it was given."""
+    if type(layer) is not keras.layers.Normalization or layer.invert or layer.input_mean is None:
+        return False
+    return tuple(layer.axis) in {(-1,), (len(layer.input.shape) - 1,)}
 
 
 def _normalization(
