@@ -19,6 +19,7 @@ def compare(*arguments: str, folder: pathlib.Path) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_runs_are_named_without_a_flag(tmp_path: pathlib.Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"step": 5, "loss/relative_to_ln_K": 1.0}) + "\n")

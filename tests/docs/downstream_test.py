@@ -70,6 +70,7 @@ def _all_moved(variables: Sequence[Any], untouched: Sequence[Any]) -> None:
     assert moved and all(moved)
 
 
+@pytest.mark.slow
 def test_the_request_to_a_server_fits_the_signature(model, names):
     """The request uses the names of the SavedModel."""
     (text,) = re.findall(r"```json\n(.*?)```", _PAGE, re.DOTALL)

@@ -88,6 +88,7 @@ def test_a_run_writes_numbers_and_pictures_with_the_most_important_groups_first(
     np.testing.assert_allclose(np.array([*losses.values()]) / np.log(8), [*relative.values()], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_probe_and_the_logs_do_not_change_the_run(
     config: Config, finished: RunDirectory, tmp_path: pathlib.Path
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_finished_run_does_not_change(config: Config, finished: RunDirectory) 
     assert sorted(finished.path.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.multi_replica
 def test_replicas_share_the_batches_of_one_device(config: Config) -> None:
     source, strategy = open_source(config.data.source), two_replicas()

@@ -8,6 +8,7 @@ from seer_tf.errors import InputError, LostWorkerError
 from seer_tf.training.preemption import Agreement, exhausted_memory_named, lost_workers_named
 
 
+@pytest.mark.slow
 def test_too_little_memory_gets_one_sentence() -> None:
     with pytest.raises(InputError, match="too little memory .*allocating tensor.*; raise run.accumulation_steps"):
         with exhausted_memory_named():

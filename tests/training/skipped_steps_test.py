@@ -43,6 +43,7 @@ def test_two_replicas_skip_a_step_together() -> None:
     check(step_through(two_replicas()))
 
 
+@pytest.mark.slow
 @pytest.mark.two_process
 def test_two_processes_skip_a_step_together() -> None:
     one, other = (json.loads(output.splitlines()[-1]) for output in run_two_processes(_WORKER))

@@ -74,7 +74,7 @@ def test_all_crops_of_an_element_come_from_one_image():
             assert (group == first_pixel).all()
 
 
-@pytest.mark.parametrize("num_images", [1, 5, 300])
+@pytest.mark.parametrize("num_images", [1, 5, 100])
 def test_an_epoch_is_a_permutation_and_a_function_of_seed_and_epoch(num_images):
     num_steps = -(-3 * num_images // 12)
     numbers = _numbers(_batches(_NumberedSource(num_images), num_steps))[: 3 * num_images]
@@ -104,7 +104,7 @@ def test_two_images_are_neighbours_as_often_as_by_chance():
     assert scipy.stats.chisquare(counts).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("num_workers", [3])
+@pytest.mark.parametrize("num_workers", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_global_batch_does_not_depend_on_the_number_of_workers(num_workers):
     source, local = _NoiseSource(40), 12 // num_workers
     whole = _batches(source, 5, crops=_CROPS)
@@ -116,7 +116,7 @@ def test_the_global_batch_does_not_depend_on_the_number_of_workers(num_workers):
             assert (joined != whole[step][group]).mean() < 1e-3
 
 
-@pytest.mark.parametrize("first_step", [7, 10**9])
+@pytest.mark.parametrize("first_step", [pytest.param(7, marks=pytest.mark.slow), 10**9])
 def test_a_resumed_stream_equals_the_uninterrupted_one_bit_for_bit(first_step):
     source, start = _NoiseSource(40), max(0, first_step - 3)
     uninterrupted = _batches(source, first_step - start + 3, first_step=start, crops=_CROPS)[first_step - start :]

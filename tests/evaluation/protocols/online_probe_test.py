@@ -72,7 +72,10 @@ def test_training_images_and_images_without_labels_are_refused(labelled: Source,
         OnlineProbe(training, labelled, config)
 
 
-@pytest.mark.parametrize(("num_classes", "num_images"), [(1200, 2), (400, 3), (110, 12)])
+@pytest.mark.parametrize(
+    ("num_classes", "num_images"),
+    [(1200, 2), pytest.param(400, 3, marks=pytest.mark.slow), pytest.param(110, 12, marks=pytest.mark.slow)],
+)
 def test_with_many_classes_enough_images_of_each_chosen_class_are_drawn(
     tmp_path: pathlib.Path, training: Source, num_classes: int, num_images: int
 ) -> None:
