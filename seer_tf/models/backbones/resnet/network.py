@@ -13,52 +13,25 @@ from seer_tf.models.backbone import Backbone
 from seer_tf.models.backbones.resnet.design import STEM_WIDTH, VARIANTS, ResNetDesign
 from seer_tf.models.layers import BatchNormalization, Conv2D, convolved_and_normalized
 from seer_tf.models.remat import BatchStatistics
+from seer_tf.models.stem import ConvolutionStem
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
-class ResNetStem(keras.layers.Layer):
+class ResNetStem(ConvolutionStem):
     """A 7 x 7 convolution, batch normalisation, ReLU, and a 3 x 3 maximum with stride 2."""
 
-    def __init__(
-        self, width: int, *, strides: int = 2, synchronized: bool = False, group_replicas: int = 0, **kwargs: Any
-    ) -> None:
-        """Makes the layer.
-
-        Args:
-            width: Number of output channels.
-            strides: Stride of the convolution.
-            synchronized: As in `BatchNormalization`.
-            group_replicas: As in `BatchNormalization`.
-            **kwargs: Further arguments of `keras.layers.Layer`.
-        """
-        super().__init__(**kwargs)
-        self.width, self.strides = width, strides
-        self.synchronized, self.group_replicas = synchronized, group_replicas
-        self.conv = Conv2D(width, 7, strides=strides, name="conv", dtype=self.dtype_policy)
-        self.bn = BatchNormalization(
-            synchronized=synchronized, group_replicas=group_replicas, name="bn", dtype=self.dtype_policy
-        )
-
-    def build(self, input_shape: tuple[Any, ...]) -> None:
-        """Builds convolution and batch normalisation."""
-        self.conv.build(input_shape)
-        self.bn.build(self.conv.compute_output_shape(input_shape))
+    KERNEL_SIZE = 7
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns [B, h, w, width]."""
-        x = convolved_and_normalized(self.conv, self.bn, inputs, relu=True, training=training)
+        x = super().call(inputs, training=training)
         # After ReLU nothing is below zero, so zeros around the map change no maximum.
         return tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the result."""
-        batch, *sides, channels = self.conv.compute_output_shape(input_shape)
+        batch, *sides, channels = super().compute_output_shape(input_shape)
         return (batch, *(None if side is None else -(-side // 2) for side in sides), channels)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        own = {name: getattr(self, name) for name in ("width", "strides", "synchronized", "group_replicas")}
-        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="seer_tf")
