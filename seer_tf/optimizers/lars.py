@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from seer_tf.config import OptimizerConfig
 from seer_tf.distributed import collectives
 from seer_tf.errors import InputError
 from seer_tf.optimizers.packing import Packing
@@ -289,6 +290,33 @@ class LARS(keras.optimizers.Optimizer):
         plain = tf.constant(excluded) | (value_norms == 0) | (gradient_norms == 0)
         scales = tf.where(plain, tf.ones_like(rates), rates)
         return scales, tf.where(plain, tf.zeros_like(rates), rates * self.weight_decay)
+
+
+def lars(
+    config: OptimizerConfig,
+    schedule: keras.optimizers.schedules.LearningRateSchedule,
+    weights: Sequence[keras.Variable],
+    *,
+    exclude: Sequence[str] = (),
+) -> LARS:
+    """Returns the optimizer of a config, with the variables for some weights.
+
+    Args:
+        config: Optimizer configuration.
+        schedule: Schedule of the learning rate.
+        weights: Weights to train.
+        exclude: As in `LARS`.
+    """
+    optimizer = LARS(
+        schedule,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        trust_coefficient=config.trust_coefficient,
+        epsilon=config.epsilon,
+        exclude=exclude,
+    )
+    optimizer.build(weights)
+    return optimizer
 
 
 def norms(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:

@@ -102,6 +102,10 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         """Returns the variables that a checkpoint must hold, by name: none for a schedule that only needs the step."""
         return {}
 
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Returns the variables by their names in a checkpoint."""
+        return {f"schedule/{name}": variable for name, variable in self.variables.items()}
+
     def observed(self, step: tf.Tensor, loss: tf.Tensor) -> list[tuple[tf.Variable, tf.Tensor]]:
         """Returns the variables with their values after a step.
 

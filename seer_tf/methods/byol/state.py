@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from seer_tf.methods.byol.config import ByolConfig
 from seer_tf.models.projection_model import ProjectionModel, build_projection_model
-from seer_tf.optimizers.lars import LARS, NORM_AND_BIAS
+from seer_tf.optimizers.lars import NORM_AND_BIAS, lars
 from seer_tf.optimizers.schedules import learning_rate_schedule
 from seer_tf.training.momentum_encoder import MomentumEncoder
 from seer_tf.training.state import RunState, in_replicated_scope
@@ -38,16 +38,7 @@ class ByolState(RunState):
         super().__init__(build(config, predictor_dims=config.byol.predictor_dims, synchronized=synchronized))
         self.target = MomentumEncoder(build(config, synchronized=synchronized), self.model.trainable_variables)
         self.schedule = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
-        optimizer = config.optimizer
-        self.optimizer = LARS(
-            self.schedule,
-            momentum=optimizer.momentum,
-            weight_decay=optimizer.weight_decay,
-            trust_coefficient=optimizer.trust_coefficient,
-            epsilon=optimizer.epsilon,
-            exclude=NORM_AND_BIAS,
-        )
-        self.optimizer.build(self.model.trainable_variables)
+        self.optimizer = lars(config.optimizer, self.schedule, self.model.trainable_variables, exclude=NORM_AND_BIAS)
 
     @property
     def networks(self) -> tuple[ProjectionModel, ...]:
@@ -57,7 +48,7 @@ class ByolState(RunState):
     def named_variables(self) -> dict[str, tf.Variable]:
         """Returns every variable by its name in a checkpoint."""
         named = super().named_variables() | self.target.named_variables() | self.optimizer.named_variables()
-        return named | {f"schedule/{name}": variable for name, variable in self.schedule.variables.items()}
+        return named | self.schedule.named_variables()
 
 
 def initial_model(config: ByolConfig) -> ProjectionModel:

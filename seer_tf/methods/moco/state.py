@@ -61,4 +61,4 @@ class MocoState(RunState):
         """Returns every variable by its name in a checkpoint."""
         named = super().named_variables() | self.key_encoder.named_variables() | self.optimizer.named_variables()
         named |= {"queue/keys": self.queue.keys}
-        return named | {f"schedule/{name}": variable for name, variable in self.schedule.variables.items()}
+        return named | self.schedule.named_variables()

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from seer_tf.methods.simclr.config import SimclrConfig
 from seer_tf.models.projection_model import ProjectionModel, build_projection_model
-from seer_tf.optimizers.lars import LARS, NORM_AND_BIAS
+from seer_tf.optimizers.lars import NORM_AND_BIAS, lars
 from seer_tf.optimizers.schedules import learning_rate_schedule
 from seer_tf.training.state import RunState, in_replicated_scope
 
@@ -34,18 +34,8 @@ class SimclrState(RunState):
         self.config = config
         super().__init__(build(config, synchronized=in_replicated_scope()))
         self.schedule = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
-        optimizer = config.optimizer
-        self.optimizer = LARS(
-            self.schedule,
-            momentum=optimizer.momentum,
-            weight_decay=optimizer.weight_decay,
-            trust_coefficient=optimizer.trust_coefficient,
-            epsilon=optimizer.epsilon,
-            exclude=NORM_AND_BIAS,
-        )
-        self.optimizer.build(self.model.trainable_variables)
+        self.optimizer = lars(config.optimizer, self.schedule, self.model.trainable_variables, exclude=NORM_AND_BIAS)
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Returns every variable by its name in a checkpoint."""
-        schedule = {f"schedule/{name}": variable for name, variable in self.schedule.variables.items()}
-        return super().named_variables() | self.optimizer.named_variables() | schedule
+        return super().named_variables() | self.optimizer.named_variables() | self.schedule.named_variables()

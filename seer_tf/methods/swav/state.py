@@ -6,7 +6,7 @@ import tensorflow as tf
 from seer_tf.config import Config
 from seer_tf.methods.swav.model import SwavModel, build_swav_model
 from seer_tf.methods.swav.queue import Queue
-from seer_tf.optimizers.lars import LARS
+from seer_tf.optimizers.lars import lars
 from seer_tf.optimizers.schedules import learning_rate_schedule
 from seer_tf.training.state import RunState, in_replicated_scope
 
@@ -36,20 +36,12 @@ class TrainState(RunState):
         synchronized = in_replicated_scope()
         super().__init__(model if model is not None else initial_model(config, synchronized=synchronized))
         self.schedule = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
-        self.optimizer = LARS(
-            self.schedule,
-            momentum=config.optimizer.momentum,
-            weight_decay=config.optimizer.weight_decay,
-            trust_coefficient=config.optimizer.trust_coefficient,
-            epsilon=config.optimizer.epsilon,
-        )
-        self.optimizer.build(self.model.trainable_variables)
+        self.optimizer = lars(config.optimizer, self.schedule, self.model.trainable_variables)
         self.queue = _queue(config, self.model) if config.swav.queue_length else None
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Returns every variable by its name in a checkpoint."""
-        named = super().named_variables() | self.optimizer.named_variables()
-        named |= {f"schedule/{name}": variable for name, variable in self.schedule.variables.items()}
+        named = super().named_variables() | self.optimizer.named_variables() | self.schedule.named_variables()
         if self.queue is not None:
             named |= {"queue/embeddings": self.queue.embeddings, "queue/num_pushed": self.queue.num_pushed}
         return named
