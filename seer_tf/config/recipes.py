@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from seer_tf.config.common import AnyConfig
 from seer_tf.errors import InputError
 
+IMAGENET_IMAGES = 1_281_167
+
 
 def by_name(*recipes: Callable[[], AnyConfig]) -> dict[str, Callable[[], AnyConfig]]:
     """Returns recipes by the names of their functions."""
@@ -21,3 +23,8 @@ def find_recipe(recipes: Mapping[str, Callable[[], AnyConfig]], name: str) -> An
     if name not in recipes:
         raise InputError.unknown("recipe", name, recipes)
     return dataclasses.replace(recipes[name](), recipe=name)
+
+
+def imagenet_steps(epochs: int, *, global_batch_size: int) -> int:
+    """Returns the number of whole batches in some epochs of ImageNet; batches go on over the ends of epochs."""
+    return epochs * IMAGENET_IMAGES // global_batch_size

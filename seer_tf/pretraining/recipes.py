@@ -12,7 +12,7 @@ from seer_tf.config import (
     ScheduleConfig,
     SwavConfig,
 )
-from seer_tf.config.recipes import by_name, find_recipe
+from seer_tf.config.recipes import IMAGENET_IMAGES, by_name, find_recipe
 from seer_tf.pretraining import seer_recipes
 
 
@@ -97,7 +97,7 @@ def swav_imagenet_400mf() -> Config:
     are frozen for 5,005 steps, and after 15 epochs a queue of 3,840 embeddings is filled, which takes 15 steps. An
     epoch has 5,004 steps, because the last batch is dropped. Not run here: it needs ImageNet and days on a GPU.
     """
-    epoch_steps = _IMAGENET_IMAGES // 256
+    epoch_steps = IMAGENET_IMAGES // 256
     return Config(
         backbone=BackboneConfig(variant="400MF"),
         head=HeadConfig(hidden_dims=(2048,), embedding_dim=128, num_prototypes=3000),
@@ -116,7 +116,7 @@ def swav_imagenet_16gf() -> Config:
     of one node, 0.6. VISSL drops the last batch of an epoch, which leaves 312 steps. The warm-up takes ten epochs, and
     prototypes are frozen for 313 steps. Expect 76.15 % by a linear probe (VISSL's model zoo). Not run here.
     """
-    epoch_steps = _IMAGENET_IMAGES // 4096
+    epoch_steps = IMAGENET_IMAGES // 4096
     return Config(
         data=DataConfig(global_batch_size=4096),
         backbone=BackboneConfig(variant="16GF"),
@@ -140,7 +140,7 @@ def swav_imagenet_resnet50() -> Config:
     ten epochs, then a cosine begins. Batch norm is over groups of 8 GPUs. SwAV's code divides red by 0.228, not 0.229,
     and blurs with OpenCV. Expect 75.3 % by a linear probe (SwAV, appendix A.3). Not run here.
     """
-    epoch_steps = _IMAGENET_IMAGES // 4096
+    epoch_steps = IMAGENET_IMAGES // 4096
     return Config(
         data=DataConfig(global_batch_size=4096),
         backbone=BackboneConfig(variant="resnet50"),
@@ -217,8 +217,6 @@ def recipe(name: str) -> Config:
     """
     return find_recipe(RECIPES, name)
 
-
-_IMAGENET_IMAGES = 1_281_167
 
 # The RegNet design (4, 32, 50, 2.0, 16): widths 32, 64, 128, 256 with one block each.
 _SMALL = "90MF"

@@ -1,11 +1,14 @@
 """Recipes of BYOL: each function returns a whole config; its docstring has the sources of the numbers."""
 
 import dataclasses
+import functools
 
 from seer_tf.config import BackboneConfig, CropsConfig, DataConfig, OptimizerConfig, RunConfig, ScheduleConfig
-from seer_tf.config.recipes import by_name
+from seer_tf.config.recipes import by_name, imagenet_steps
 from seer_tf.config.two_views import ProjectionConfig
 from seer_tf.methods.byol.config import ByolConfig, ByolSection
+
+_steps = functools.partial(imagenet_steps, global_batch_size=4096)
 
 
 def byol_imagenet_resnet50() -> ByolConfig:
@@ -85,11 +88,6 @@ def byol_cifar10() -> ByolConfig:
         ),
         run=RunConfig(num_steps=2000),
     )
-
-
-def _steps(epochs: int) -> int:
-    """Returns the number of whole batches of 4,096 in some epochs; batches go on over the ends of epochs."""
-    return epochs * 1_281_167 // 4096
 
 
 RECIPES = by_name(byol_imagenet_resnet50, byol_imagenet_4gf, byol_cifar10)

@@ -3,11 +3,11 @@
 import dataclasses
 
 from seer_tf.config import BackboneConfig, CropsConfig, DataConfig, RunConfig, ScheduleConfig
-from seer_tf.config.recipes import by_name
+from seer_tf.config.recipes import IMAGENET_IMAGES, by_name
 from seer_tf.config.two_views import PlainSgdConfig, ProjectionConfig
 from seer_tf.methods.moco.config import MocoConfig, MocoSection
 
-_EPOCH_STEPS = 1_281_167 // 256
+_EPOCH_STEPS = IMAGENET_IMAGES // 256
 
 
 def moco_v2_imagenet_resnet50() -> MocoConfig:
