@@ -19,6 +19,9 @@ _STARVING_SHARE = 0.5
 _STARVING_INTERVALS = 3
 _STARVING_SECONDS = 10.0
 _FROZEN_STEPS = 4
+_RANK_ONE = 1.5
+#: What to try after a collapse.
+GO_BACK = "go back to an earlier checkpoint (`run.init_from`) with a lower schedule.peak_learning_rate"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +138,25 @@ def frozen_data(_: BaseConfig, seen: Sequence[Interval]) -> Problem | None:
         "the images do not change",
         f"the crops in the last {num_steps} steps all have the same mean",
         "look at the crops in TensorBoard and at the images that `data.source` names: they may all be one picture",
+    )
+
+
+def rank_one(config: BaseConfig, settled: Sequence[Interval], remedy: str) -> Problem | None:
+    """Checks that the features of the gallery span more than one dimension.
+
+    Args:
+        config: Run configuration.
+        settled: Intervals that count, as `lately` returns them.
+        remedy: What to try.
+    """
+    ranks = [interval.numbers[metrics.RANK_ME] for interval in settled]
+    if not ranks or max(ranks) > _RANK_ONE:
+        return None
+    return Problem(
+        "the features have collapsed to rank one",
+        f"RankMe is {ranks[-1]:.2f}, and never above {max(ranks):.2f} since step {settled[0].first_step}",
+        remedy,
+        slower(config),
     )
 
 

@@ -15,8 +15,8 @@ import tensorflow as tf
 from seer_tf.distributed import collectives
 from seer_tf.models import embeddings
 from seer_tf.quantities import percent
-from seer_tf.training.health import Interval, Problem, lately, slower
-from seer_tf.training.metrics import LOSS, MEAN_PIXEL, RANK_ME
+from seer_tf.training.health import GO_BACK, Interval, Problem, lately, rank_one, slower
+from seer_tf.training.metrics import LOSS, MEAN_PIXEL
 
 ALIGNMENT = "views/alignment"
 UNIFORMITY = "views/uniformity"
@@ -28,7 +28,6 @@ SHARES = frozenset({ACCURACY})
 _NEAR_CHANCE = 0.02
 _ALIKE = -0.05
 _LEAST_SPREAD = 0.05
-_RANK_ONE = 1.5
 
 
 def of_contrast(one: tf.Tensor, other: tf.Tensor, accuracy: tf.Tensor, crops: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -95,12 +94,7 @@ def alike(config: Any, seen: Sequence[Interval]) -> Problem | None:
     values = [interval.numbers[UNIFORMITY] for interval in _settled(config, seen)]
     if not values or min(values) < _ALIKE:
         return None
-    return Problem(
-        "the embeddings of all images are alike",
-        f"uniformity is {values[-1]:.3f}, and 0 means that all are equal",
-        "go back to an earlier checkpoint (`run.init_from`) with a lower schedule.peak_learning_rate",
-        slower(config),
-    )
+    return _all_alike(config, f"uniformity is {values[-1]:.3f}, and 0 means that all are equal")
 
 
 def without_spread(config: Any, seen: Sequence[Interval]) -> Problem | None:
@@ -108,26 +102,19 @@ def without_spread(config: Any, seen: Sequence[Interval]) -> Problem | None:
     values = [interval.numbers[SPREAD] for interval in _settled(config, seen)]
     if not values or max(values) > _LEAST_SPREAD:
         return None
-    return Problem(
-        "the embeddings of all images are alike",
+    return _all_alike(
+        config,
         f"their spread is {values[-1]:.3f}, where 0 means that all are equal and 1 that they fill all dimensions",
-        "go back to an earlier checkpoint (`run.init_from`) with a lower schedule.peak_learning_rate",
-        slower(config),
     )
 
 
-def rank_one(config: Any, seen: Sequence[Interval]) -> Problem | None:
+def _all_alike(config: Any, evidence: str) -> Problem:
+    return Problem("the embeddings of all images are alike", evidence, GO_BACK, slower(config))
+
+
+def features_of_rank_one(config: Any, seen: Sequence[Interval]) -> Problem | None:
     """Checks that the features of the gallery span more than one dimension."""
-    ranks = [interval.numbers[RANK_ME] for interval in _settled(config, seen)]
-    if not ranks or max(ranks) > _RANK_ONE:
-        return None
-    return Problem(
-        "the features have collapsed to rank one",
-        f"RankMe is {ranks[-1]:.2f}, and never above {max(ranks):.2f} since step "
-        f"{_settled(config, seen)[0].first_step}",
-        "go back to an earlier checkpoint (`run.init_from`) with a lower schedule.peak_learning_rate",
-        slower(config),
-    )
+    return rank_one(config, _settled(config, seen), GO_BACK)
 
 
 def _settled(config: Any, seen: Sequence[Interval]) -> list[Interval]:

@@ -13,7 +13,7 @@ CHECKS: tuple[HealthCheck, ...] = (
     overflows,
     frozen_data,
     view_metrics.without_spread,
-    view_metrics.rank_one,
+    view_metrics.features_of_rank_one,
     starves,
 )
 """All checks of a BYOL run, including the common ones, in the order in which problems are reported."""

@@ -14,7 +14,7 @@ CHECKS: tuple[HealthCheck, ...] = (
     frozen_data,
     functools.partial(view_metrics.at_chance, num_candidates=lambda config: 1 + config.moco.queue_length),
     view_metrics.alike,
-    view_metrics.rank_one,
+    view_metrics.features_of_rank_one,
     starves,
 )
 """All checks of a MoCo run, including the common ones, in the order in which problems are reported."""

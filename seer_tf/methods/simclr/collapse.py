@@ -14,7 +14,7 @@ CHECKS: tuple[HealthCheck, ...] = (
     frozen_data,
     functools.partial(view_metrics.at_chance, num_candidates=lambda config: 2 * config.data.global_batch_size - 1),
     view_metrics.alike,
-    view_metrics.rank_one,
+    view_metrics.features_of_rank_one,
     starves,
 )
 """All checks of a SimCLR run, including the common ones, in the order in which problems are reported."""

@@ -14,6 +14,7 @@ from seer_tf.methods.swav import metrics
 from seer_tf.quantities import percent
 from seer_tf.training import metrics as run_metrics
 from seer_tf.training.health import (
+    GO_BACK,
     HealthCheck,
     Interval,
     Problem,
@@ -21,6 +22,7 @@ from seer_tf.training.health import (
     lately,
     not_finite,
     overflows,
+    rank_one,
     slower,
     starves,
 )
@@ -36,7 +38,6 @@ _PLATEAU = 0.85
 _PLATEAU_RANK = 48
 _PROGRESS = 0.01
 _FIRST_SHARE = 0.2
-_RANK_ONE = 1.5
 _EXPLODING = 0.3
 _VANISHING = 2.0**-25  # half of float32's rounding: such an update changes no weight
 
@@ -111,15 +112,7 @@ def _one_prototype(config: Config, seen: Sequence[Interval]) -> Problem | None:
 
 
 def _rank_one(config: Config, seen: Sequence[Interval]) -> Problem | None:
-    ranks = [interval.numbers[run_metrics.RANK_ME] for interval in _lately(config, seen)]
-    if not ranks or max(ranks) > _RANK_ONE:
-        return None
-    return Problem(
-        "the features have collapsed to rank one",
-        f"RankMe is {ranks[-1]:.2f}, and never above {max(ranks):.2f} since step {_lately(config, seen)[0].first_step}",
-        "go back to an earlier checkpoint (`run.init_from`) with a lower schedule.peak_learning_rate or swav.epsilon",
-        slower(config),
-    )
+    return rank_one(config, _lately(config, seen), f"{GO_BACK} or swav.epsilon")
 
 
 def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
