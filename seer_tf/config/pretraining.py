@@ -52,7 +52,7 @@ class BackboneConfig:
     variant: str = field(
         "400MF",
         "A RegNetY, e.g. 400MF or 256GF; resnet50, resnet101 or resnext101_32x8d; or a Keras model: "
-        "keras.applications:NAME, MODULE:FUNCTION or FILE.keras.",
+        "keras.applications:NAME, keras_hub:PRESET, MODULE:FUNCTION or FILE.keras.",
     )
     stem_stride: int = field(
         2, "Stride of the first convolution: 2 as published, 1 for small images.", within=Range(low=1, high=2)

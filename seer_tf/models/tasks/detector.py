@@ -15,7 +15,6 @@ Shapes: B images, H x W pixels, S side of the square that the network sees, A an
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -24,6 +23,7 @@ import tensorflow as tf
 from seer_tf.errors import InputError
 from seer_tf.models.backbone import Backbone
 from seer_tf.models.encoder import Encoder
+from seer_tf.models.hub import keras_hub
 
 MAX_DETECTIONS = 100  # as COCO counts
 _LEVELS = (3, 7)
@@ -78,7 +78,7 @@ class Detector:
         Raises:
             InputError: KerasHub is missing, the backbone has too few stages, or `size_px` is not a multiple of 128.
         """
-        hub = keras_hub()
+        hub = keras_hub("detection")
         check_size(size_px)
         self._encoder, self.class_names, self.size_px = encoder, tuple(class_names), size_px
         self.licence = encoder.licence
@@ -202,21 +202,6 @@ def smallest_anchor_px(boxes: Sequence[np.ndarray], scales: Sequence[float]) -> 
         [scale * np.sqrt(np.prod(part[:, 2:] - part[:, :2], axis=1)) for part, scale in zip(boxes, scales, strict=True)]
     )
     return float(np.clip(np.percentile(sides, 5), 8.0, 32.0))
-
-
-def keras_hub() -> Any:
-    """Imports KerasHub and returns the module.
-
-    Raises:
-        InputError: KerasHub is not installed.
-    """
-    try:
-        import keras_hub  # only here: it is an optional dependency and takes seconds to import
-    except ImportError:
-        raise InputError(
-            "detection and segmentation need KerasHub, which is not installed: pip install 'seer_tf[hub]'"
-        ) from None
-    return keras_hub
 
 
 def _start_afresh(head: keras.layers.Layer, *, bias: float) -> None:

@@ -4,7 +4,8 @@ import keras
 
 from seer_tf.errors import InputError
 from seer_tf.models.encoder import Encoder
-from seer_tf.models.tasks.detector import keras_hub, with_stem_stride_2
+from seer_tf.models.hub import keras_hub
+from seer_tf.models.tasks.detector import with_stem_stride_2
 
 _DILATION_RATES = (6, 12, 18)  # section 3.1, at an output stride of 16; ours is 32
 _STRIDE = 32
@@ -24,7 +25,7 @@ def build_segmenter(encoder: Encoder, num_classes: int, *, size_px: int) -> kera
     Raises:
         InputError: KerasHub is missing, the backbone has too few stages, or `size_px` is not a multiple of 32.
     """
-    hub = keras_hub()
+    hub = keras_hub("segmentation")
     if size_px % _STRIDE:
         raise InputError(f"a segmenter needs squares with a side that is a multiple of {_STRIDE} px, not {size_px} px")
     backbone = hub.models.DeepLabV3Backbone(

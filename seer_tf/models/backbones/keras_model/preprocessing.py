@@ -67,11 +67,12 @@ class Preprocessing(keras.layers.Layer):
         return {**super().get_config(), "kind": self.kind}
 
 
-def kind_of(preprocess_input: Callable[[np.ndarray], np.ndarray]) -> str:
-    """Returns the kind of preprocessing that a function of keras.applications does, found by pixels that it is given.
+def kind_of(preprocess_input: Callable[[np.ndarray], np.ndarray], *, source: str) -> str:
+    """Returns the kind of preprocessing that a function does, found by pixels that the function is given.
 
     Args:
         preprocess_input: Function from pixels with values from 0 to 255 to what a network expects.
+        source: Where the function comes from, for messages.
 
     Raises:
         InputError: It is none of `KINDS`.
@@ -82,6 +83,6 @@ def kind_of(preprocess_input: Callable[[np.ndarray], np.ndarray]) -> str:
         if np.allclose(pixels @ matrix + offset, expected, atol=1e-3):
             return kind
     raise InputError(
-        f"{preprocess_input.__module__}.preprocess_input is of an unknown kind; write a function that returns the "
-        "network behind a layer of your own"
+        f"the preprocessing of {source} is of an unknown kind; write a function that returns the network behind a "
+        "layer of your own"
     )

@@ -9,19 +9,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from seer_tf.distributed.fresh_thread import in_fresh_thread
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.keras_model.graph import SIZE_PX, calls, is_functional, run_through
 from seer_tf.models.backbones.keras_model.preprocessing import Preprocessing, kind_of
+from seer_tf.models.hub import keras_hub
 from seer_tf.models.keras_file import read_keras_file
 
 _APPLICATIONS = "keras.applications"
+_HUB = "keras_hub:"
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Variants:
-    """The names of Keras models, as a collection: those of keras.applications, functions, and `.keras` files."""
+    """The names of Keras models: those of keras.applications, presets of KerasHub, functions, and `.keras` files."""
 
     def __iter__(self) -> Iterator[str]:
         """Yields those that can be listed."""
@@ -36,14 +39,14 @@ class Variants:
         text = str(variant)
         if text.startswith(f"{_APPLICATIONS}:"):
             return text in list(self)
-        return text.endswith(".keras") or bool(_FUNCTION.fullmatch(text))
+        return text.startswith(_HUB) or text.endswith(".keras") or bool(_FUNCTION.fullmatch(text))
 
 
 def read_source(variant: str) -> keras.Model:
     """Returns the model with a name, with its weights: normalised images [B, h, w, 3] to a map [B, h', w', C].
 
     Args:
-        variant: `keras.applications:NAME`, `MODULE:FUNCTION` or `FILE.keras`.
+        variant: `keras.applications:NAME`, `keras_hub:PRESET`, `MODULE:FUNCTION` or `FILE.keras`.
 
     Raises:
         InputError: There is no such model, or it is no functional model from one image to one map.
@@ -64,6 +67,8 @@ def read_model(variant: str) -> Any:
         return in_fresh_thread(lambda: read_keras_file(variant))
     if variant.startswith(f"{_APPLICATIONS}:"):
         return in_fresh_thread(lambda: _application(getattr(keras.applications, variant.rpartition(":")[2])))
+    if variant.startswith(_HUB):
+        return in_fresh_thread(lambda: _of_keras_hub(variant))
     return in_fresh_thread(lambda: _of_function(variant))
 
 
@@ -103,9 +108,43 @@ def flat(model: Any, variant: str) -> keras.Model:
 
 
 def _application(build: Callable[..., keras.Model]) -> keras.Model:
-    kind = kind_of(sys.modules[build.__module__].preprocess_input)
+    module = sys.modules[build.__module__]
+    kind = kind_of(module.preprocess_input, source=module.__name__)
     image = keras.Input((None, None, 3))
     return build(include_top=False, weights=None, input_tensor=Preprocessing(kind, name="preprocessing")(image))
+
+
+def _of_keras_hub(variant: str) -> keras.Model:
+    """Loads a preset of KerasHub with its weights, behind what its image converter does to the pixels.
+
+    Raises:
+        InputError: KerasHub is missing, or cannot load the preset.
+    """
+    hub, preset = keras_hub(f"`backbone.variant={variant}`"), variant.removeprefix(_HUB)
+    try:
+        model = hub.models.Backbone.from_preset(preset)
+        converter = _image_converter(hub, preset)
+    except Exception as error:
+        raise InputError(
+            f"`backbone.variant={variant}`: KerasHub cannot load the preset; name one of "
+            f"keras_hub.models.Backbone.presets, or a directory that `save_to_preset` wrote: {_told(error)}"
+        ) from error
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        return model  # no network for images, which `flat` says
+    kind = kind_of(converter, source=variant) if converter else "normalized"
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, model(Preprocessing(kind, name="preprocessing")(image)))
+
+
+def _image_converter(hub: Any, preset: str) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Returns what a preset does to the values of pixels, or None if the preset does not say."""
+    try:
+        converter = hub.layers.ImageConverter.from_preset(preset)
+    except (ValueError, FileNotFoundError):
+        return None
+    scale = 1.0 if converter.scale is None else np.asarray(converter.scale)
+    offset = 0.0 if converter.offset is None else np.asarray(converter.offset)
+    return lambda pixels: pixels * scale + offset
 
 
 def _of_function(variant: str) -> Any:
@@ -134,7 +173,8 @@ def _of_function(variant: str) -> Any:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    first_line = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {first_line.partition('. ')[0]}"
 
 
 @contextlib.contextmanager

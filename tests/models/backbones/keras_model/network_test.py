@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from seer_tf.config import BackboneConfig
+from seer_tf.config import BackboneConfig, CropsConfig
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.keras_model.layers import KerasBatchNormalization
 from seer_tf.models.backbones.keras_model.network import KerasBackbone, build
@@ -177,12 +178,12 @@ def test_a_network_gets_the_pixels_that_it_expects(kind: str) -> None:
 
 def test_the_expected_pixels_of_keras_applications_are_found() -> None:
     applications = keras.applications
-    assert kind_of(applications.resnet50.preprocess_input) == "caffe"
-    assert kind_of(applications.densenet.preprocess_input) == "normalized"
-    assert kind_of(applications.mobilenet_v2.preprocess_input) == "-1 to 1"
-    assert kind_of(applications.efficientnet_v2.preprocess_input) == "0 to 255"
-    with pytest.raises(InputError, match="is of an unknown kind"):
-        kind_of(lambda pixels: pixels**2)
+    assert kind_of(applications.resnet50.preprocess_input, source="applications") == "caffe"
+    assert kind_of(applications.densenet.preprocess_input, source="applications") == "normalized"
+    assert kind_of(applications.mobilenet_v2.preprocess_input, source="applications") == "-1 to 1"
+    assert kind_of(applications.efficientnet_v2.preprocess_input, source="applications") == "0 to 255"
+    with pytest.raises(InputError, match="the preprocessing of squares is of an unknown kind"):
+        kind_of(lambda pixels: pixels**2, source="squares")
 
 
 @pytest.mark.parametrize(
@@ -245,3 +246,35 @@ def test_variants_list_keras_applications() -> None:
     names = list(Variants())
     assert "keras.applications:EfficientNetV2B0" in names and len(names) == len(Variants()) > 30
     assert "three_layers:build" in Variants() and "400MF" not in Variants() and "a b:c" not in Variants()
+
+
+def _hub_preset(path: str, **converter: Any) -> keras.Model:
+    """Writes a preset of KerasHub, with an image converter if its arguments are given, and returns the network."""
+    hub = pytest.importorskip("keras_hub")
+    backbone = hub.models.DenseNetBackbone([1, 1, 1], growth_rate=4)
+    backbone.save_to_preset(path)
+    if converter:
+        hub.layers.DenseNetImageConverter(**converter).save_to_preset(path)
+    return backbone
+
+
+@pytest.mark.parametrize(
+    ("converter", "kind"), [({}, "normalized"), ({"scale": 1 / 127.5, "offset": -1.0}, "-1 to 1")], ids=str
+)
+def test_a_preset_of_keras_hub_keeps_its_weights_and_its_preprocessing(converter: dict[str, float], kind: str) -> None:
+    preset = _hub_preset("preset", **converter)
+    backbone = build("keras_hub:preset")
+    assert backbone.expects == kind and list(backbone.pyramid_outputs) == ["P1", "P2", "P3", "P4"]
+    matrix, offset = KINDS[kind]
+    mean, std = np.array(CropsConfig().mean), np.array(CropsConfig().std)
+    pixels = (_images(64) * std + mean) * 255
+    expected = _images(64) if kind == "normalized" else pixels @ matrix + offset
+    np.testing.assert_allclose(backbone(_images(64)), preset(expected.astype(np.float32)), atol=1e-4)
+
+
+def test_what_keras_hub_cannot_load_is_one_sentence() -> None:
+    _hub_preset("unknown", scale=7.0)
+    with pytest.raises(InputError, match="the preprocessing of keras_hub:unknown is of an unknown kind"):
+        build("keras_hub:unknown")
+    with pytest.raises(InputError, match=r"`backbone.variant=keras_hub:\./nowhere`: KerasHub cannot load the preset"):
+        build("keras_hub:./nowhere")
