@@ -15,8 +15,9 @@ from seer_tf.api.backbones import Network, variant_of_run
 from seer_tf.api.images import Images, spec_of_run
 from seer_tf.api.model import Run
 from seer_tf.config import Config, PretrainingConfig
+from seer_tf.data.sources.labelled import open_labelled
 from seer_tf.data.sources.places import with_absolute_places
-from seer_tf.data.sources.registry import Source, absolute, check_source, open_source
+from seer_tf.data.sources.registry import Source, absolute, check_source
 from seer_tf.distributed.devices import Devices
 from seer_tf.distributed.rendezvous import rendezvous
 from seer_tf.distributed.strategy import make_strategy
@@ -137,7 +138,7 @@ class Pretraining:
 
     def _colour(self, source: Source) -> tuple[float, str]:
         """Returns how well colour tells the classes of the probe's or the training images apart, and a sentence."""
-        labelled = source if self.probe_data is None else open_source(self.probe_data)
+        labelled = source if self.probe_data is None else open_labelled(self.probe_data)
         found = colour_accuracy(labelled)
         if found is None:
             return 0.0, ""
@@ -184,7 +185,7 @@ class Pretraining:
         json_file = pathlib.Path(self.log_json) if self.log_json else None
         if self.probe_data is None:
             return PretrainingLogOptions(json_file, self.profile_steps, self.on_log)
-        probe = OnlineProbe(open_source(self.probe_data), source, config)
+        probe = OnlineProbe(open_labelled(self.probe_data), source, config)
         return PretrainingLogOptions(json_file, self.profile_steps, self.on_log, probe.of, probe.conclusion)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from absl import flags
 
 from seer_tf.cli import command
-from seer_tf.data.sources.registry import check_source, open_source
+from seer_tf.data.sources.labelled import open_labelled
+from seer_tf.data.sources.registry import check_source
 from seer_tf.distributed.inference import Devices
 from seer_tf.distributed.strategy import make_strategy, num_gpus, place
 from seer_tf.errors import InputError
@@ -60,7 +61,7 @@ def main() -> None:
             network = network.with_class_names(Path(CLASS_NAMES.value))
         network = network.selected("classifier")
     extractor = _extractor(network, devices)
-    sources = [open_source(flag) for flag in TEST_DATA.value]
+    sources = [open_labelled(flag) for flag in TEST_DATA.value]
     for source, flag in zip(sources, TEST_DATA.value, strict=True):
         _right_classes(extractor.announce(source, flag), network, class_map)  # raises early if classes do not match
     outcomes = [

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from seer_tf.data.sources.labelled import labelled_numbers, open_labelled
 from seer_tf.data.sources.registry import Data, absolute, check_source, name_of, open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
@@ -58,12 +59,16 @@ class EvaluationRequest:
                 "about new images; give other images for one of the two"
             )
 
-    def feature_sets(self, check: Callable[..., Checked]) -> tuple[list[FeatureSet], Checked]:
+    def feature_sets(
+        self, check: Callable[..., Checked], *, several_labels: bool = False
+    ) -> tuple[list[FeatureSet], Checked]:
         """Returns the features of training and test data; without test data, those of the training data.
 
         Args:
             check: Function that takes the sets and raises an error if their labels cannot be used. It is called once,
                 before the network sees an image: only stored sets have features then.
+            several_labels: Whether an image may have several labels, or none of them. If not, images without a label
+                are left out.
 
         Returns:
             The sets, and the result of `check`.
@@ -78,10 +83,11 @@ class EvaluationRequest:
         if are_stored == {True}:
             if self.features.is_given:
                 raise InputError("stored features need no model; leave out `model` and `pixels`")
-            stored = [self._stored(name_of(data)) for data in self._data]
+            stored = [self._stored(name_of(data), several_labels) for data in self._data]
             return stored, check(*stored)
         extractor = self.features.extractor()
-        sources = {name_of(data): open_source(data) for data in self._data}
+        opened = open_source if several_labels else open_labelled
+        sources = {name_of(data): opened(data) for data in self._data}
         checked = check(*(extractor.announce(source, name) for name, source in sources.items()))
         if len(sources) > 1:
             check_other_images(*sources.values())
@@ -91,17 +97,20 @@ class EvaluationRequest:
             for (name, source), label in zip(sources.items(), labels, strict=True)
         ], checked
 
-    def labelled(self, match: Callable[[FeatureSet, FeatureSet], Labels] = class_labels) -> LabelledFeatures:
+    def labelled(
+        self, match: Callable[[FeatureSet, FeatureSet], Labels] = class_labels, *, several_labels: bool = False
+    ) -> LabelledFeatures:
         """Returns training and test features with their labels.
 
         Args:
             match: Function that returns the labels of both sets, or raises an error; called as `check` of
                 `feature_sets`.
+            several_labels: As for `feature_sets`.
 
         Raises:
             InputError: `feature_sets` or `match` raises it, or the features cannot be used together.
         """
-        (train, test), labels = self.feature_sets(match)
+        (train, test), labels = self.feature_sets(match, several_labels=several_labels)
         return labelled_features(train, test, labels)
 
     def result(
@@ -154,8 +163,10 @@ class EvaluationRequest:
         run = None if model is None else self.features.run_of(model)
         return None if run is None else run / "evaluations.jsonl"
 
-    def _stored(self, name: str) -> FeatureSet:
+    def _stored(self, name: str, several_labels: bool) -> FeatureSet:
         features = open_features(name.removeprefix(_STORED))
+        if not several_labels and features.class_names is not None:
+            features = features.selected(labelled_numbers(features.classes, name))
         return features.of_stages(self.features.stages) if self.features.stages else features
 
 

@@ -9,7 +9,8 @@ import functools
 import numpy as np
 
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.registry import open_source
+from seer_tf.data.sources.labelled import labelled_part, open_labelled
+from seer_tf.data.sources.registry import name_of, open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.data.sources.subset import select_subset
 from seer_tf.evaluation.features.fingerprints import fingerprints, unshared
@@ -70,7 +71,8 @@ def labelled_images(data: LabelledDataConfig, *, seed: int) -> LabelledImages:
         InputError: A set has no labels or labels out of range, a class with test images has no training image, a class
             has no image to learn from, or the part is larger than the training set.
     """
-    train, test = open_source(data.train), open_source(data.test)
-    chosen = select_subset(train, fraction=data.fraction, list_path=data.subset_list, seed=seed)
+    train, test = open_source(data.train), open_labelled(data.test)
+    subset = select_subset(train, fraction=data.fraction, list_path=data.subset_list, seed=seed)
+    chosen = labelled_part(subset, name_of(data.train))
     class_names, _, test_labels = class_labels(chosen, test)
     return LabelledImages(chosen, test, test_labels, class_names)

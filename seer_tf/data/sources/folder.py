@@ -1,16 +1,17 @@
-"""`folder:DIR`: all images below a directory, whatever their names; class folders give labels."""
+"""`folder:DIR`: all images below a directory, whatever their names; class folders give labels to the images in them."""
 
 import functools
 import os
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
 
 from seer_tf.data.sources import image_files, system_folders
+from seer_tf.data.sources.base import single_labels
 from seer_tf.errors import InputError
 from seer_tf.files import storage
+from seer_tf.quantities import counted
 
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"))
 
@@ -22,11 +23,16 @@ class FolderSource(image_files.FilesSource):
         """Takes the paths `ids` of the images, relative to `directory`."""
         super().__init__(directory, ids, rejected)
         self.class_names = class_folders(f"folder:{directory}", ids)
+        self._classes = folder_classes(ids, self.class_names)
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Class of each image by its top folder, int64 `[num_images]`; None without class folders."""
-        return folder_labels(self.ids, self.class_names)
+        """Class of each image by its top folder, int64 `[num_images]`; None if some image is in no class folder."""
+        return None if self.class_names is None else single_labels(self._classes)
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """Returns the class of image `index`; none for an image beside the class folders."""
+        return self._classes[index]
 
 
 def open_folder(directory: str, *, to_prepare: bool = False) -> FolderSource:
@@ -64,27 +70,27 @@ def list_files(directory: str) -> list[str]:
 def class_folders(spec: str, ids: Sequence[str]) -> tuple[str, ...] | None:
     """Returns the names of the classes that the paths of images imply, or None.
 
-    The top folders are classes if every image is inside one of them, unless they are named as splits are. The log says
-    why top folders are not classes.
+    The top folders are classes, unless all or several of them are named as splits are; the log says so. Images beside
+    the class folders are unlabelled; the log counts them.
 
     Args:
         spec: Data spec, for the log.
         ids: Paths of the images.
     """
     tops = sorted({name.split("/", 1)[0] for name in ids if "/" in name})
-    outside = next((name for name in ids if "/" not in name), None)
     if not tops:
         return None
-    if outside is not None:
-        logging.warning("%s: no labels, because %s lies beside the top folders; move it into one", spec, outside)
-        return None
-    if _SPLITS.issuperset(top.lower() for top in tops):
-        remedy = f"write {spec}@{tops[0]}" if spec.startswith("folder:") else "unpack it"
-        splits = ", ".join(tops)
+    splits = [top for top in tops if top.lower() in _SPLITS]
+    if splits == tops or len(splits) > 1:
+        remedy = f"write {spec}@{splits[0]}" if spec.startswith("folder:") else "unpack it"
         logging.warning(
-            "%s: no labels, because %s are splits and not classes; %s for one of them", spec, splits, remedy
+            "%s: no labels, because %s are splits and not classes; %s for one of them", spec, ", ".join(splits), remedy
         )
         return None
+    outside = [name for name in ids if "/" not in name]
+    if outside:
+        images = counted(len(outside), "image")
+        logging.warning("%s: %s beside the class folders without a label, the first is %s", spec, images, outside[0])
     if len(tops) == 1:
         _hint_at_classes_below(spec, tops[0], ids)
     return tuple(tops)
@@ -99,9 +105,7 @@ def _hint_at_classes_below(spec: str, top: str, ids: Sequence[str]) -> None:
         )
 
 
-def folder_labels(ids: Sequence[str], class_names: tuple[str, ...] | None) -> np.ndarray | None:
-    """Returns the class of each image by its top folder, int64 `[n]`; None without classes."""
-    if class_names is None:
-        return None
-    numbers = {name: number for number, name in enumerate(class_names)}
-    return np.array([numbers[pathlib.PurePath(name).parts[0]] for name in ids], np.int64)
+def folder_classes(ids: Sequence[str], class_names: tuple[str, ...] | None) -> list[tuple[int, ...]]:
+    """Returns the class of each image by its top folder; none for an image in no class folder."""
+    classes = {name: (number,) for number, name in enumerate(class_names or ())}
+    return [classes.get(name.split("/", 1)[0], ()) if "/" in name else () for name in ids]

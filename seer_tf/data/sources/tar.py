@@ -47,7 +47,7 @@ class TarSource(Source):
             ids: Names of the images.
             rejected: Name and reason for each member that was left out.
             class_names: Names of the classes; None without classes.
-            classes: Classes of each image; empty without classes.
+            classes: Classes of each image.
         """
         self._files, self._places, self._classes = files, places, classes
         self.ids, self.rejected, self.class_names = ids, rejected, class_names
@@ -59,7 +59,7 @@ class TarSource(Source):
 
     def classes_of(self, index: int) -> tuple[int, ...]:
         """Returns all classes of image `index`: none, one or several."""
-        return () if self.class_names is None else self._classes[index]
+        return self._classes[index]
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of member `index`."""
@@ -164,8 +164,7 @@ def _classes(
     if not any(labels):
         names = [name for _, name in members]
         class_names = folder.class_folders(spec, names)
-        of_folders = folder.folder_labels(names, class_names)
-        return class_names, [] if of_folders is None else [(label,) for label in of_folders.tolist()]
+        return class_names, folder.folder_classes(names, class_names)
     without = sum(not of_image for of_image in labels)
     if without:
         logging.warning("%s: %s without a label", spec, counted(without, "image"))

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.registry import name_of, open_source
+from seer_tf.data.sources.labelled import open_labelled
+from seer_tf.data.sources.registry import Data, name_of, open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.report import Report, described
@@ -69,7 +70,7 @@ def _augmented(
     request: EvaluationRequest, name: str, recipe: ProbeRecipe
 ) -> tuple[LabelledFeatures, Callable[[np.ndarray], Batches]]:
     """Returns the features, and a function from numbers of training images to batches of their augmented features."""
-    extractor, train, sets, labels = _to_augment(request, name, class_labels)
+    extractor, train, sets, labels = _to_augment(request, name, open_labelled, class_labels)
     features = labelled_features(*sets, labels)
     augmented_batches = flipped_batches if recipe.augmentation == "flips" else cropped_batches
 
@@ -81,20 +82,24 @@ def _augmented(
 
 
 def _to_augment(
-    request: EvaluationRequest, recipe: str, match: Callable[[FeatureSet, FeatureSet], Matched]
+    request: EvaluationRequest,
+    recipe: str,
+    opened: Callable[[Data], Source],
+    match: Callable[[FeatureSet, FeatureSet], Matched],
 ) -> tuple[Extractor, Source, tuple[FeatureSet, FeatureSet], Matched]:
     """Returns the extractor, the training images, both feature sets (without training features) and their labels.
 
     Args:
         request: Features, data and seed.
         recipe: Name of the recipe, for messages.
+        opened: Function that opens data.
         match: Function that returns the labels of both sets, or raises an error; called before features are made.
     """
     if not request.features.is_given or request.test_data is None:
         raise InputError(f"`recipe={recipe}` changes the images in each epoch; give `model`, and images")
     request.check_places()
     extractor = request.features.extractor()
-    train, test = open_source(request.train_data), open_source(request.test_data)
+    train, test = opened(request.train_data), opened(request.test_data)
     train_name, test_name = name_of(request.train_data), name_of(request.test_data)
     labels = match(extractor.announce(train, train_name), extractor.announce(test, test_name))
     check_other_images(train, test)
@@ -104,7 +109,8 @@ def _to_augment(
 
 def _several_labels(request: EvaluationRequest, name: str, recipe: ProbeRecipe) -> Report:
     """Fits to images with several classes, some of which may be unknown, and measures the mean average precision."""
-    extractor, source, (train, test), (class_names, train_rows, test_rows) = _to_augment(request, name, matched_rows)
+    extractor, source, (train, test), labels_of = _to_augment(request, name, open_source, matched_rows)
+    class_names, train_rows, test_rows = labels_of
     check_alike(train, test)
     kept = unshared(train.fingerprints, test.fingerprints)
     test, labels = test.selected(kept), test_rows[kept]

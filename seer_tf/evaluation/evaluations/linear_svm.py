@@ -13,7 +13,7 @@ def evaluate(request: EvaluationRequest) -> Report:
     Raises:
         InputError: The data cannot be used.
     """
-    features = request.labelled(matched_matrices)
+    features = request.labelled(matched_matrices, several_labels=True)
     train, test, class_names = features.train, features.test, features.class_names
     train_matrix, test_matrix = features.train_labels, features.test_labels
     machines = {stage: linear_svm(rows[:], train_matrix, test.rows[stage][:]) for stage, rows in train.rows.items()}

@@ -11,6 +11,7 @@ import numpy as np
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.selection import Selection
 from seer_tf.distributed.inference import Devices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import feature_batches
@@ -170,7 +171,10 @@ class Extractor:
     def _feature_set(self, source: Source, data: str, rows: Mapping[str, Rows], fingerprints: np.ndarray) -> FeatureSet:
         classes = [source.classes_of(number) for number in range(source.num_images)]
         absent = absent_classes(source, range(source.num_images))
-        return FeatureSet(self.origin(data), rows, source.ids, fingerprints, source.class_names, classes, absent)
+        places = source.numbers if isinstance(source, Selection) else None
+        return FeatureSet(
+            self.origin(data), rows, source.ids, fingerprints, source.class_names, classes, absent, places
+        )
 
 
 def absent_classes(source: Source, numbers: Sequence[int]) -> list[tuple[int, ...]] | None:

@@ -131,12 +131,17 @@ def test_a_class_may_have_one_image_and_be_the_only_one(tmp_path, names, caplog)
     assert f"{'1 class' if len(classes) == 1 else f'{len(classes)} classes'}: {', '.join(classes)}" in caplog.text
 
 
-def test_an_image_beside_the_top_folders_leaves_no_classes_and_the_log_says_so(tmp_path, caplog):
+def test_an_image_beside_the_class_folders_is_unlabelled_and_counted(tmp_path, caplog):
     for name in ("cat/1.png", "cat/2.png", "dog/1.png", "3.png"):
         _save(tmp_path / name)
-    source = registry.open_source(f"folder:{tmp_path}")
-    assert source.class_names is None and source.labels is None
-    assert f"folder:{tmp_path}: no labels, because 3.png lies beside the top folders" in caplog.text
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        archive.add(tmp_path, arcname="", filter=lambda member: None if member.name.endswith("tar") else member)
+    for spec in (f"folder:{tmp_path}", f"tar:{tmp_path / 'x.tar'}"):
+        source = registry.open_source(spec)
+        assert source.class_names == ("cat", "dog") and source.labels is None
+        classes = {name: source.classes_of(number) for number, name in enumerate(source.ids)}
+        assert classes == {"cat/1.png": (0,), "cat/2.png": (0,), "dog/1.png": (1,), "3.png": ()}
+        assert f"{spec}: 1 image beside the class folders without a label, the first is 3.png" in caplog.text
 
 
 def test_folders_of_systems_and_tools_are_skipped_at_any_depth_and_named(tmp_path, caplog):
@@ -179,6 +184,8 @@ def test_splits_are_not_classes_and_can_be_named(tmp_path, caplog):
         assert registry.absolute(flag) == f"folder:{tmp_path / 'train'}"
     with pytest.raises(InputError, match="there is no folder test in it; it has Val, train"):
         registry.open_source(f"folder:{tmp_path}@test")
+    _save(tmp_path / "unsupervised" / "4.png")
+    assert registry.open_source(f"folder:{tmp_path}").class_names is None
     _save(tmp_path / "a@b" / "cat" / "1.png")
     assert list(registry.open_source(f"folder:{tmp_path / 'a@b'}").ids) == ["cat/1.png"]
 
