@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seer_tf.data.boxes import annotated
+from seer_tf.data.boxes import annotated, masks
 from seer_tf.data.boxes.annotated import AnnotatedBox, AnnotatedImage, Corners, Remarks, four_numbers
 from seer_tf.errors import InputError, shorten
 
@@ -117,31 +117,22 @@ def _add_box(
     elif category_key not in names or category_key is None:
         remark(annotated.UNKNOWN_CATEGORY, f"names category {annotation.get('category_id')!r}")
     else:
-        corners = _corners(annotation, remark)
+        corners = _corners(annotation, images[image_key].size_px, remark)
         if corners is not None:
             place = f"annotation {annotation['id']}, " if "id" in annotation else ""
             name = str(names[category_key]["name"])
             images[image_key].boxes.append(AnnotatedBox(name, corners, bool(annotation.get("iscrowd")), place))
 
 
-def _corners(annotation: Mapping[str, Any], remark: Callable[[str, str], None]) -> Corners | None:
-    """Returns the corners of a box, taken from the polygons of the mask where no box is given; None without either."""
+def _corners(
+    annotation: Mapping[str, Any], size_px: tuple[int, int] | None, remark: Callable[[str, str], None]
+) -> Corners | None:
+    """Returns the corners of a box, taken from the mask where no box is given; None without either."""
     box = four_numbers(annotation.get("bbox"))
     if box is not None:
         left, top, width, height = box
         return left, top, left + width, top + height
-    corners = _around_polygons(annotation.get("segmentation"))
+    corners = masks.around(annotation.get("segmentation"), size_px)
     given = f"has the box {shorten(repr(annotation.get('bbox')))}"
     remark(annotated.WITHOUT_NUMBERS if corners is None else annotated.FROM_MASK, given)
     return corners
-
-
-def _around_polygons(segmentation: Any) -> Corners | None:
-    """Returns the corners around polygons, lists of x, y, x, y …; None for other masks."""
-    try:
-        numbers = [[float(value) for value in polygon] for polygon in segmentation]
-        across = [value for polygon in numbers for value in polygon[0::2]]
-        down = [value for polygon in numbers for value in polygon[1::2]]
-        return four_numbers((min(across), min(down), max(across), max(down)))
-    except (TypeError, ValueError, OverflowError):
-        return None

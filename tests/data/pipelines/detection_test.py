@@ -22,6 +22,10 @@ _BOXES: Boxes = {
 }
 
 
+#: A mask of 40 x 50 px from 5, 6 to 20, 30.
+_RUNS = {"size": [50, 40], "counts": [256, *([24, 26] * 14), 24, 1020]}
+
+
 def _write_images(directory: Path, orientation: int = 1) -> None:
     directory.mkdir(parents=True)
     exif = Image.Exif()
@@ -197,6 +201,11 @@ def test_ids_that_do_not_match_are_refused_by_name(tmp_path, changes, sentence):
             {"annotations.bbox": [...], "annotations.segmentation": [[[5, 6, 20, 6], [9, 30, 7, 8]]]},
             3,
             "taken from the mask, 1 box without four numbers: annotation 1 has the box None",
+        ),
+        (
+            {"annotations.bbox": [[]], "annotations.segmentation": [_RUNS]},
+            3,
+            "taken from the mask, 1 box without four numbers: annotation 1 has the box []",
         ),
     ],
 )
