@@ -16,7 +16,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from seer_tf.data.images import acceptance, decode, formats, limits, profiles
+from seer_tf.data.images import acceptance, decode, deep_colour, formats, limits, profiles
 from seer_tf.data.images.formats import UnusableImageError
 
 JPEG_QUALITY = 95
@@ -110,12 +110,13 @@ def _from_pillow(encoded: bytes) -> Prepared:
     """Prepares an image that only Pillow decodes."""
     try:
         with Image.open(io.BytesIO(encoded), formats=_formats(encoded)) as image:
-            _check_size(image)
+            deep = deep_colour.deep_colour(image, encoded)
+            _check_size(image, deep)
             kind = _NAMES.get(str(image.format), str(image.format))
             profile = image.info.get("icc_profile")
             num_frames = 1 if kind in _WITH_LAYERS else _num_frames(image)
-            image.load()
-            upright, reduced = _eight_bits(ImageOps.exif_transpose(image))
+            levels, reduced = _eight_bits(image, encoded) if deep is None else deep.eight_bits()
+            upright = ImageOps.exif_transpose(levels)
             pixels, converted = _in_srgb(upright, profile)
     except UnusableImageError:
         raise
@@ -131,8 +132,9 @@ def _from_pillow(encoded: bytes) -> Prepared:
     return Prepared(stored, tuple(filter(None, (f"{kind} stored as {how}", first, reduced, converted))), found)
 
 
-def _check_size(image: Image.Image) -> None:
-    if _BYTES_PER_PX.get(image.mode, 4) * image.width * image.height > limits.DECODED_BYTES.largest:
+def _check_size(image: Image.Image, deep: deep_colour.DeepColour | None) -> None:
+    bytes_per_px = _BYTES_PER_PX.get(image.mode, 4) if deep is None else deep_colour.BYTES_PER_PX
+    if bytes_per_px * image.width * image.height > limits.DECODED_BYTES.largest:
         raise UnusableImageError(limits.DECODED_BYTES.refused(f"{image.width} x {image.height}"))
 
 
@@ -153,19 +155,21 @@ def _num_frames(image: Image.Image) -> int:
     raise UnusableImageError(limits.TIFF_PAGES.refused("at least 1001"))
 
 
-def _eight_bits(image: Image.Image) -> tuple[Image.Image, str | None]:
-    """Returns an image of one channel with more than 8 bits as grey of 8 bits, and how; another one unchanged.
+def _eight_bits(image: Image.Image, encoded: bytes) -> tuple[Image.Image, str | None]:
+    """Decodes an image, and returns one of one channel with more than 8 bits as grey of 8 bits, and how.
 
     Numbers from zero keep eight bits from the highest that any pixel uses, as `decode.py` does with PNG. Fractions from
     0 to 1 become levels from 0 to 255, and other fractions or numbers below zero are stretched from the smallest to the
-    largest.
+    largest. Colours of JPEG 2000 keep the eight highest of the bits that the file states.
     """
+    image.load()
     if not image.mode.startswith(("I", "F")):
-        return image, None
+        stated = formats.jpeg_2000_bits(encoded)
+        return image, deep_colour.DONE.format(f"{stated} that the file states") if stated > 8 else None
     values = np.asarray(image)
     if image.mode != "F" and values.min() >= 0:
         bits = max(8, int(values.max()).bit_length())
-        return Image.fromarray((values >> (bits - 8)).astype(np.uint8)), f"eight highest bits taken: of {bits}"
+        return Image.fromarray((values >> (bits - 8)).astype(np.uint8)), deep_colour.DONE.format(bits)
     finite = values[np.isfinite(values)].astype(np.float64)
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if 0 <= low and high <= 1:

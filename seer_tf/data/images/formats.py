@@ -20,6 +20,8 @@ _MAGICS = (
     (jpeg_xl.CODESTREAM, "JPEG XL"),
     (jpeg_xl.CONTAINER, "JPEG XL"),
 )
+_JPEG_2000_STARTS = (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")
+_JPEG_2000_SIZE = b"\xff\x4f\xff\x51"
 _UNSUPPORTED_MAGICS = (
     (b"II*\x00", "TIFF"),
     (b"MM\x00*", "TIFF"),
@@ -31,8 +33,7 @@ _UNSUPPORTED_MAGICS = (
     (b"8BPS", "Photoshop"),
     (b"\x00\x00\x01\x00", "ICO"),
     (b"%PDF", "PDF"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    *((magic, "JPEG 2000") for magic in _JPEG_2000_STARTS),
 )
 WEBP_ANIMATION = 0x02
 _METADATA_BYTES = 1 << 17
@@ -117,6 +118,13 @@ def has_several_frames(encoded: bytes) -> bool:
 def is_16_bit_png(encoded: bytes) -> bool:
     """Whether an image is a PNG with 16 bits a channel; `encoded` may be the beginning of the file."""
     return encoded.startswith(b"\x89PNG") and encoded[24:25] == b"\x10"
+
+
+def jpeg_2000_bits(encoded: bytes) -> int:
+    """Returns the bits per channel that a JPEG 2000 states (ISO/IEC 15444-1, A.5.1); 0 for other formats."""
+    place = encoded.find(_JPEG_2000_SIZE)
+    is_whole = encoded.startswith(_JPEG_2000_STARTS) and 0 <= place < len(encoded) - 42
+    return 1 + (encoded[place + 42] & 0x7F) if is_whole else 0
 
 
 def read_header(encoded: bytes) -> Header:
