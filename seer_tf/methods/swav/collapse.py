@@ -31,7 +31,7 @@ from seer_tf.training.health import (
 REMEDY = "lower schedule.peak_learning_rate, or raise schedule.warmup_steps or swav.epsilon"
 
 _NEAR_LN_K = 0.02
-_EATS_ALL = 0.9
+_ALMOST_ALL = 0.9
 # A run on the plateau stayed at 0.89 to 0.95 ln K with a RankMe of 20 to 45. Runs that learn pass there quickly
 # (docs/lab/results.md).
 _PLATEAU = 0.85
@@ -99,10 +99,10 @@ def _stays_on_plateau(config: Config, seen: Sequence[Interval]) -> Problem | Non
 
 def _one_prototype(config: Config, seen: Sequence[Interval]) -> Problem | None:
     shares = [interval.numbers[metrics.LARGEST_SHARE] for interval in _lately(config, seen)]
-    if not shares or min(shares) < _EATS_ALL or config.head.num_prototypes == 1:
+    if not shares or min(shares) < _ALMOST_ALL or config.head.num_prototypes == 1:
         return None
     return Problem(
-        "one prototype eats all",
+        "one prototype attracts almost all crops",
         f"{percent(shares[-1], 0)} of the crops have the same nearest prototype, and never less than "
         f"{percent(min(shares), 0)} since step {_lately(config, seen)[0].first_step}",
         "try more swav.sinkhorn_iterations, a longer swav.freeze_prototypes_steps or a lower "

@@ -1,16 +1,13 @@
 """Numbers that show a collapse. The loss alone does not show one, because it starts at ln K and may stay there.
 
-Legend: V crops, B images, K prototypes, N rows, D dimensions. All numbers are cheap enough to be computed occasionally
-in the step. Only `prototype_usage` uses the images of all replicas; the other numbers are means over this replica.
+Legend: V crops, B images, K prototypes. All numbers are cheap enough for every step. They are those of this replica.
 """
 
 import tensorflow as tf
 
-from seer_tf.distributed import collectives
-
 
 def first_choices(scores: tf.Tensor) -> tf.Tensor:
-    """Returns for each prototype the number of rows on this replica whose first choice it is, float32 [K].
+    """Returns the number of rows on this replica whose first choice is each prototype, float32 [K].
 
     Args:
         scores: Scores or codes, [..., K].
@@ -18,18 +15,6 @@ def first_choices(scores: tf.Tensor) -> tf.Tensor:
     num_prototypes = scores.shape[-1]
     chosen = tf.one_hot(tf.argmax(scores, axis=-1), num_prototypes)  # [..., K]
     return tf.reduce_sum(tf.reshape(chosen, [-1, num_prototypes]), axis=0)
-
-
-def prototype_usage(codes: tf.Tensor) -> tf.Tensor:
-    """Returns the fraction of prototypes that are the first choice of at least one image in the global batch.
-
-    Args:
-        codes: Codes [..., B, K].
-
-    Returns:
-        A float32 scalar from 1 / K, if all images have the same prototype, to 1.
-    """
-    return tf.reduce_mean(tf.cast(collectives.all_reduce(first_choices(codes)) > 0, tf.float32))
 
 
 def entropy(probabilities: tf.Tensor) -> tf.Tensor:

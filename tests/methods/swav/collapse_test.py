@@ -128,7 +128,7 @@ def test_one_prototype_for_all_crops_is_recognised(lab: Lab, images: Callable[[]
     last.bias.assign(lab.state.model.head.prototypes[3])
     lab.state.optimizer.iterations.assign(_CONFIG.run.num_steps)  # here the rate is too small for a change
     found = lab.problems(images(), [10] * 4)
-    assert "100 % of the crops have the same nearest prototype" in found["one prototype eats all"]
+    assert "100 % of the crops have the same nearest prototype" in found["one prototype attracts almost all crops"]
 
 
 def test_features_of_rank_one_are_recognised(lab: Lab, images: Callable[[], Iterator[Crops]]) -> None:

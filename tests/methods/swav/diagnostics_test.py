@@ -1,30 +1,19 @@
 """The diagnostics of collapse, on inputs with known values."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from seer_tf.methods.swav import diagnostics
-from tests.replicas import two_replicas
 
 
 def one_hot(indices: list[int], num_prototypes: int) -> tf.Tensor:
     return tf.constant(np.eye(num_prototypes, dtype=np.float32)[indices])
 
 
-def test_prototype_usage_counts_first_choices_over_images_and_crops() -> None:
-    assert diagnostics.prototype_usage(one_hot([2, 2, 2], 4)).numpy() == 0.25
-    assert diagnostics.prototype_usage(tf.stack([one_hot([0, 1], 4), one_hot([3, 1], 4)])).numpy() == 0.75
-
-
-@pytest.mark.multi_replica
-def test_prototype_usage_counts_the_whole_batch() -> None:
-    strategy = two_replicas()
-    codes = strategy.experimental_distribute_values_from_function(
-        lambda context: one_hot([context.replica_id_in_sync_group, 2], 4)
-    )
-    usage = strategy.run(tf.function(diagnostics.prototype_usage), args=(codes,))
-    assert [value.numpy() for value in strategy.experimental_local_results(usage)] == [0.75, 0.75]
+def test_first_choices_are_counted_over_images_and_crops() -> None:
+    assert diagnostics.first_choices(one_hot([2, 2, 2], 4)).numpy().tolist() == [0, 0, 3, 0]
+    codes = tf.stack([one_hot([0, 1], 4), one_hot([3, 1], 4)])
+    assert diagnostics.first_choices(codes).numpy().tolist() == [1, 2, 0, 1]
 
 
 def test_entropy_is_zero_for_one_hot_codes_and_ln_k_for_uniform_codes() -> None:
