@@ -151,15 +151,16 @@ def num_scans(encoded: bytes) -> int:
 
 def num_packed_texts(encoded: bytes) -> int:
     """Returns the number of compressed texts and profiles in a PNG; 0 for other formats."""
-    return sum(name in PNG_PACKED_TEXTS for name in _png_chunks(encoded)) if encoded.startswith(b"\x89PNG") else 0
+    return sum(name in PNG_PACKED_TEXTS for name, _, _ in png_chunks(encoded)) if encoded.startswith(b"\x89PNG") else 0
 
 
-def _png_chunks(encoded: bytes) -> Iterator[bytes]:
-    """Yields the names of the chunks of a PNG, up to the end of the bytes."""
-    place = 8
-    while len(name := encoded[place + 4 : place + 8]) == 4:
-        yield name
-        place += 12 + int.from_bytes(encoded[place : place + 4])
+def png_chunks(encoded: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yields the chunks of a PNG up to the end of the bytes: name, and where the data begin and end."""
+    start = 16
+    while len(name := encoded[start - 4 : start]) == 4:
+        end = start + int.from_bytes(encoded[start - 8 : start - 4])
+        yield name, start, end
+        start = end + 12
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int]:
