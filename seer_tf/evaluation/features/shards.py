@@ -5,9 +5,10 @@ Several processes may write to one directory, each its own shards. `store.py` de
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,21 +184,26 @@ def _write_shard(
         "ids": [source.ids[number] for number in numbers],
         "classes": [source.classes_of(number) for number in numbers],
         "fingerprints": source.fingerprints[numbers.start : numbers.stop].tolist(),
+        "crc32c": {},
     }
     if (absent := absent_classes(source, numbers)) is not None:
         images["absent"] = absent
-    if manifest.format == "npy":
-        for stage, values in features.items():
-            with atomic_file(manifest.file(directory, stage, shard, "npy")) as unfinished:
-                np.save(unfinished, values)
-                images.setdefault("crc32c", {})[stage] = file_crc32c(unfinished)
-    else:
-        with atomic_file(manifest.file(directory, "features", shard, manifest.format)) as unfinished:
-            if manifest.format == "parquet":
-                write_parquet(unfinished, images["ids"], images["classes"], features)
-            else:
-                _write_records(unfinished, images, features)
+    for name, write in _files(manifest, images, features).items():
+        with atomic_file(manifest.file(directory, name, shard, manifest.format)) as unfinished:
+            write(unfinished)
+            images["crc32c"][name] = file_crc32c(unfinished)
     write_atomically(manifest.file(directory, "images", shard, "json"), json.dumps(sealed_json.sealed(images)))
+
+
+def _files(
+    manifest: Manifest, images: Mapping[str, Any], features: Mapping[str, np.ndarray]
+) -> dict[str, Callable[[Path], None]]:
+    """Returns functions that write the files of a shard, by the names before the shard's number."""
+    if manifest.format == "npy":
+        return {stage: functools.partial(np.save, arr=values) for stage, values in features.items()}
+    if manifest.format == "parquet":
+        return {"features": lambda path: write_parquet(path, images["ids"], images["classes"], features)}
+    return {"features": lambda path: _write_records(path, images, features)}
 
 
 def _write_records(path: Path, images: Mapping[str, Sequence], features: Mapping[str, np.ndarray]) -> None:

@@ -8,7 +8,7 @@
                                          each stage "features/res5", the bytes of its D numbers, lowest byte first, or
     DIR/features-00000-of-00012.parquet  columns "image", "label" (a list) and for each stage "res5" (D numbers)
     DIR/images-00000-of-00012.json       ids, classes and fingerprints of the shard's images, the classes that they are
-                                         known to lack, where the data says so, and checksums of arrays; written last
+                                         known to lack, where the data says so, and checksums of its files; written last
 
 A shard is finished when its `images` file exists.
 """
@@ -101,7 +101,8 @@ class ShardImages:
         classes: Classes of each image.
         fingerprints: Fingerprint of each file, below 2^64.
         absent: Classes that each image is known to lack; None where the data does not say.
-        crc32c: CRC-32C of the `.npy` file of each stage; None for other formats and in files of earlier versions.
+        crc32c: CRC-32C of each file with features, by the name before the shard's number; None in files of earlier
+            versions.
     """
 
     ids: tuple[str, ...]
@@ -146,14 +147,16 @@ def open_features(directory: str | os.PathLike[str]) -> FeatureSet:
     if digest_of_ids(ids) != manifest.digest_of_ids:
         raise InputError(f"{directory}: the names of the images differ from {MANIFEST}; extract the features again")
     absent = [shard.absent for shard in images if shard.absent is not None]
+    checksums = {
+        manifest.file(directory, name, number, manifest.format): checksum
+        for number, shard in enumerate(images)
+        for name, checksum in (shard.crc32c or {}).items()
+    }
     if len(absent) not in (0, len(images)):
         raise InputError(f"{directory}: some shards lack the absent classes; extract the features again")
     return FeatureSet(
         origin=manifest.origin,
-        rows={
-            stage: _StoredRows(directory, manifest, stage, [(shard.crc32c or {}).get(stage) for shard in images])
-            for stage in manifest.origin.poolings
-        },
+        rows={stage: _StoredRows(directory, manifest, stage, checksums) for stage in manifest.origin.poolings},
         ids=ids,
         fingerprints=np.array([number for shard in images for number in shard.fingerprints], np.uint64),
         class_names=manifest.class_names,
@@ -181,9 +184,9 @@ def _read_images(path: Path, manifest: Manifest, shard: int) -> ShardImages:
 class _StoredRows:
     """The features of one stage, float [N, D], in files."""
 
-    def __init__(self, directory: Path, manifest: Manifest, stage: str, checksums: Sequence[int | None]) -> None:
+    def __init__(self, directory: Path, manifest: Manifest, stage: str, unchecked: dict[Path, int]) -> None:
         self._directory, self._manifest, self._stage = directory, manifest, stage
-        self._unchecked = {shard: checksum for shard, checksum in enumerate(checksums) if checksum is not None}
+        self._unchecked = unchecked
         self.shape = (manifest.num_images, manifest.origin.poolings[stage].dim)
 
     def __len__(self) -> int:
@@ -194,41 +197,42 @@ class _StoredRows:
         with _damage_named(self._directory / MANIFEST):
             result = np.empty([len(numbers), self.shape[1]], self._manifest.dtype)
         shards, positions = np.divmod(numbers, self._manifest.images_per_shard)
-        read = {"npy": self._of_npy, "tfrecord": self._of_records, "parquet": self._of_parquet}[self._manifest.format]
         for shard in np.unique(shards):
-            result[shards == shard] = read(shard, positions[shards == shard])
+            result[shards == shard] = self._of_shard(shard, positions[shards == shard])
         return result
 
-    def _of_npy(self, shard: int, positions: np.ndarray) -> np.ndarray:
-        # The file is mapped only during this call, because mapped pages would count as memory of the process.
-        path = self._manifest.file(self._directory, self._stage, shard, "npy")
+    def _of_shard(self, shard: int, positions: np.ndarray) -> np.ndarray:
+        file_format = self._manifest.format
+        name = self._stage if file_format == "npy" else "features"
+        path = self._manifest.file(self._directory, name, shard, file_format)
         with _damage_named(path):
-            self._check(path, shard)
-            rows = np.load(path, mmap_mode="r")
-            if rows.shape != (len(self._manifest.numbers(shard)), self.shape[1]) or rows.dtype != self._manifest.dtype:
-                raise ValueError(f"its numbers are {rows.dtype} {list(rows.shape)}")
-            return rows[positions]
+            self._check(path)
+            if file_format == "npy":
+                return self._of_npy(path, shard, positions)
+            if file_format == "tfrecord":
+                return self._of_records(path, positions)
+            return read_parquet(path, self._stage, positions)
 
-    def _check(self, path: Path, shard: int) -> None:
+    def _check(self, path: Path) -> None:
         """Compares a file with its checksum before it is read for the first time."""
-        checksum = self._unchecked.get(shard)
+        checksum = self._unchecked.get(path)
         if checksum is not None and file_crc32c(path) != checksum:
             raise ValueError("its checksum differs")
-        self._unchecked.pop(shard, None)
+        self._unchecked.pop(path, None)
 
-    def _of_records(self, shard: int, positions: np.ndarray) -> np.ndarray:
-        path = self._manifest.file(self._directory, "features", shard, "tfrecord")
-        with _damage_named(path):
-            places = _places(path)[positions]
-            records = (tfrecord.read_record(path, int(offset), int(length)) for offset, length in places)
-            features = (tf.train.Example.FromString(record).features.feature for record in records)
-            values = [feature[f"features/{self._stage}"].bytes_list.value[0] for feature in features]
-            return np.frombuffer(b"".join(values), little_endian(self._manifest.dtype)).reshape(-1, self.shape[1])
+    def _of_npy(self, path: Path, shard: int, positions: np.ndarray) -> np.ndarray:
+        # The file is mapped only during this call, because mapped pages would count as memory of the process.
+        rows = np.load(path, mmap_mode="r")
+        if rows.shape != (len(self._manifest.numbers(shard)), self.shape[1]) or rows.dtype != self._manifest.dtype:
+            raise ValueError(f"its numbers are {rows.dtype} {list(rows.shape)}")
+        return rows[positions]
 
-    def _of_parquet(self, shard: int, positions: np.ndarray) -> np.ndarray:
-        path = self._manifest.file(self._directory, "features", shard, "parquet")
-        with _damage_named(path):
-            return read_parquet(path, self._stage, positions)
+    def _of_records(self, path: Path, positions: np.ndarray) -> np.ndarray:
+        places = _places(path)[positions]
+        records = (tfrecord.read_record(path, int(offset), int(length)) for offset, length in places)
+        features = (tf.train.Example.FromString(record).features.feature for record in records)
+        values = [feature[f"features/{self._stage}"].bytes_list.value[0] for feature in features]
+        return np.frombuffer(b"".join(values), little_endian(self._manifest.dtype)).reshape(-1, self.shape[1])
 
 
 def file_crc32c(path: Path) -> int:

@@ -229,10 +229,18 @@ def test_damage_is_named_and_changes_no_id_or_class(write, name):
             assert found[0] == whole[0]
 
 
-def test_damage_to_the_numbers_gets_one_sentence(write):
-    directory = write(_Images())
+@pytest.mark.parametrize(
+    ("file_format", "name"),
+    [
+        ("npy", "res4-00001-of-00005.npy"),
+        ("tfrecord", "features-00001-of-00005.tfrecord"),
+        ("parquet", "features-00001-of-00005.parquet"),
+    ],
+)
+def test_damage_to_the_numbers_gets_one_sentence(write, file_format, name):
+    directory = write(_Images(), file_format=file_format)
     whole = open_features(directory).rows["res4"][:].tobytes()
-    path = directory / "res4-00001-of-00005.npy"
+    path = directory / name
     for content in mutations.flipped(path.read_bytes(), 200):
         path.write_bytes(content)
         try:
