@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import seer_tf
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.data.sources.base import Source
@@ -97,6 +98,11 @@ def _assert_equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray])
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+def _labelled(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns twelve images of noise in two classes."""
+    return np.random.default_rng(seed).integers(0, 256, [12, 32, 32, 3]).astype(np.uint8), np.arange(12) % 2
+
+
 def _train_and_continue(config: Config, source: Source, directory: RunDirectory) -> None:
     """Trains a run, then repeats the last step from the checkpoint before. All bits must be equal."""
     last = config.run.num_steps
@@ -168,6 +174,21 @@ def test_fine_tuning_and_files_work(variant: str, source: Source) -> None:
     formats = ("saved_model", "keras", "onnx", "litert_float32")
     files = export(network.selected("prototypes"), "MODEL", source=source, formats=formats)
     assert [file.format for file in files] == list(formats)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
+def test_a_run_that_accumulates_is_evaluated(variant: str, source: Source) -> None:
+    """One step has two micro-batches."""
+    pretrain(_config(variant, "run.num_steps=1", "run.accumulation_steps=2"), source, RunDirectory("RUN"))
+    for protocol, recipe_name in (("knn", None), ("linear_probe", "optimum")):
+        found = seer_tf.evaluate(
+            "RUN", train=_labelled(0), test=_labelled(1), protocol=protocol, recipe=recipe_name, size_px=32
+        )
+        assert found.num_test_images == 12 and 0 <= found.value <= 1
+    network = load_network("RUN").selected("prototypes")
+    embeddings = network.on_images(np.zeros([2, 32, 32, 3], np.uint8))["embeddings"]
+    assert (embeddings @ network.prototypes.T).shape == (2, 5) and np.isfinite(embeddings).all()  # the clusters
 
 
 @functools.cache

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from seer_tf.config import BackboneConfig
 from seer_tf.errors import InputError
 from seer_tf.models import RegNetY
+from seer_tf.models.backbones.registry import build_backbone
 from seer_tf.models.encoder import Encoder
 from seer_tf.models.tasks.detector import MAX_DETECTIONS, Detector, smallest_anchor_px, with_stem_stride_2
 from seer_tf.models.tasks.segmenter import build_segmenter
@@ -53,6 +55,16 @@ def test_three_stages_are_too_few():
         Detector(_Encoder("190MF"), ("cat",), size_px=_SIZE_PX, smallest_anchor_px=12.0)
     with pytest.raises(InputError, match=said):
         build_segmenter(_Encoder("190MF"), 2, size_px=64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ResNet50", "EfficientNetV2B0", "MobileNetV3Small"])
+def test_a_keras_model_with_four_resolutions_becomes_a_detector(name: str) -> None:
+    encoder = _Encoder()
+    encoder.backbone = build_backbone(BackboneConfig(f"keras.applications:{name}"))
+    detector = Detector(encoder, ("cat", "dog"), size_px=_SIZE_PX, smallest_anchor_px=12.0, num_head_layers=1)
+    found = detector.model(np.zeros([1, _SIZE_PX, _SIZE_PX, 3], np.float32))
+    assert found["cls_logits"].shape[-1] == 2 and all(np.isfinite(value).all() for value in found.values())
 
 
 def test_the_prior_is_in_the_bias_of_the_classification_head(detector):
