@@ -18,8 +18,7 @@ from seer_tf.data.images.transform import Transform
 from seer_tf.data.sources.places import with_absolute_places
 from seer_tf.data.sources.registry import check_source
 from seer_tf.distributed.devices import Devices
-from seer_tf.distributed.rendezvous import rendezvous
-from seer_tf.distributed.strategy import is_chief, make_strategy
+from seer_tf.distributed.strategy import is_chief
 from seer_tf.errors import InputError
 from seer_tf.evaluation.protocols.classification import among_first, classify
 from seer_tf.evaluation.published_results import FINE_TUNING
@@ -37,8 +36,8 @@ from seer_tf.networks.network import Network
 from seer_tf.quantities import counted
 from seer_tf.training.logger import LogOptions, OnLog
 from seer_tf.training.loop import RunResult
-from seer_tf.training.preemption import lost_workers_named
 from seer_tf.training.run_directory import RunDirectory, moves_named
+from seer_tf.training.workers import Opened, together
 
 
 class Outcome(NamedTuple):
@@ -80,26 +79,23 @@ class Finetuning:
             InputError: `finetuning.task.fine_tune` raises it, or a path or a device is wrong.
             LostWorkerError: Another worker no longer answers.
         """
-        config, directory, cluster = self.config, RunDirectory(self.run_dir), self.devices.cluster()
-        with rendezvous(cluster, timeout_seconds=self.devices.meeting_seconds) as facts:
-            placement = self.devices.placement(cluster)
+        directory = RunDirectory(self.run_dir)
+
+        def opened_for(num_replicas: int) -> Opened[FinetuneConfig, LabelledImages]:
             self._check_first(directory)
-            data = labelled_images(config.data, seed=config.run.seed)
-            config = finetune_config.with_length(config, data.train.num_images)
-            check_fit(config, data.train, placement.num_replicas)
-            images = data.identity()
-            directory.check(config, images)
-            facts.update(directory.facts(config, images), **placement.facts())
-        with lost_workers_named(cluster):
-            if config.run.deterministic:
-                tf.config.experimental.enable_op_determinism()
-            strategy = make_strategy(placement)
+            data = labelled_images(self.config.data, seed=self.config.run.seed)
+            config = finetune_config.with_length(self.config, data.train.num_images)
+            check_fit(config, data.train, num_replicas)
+            return Opened(config, data, data.identity())
+
+        with together(self.devices, directory, opened_for) as (strategy, opened):
+            config, data = opened.config, opened.data
             network = _network(config)
             if is_chief(strategy) and not directory.holds_a_run():
                 data.without_shared()  # Says so now what will be left out at the end.
             log = LogOptions(pathlib.Path(self.log_json) if self.log_json else None, on_log=self.on_log)
             parts = (data.class_names, network.backbone, network.head, directory)
-            ended = fine_tune(config, data.train, *parts, strategy, log, images)
+            ended = fine_tune(config, data.train, *parts, strategy, log, opened.images)
         is_finished = ended.stopped_by is None and is_chief(strategy)
         result = _finish(config, data, network, directory) if is_finished else None
         return Outcome(ended, config.run.num_steps, result)
@@ -127,12 +123,12 @@ class Finetuning:
             raise InputError(
                 f"`data.subset_list={data.subset_list}` is not a file; give a text file with one image per line"
             )
-        for spec, field in ((data.train, "data.train"), (data.test, "data.test")):
-            with moves_named(directory, field):
+        for spec, argument in ((data.train, "train"), (data.test, "test")):
+            with moves_named(directory, argument):
                 check_source(spec)
         if data.train == data.test:
             raise InputError(
-                f"`data.train` and `data.test` are both {data.test}, so the accuracy would say nothing about new "
+                f"`train` and `test` are both {data.test}, so the accuracy would say nothing about new "
                 "images; give other images for one of the two"
             )
 

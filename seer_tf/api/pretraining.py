@@ -8,8 +8,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
-
 from seer_tf import config as configs
 from seer_tf.api.backbones import Network, variant_of_run
 from seer_tf.api.images import Images, spec_of_run
@@ -19,8 +17,6 @@ from seer_tf.data.sources.labelled import open_labelled
 from seer_tf.data.sources.places import with_absolute_places
 from seer_tf.data.sources.registry import Source, absolute, check_source
 from seer_tf.distributed.devices import Devices
-from seer_tf.distributed.rendezvous import rendezvous
-from seer_tf.distributed.strategy import make_strategy
 from seer_tf.errors import InputError
 from seer_tf.evaluation.colour import colour_accuracy
 from seer_tf.evaluation.protocols.online_probe import OnlineProbe
@@ -36,8 +32,8 @@ from seer_tf.pretraining.logger import PretrainingLogOptions
 from seer_tf.quantities import percent
 from seer_tf.training.logger import OnLog
 from seer_tf.training.loop import RunResult
-from seer_tf.training.preemption import lost_workers_named
 from seer_tf.training.run_directory import RunDirectory, check_exists, moves_named
+from seer_tf.training.workers import Opened, together
 
 _LEAST_MINUTES = 0.1
 
@@ -97,23 +93,19 @@ class Pretraining:
             InputError: `pretraining.task.pretrain` raises it, or a path or a device is wrong.
             LostWorkerError: Another worker no longer answers.
         """
-        directory, cluster = RunDirectory(self.run_dir or ""), self.devices.cluster()
-        with rendezvous(cluster, timeout_seconds=self.devices.meeting_seconds) as facts:
-            placement = self.devices.placement(cluster)
+        directory = RunDirectory(self.run_dir or "")
+
+        def opened_for(num_replicas: int) -> Opened[PretrainingConfig, Source]:
             directory.check(config)
             self._check_first(config)
             source = task.training_images(config)
-            task.check_fit(config, source, placement.num_replicas)
-            images = task.identity(source)
-            directory.check(config, images)
-            facts.update(directory.facts(config, images), **placement.facts())
-        with lost_workers_named(cluster):
-            if config.run.deterministic:
-                tf.config.experimental.enable_op_determinism()
-            strategy = make_strategy(placement)
-            summarize(source)  # raises if the images teach nothing, on every worker
-            log_options = functools.partial(self._log_options, config, source)
-            return task.pretrain(config, source, directory, strategy, log_options)
+            task.check_fit(config, source, num_replicas)
+            return Opened(config, source, task.identity(source))
+
+        with together(self.devices, directory, opened_for) as (strategy, opened):
+            summarize(opened.data)  # raises if the images teach nothing, on every worker
+            log_options = functools.partial(self._log_options, config, opened.data)
+            return task.pretrain(config, opened.data, directory, strategy, log_options)
 
     def _check_without_auto(self, start: PretrainingConfig) -> None:
         for name, value in (("minutes", self.minutes), ("device_memory_gib", self.device_memory_gib)):

@@ -17,13 +17,13 @@ _FLAGS_OF_FIELDS = {
     "data.max_bad_fraction": "max_bad_fraction",
     "data.source": "data",
     "data.subset_list": "subset_list",
-    "data.test": "test_data",
-    "data.train": "train_data",
     "run.init_from": "init_from",
     "run.on_trouble": "on_trouble",
     "run.reset": "reset",
     "run.seed": "seed",
     "run.xla": "xla",
+    "test": "test_data",
+    "train": "train_data",
 }
 
 

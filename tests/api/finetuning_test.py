@@ -67,7 +67,7 @@ def test_arrays_become_shards_of_the_run_and_the_call_again_continues(
         ({"model": "nowhere"}, "there is no file or directory .*nowhere"),
         ({"model": ""}, "`model` is missing"),
         ({"test": "nowhere/else"}, "no such file or directory"),
-        ({"train": "builtin:test"}, "`data.train` and `data.test` are both builtin:test"),
+        ({"train": "builtin:test"}, "`train` and `test` are both builtin:test"),
         ({"train": 7}, "`data` is a int"),
         ({"settings": {"data.subset_list": "nothing.txt"}}, "nothing.txt` is not a file"),
     ],
