@@ -46,10 +46,12 @@ def main() -> None:
     probe = OnlineProbe(open_source("builtin:test"), source, config).of(state.model)
     with tempfile.TemporaryDirectory() as directory:
         summaries = Summaries(Path(directory), config)
-        look = _median_seconds(lambda: summaries.numbers(1, gallery.view().numbers()))
-        view = gallery.view()
+        look = _median_seconds(lambda: summaries.numbers(1, gallery.outputs().numbers()))
+        outputs = gallery.outputs()
         sheets = _median_seconds(
-            lambda: summaries.pictures(1, {"a": gallery.prototype_sheet(view), "b": gallery.neighbour_sheet(view)}, "")
+            lambda: summaries.pictures(
+                1, {"a": gallery.prototype_sheet(outputs), "b": gallery.neighbour_sheet(outputs)}, ""
+            )
         )
     probed = _median_seconds(probe)
     default = RunConfig()

@@ -33,7 +33,7 @@ def demo_images(data: str) -> tuple[Source, Source | None]:
         unlabelled.
 
     Raises:
-        InputError: as `open_source`.
+        InputError: As for `open_source`.
     """
     if data == "builtin":
         return open_source("builtin"), open_source("builtin:test")

@@ -133,7 +133,7 @@ def _collect(cluster: Cluster, listener: socket.socket, own: dict[str, Any], tim
 
 
 def _accept(listener: socket.socket, selector: selectors.BaseSelector, stack: contextlib.ExitStack) -> None:
-    """Greets whoever connects, and remembers to read from the connection."""
+    """Greets a new connection, and registers it for reading."""
     with contextlib.suppress(OSError):  # The other side has gone.
         connection = stack.enter_context(listener.accept()[0])
         connection.setblocking(False)
@@ -142,7 +142,7 @@ def _accept(listener: socket.socket, selector: selectors.BaseSelector, stack: co
 
 
 def _received(key: selectors.SelectorKey, selector: selectors.BaseSelector) -> dict[str, Any] | None:
-    """Reads from a connection what is there; returns the line of a worker when it is whole."""
+    """Reads the bytes that have arrived on a connection; returns a worker's line when it is complete."""
     connection: Any = key.fileobj
     try:
         part = connection.recv(_PART_BYTES)
@@ -207,7 +207,7 @@ def _report(cluster: Cluster, line: dict[str, Any], timeout_seconds: float) -> d
 
 
 def _read_line(connection: socket.socket, most_bytes: int, seconds: float) -> bytes:
-    """Returns what comes up to the end of a line.
+    """Returns the next line of a connection.
 
     Raises:
         OSError: The line does not end within this number of bytes and seconds.

@@ -134,4 +134,4 @@ def _local(path: str | os.PathLike[str]) -> pathlib.Path:
 
 def _check_writable(path: pathlib.Path, there: pathlib.Path) -> None:
     if not os.access(there, os.W_OK, effective_ids=True):
-        raise InputError(f"{path} cannot be written: {there} is not open to you for writing; name another place")
+        raise InputError(f"{path} cannot be written: you may not write to {there}; name another place")

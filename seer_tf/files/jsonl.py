@@ -40,7 +40,7 @@ def read_complete(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
 
 
 def numbered(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Yields number, from 1, and object of each line that is not empty; None for what is not a JSON object."""
+    """Yields the number, from 1, and the object of each line that is not empty; None if it is no JSON object."""
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():

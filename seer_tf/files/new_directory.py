@@ -18,11 +18,11 @@ _LOCK = ".lock"
 
 @contextlib.contextmanager
 def new_directory(output: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a directory to write into, which takes the name `output` at the end, or is removed when something fails.
+    """Yields a directory to write into. It gets the name `output` at the end, or is removed if the body fails.
 
-    It lies beside `output` and is locked, so that one process at a time makes `output`. What a process that died has
-    left there is removed by the next one. For a URL it lies on this machine and is copied at the end; nothing
-    is locked.
+    The directory lies beside `output` and is locked, so that only one process at a time makes `output`. The next
+    process removes the files of a process that died. For a URL the directory lies on this machine and is copied at the
+    end; nothing is locked.
 
     Args:
         output: Directory to make, or its URL.
@@ -43,7 +43,7 @@ def _copied(url: str) -> Iterator[Path]:
         try:
             remote.upload_directory(Path(scratch), url)
         except OSError as error:
-            raise InputError(f"{url} cannot be written ({error.strerror}); see to that, and do it again") from None
+            raise InputError(f"{url} cannot be written ({error.strerror}); correct this and try again") from None
 
 
 @contextlib.contextmanager
@@ -72,10 +72,10 @@ def _remove_what_was_left(partial: Path) -> None:
 
 
 def check_new(output: str | os.PathLike[str]) -> None:
-    """Looks whether a new directory can be made.
+    """Checks that a new directory can be made.
 
     Raises:
-        InputError: it exists, or cannot be made where it would lie.
+        InputError: The directory exists, or it cannot be made at this place.
     """
     if remote.exists(os.fspath(output)) if is_remote(output) else os.path.lexists(output):
         raise InputError(f"{output} exists already; name another output directory or remove it")

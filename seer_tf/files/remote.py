@@ -22,7 +22,7 @@ def is_remote(path: str | os.PathLike[str]) -> bool:
 
 
 def has_directories(url: str | os.PathLike[str]) -> bool:
-    """Whether the directory behind a URL can be listed. HTTP knows files only."""
+    """Whether the directory behind a URL can be listed. HTTP has files only."""
     return not os.fspath(url).startswith(("http://", "https://"))
 
 
@@ -38,7 +38,7 @@ def read(url: str, offset: int, num_bytes: int) -> bytes:
 
 @contextlib.contextmanager
 def file_to_read(url: str) -> Iterator[IO[bytes]]:
-    """Opens a file, which reads ahead and can seek."""
+    """Opens a file that reads ahead and can seek."""
     with _opened(url) as (system, path):
         file = system.open(path, "rb")
     with file:
@@ -50,7 +50,7 @@ def size(url: str) -> int:
     with _opened(url) as (system, path):
         found = system.size(path)
         if found is None:
-            raise OSError("the server does not tell the size of the file")
+            raise OSError("the server does not state the size of the file")
         return found
 
 
@@ -69,7 +69,7 @@ def is_directory(url: str) -> bool:
 
 
 def names(url: str) -> list[str]:
-    """Returns the names in a directory; none for one that is missing, as an empty one is in a bucket."""
+    """Returns the names in a directory; none if it is missing, because a bucket has no empty directories."""
     try:
         with _opened(url) as (system, path):
             return [os.path.basename(name.rstrip("/")) for name in system.ls(path, detail=False)]
@@ -152,5 +152,5 @@ def _answered(url: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{url} cannot be reached ({error.strerror}); look at the network, and at your right to read there"
+            f"{url} cannot be reached ({error.strerror}); check the network, and your permission to read there"
         ) from error

@@ -22,8 +22,8 @@ def finetune_imagenet_224() -> FinetuneConfig:
     """The paper's fine-tuning on ImageNet: 35 epochs of SGD, batch 256, rate 0.0125 and then 0.00125, decay 1e-4.
 
     These numbers are from the paper. Three settings are less certain: the fall of the rate after 30 epochs, the
-    momentum of 0.9, and SwAV's colours and blur. Nesterov momentum is from VISSL. The paper's resolution is not known;
-    it is 224 or more. The paper reports 83.8 % for RegNetY-128GF and 84.2 % for 256GF (table 1). Not run here.
+    momentum of 0.9, and SwAV's colours and blur. Nesterov momentum is from VISSL. The paper's resolution is unknown; it
+    is 224 or more. The paper reports 83.8 % for RegNetY-128GF and 84.2 % for 256GF (table 1). Not run here.
     """
     return FinetuneConfig(
         data=LabelledDataConfig(train="folder:TRAIN", test="folder:TEST"),
@@ -44,8 +44,8 @@ def finetune_imagenet_384() -> FinetuneConfig:
 def finetune_inat18_224() -> FinetuneConfig:
     """VISSL's fine-tuning on iNaturalist 2018: 24 epochs, rate 0.1 for 256 images, a tenth of it after 7, 14 and 21.
 
-    From `fulltune/inaturalist/eval_resnet_8gpu_transfer_inat18_fulltune.yaml`: no decay, random crops and flips. What
-    the paper itself took for iNaturalist is not known; its table has linear classifiers alone. Not run here.
+    From `fulltune/inaturalist/eval_resnet_8gpu_transfer_inat18_fulltune.yaml`: no decay, random crops and flips. The
+    paper's own settings for iNaturalist are unknown; its table has only linear classifiers. Not run here.
     """
     return _fulltune(24.0, 7.0, 14.0, 21.0)
 
@@ -55,8 +55,8 @@ def finetune_inat18_384() -> FinetuneConfig:
 
     Bicubic crops and flips, every crop's brightness, contrast, saturation and hue changed by up to 0.4, mixup of 0.1,
     labels smoothed by 0.1. The name asks for a cosine, and `cosine_schedule.yaml` goes from 0.1 to 1e-7 in 24 epochs
-    at any batch. Expect 79.1 % of RegNetY-32GF, 80.0 % of 64GF, 82.6 % of 128GF, 83.9 % of 256GF (SEER's README); that
-    those numbers are of this configuration is likely and nowhere said. Not run here.
+    at any batch. Expect 79.1 % from RegNetY-32GF, 80.0 % from 64GF, 82.6 % from 128GF, 83.9 % from 256GF (SEER's
+    README). It is likely that these numbers come from this configuration, but no source says so. Not run here.
     """
     return dataclasses.replace(
         _at_384_px(finetune_inat18_224(), _jittered_crops(384)),
@@ -79,8 +79,8 @@ def finetune_places205_224() -> FinetuneConfig:
 def finetune_places205_384() -> FinetuneConfig:
     """The same at 384 px, bicubic, with SwAV's colours and blur (`fulltune/places205/transforms/tricks_384_swav.yaml`).
 
-    Expect 67.5 % of RegNetY-32GF, 67.4 % of 64GF, 67.5 % of 128GF, 67.7 % of 256GF (SEER's README); with which
-    schedule those were reached is not said. Not run here.
+    Expect 67.5 % from RegNetY-32GF, 67.4 % from 64GF, 67.5 % from 128GF, 67.7 % from 256GF (SEER's README, which does
+    not name the schedule). Not run here.
     """
     return _at_384_px(finetune_places205_224(), distorted_crops(384))
 
@@ -109,8 +109,8 @@ def supervised_imagenet() -> FinetuneConfig:
 
     VISSL's `pretrain/supervised/supervised_8gpu_regnety.yaml`, which is for RegNetY-16GF: 100 epochs of batch 256, the
     rate from 0.1 to 0.2 in 5 epochs, then a cosine to 0, weight decay of 5e-5 on everything, every crop's brightness,
-    contrast, saturation and hue changed by up to 0.4. `run.init_from` names a network for its architecture alone. The
-    supervised networks in the paper's tables were trained by another program, and how is not known: VISSL's model zoo
+    contrast, saturation and hue changed by up to 0.4. `run.init_from` names a network for its architecture alone.
+    Another program trained the supervised networks in the paper's tables, with unknown settings: VISSL's model zoo
     gives 80.55 % for its RegNetY-64GF and 80.57 % for 128GF. Not run here.
     """
     return FinetuneConfig(
@@ -253,7 +253,7 @@ def _at_384_px(config: FinetuneConfig, crops: CropsConfig) -> FinetuneConfig:
 
 
 def _jittered_crops(size_px: int) -> CropsConfig:
-    """Returns plain crops, the colours of each of which change by torchvision's `ColorJitter(0.4, 0.4, 0.4, 0.4)`."""
+    """Returns plain crops whose colours change as in torchvision's `ColorJitter(0.4, 0.4, 0.4, 0.4)`."""
     return dataclasses.replace(
         plain_crops(size_px), color_jitter_probability=1.0, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.4
     )

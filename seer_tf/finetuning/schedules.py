@@ -35,7 +35,7 @@ def epoch_schedule(
 
 
 class Stepped(keras.optimizers.schedules.LearningRateSchedule):
-    """Another schedule, multiplied by a factor from each of some steps on."""
+    """Another schedule, multiplied by a factor at each of some steps."""
 
     def __init__(
         self, schedule: keras.optimizers.schedules.LearningRateSchedule, steps: list[int], factor: float
@@ -44,8 +44,8 @@ class Stepped(keras.optimizers.schedules.LearningRateSchedule):
 
         Args:
             schedule: Learning rate as a function of the step.
-            steps: Steps from which the factor counts once more.
-            factor: Factor of each.
+            steps: Steps at which the learning rate is multiplied by the factor once more.
+            factor: Factor on the learning rate.
         """
         super().__init__()
         self._schedule, self._steps, self._factor = schedule, steps, factor

@@ -39,7 +39,7 @@ class Backbone(keras.Model):
     read_checkpoint: ClassVar[Callable[[Path], "Backbone"]]
 
     variant: str
-    #: Into what the network's own first layer turns normalised images; "normalized" if it takes them as they are.
+    #: Kind of pixels that the network's first layer makes from normalised images; "normalized" without such a layer.
     expects: str = "normalized"
     stem_stride: int
     licence: str
@@ -54,7 +54,7 @@ class Backbone(keras.Model):
         Args:
             preset: A name of `Backbone.presets`, e.g. "regnety_400mf"; or the path of a released checkpoint, of a
                 directory that `convert_checkpoint` wrote, or of a `.keras` file.
-            load_weights: Whether a backbone from a path has the weights that lie there; otherwise they are fresh.
+            load_weights: Whether a backbone from a path has the weights at this path; otherwise they are fresh.
             **kwargs: Arguments of the constructor to replace, e.g. `stem_stride` or `dtype`.
 
         Raises:

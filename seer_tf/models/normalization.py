@@ -1,8 +1,9 @@
 """The operations of batch normalisation, and its gradient if several replicas share the statistics.
 
 TensorFlow's fused operations read and write activations in the precision of the network and compute in float32. They do
-not exist in float64, and they know one replica. So shared statistics are summed outside of them: once in the forward
-pass, and once in the backward pass. The backward pass needs the input of the normalisation, and no other activation.
+not exist in float64, and they serve a single replica. So shared statistics are summed outside of them: once in the
+forward pass, and once in the backward pass. The backward pass needs the input of the normalisation, and no other
+activation.
 
 Shapes: x [..., C]; all other tensors [C], float32 at least.
 """

@@ -12,7 +12,7 @@ from seer_tf.models.heads.cost import FLOAT
 
 
 class ProjectionCost:
-    """A `MethodCost` of projection and predictor. A method says what is different in it."""
+    """A `MethodCost` of projection and predictor. A subclass changes what differs in its method."""
 
     prototype_parameters = 0
     sizes_before = 0

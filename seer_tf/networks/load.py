@@ -169,7 +169,7 @@ def _of_keras_model(path: Path) -> Network:
 def backbone_metadata(backbone: Backbone) -> dict[str, Any]:
     """Returns the metadata that a backbone carries, as JSON types: `variant`, `stem_stride` and `licence`.
 
-    If the network turns normalised images into others, `first_layer` says into which.
+    If the first layer of the network converts normalised images to other pixels, `first_layer` names their kind.
     """
     fields = published.licence_fields(backbone.licence)
     first = {} if backbone.expects == "normalized" else {"first_layer": backbone.expects}

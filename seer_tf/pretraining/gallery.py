@@ -33,7 +33,7 @@ _MAX_TILE_PX = 96
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
+class GalleryOutputs:
     """The network's outputs for the gallery.
 
     Attributes:
@@ -88,31 +88,31 @@ class Gallery:
 
         self._look = look
 
-    def view(self) -> View:
+    def outputs(self) -> GalleryOutputs:
         """Returns the network's current outputs for the images."""
         parts = [self._look(batch) for batch in self._batches()]
         features, scores = (np.concatenate([part[index].numpy() for part in parts]) for index in (0, 1))
-        return View(features, scores)
+        return GalleryOutputs(features, scores)
 
-    def prototype_sheet(self, view: View) -> np.ndarray:
+    def prototype_sheet(self, outputs: GalleryOutputs) -> np.ndarray:
         """Returns a picture, uint8 [height, width, 3]. Each row has the best images of a much used prototype."""
-        uses = np.bincount(view.scores.argmax(axis=1), minlength=view.scores.shape[1])  # [K]
+        uses = np.bincount(outputs.scores.argmax(axis=1), minlength=outputs.scores.shape[1])  # [K]
         most_used = np.argsort(-uses, kind="stable")[:_NUM_PROTOTYPES]
-        best = np.argsort(-view.scores[:, most_used], axis=0, kind="stable")[: _NUM_NEIGHBOURS + 1]
+        best = np.argsort(-outputs.scores[:, most_used], axis=0, kind="stable")[: _NUM_NEIGHBOURS + 1]
         return self._sheet(best.T)
 
-    def neighbour_sheet(self, view: View) -> np.ndarray:
+    def neighbour_sheet(self, outputs: GalleryOutputs) -> np.ndarray:
         """Returns a picture, uint8 [height, width, 3]. Each row has an image and then the images nearest to it."""
         queries = np.linspace(0, len(self.images) - 1, min(_NUM_QUERIES, len(self.images))).astype(int)
-        nearest = _nearest(view.features, _NUM_NEIGHBOURS)[queries]
+        nearest = _nearest(outputs.features, _NUM_NEIGHBOURS)[queries]
         return self._sheet(np.concatenate([queries[:, np.newaxis], nearest], axis=1))
 
-    def neighbours_by_colour(self, view: View) -> float:
+    def neighbours_by_colour(self, outputs: GalleryOutputs) -> float:
         """Returns the share of an image's ten nearest images that are also among its ten nearest by colour histogram.
 
         Without labels, this shows whether the features say more than colours do; 0 if there is only one image.
         """
-        shared = (_nearest(view.features, _NUM_COMPARED)[:, :, np.newaxis] == self._by_colour[:, np.newaxis]).any(2)
+        shared = (_nearest(outputs.features, _NUM_COMPARED)[:, :, np.newaxis] == self._by_colour[:, np.newaxis]).any(2)
         return float(shared.mean()) if shared.size else 0.0
 
     def _batches(self) -> list[np.ndarray]:

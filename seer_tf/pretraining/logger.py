@@ -16,7 +16,7 @@ from seer_tf.methods.simclr import collapse as simclr_collapse
 from seer_tf.methods.swav import collapse, metrics
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.models.encoder import Encoder
-from seer_tf.pretraining.gallery import Gallery, View
+from seer_tf.pretraining.gallery import Gallery, GalleryOutputs
 from seer_tf.quantities import percent
 from seer_tf.training import view_metrics
 from seer_tf.training.checkpoints import Quality
@@ -98,12 +98,12 @@ class PretrainingLogger(Logger):
 
     def _measured(self, step: int, steps: Mapping[str, np.ndarray], seconds: float) -> dict[str, float]:
         """Returns the numbers from the steps, from the gallery and, when they are due, from the probe."""
-        view = self._gallery.view()
-        numbers = self._of_interval(steps, seconds) | view.numbers()
-        numbers[BY_COLOUR] = self._gallery.neighbours_by_colour(view)
+        outputs = self._gallery.outputs()
+        numbers = self._of_interval(steps, seconds) | outputs.numbers()
+        numbers[BY_COLOUR] = self._gallery.neighbours_by_colour(outputs)
         without_labels = self._without_labels(numbers)
         if self._diagnostics_are_due(step):
-            self._show(step, view)
+            self._show(step, outputs)
             numbers |= self._probe_now()
         self._judge(self._probed if self._probe else without_labels)  # empty before the probe's first measurement
         return numbers | without_labels
@@ -116,16 +116,16 @@ class PretrainingLogger(Logger):
         """Returns the quality of a checkpoint without a probe, by its name in the log; nothing if none is known."""
         return {}
 
-    def _show(self, step: int, view: View) -> None:
+    def _show(self, step: int, outputs: GalleryOutputs) -> None:
         """Writes pictures and histograms."""
         weights = self._state.model.trainable_variables
-        neighbours = self._gallery.neighbour_sheet(view)
+        neighbours = self._gallery.neighbour_sheet(outputs)
         self._summaries.pictures(step, {"features/neighbours": neighbours}, _NEIGHBOUR_ROWS)
         self._summaries.histograms(
             step,
             {
-                "values/features": view.features,
-                "values/feature_std": view.features.std(axis=0),
+                "values/features": outputs.features,
+                "values/feature_std": outputs.features.std(axis=0),
                 "values/weight_norms": np.array([float(tf.norm(tf.cast(weight, tf.float32))) for weight in weights]),
             },
         )
@@ -142,7 +142,7 @@ class PretrainingLogger(Logger):
         self.quality = next(qualities, None)
 
     def _conclusion(self, numbers: Mapping[str, float]) -> str:
-        """Returns the comparison with simple pixels; without labels, what the gallery knows about it."""
+        """Returns the comparison with simple pixels; without labels, a comparison of the gallery with colours."""
         if self._compared:
             return self._compared(self._probed)
         return without_labels(numbers[BY_COLOUR], self._gallery.chance)
@@ -168,15 +168,17 @@ class SwavLogger(PretrainingLogger):
     def _without_labels(self, numbers: Mapping[str, float]) -> dict[str, float]:
         return {WITHOUT_LABELS: quality_without_labels(numbers)}
 
-    def _show(self, step: int, view: View) -> None:
-        prototypes = self._gallery.prototype_sheet(view)
+    def _show(self, step: int, outputs: GalleryOutputs) -> None:
+        prototypes = self._gallery.prototype_sheet(outputs)
         self._summaries.pictures(step, {"prototypes/images": prototypes}, _PROTOTYPE_ROWS)
-        super()._show(step, view)
+        super()._show(step, outputs)
         self._summaries.histograms(
             step,
             {
-                "values/prototype_scores": view.scores,
-                "values/images_of_prototypes": np.bincount(view.scores.argmax(axis=1), minlength=view.scores.shape[1]),
+                "values/prototype_scores": outputs.scores,
+                "values/images_of_prototypes": np.bincount(
+                    outputs.scores.argmax(axis=1), minlength=outputs.scores.shape[1]
+                ),
             },
         )
 
@@ -205,10 +207,10 @@ class ByolLogger(PretrainingLogger):
 
 
 def without_labels(by_colour: float, chance: float) -> str:
-    """Returns what a run knows about its result without labels.
+    """Returns the conclusion of a run without labels.
 
     Args:
-        by_colour: Share of an image's nearest images by the features that are nearest by colour, too.
+        by_colour: Share of an image's nearest images by the features that are also nearest by colour.
         chance: The same share for features that have nothing to do with colour.
     """
     known = (

@@ -43,7 +43,7 @@ class Quality:
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What a checkpoint says of its tensors.
+    """The description of a checkpoint, beside its tensors.
 
     Attributes:
         step: Step of the run.
@@ -221,7 +221,7 @@ def licence(path: pathlib.Path) -> str:
 
 
 def about(path: pathlib.Path) -> About | None:
-    """Returns what a checkpoint says of its tensors; None, with a warning, if that is damaged."""
+    """Returns the description of a checkpoint; None, with a warning, if it is damaged."""
     try:
         return tensor_store.read_about(path, About)
     except tensor_store.DamagedError as error:

@@ -1,4 +1,4 @@
-"""The conclusion of a run: what the run says about its result when it is complete, in `conclusion.json`."""
+"""The conclusion of a complete run: sentences about its result, in `conclusion.json`."""
 
 import dataclasses
 import json

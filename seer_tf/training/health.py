@@ -1,4 +1,4 @@
-"""Health checks: they recognise a run that does not learn, and say what they saw and what to try.
+"""Health checks: they recognise a run that does not learn, and name the evidence and a remedy.
 
 Each check looks at the numbers from the latest intervals of the log. The checks here fit every task. A method adds
 checks that know its objective, e.g. `methods/swav/collapse.py`.
@@ -182,7 +182,7 @@ def lately(config: BaseConfig, seen: Sequence[Interval], begun: int) -> list[Int
     Args:
         config: Run configuration.
         seen: Intervals of the log.
-        begun: First step that counts. Intervals without an update do not count either.
+        begun: First step that counts. Intervals without an update never count.
     """
     settled = [
         interval for interval in seen if interval.first_step >= begun and math.isfinite(interval.numbers[metrics.LOSS])
@@ -194,5 +194,5 @@ def lately(config: BaseConfig, seen: Sequence[Interval], begun: int) -> list[Int
 
 
 def patience_steps(config: BaseConfig) -> int:
-    """Returns for how many steps a state must last to count: a tenth of the run, and at least 200."""
+    """Returns the number of steps that a state must last to count: a tenth of the run, and at least 200."""
     return max(_LEAST_PATIENCE_STEPS, round(_PATIENCE_SHARE * config.run.num_steps))

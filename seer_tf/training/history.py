@@ -1,4 +1,4 @@
-"""History: what the health checks have seen of a run, in its directory.
+"""History: the numbers of a run that its health checks have seen, in the run directory.
 
 A run that is continued from a checkpoint is then judged as if it had never stopped. The file `history.jsonl` has a line
 for each interval of the log, and for each checkpoint within an interval the steps of that interval so far.

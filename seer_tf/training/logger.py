@@ -120,7 +120,7 @@ class Logger(abc.ABC):
         self._profile()
 
     def keep(self) -> None:
-        """Keeps what a run needs that continues from a checkpoint at the present step."""
+        """Keeps the state of the log for a run that continues from a checkpoint at the present step."""
         if self._history is not None and self._steps:
             seconds = time.monotonic() - self._since
             self._history.keep(self._step, Unfinished(self._interval_start, self._joined_steps(), seconds))
@@ -158,7 +158,7 @@ class Logger(abc.ABC):
         """
 
     def _conclusion(self, numbers: Mapping[str, float]) -> str:
-        """Returns what to say about the result of the run, from its last metrics; empty if there is nothing to say."""
+        """Returns the conclusion of the run from its last metrics; empty if there is none."""
         return ""
 
     @abc.abstractmethod
@@ -199,7 +199,7 @@ class Logger(abc.ABC):
         return self._note(numbers)
 
     def _conclude(self, text: str) -> None:
-        """Says, writes and shows what the complete run says about its result."""
+        """Logs the conclusion of the complete run, and writes it to its file and to TensorBoard."""
         logging.info("%s", text)
         write_conclusion(self._directory, text)
         self._summaries.text("conclusion", text)
@@ -209,7 +209,7 @@ class Logger(abc.ABC):
         return {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
 
     def _remember(self, history: History) -> None:
-        """Brings the health checks and the present interval to where they were at this step."""
+        """Restores the health checks and the present interval to their states at this step."""
         for interval in history.intervals:
             self._monitor.check(interval)
         if history.unfinished is not None:

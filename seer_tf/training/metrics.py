@@ -51,7 +51,7 @@ def interval_metrics(steps: Mapping[str, np.ndarray], seconds: float, global_bat
 
 
 def first_bad(steps: Mapping[str, np.ndarray], first_step: int, names: Sequence[str]) -> tuple[int, str] | None:
-    """Returns the first step with a number that is not finite and the name of the tensor, or None.
+    """Returns the first step with a number that is not finite, and the name of the tensor; None if all are finite.
 
     Args:
         steps: Float [steps] for each name, the values that the steps returned.

@@ -1,7 +1,7 @@
 """A momentum encoder: a second network whose weights follow those of the trained one (MoCo, BYOL).
 
-Its weights are a moving average, so no gradient reaches them. Its batch normalisation sees the images of a step as that
-of the trained network does, and has moving statistics of its own, as in the released code of both.
+Its weights are a moving average, so no gradient reaches them. Like the trained network's, its batch normalisation uses
+the statistics of the step's images. It has moving statistics of its own, as in the released code of both methods.
 """
 
 from collections.abc import Sequence

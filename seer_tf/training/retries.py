@@ -19,7 +19,7 @@ from seer_tf.training.health import Problem
 from seer_tf.training.run_directory import RunDirectory
 
 MOST = 2
-#: Name of the number of retries in the log.
+#: Name in the log of the number of retries.
 RETRIES = "training/retries"
 
 
@@ -29,7 +29,7 @@ class Retry:
 
     Attributes:
         step: Step at which the attempt was given up.
-        problem: What the health check said.
+        problem: Problem that the health check found, with the evidence.
         changes: New values of config fields, as text, by `section.field`.
     """
 

@@ -151,10 +151,10 @@ class RunDirectory:
         return self._read(lambda content: configs.read_kind(content["config"]))
 
     def method(self) -> str:
-        """Returns the method of a run of pretraining.
+        """Returns the method of a pretraining run.
 
         Raises:
-            InputError: The directory is not one of a run.
+            InputError: The directory is not a run directory.
         """
         return self._read(lambda content: configs.read_method(content["config"]))
 
@@ -204,7 +204,7 @@ class RunDirectory:
         if "data.train" in known:
             may_change.add("data.subset_list")  # the identity of the images covers it
         if self.newest_checkpoint() is not None:
-            # From now on the one gives only the shape of the network, and the other nothing.
+            # From now on `run.init_from` gives only the shape of the network, and `backbone.weights` nothing.
             may_change |= {"run.init_from", "backbone.weights"}
         changed = [text for text in configs.differences(begun, config) if text.partition(":")[0] not in may_change]
         if changed:
@@ -215,7 +215,7 @@ class RunDirectory:
     def _check_images(
         self, was: Mapping[str, str], now: Mapping[str, str], known: Mapping[str, str], images: Mapping[str, str]
     ) -> None:
-        """Compares the images of the run with those of today.
+        """Compares the images that the run has noted with the present ones.
 
         Args:
             was: Path of the images when the run was last continued, by field.
@@ -247,7 +247,7 @@ class RunDirectory:
             raise InputError(f"{self.path} is not empty and not a run directory; give another `run_dir`")
 
     def _all_but_given(self) -> Iterator[pathlib.Path]:
-        """Yields what lies in the directory, but for images and a network that were given in memory."""
+        """Yields the paths in the directory, without images and a network that were given in memory."""
         return (path for path in self.path.iterdir() if path not in (self.shards, self.backbone))
 
     @contextlib.contextmanager
@@ -341,11 +341,11 @@ class RunDirectory:
 
 @contextlib.contextmanager
 def moves_named(directory: RunDirectory | None, argument: str) -> Iterator[None]:
-    """Adds to an `InputError` on something that is not there how to say where it lies now, if a run is continued.
+    """Adds a hint to an `InputError` about a missing path if a run is continued: how to name the new path.
 
     Args:
-        directory: Directory of the run, if it has one.
-        argument: Name of the argument that names the place.
+        directory: Directory of the run; None without a run.
+        argument: Argument that takes the new path.
     """
     try:
         yield

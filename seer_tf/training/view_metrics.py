@@ -68,12 +68,12 @@ def of_embeddings(views: tf.Tensor, crops: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def at_chance(config: Any, seen: Sequence[Interval], *, num_candidates: Callable[[Any], int]) -> Problem | None:
-    """Checks that the loss leaves that of a network to which all candidates are alike.
+    """Checks that the loss leaves the loss of a network that cannot tell candidates apart.
 
     Args:
         config: Run configuration.
         seen: Intervals of the log.
-        num_candidates: Takes the config; returns among how many embeddings the other view is sought.
+        num_candidates: Takes the config; returns the number of embeddings among which the other view is sought.
     """
     chance = math.log(num_candidates(config))
     losses = [interval.numbers[LOSS] for interval in _settled(config, seen)]

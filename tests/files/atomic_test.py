@@ -123,7 +123,7 @@ def test_a_place_without_write_permission_is_named_before_the_work(closed: pathl
         (check_directory, closed),
         (check_directory, closed / "a" / "b"),
     ):
-        with pytest.raises(InputError, match=f"{path} cannot be written: {closed} is not open to you for writing"):
+        with pytest.raises(InputError, match=f"{path} cannot be written: you may not write to {closed}"):
             check(path)
 
 

@@ -139,7 +139,7 @@ def test_a_url_that_cannot_be_opened_gets_one_sentence(monkeypatch: pytest.Monke
         raise PermissionError("no credentials")
 
     monkeypatch.setattr(MemoryFileSystem, "exists", refuses)
-    with pytest.raises(InputError, match="memory://x cannot be reached .no credentials.; look at the network"):
+    with pytest.raises(InputError, match="memory://x cannot be reached .no credentials.; check the network"):
         storage.exists("memory://x")
 
 

@@ -1,4 +1,4 @@
-"""What annotation files say of images, before it is compared with the images themselves."""
+"""The content of annotation files, before it is compared with the images."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from seer_tf.quantities import counted
 
 Corners = tuple[float, float, float, float]
 
-#: What was done to boxes, by a text with a place for their number.
+#: Texts about boxes that were changed or left out, with a place for their number.
 Remarks = dict[str, list[str]]
 WITHOUT_AREA = "left out, {} without area"
 OUTSIDE = "left out, {} outside of the image"
@@ -32,7 +32,7 @@ class AnnotatedBox:
         name: Name of the class.
         corners: Left, top, right and bottom, in px or as fractions of the image.
         is_ignored: Whether it is a crowd or a difficult object.
-        place: Words that find it in the annotations, e.g. `annotation 17, `; may be empty.
+        place: Words that locate the box in the annotations, e.g. `annotation 17, `; may be empty.
     """
 
     name: str
@@ -52,7 +52,7 @@ class AnnotatedImage:
 
     Attributes:
         file: Image file.
-        size_px: Width and height; None where the annotation does not say.
+        size_px: Width and height; None if the annotation does not state them.
         boxes: Boxes around the objects in it.
     """
 

@@ -1,4 +1,4 @@
-"""Which images are accepted, in shards, files, evaluation and detection, and the reasons against the others.
+"""Decides which images are accepted, in shards, files, evaluation and detection, and why others are refused.
 
 `graph_acceptance.py` is the same definition in operations of TensorFlow, for exported networks.
 """
@@ -18,10 +18,10 @@ _JPEG_END = b"\xff\xd9"
 
 
 def header_reject_reason(encoded: bytes) -> str | None:
-    """Returns why an image is refused before it is decoded, in a few words, or None.
+    """Returns the reason to refuse an image before it is decoded, in a few words; None for a good header.
 
     Args:
-        encoded: The file or its beginning; of a beginning only that part is judged.
+        encoded: The file or its beginning; only these bytes are judged.
     """
     try:
         check_header(encoded)
@@ -83,7 +83,7 @@ def upright(encoded: bytes) -> np.ndarray:
     """Decodes an image and turns it upright, uint8 `[h, w, 3]`.
 
     Raises:
-        UnusableImageError: As `decoded`.
+        UnusableImageError: As for `decoded`.
     """
     return decode.turn_upright(decoded(encoded), decode.exif_orientation(encoded)).numpy()
 

@@ -1,8 +1,8 @@
 """Decodes encoded bytes to RGB pixels. The content decides about the format; `acceptance.py` says which are decoded.
 
 Pixels equal those of Pillow's `convert("RGB")`. A transparent image is laid over white. GIF is an exception:
-TensorFlow returns no alpha for it, and transparent pixels are black. Of a 16-bit PNG those eight bits are taken that
-begin with the highest bit that any of its pixels uses, because cameras and microscopes often write 10, 12 or 14.
+TensorFlow returns no alpha for it, and transparent pixels are black. A 16-bit PNG becomes the eight bits that begin
+with the highest bit that any of its pixels uses, because cameras and microscopes often write 10, 12 or 14 bits.
 TensorFlow ignores the rotation in EXIF or XMP; this module applies it.
 """
 

@@ -66,7 +66,7 @@ def _joined(numbers: tf.Tensor, places: Sequence[int]) -> tf.Tensor:
 
 
 def _count(encoded: tf.Tensor, name: bytes, most: int) -> tf.Tensor:
-    """Returns how often a name stands in the bytes, at most `most`."""
+    """Returns the number of times that a name is in the bytes, at most `most`."""
     return tf.size(tf.strings.split(encoded, name, maxsplit=most)) - 1
 
 

@@ -1,4 +1,4 @@
-"""What one image may cost, so that a small file can hold neither memory nor a core for long: one table.
+"""Limits on the cost of one image, in one table, so that a small file holds neither memory nor a core for long.
 
 `docs/reference/limits.md` shows the table and says where each number comes from.
 """
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class Limit(NamedTuple):
-    """A largest number, and how the reason for a refusal names it.
+    """A largest number, and its words in the reason for a refusal.
 
     Attributes:
         largest: Largest number that is accepted.
-        counted: What is counted, in the plural.
-        words: The limit in words, behind "more than".
+        counted: Name of the counted things, in the plural.
+        words: The limit in words, to follow "more than".
     """
 
     largest: int

@@ -141,10 +141,10 @@ def _class_names(
 
 
 def check_split(directory: str | Path, split: str) -> None:
-    """Looks whether a directory has a split, without reading it.
+    """Checks that a directory has a split, without reading it.
 
     Raises:
-        InputError: there is no such directory, it has neither layout, or there is no such split.
+        InputError: The directory does not exist, has neither layout, or lacks the split.
     """
     directory = Path(directory)
     if not directory.is_dir():

@@ -84,7 +84,7 @@ class Audit:
         return [(name, shorter, longer, size) for name, shorter, longer, size in rows]
 
     def summary(self) -> list[str]:
-        """Returns sentences on the whole, without full stops."""
+        """Returns sentences about all images, without full stops."""
         images, shards = counted(self.num_images, "image"), counted(self.num_shards, "shard")
         near, groups = counted(self.num_duplicates, "image"), counted(self.num_duplicate_groups, "group")
         sentences = [
@@ -130,14 +130,14 @@ class Audit:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    """Returns the first names with their numbers, and how many more there are."""
+    """Returns the first names with their numbers, and the number of other names."""
     named = [f"{name} {count:,}" for name, count in itertools.islice(counts.items(), _NUM_LISTED)]
     rest = list(counts.values())[_NUM_LISTED:]
     return ", ".join([*named, f"{sum(rest):,} of {len(rest):,} others"] if rest else named)
 
 
 def _counts(counts: Mapping[str, int], what: str) -> list[str]:
-    """Returns lines of numbers and what they are of; rare kinds are together on the last one."""
+    """Returns lines with a number and a kind; the last line has all rare kinds."""
     kinds = list(counts.items())
     lines = [f"{count:8,} {what}: {kind}" for kind, count in kinds[:_NUM_REASONS]]
     rest = sum(count for _, count in kinds[_NUM_REASONS:])
@@ -146,7 +146,7 @@ def _counts(counts: Mapping[str, int], what: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Notes:
-    """What was noted of single files.
+    """Notes about single files.
 
     Attributes:
         rejected: File and reason for each image that was left out.
@@ -171,7 +171,7 @@ def summarize(
 
     Args:
         entries: Entries of all shards, with the dtype `writer.ENTRY`.
-        notes: What was noted of single files.
+        notes: Notes about single files.
         groups: Groups of images that look alike, as positions in `entries`.
         num_shards: Number of shards.
         num_bytes: Size of all shards.

@@ -159,7 +159,7 @@ def converted_path(shard: str) -> str:
 
 
 def found_path(shard: str) -> str:
-    """Returns the path of what the files of a shard have, which exists until all shards are finished."""
+    """Returns the path of the notes about a shard's files, which exists until all shards are finished."""
     return f"{shard.removesuffix('.tfrecord')}.found.json"
 
 
@@ -191,7 +191,7 @@ class ShardJob:
         return shard_path(self.directory, number, len(self.parts))
 
     def __call__(self, number: int, num_threads: int = 1) -> None:
-        """Writes shard `number` and what is noted of its files; the shard gets its name last."""
+        """Writes shard `number` and the notes about its files; the shard gets its name last."""
         path = self.path(number)
         entries, rejected, converted, offset = [], [], [], 0
         found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)

@@ -68,7 +68,7 @@ class Source(abc.ABC):
             with_classes: Whether the classes count.
 
         Raises:
-            InputError: as `read`.
+            InputError: As for `read`.
         """
         digest = hashlib.sha256(self.fingerprint(with_classes=with_classes).encode())
         for index in np.unique(np.linspace(0, self.num_images - 1, _SAMPLE_IMAGES).astype(int)).tolist():

@@ -168,7 +168,7 @@ def _absent(path: str, table: Table, classes: Classes) -> Classes | None:
 def _say(
     path: str, table: Table, label_columns: Sequence[int], is_one_hot: bool, classes: Sequence[tuple[str, ...]]
 ) -> None:
-    """Says in the log which columns are the labels, and which rows have none."""
+    """Logs the columns that are the labels, and the rows without labels."""
     named = ", ".join(table.columns[number] for number in label_columns)
     logging.info("csv:%s: labels from the columns %s%s", path, named, ", one class each" if is_one_hot else "")
     empty = [place for place, labels in zip(table.places, classes, strict=True) if not labels]
@@ -208,7 +208,7 @@ def _label_columns(path: str, table: Table, file_column: int, wanted: Sequence[s
 
 
 def _fault(table: Table, numeric: Sequence[int]) -> str:
-    """Says why columns of numbers are not columns of classes with 0 and 1."""
+    """Returns the reason why columns of numbers are not classes with 0 and 1."""
     for row, place in zip(table.rows, table.places, strict=True):
         for number in numeric:
             if _flag(row[number]) is None:
@@ -228,7 +228,7 @@ def _is_one_hot(table: Table, columns: Sequence[int]) -> bool:
 
 
 def _flag(cell: Any) -> bool | None:
-    """Returns what a cell of 0 and 1, or of False and True, says; None for any other cell."""
+    """Returns the value of a cell with 0 or 1, or with False or True; None for any other cell."""
     return _FLAGS.get(str(cell).strip().lower())
 
 

@@ -71,7 +71,7 @@ def find_usable(
         spec: Data spec, for the log.
         names: Names of the files.
         read: Function of a name and a number of bytes; it returns the first bytes of the file, at most that number.
-        to_prepare: Whether shards are made of the images, so that those count that `conversion.py` can read.
+        to_prepare: Whether shards are made of the images, so that images that only `conversion.py` can read count too.
 
     Returns:
         Names of the images, in their order; name and reason for each file that is left out.
@@ -104,7 +104,7 @@ def find_usable(
 
 
 def _say_profiles(spec: str, profile_of: Mapping[str, str]) -> None:
-    """Says in the log how many images look other than they are meant to, and what to do."""
+    """Logs the number of images whose colours differ from the intended ones, and a remedy."""
     if profile_of:
         kinds = collections.Counter(profile_of.values()).most_common(_NUM_NAMED_FILES)
         images, named = counted(len(profile_of), "image"), ", ".join(f"{kind} {number}" for kind, number in kinds)
@@ -129,7 +129,7 @@ def read_beginning(read: Callable[[int], bytes]) -> bytes:
 
 
 class _Look(NamedTuple):
-    """What the beginning of a file tells.
+    """What the beginning of a file shows.
 
     Attributes:
         reason: Why the file is left out, or None.

@@ -14,7 +14,7 @@ _PNG_LEVEL = 1  # fast
 
 
 class Dataset(Protocol):
-    """What is needed of a `tf.data.Dataset`."""
+    """The part of a `tf.data.Dataset` that is used here."""
 
     def as_numpy_iterator(self) -> Iterable[Any]:
         """Returns its elements as NumPy arrays, or as tuples of them."""
@@ -51,7 +51,7 @@ class MemorySource(Source):
             dataset: Elements are images, uint8 `[h, w, 3]`, or pairs of an image and its class; no batches.
 
         Raises:
-            InputError: As the constructor.
+            InputError: As for the constructor.
         """
         elements = list(dataset.as_numpy_iterator())
         if not all(isinstance(element, tuple) and len(element) == 2 for element in elements):

@@ -115,7 +115,7 @@ def find_split(name_at_split: str) -> tuple[Any, Any]:
     """Returns `DatasetInfo` and `SplitInfo` of a prepared dataset, without reading its records.
 
     Raises:
-        InputError: no split is named, the dataset is not prepared here, or has no such split.
+        InputError: No split is named, the dataset is not prepared here, or it has no such split.
     """
     name, _, split = name_at_split.partition("@")
     if not name or not split:

@@ -18,7 +18,7 @@ from seer_tf.files import storage
 _PRESENT, _ABSENT, _DIFFICULT = "1", "-1", "0"
 
 Marks = dict[str, str]
-"""Of the name of an image: its mark in the list of a class."""
+"""Mark of each image in the list of a class, by the name of the image."""
 
 
 class VocSource(image_files.FilesSource):

@@ -26,7 +26,7 @@ def byol_imagenet_resnet50() -> ByolConfig:
     There both networks draw weights of their own, the last linear layers have no bias, the last batch norm of each
     residual block begins with a scale of 0, and LARS divides by the norm of gradient and decay together. Brightness is
     added, contrast is around the mean of each channel, saturation is that of HSV, the kernel of the blur has 23 px, and
-    the warm-up ends one step later. Here each is otherwise.
+    the warm-up ends one step later. All of this differs here.
 
     Expect 74.3 % by a linear probe (the paper, table 1). Not run here.
     """

@@ -28,7 +28,7 @@ def simclr_imagenet_resnet50() -> SimclrConfig:
     inside the velocity, and LARS divides by the norm of gradient and decay together. The loss is the sum over the two
     views, not the mean, so batch norm and biases move twice as fast, and weights decay half as much. Contrast and
     saturation are TensorFlow's, the kernel of the blur is a tenth of the crop, and the warm-up ends one step later.
-    Here each is otherwise; colours change as in the paper's code for PyTorch (appendix A).
+    All of this differs here; colours change as in the paper's code for PyTorch (appendix A).
 
     Expect 69.3 % by a linear probe (the paper, table 6). Not run here.
     """

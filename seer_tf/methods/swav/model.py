@@ -50,9 +50,9 @@ def unflatten(rows: tf.Tensor, num_crops: int) -> tf.Tensor:
 
 
 def pixels_of_crop(side: int, map_side: int, padded_side: int) -> int:
-    """Returns how many pixels of a map are a crop's, along one side.
+    """Returns the number of a map's pixels, along one side, that belong to a crop.
 
-    Those whose nearest pixel of the padded crop, cut off to whole numbers as PyTorch does, is one of the crop.
+    For each of them the nearest pixel of the padded crop, rounded down as in PyTorch, lies in the crop.
 
     Args:
         side: Side of the crop.
@@ -178,7 +178,7 @@ def check_images(config: Config, num_images: int) -> None:
         num_images: Number of images in the run's source.
 
     Raises:
-        InputError: naming the field to change.
+        InputError: There are more; the message names the field to change.
     """
     if config.head.num_prototypes > num_images:
         raise InputError(

@@ -1,6 +1,6 @@
 """The multilayer perceptron in all heads.
 
-The initialisation is PyTorch's default for a linear layer, as MoCo's. SimCLR draws weights from N(0, 0.01^2)
+The initialisation is PyTorch's default for a linear layer, as in MoCo. SimCLR draws weights from N(0, 0.01^2)
 (model_util.py), and BYOL from a truncated normal of deviation 1 / sqrt(width), the default of its library. Batch norm
 has a momentum of 0.9 and an epsilon of 1e-5, as in SimCLR (run.py, resnet.py) and BYOL (configs/byol.py); MoCo's head
 has none (moco/builder.py).

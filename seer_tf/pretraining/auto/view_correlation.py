@@ -31,7 +31,7 @@ _VARIANT = "90MF"  # random features of the smallest network give the same resul
 def view_correlation(config: Config, source: Source) -> float:
     """Returns the correlation over images between two of the largest crops, in an untrained network's embeddings.
 
-    The CPU computes it. Memory that TensorFlow takes on a GPU it does not give back before training.
+    The CPU computes it, because TensorFlow would not give the memory of a GPU back before training.
     The estimate uses 512 pairs of crops, which gives an accuracy of about 0.01. With fewer than 512 images, images are
     used several times.
 

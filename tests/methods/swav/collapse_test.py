@@ -65,7 +65,7 @@ class Lab:
             metrics, batch = self._advance(batch, batches, tf.constant(length))
             steps = {name: value.numpy() for name, value in metrics.items()}
             numbers = swav_metrics.of_interval(steps, time.monotonic() - started, config)
-            numbers |= self.gallery.view().numbers()
+            numbers |= self.gallery.outputs().numbers()
             first_bad = run_metrics.first_bad(steps, step, checked_tensors(self.state))
             for problem in monitor.check(Interval(step, step + length, numbers, first_bad)):
                 assert problem.condition not in found  # each problem is reported once

@@ -11,7 +11,7 @@ from seer_tf.models.backbone import BlockCost
 from seer_tf.models.backbones.keras_model.graph import Call, calls
 from seer_tf.models.backbones.keras_model.network import KerasBackbone, build
 
-# The backward pass of these takes their output, and that of all others with weights or two inputs takes the inputs.
+# The backward pass of these layers needs their output. That of other layers needs the inputs, or nothing.
 _KEEP_OUTPUT = (keras.layers.ReLU, keras.layers.MaxPooling2D)
 _RELUS = (keras.activations.relu, keras.activations.relu6)
 _KEEP_NOTHING = (
@@ -21,7 +21,7 @@ _KEEP_NOTHING = (
 
 
 class KerasCost:
-    """The cost of a Keras model. It implements `BackboneCost`, by the network itself and in rules of thumb.
+    """The cost of a Keras model. It implements `BackboneCost` by the network itself and by rules of thumb.
 
     The number of weights and of multiply-adds is exact but for arithmetic without weights. What the backward pass keeps
     is estimated: the input of each layer with weights, and the output of each ReLU.
@@ -63,7 +63,7 @@ class KerasCost:
         return first.input + first.outer
 
     def blocks(self, size_px: int) -> list[BlockCost]:
-        """Returns all others, one block for each tensor, for one square image."""
+        """Returns the other tensors that the backward pass needs for one square image, each as a block."""
         return _kept(_calls(self._network, size_px))[1:]
 
 

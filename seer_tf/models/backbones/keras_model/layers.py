@@ -1,4 +1,4 @@
-"""The layers of Keras that a backbone needs in another form."""
+"""Layers of Keras in the form that a backbone needs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -54,7 +54,7 @@ class KerasBatchNormalization(BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class GroupedConv2D(keras.layers.Conv2D):
-    """Keras's convolution in groups, in operations that have gradients on a CPU and stand in every export format."""
+    """Keras's convolution in groups, by operations that have gradients on a CPU and exist in every export format."""
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolves [B, h, w, C] with a kernel [k, k, C / groups, filters]."""

@@ -96,7 +96,7 @@ class KerasBackbone(Backbone):
             raise InputError(f"images of {size_px} px are too small for {self.variant}; set a larger crops.sizes_px")
 
     def take_weights(self, file: Path) -> None:
-        """Takes the weights of the same model in a file that Keras or the user's own program wrote.
+        """Loads weights of this model from a file that Keras or the user's own program wrote.
 
         Args:
             file: `.weights.h5`, `.h5` or `.keras` file.

@@ -1,4 +1,4 @@
-"""What a network expects of its images, as a layer in front of it."""
+"""A layer in front of a network that converts normalised images to the pixels that the network expects."""
 
 from collections.abc import Callable
 from typing import Any
@@ -68,7 +68,7 @@ class Preprocessing(keras.layers.Layer):
 
 
 def kind_of(preprocess_input: Callable[[np.ndarray], np.ndarray], *, source: str) -> str:
-    """Returns the kind of preprocessing that a function does, found by pixels that the function is given.
+    """Returns the kind of preprocessing that a function does, found from its results for some pixels.
 
     Args:
         preprocess_input: Function from pixels with values from 0 to 255 to what a network expects.

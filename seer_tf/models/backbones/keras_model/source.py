@@ -27,11 +27,11 @@ class Variants:
     """The names of Keras models: those of keras.applications, presets of KerasHub, functions, and `.keras` files."""
 
     def __iter__(self) -> Iterator[str]:
-        """Yields those that can be listed."""
+        """Yields the names that can be listed."""
         return (f"{_APPLICATIONS}:{name}" for name in vars(keras.applications) if name[0].isupper())
 
     def __len__(self) -> int:
-        """Returns the number of those that can be listed."""
+        """Returns the number of names that can be listed."""
         return sum(1 for _ in self)
 
     def __contains__(self, variant: object) -> bool:
@@ -55,7 +55,7 @@ def read_source(variant: str) -> keras.Model:
 
 
 def read_model(variant: str) -> Any:
-    """Returns the same as it is made, with models inside the model and any inputs and outputs.
+    """Returns the model with a name, as its function or file makes it: with any inputs, outputs and inner models.
 
     Args:
         variant: As in `read_source`.
@@ -115,7 +115,7 @@ def _application(build: Callable[..., keras.Model]) -> keras.Model:
 
 
 def _of_keras_hub(variant: str) -> keras.Model:
-    """Loads a preset of KerasHub with its weights, behind what its image converter does to the pixels.
+    """Loads a preset of KerasHub with its weights, behind a layer that converts pixels as its image converter does.
 
     Raises:
         InputError: KerasHub is missing, or cannot load the preset.
@@ -137,7 +137,7 @@ def _of_keras_hub(variant: str) -> keras.Model:
 
 
 def _image_converter(hub: Any, preset: str) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Returns what a preset does to the values of pixels, or None if the preset does not say."""
+    """Returns the conversion of pixels that a preset does; None if the preset does not state it."""
     try:
         converter = hub.layers.ImageConverter.from_preset(preset)
     except (ValueError, FileNotFoundError):

@@ -15,12 +15,12 @@ def read_checkpoint(path: Path) -> Backbone:
     """Returns the backbone in a released checkpoint.
 
     Raises:
-        InputError: As `convert`.
+        InputError: As for `convert`.
     """
     return convert(path).backbone
 
 
 def register() -> None:
-    """Makes them known to `Backbone.from_preset`."""
+    """Adds the presets to `Backbone.from_preset`."""
     Backbone.presets.update(PRESETS)
     Backbone.read_checkpoint = staticmethod(read_checkpoint)
