@@ -26,7 +26,7 @@ OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to writ
 MAX_IMAGES = flags.DEFINE_integer(
     "max_images",
     1000,
-    "Largest number of images; of more images a random part is shown.",
+    "Largest number of images; a random part of a larger set is shown.",
     MIN_IMAGES,
     (MAX_SPRITE_PX // _THUMBNAIL_PX) ** 2,
 )

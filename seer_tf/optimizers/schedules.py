@@ -147,28 +147,15 @@ class ConstantThenHalve(WarmupSchedule):
     Windows follow one another without gaps after the warm-up. The rate never falls below the final learning rate.
     """
 
-    def __init__(
-        self,
-        window_steps: int,
-        num_steps: int,
-        warmup_steps: int,
-        warmup_start_learning_rate: float,
-        peak_learning_rate: float,
-        final_learning_rate: float,
-    ) -> None:
+    def __init__(self, window_steps: int, *arguments: Any, **named_arguments: Any) -> None:
         """Makes the variables. Call this inside the scope of the strategy.
 
         Args:
             window_steps: Number of steps whose losses are averaged.
-            num_steps: As in `learning_rate_schedule`.
-            warmup_steps: Length of the linear warm-up.
-            warmup_start_learning_rate: Learning rate of the first step.
-            peak_learning_rate: Learning rate after the warm-up.
-            final_learning_rate: Lowest learning rate.
+            *arguments: Arguments of `WarmupSchedule` after `kind`.
+            **named_arguments: The same by name.
         """
-        super().__init__(
-            "constant", num_steps, warmup_steps, warmup_start_learning_rate, peak_learning_rate, final_learning_rate
-        )
+        super().__init__("constant", *arguments, **named_arguments)
         if window_steps < 1:
             raise InputError(
                 f"schedule.halving_window_steps={window_steps} must be above zero: the learning rate is halved when "

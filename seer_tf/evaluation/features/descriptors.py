@@ -3,7 +3,7 @@
 As VISSL's `instance_retrieval_utils` with `eval_resnet_1gpu_copydays.yaml`: the longer side of an image becomes 224 px,
 res4 is pooled by R-MAC at three levels (Tolias et al. 2016), every region is whitened to 1,024 numbers, and their sum
 is the descriptor. GeM (a power of 4, Radenović et al. 2018) is VISSL's other choice; it does not bring the whitened GeM
-to unit length, and we do. Which images the released numbers were whitened by is not known.
+to unit length, and we do. It is unknown from which images the whitening of the released numbers comes.
 
 h x w pixels of a map, C channels, R regions, D numbers of a descriptor.
 """
@@ -79,8 +79,8 @@ def rmac_regions(height: int, width: int, levels: int = _LEVELS) -> list[tuple[i
     as many more as let regions of the first level overlap by about 40 %.
 
     Args:
-        height: Of the map.
-        width: Of the map.
+        height: Height of the map.
+        width: Width of the map.
         levels: Number of sizes.
     """
     shorter, longer = min(height, width), max(height, width)
@@ -97,7 +97,7 @@ def rmac_regions(height: int, width: int, levels: int = _LEVELS) -> list[tuple[i
 
 
 def _positions(length: int, side: int, count: int) -> list[int]:
-    """Returns where regions begin that are spread over a length; their centres are whole numbers."""
+    """Returns the beginnings of regions that are spread evenly over a length, with whole numbers as centres."""
     centre = side // 2 - 1
     step = (length - side) / (count - 1) if count > 1 else 0.0
     begins = (np.floor(centre + step * np.arange(count)) - centre).astype(int)

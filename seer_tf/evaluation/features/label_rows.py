@@ -1,4 +1,4 @@
-"""Which classes images have, where they may have several, and where for some classes nobody knows.
+"""The classes of images that may have several classes, some of which may be unknown.
 
 N images, L classes.
 """

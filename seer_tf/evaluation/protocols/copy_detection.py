@@ -2,8 +2,8 @@
 
 CopyDays (Douze et al. 2009) has 157 photos, and copies of them: cropped, compressed, or attacked strongly, which are
 the 229 copies of its strong subset. As in VISSL's `CopyDaysDataset`, copies are the queries, and the bank holds the
-originals and distractors, which are copies of nothing. Names say what belongs together: all but the last two digits of
-the number at the end.
+originals and distractors, which are copies of nothing. The number at the end of a name, without its last two digits, is
+the same for an original and its copies.
 
 The average precision of a query is that of CopyDays' toolkit: the area of trapezoids below precision over recall. With
 one original at rank r from zero it is 1 for r = 0, and 1 / (2 (r + 1)) otherwise; scikit-learn's would be 1 / (r + 1).
@@ -29,7 +29,7 @@ _DISTRACTOR = "distractor"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CopyDetection:
-    """What was found for the queries whose original is in the bank.
+    """Results for the queries whose original is in the bank.
 
     Attributes:
         queries: Numbers of the queries, int [n].

@@ -58,23 +58,29 @@ class KeyLayout:
         return f"{self.block(int(match['stage']), int(match['block']))}.{self.layers[match['layer']]}.{leaf}"
 
 
+# Each layer of our block, and its name in VISSL, in Hugging Face's transformers and in timm.
+_LAYERS = {
+    "shortcut": ("proj", "shortcut.convolution", "downsample.conv"),
+    "shortcut_bn": ("bn", "shortcut.normalization", "downsample.bn"),
+    "a": ("f.a.0", "layer.0.convolution", "conv1.conv"),
+    "a_bn": ("f.a.1", "layer.0.normalization", "conv1.bn"),
+    "b": ("f.b.0", "layer.1.convolution", "conv2.conv"),
+    "b_bn": ("f.b.1", "layer.1.normalization", "conv2.bn"),
+    "se/reduce": ("f.se.excitation.0", "layer.2.attention.0", "se.fc1"),
+    "se/expand": ("f.se.excitation.2", "layer.2.attention.2", "se.fc2"),
+    "c": ("f.c", "layer.3.convolution", "conv3.conv"),
+    "c_bn": ("f.final_bn", "layer.3.normalization", "conv3.bn"),
+}
+_VISSL_LAYERS, _HUGGING_FACE_LAYERS, _TIMM_LAYERS = (
+    dict(zip(_LAYERS, names, strict=True)) for names in zip(*_LAYERS.values(), strict=True)
+)
+
 VISSL = KeyLayout(
     "VISSL",
     trunk="trunk.",
     stem={"conv": "_feature_blocks.conv1.stem.0", "bn": "_feature_blocks.conv1.stem.1"},
     block=lambda stage, block: f"_feature_blocks.res{stage + 1}.block{stage}-{block - 1}",
-    layers={
-        "shortcut": "proj",
-        "shortcut_bn": "bn",
-        "a": "f.a.0",
-        "a_bn": "f.a.1",
-        "b": "f.b.0",
-        "b_bn": "f.b.1",
-        "se/reduce": "f.se.excitation.0",
-        "se/expand": "f.se.excitation.2",
-        "c": "f.c",
-        "c_bn": "f.final_bn",
-    },
+    layers=_VISSL_LAYERS,
     classifier="heads.0.clf.0",
 )
 HUGGING_FACE = KeyLayout(
@@ -82,18 +88,7 @@ HUGGING_FACE = KeyLayout(
     trunk="regnet.",
     stem={"conv": "embedder.embedder.convolution", "bn": "embedder.embedder.normalization"},
     block=lambda stage, block: f"encoder.stages.{stage - 1}.layers.{block - 1}",
-    layers={
-        "shortcut": "shortcut.convolution",
-        "shortcut_bn": "shortcut.normalization",
-        "a": "layer.0.convolution",
-        "a_bn": "layer.0.normalization",
-        "b": "layer.1.convolution",
-        "b_bn": "layer.1.normalization",
-        "se/reduce": "layer.2.attention.0",
-        "se/expand": "layer.2.attention.2",
-        "c": "layer.3.convolution",
-        "c_bn": "layer.3.normalization",
-    },
+    layers=_HUGGING_FACE_LAYERS,
     classifier="classifier.1",
 )
 TIMM = KeyLayout(
@@ -101,18 +96,7 @@ TIMM = KeyLayout(
     trunk="",
     stem={"conv": "stem.conv", "bn": "stem.bn"},
     block=lambda stage, block: f"s{stage}.b{block}",
-    layers={
-        "shortcut": "downsample.conv",
-        "shortcut_bn": "downsample.bn",
-        "a": "conv1.conv",
-        "a_bn": "conv1.bn",
-        "b": "conv2.conv",
-        "b_bn": "conv2.bn",
-        "se/reduce": "se.fc1",
-        "se/expand": "se.fc2",
-        "c": "conv3.conv",
-        "c_bn": "conv3.bn",
-    },
+    layers=_TIMM_LAYERS,
     classifier="head.fc",
 )
 LAYOUTS = (VISSL, HUGGING_FACE, TIMM)
