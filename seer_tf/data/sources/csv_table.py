@@ -128,14 +128,15 @@ def _parsed(path: str, options: str) -> dict[str, list[str]]:
 
 def _classes(path: str, table: Table, options: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Returns the names of the classes of each file."""
-    if any(name and storage.is_file(storage.join(os.path.dirname(path), name)) for name in table.columns):
+    directory = os.path.dirname(path)
+    if any(name and storage.is_file(storage.join(directory, name)) for name in table.columns):
         raise InputError(f"csv:{path}: the first line names an image; put the names of the columns above it.")
     file_column = _file_column(path, table, options.get("file_column", ()))
     label_columns = _label_columns(path, table, file_column, options.get("label_column", ()))
     is_one_hot = len(label_columns) > 1 and _is_one_hot(table, label_columns)
     classes: dict[str, tuple[str, ...]] = {}
     for row, place in zip(table.rows, table.places, strict=True):
-        name = "" if row[file_column] is None else str(row[file_column])
+        name = _file_name(directory, "" if row[file_column] is None else str(row[file_column]))
         if not name:
             raise InputError(f"csv:{path}: {place}, column {table.columns[file_column]}: no file is named; correct it.")
         if name in classes:
@@ -149,6 +150,12 @@ def _classes(path: str, table: Table, options: Mapping[str, Sequence[str]]) -> d
         raise InputError(f"csv:{path}: the table has no labels; give folder: or list: instead.")
     _say(path, table, label_columns, is_one_hot, list(classes.values()))
     return classes
+
+
+def _file_name(directory: str, cell: str) -> str:
+    """Returns the name in a cell; if there is no such file, without spaces around it and with slashes as on Windows."""
+    plain = cell.strip() if storage.is_remote(cell.strip()) else cell.strip().replace("\\", "/")
+    return cell if plain == cell or storage.is_file(storage.join(directory, cell)) else plain
 
 
 def _absent(path: str, table: Table, classes: Classes) -> Classes | None:
@@ -183,7 +190,7 @@ def _file_column(path: str, table: Table, wanted: Sequence[str]) -> int:
     directory = os.path.dirname(path)
     first = [str(cell) for cell in table.rows[0]]
     for number, cell in enumerate(first):
-        if cell and storage.is_file(storage.join(directory, cell)):
+        if cell and storage.is_file(storage.join(directory, _file_name(directory, cell))):
             return number
     known = [number for number, name in enumerate(table.columns) if name.lower() in _FILE_NAMES]
     return known[0] if known else 0
@@ -239,7 +246,8 @@ def _holds_numbers(cells: Sequence[Any]) -> bool:
 
 
 def _is_number(cell: Any) -> bool:
+    """Whether a cell is a number; it may have a comma for its point."""
     try:
-        return math.isfinite(float(cell))
+        return math.isfinite(float(cell.replace(",", ".") if isinstance(cell, str) else cell))
     except (TypeError, ValueError, OverflowError):
         return False

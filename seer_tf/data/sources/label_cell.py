@@ -1,10 +1,13 @@
 """Labels as cells of tables and values of JSON hold them: one, several joined by `;`, a list, or none."""
 
+import re
 from typing import Any
 
 #: Names, in lower case, of what holds labels.
 NAMES = ("label", "labels", "class", "classes", "class_name", "category", "target", "tag", "tags")
 _BETWEEN = ";"
+#: A whole number as pandas writes it where some labels are missing.
+_WHOLE = re.compile(r"^(-?\d+)\.0$")
 #: Cells that mean nothing, as pandas reads and writes them.
 _EMPTY = frozenset(
     ("", "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NULL", "null", "None")
@@ -15,7 +18,5 @@ def labels_in(cell: Any) -> list[str]:
     """Returns the labels in a cell."""
     if isinstance(cell, list):
         return [label for one in cell for label in labels_in(one)]
-    if isinstance(cell, float) and cell.is_integer():  # Pandas makes whole numbers floats where some are missing.
-        cell = int(cell)
     labels = (label.strip() for label in ("" if cell is None else str(cell)).split(_BETWEEN))
-    return [label for label in labels if label not in _EMPTY]
+    return [_WHOLE.sub(r"\1", label) for label in labels if label not in _EMPTY]

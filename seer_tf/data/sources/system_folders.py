@@ -14,18 +14,25 @@ _NAMES = frozenset(
         "#snapshot",
         "@recycle",  # QNAP
         "@recently-snapshot",
+        "@__thumb",
         "$recycle.bin",  # Windows
+        "recycled",
         "recycler",
+        "found.000",
         "system volume information",
         "__macosx",  # macOS
         "network trash folder",
         "temporary items",
+        "ipod photo cache",
         "lost+found",  # Linux
         "thumbnails",
         "_thumbnails",
         "_thumbs",
         "__pycache__",
         "node_modules",
+        "lightning_logs",
+        "mlruns",
+        "wandb",
     )
 )
 _NUM_NAMED_FOLDERS = 5

@@ -75,6 +75,24 @@ def test_empty_cells_are_no_classes_and_are_counted(folder, caplog):
     assert "2 rows without a label, the first in line 3" in caplog.text
 
 
+def test_paths_may_have_spaces_around_them_and_the_slashes_of_windows(folder):
+    (folder / "sub").mkdir()
+    (folder / "0.png").rename(folder / "sub" / " 0.png")
+    (folder / "1.png").rename(folder / " 1.png")
+    source = _open(folder, "label, file \ncat,sub\\ 0.png \ndog, 1.png\nowl,  2.png\n")
+    assert _classes(source) == {"sub/ 0.png": ("cat",), " 1.png": ("dog",), "2.png": ("owl",)}
+
+
+def test_whole_numbers_that_pandas_wrote_as_floats_are_the_same_classes(folder):
+    source = _open(folder, "file,label\n0.png,1\n1.png,1.0\n2.png,-2.0\n3.png,1.01\n")
+    assert _classes(source) == {"0.png": ("1",), "1.png": ("1",), "2.png": ("-2",), "3.png": ("1.01",)}
+
+
+def test_a_column_of_numbers_with_commas_is_no_column_of_classes(folder):
+    with pytest.raises(InputError, match="which columns are labels.* line 2, column Breite holds '3,5'"):
+        _open(folder, "Datei;Klasse;Breite\n0.png;Katze;3,5\n1.png;Hund;4,25\n")
+
+
 def test_columns_are_chosen_by_name(folder):
     text = "name,breed,kind,area\n0.png,tabby,cat,3\n1.png,poodle,dog,4\n"
     assert _classes(_open(folder, text, "?label_column=kind")) == _CAT_AND_DOG
