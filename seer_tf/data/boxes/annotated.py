@@ -61,6 +61,11 @@ class AnnotatedImage:
     boxes: list[AnnotatedBox]
 
 
+def file_alone(name: str) -> str:
+    """Returns the name of a file without its folders, which may be those of Windows."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
 def four_numbers(values: Any) -> Corners | None:
     """Returns four finite numbers as floats, or None if `values` are something else."""
     try:

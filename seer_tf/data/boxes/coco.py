@@ -30,8 +30,10 @@ def read_coco(directory: Path, split: str, remarks: Remarks) -> list[AnnotatedIm
     names = _by_id(file, content, "categories", "name")
     files = _by_id(file, content, "images", "file_name")
     _check_unique_files(file, files)
+    stated = {key: str(image["file_name"]) for key, image in files.items()}
+    are_unique = len(set(map(annotated.file_alone, stated.values()))) == len(stated)
     images = {
-        key: AnnotatedImage(_image_file(directory, split, str(image["file_name"])), _size_px(image), [])
+        key: AnnotatedImage(_image_file(directory, split, stated[key], are_unique), _size_px(image), [])
         for key, image in files.items()
     }
     for annotation in _objects(file, content, "annotations"):
@@ -86,10 +88,20 @@ def _key(value: Any) -> str | None:
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _image_file(directory: Path, split: str, name: str) -> Path:
-    """Returns the path of an image: in the directory of the split, or wherever else people keep it."""
+def _image_file(directory: Path, split: str, name: str, are_unique: bool) -> Path:
+    """Returns the path of an image: in the directory of the split, or wherever else people keep it.
+
+    Args:
+        directory: Directory of the set.
+        split: Name of the split.
+        name: Path that the annotations state, perhaps one of another machine.
+        are_unique: Whether each file has a name of its own without its folders, which then count only if they exist.
+    """
     places = [directory / split, directory, directory / "images", directory / "images" / split]
-    return next((place / name for place in places if os.path.isfile(place / name)), places[0] / name)
+    candidates = [
+        place / one for one in (name, *([annotated.file_alone(name)] if are_unique else [])) for place in places
+    ]
+    return next((file for file in candidates if os.path.isfile(file)), candidates[0])
 
 
 def _size_px(image: Mapping[str, Any]) -> tuple[int, int] | None:

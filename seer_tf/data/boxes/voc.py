@@ -49,6 +49,8 @@ def _parsed(file: Path) -> xml.etree.ElementTree.Element:
 def _image_files(directory: Path, stated: Mapping[str, str | None]) -> dict[str, Path]:
     """Returns the image of each annotation: the file that it states, if no other states it, or one of its own name.
 
+    The folders before a file count for nothing; annotation programs write those of their own machine.
+
     Args:
         directory: Directory of the images.
         stated: File that each annotation states, by the name of the annotation.
@@ -57,11 +59,11 @@ def _image_files(directory: Path, stated: Mapping[str, str | None]) -> dict[str,
     by_stem: dict[str, list[str]] = collections.defaultdict(list)
     for file in there:
         by_stem[Path(file).stem].append(file)
-    times = collections.Counter(stated.values())
+    alone = {name: annotated.file_alone((text or "").strip()) for name, text in stated.items()}
+    times = collections.Counter(alone.values())
     found = {}
-    for name, text in stated.items():
-        candidate = (text or "").strip()
-        if candidate and times[text] == 1 and os.path.isfile(directory / candidate):
+    for name, candidate in alone.items():
+        if candidate and times[candidate] == 1 and os.path.isfile(directory / candidate):
             found[name] = directory / candidate
         else:
             found[name] = directory / _only(name, by_stem.get(name, []))

@@ -253,6 +253,30 @@ def test_pascal_voc_names_its_images_with_any_suffix(tmp_path):
         open_boxes(voc, "train")
 
 
+@pytest.mark.parametrize("path", ["C:\\\\photos\\\\{}", "/home/me/photos/{}", "train\\\\{}"])
+def test_images_are_found_without_the_folders_of_another_machine(tmp_path, path):
+    directory = _write_coco(tmp_path / "coco")
+    file = directory / "annotations" / "instances_train.json"
+    for name in _BOXES:
+        file.write_text(file.read_text().replace(f'"{name}"', f'"{path.format(name)}"'))
+    assert _as_text(open_boxes(directory, "train")) == _as_text(open_boxes(_write_coco(tmp_path / "same"), "train"))
+    directory = _write_voc(tmp_path / "voc")
+    for number, name in enumerate(_BOXES):
+        (directory / "JPEGImages" / name).rename(directory / "JPEGImages" / f"photo {number}.jpg")
+        stated = path.replace("\\\\", "\\").format(f"photo {number}.jpg")
+        annotation = directory / "Annotations" / f"{name[0]}.xml"
+        annotation.write_text(annotation.read_text().replace("<size>", f"<filename>{stated}</filename><size>"))
+    assert [image.file.name for image in open_boxes(directory, "train").images] == [f"photo {n}.jpg" for n in range(3)]
+
+
+def test_files_of_one_name_in_two_folders_are_not_taken_for_each_other(tmp_path):
+    directory = _write_coco(tmp_path)
+    file = directory / "annotations" / "instances_train.json"
+    file.write_text(file.read_text().replace('"a.jpg"', '"x/b.jpg"'))
+    with pytest.raises(InputError, match="x/b.jpg is annotated and cannot be read"):
+        open_boxes(directory, "train")
+
+
 def test_an_object_of_pascal_voc_without_a_box_is_named(tmp_path):
     voc = _write_voc(tmp_path)
     file = voc / "Annotations" / "a.xml"
