@@ -89,11 +89,16 @@ def finetune_im2gps_224() -> FinetuneConfig:
     """VISSL's geolocalisation: 15 epochs on photos that are labelled with one of 3,297 cells of the Earth's surface.
 
     From `fulltune/im2gps_yfcc/eval_resnet_8gpu_transfer_im2gps_fulltune.yaml`: rate 0.1 for 256 images, a tenth of it
-    after 4, 8, 12, 13 and 14 epochs, decay 1e-4, random crops and flips. SEER's README reports how many images of
-    Im2GPS are placed within 1 to 2,500 km; the accuracy over cells is another number. Not run here.
+    after 4, 8, 12, 13 and 14 epochs, decay 1e-4, random crops and flips; the shorter side of test images becomes 224
+    px. SEER's README reports how many images of Im2GPS are placed within 1 to 2,500 km; the accuracy over cells is
+    another number. Not run here.
     """
     config = _fulltune(15.0, 4.0, 8.0, 12.0, 13.0, 14.0)
-    return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, weight_decay=1e-4))
+    return dataclasses.replace(
+        config,
+        transform=TransformConfig(size_px=224, resize_px=224),
+        optimizer=dataclasses.replace(config.optimizer, weight_decay=1e-4),
+    )
 
 
 def finetune_transfer_224() -> FinetuneConfig:

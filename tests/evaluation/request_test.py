@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from seer_tf.data.images.transform import Transform
 from seer_tf.data.sources.builtin import class_names, render_image
+from seer_tf.evaluation.evaluations import linear_probe
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.labelled import Labels, class_labels
 from seer_tf.evaluation.features.request import FeatureRequest
@@ -27,3 +29,11 @@ def test_labels_are_checked_once_before_the_extraction(tmp_path: Path) -> None:
     assert seen == [[]]
     assert features.train.labels is not None and features.train_labels.tolist() == features.train.labels.tolist()
     assert len(features.train.rows["thumbnail"]) == len(features.train_labels) == 24
+
+
+def test_recipes_of_whole_images_squeeze_them_at_once() -> None:
+    """`--squash` alone is VOC07's way, in two steps."""
+    request = EvaluationRequest(FeatureRequest(model="RUN", squash=True), "folder:a", "folder:b")
+    assert request.features._asked(Transform(224)) == Transform(224, squash=True)
+    whole = linear_probe._of_whole_images(request)
+    assert whole.features._asked(Transform(224)) == Transform(224, squash=True, at_once=True)

@@ -132,6 +132,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "finetune_im2gps_224": {
         **SHARED,
         **AT_224,
+        "transform.resize_px": 224,
         "optimizer.weight_decay": 1e-4,
         "schedule.num_epochs": 15.0,
         "schedule.peak_learning_rate": 0.1,

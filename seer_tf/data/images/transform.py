@@ -22,7 +22,9 @@ class Transform:
             `size_px` stays as it is, because data sets of small images consist of such squares. Released networks have
             a number here.
         interpolation: "bilinear" or "bicubic", both with antialiasing.
-        squash: Whether to squeeze the whole image into the square instead of cutting, as VISSL does for VOC07.
+        squash: Whether to squeeze the whole image into the square instead of cutting.
+        at_once: Whether squeezing resizes the image once, as VISSL does for CLEVR and SUN397. Otherwise the shorter
+            side is resized first, as VISSL does for VOC07.
 
     Raises:
         InputError: The square is larger than the resized image.
@@ -32,6 +34,7 @@ class Transform:
     resize_px: int | None = None
     interpolation: str = "bilinear"
     squash: bool = False
+    at_once: bool = False
 
     def __post_init__(self) -> None:
         """Compares the two sizes."""
@@ -43,6 +46,8 @@ class Transform:
 
     def __str__(self) -> str:
         """Returns a description in words."""
+        if self.squash and self.at_once:
+            return f"squeezed into {self.size_px} px at once ({self.interpolation})"
         cut = f"squeezed into {self.size_px} px" if self.squash else f"central {self.size_px} px"
         kept = "" if self.resize_px else "; such a square as it is"
         return f"shorter side to {self.shorter_px} px ({self.interpolation}), {cut}{kept}"
@@ -66,8 +71,10 @@ class Transform:
         return self.resize_px or round(self.size_px * _RESIZE_RATIO)
 
     def _resized(self, image: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-        resized = shape * self.shorter_px // tf.reduce_min(shape)  # `Resize` of torchvision truncates the longer side.
         square = tf.fill([2], self.size_px)
+        if self.squash and self.at_once:
+            return resize(image, square, square, self.interpolation)
+        resized = shape * self.shorter_px // tf.reduce_min(shape)  # `Resize` of torchvision truncates the longer side.
         if self.squash:
             resized = tf.minimum(resized, tf.maximum(shape, _MAX_ASPECT * self.shorter_px))
             return resize(resize(image, resized, resized, self.interpolation), square, square, self.interpolation)

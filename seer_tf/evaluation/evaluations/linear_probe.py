@@ -57,13 +57,20 @@ def evaluate(request: EvaluationRequest, recipe: str = "grid") -> Report:
     if found.has_several_labels:
         return _several_labels(request, recipe, found)
     if found.augmentation == "flips":
-        request = dataclasses.replace(request, features=dataclasses.replace(request.features, squash=True))
+        request = _of_whole_images(request)
     if found.augmentation == "none":
         features, augmented = request.labelled(), None
     else:
         features, augmented = _augmented(request, recipe, found)
     probe = chosen_probe(features, found, seed=request.seed, augmented=augmented)
     return _report(request, recipe, features, probe)
+
+
+def _of_whole_images(request: EvaluationRequest) -> EvaluationRequest:
+    """Returns the request for the same features of whole images, resized to the square at once, as in VISSL."""
+    return dataclasses.replace(
+        request, features=dataclasses.replace(request.features, squash=True, squash_at_once=True)
+    )
 
 
 def _augmented(

@@ -34,6 +34,7 @@ class FeatureRequest:
         stages: Names of stages; empty for the pooled last stage, or for all stages of stored features.
         size_px: Side of the square that the network sees, in pixels; None for the model's own.
         squash: Whether whole images are squeezed into the square instead of cropped.
+        squash_at_once: Whether squeezing resizes an image once, and not the shorter side first.
         batch_size: Number of images in a batch.
     """
 
@@ -43,6 +44,7 @@ class FeatureRequest:
     stages: tuple[str, ...] = ()
     size_px: int | None = None
     squash: bool = False
+    squash_at_once: bool = False
     batch_size: int = BATCH_SIZE
 
     @property
@@ -139,7 +141,7 @@ class FeatureRequest:
         """Returns the model's transform with the changes that the request asks for."""
         if self.size_px is not None:
             transform = transform.with_size(self.size_px)
-        return dataclasses.replace(transform, squash=self.squash)
+        return dataclasses.replace(transform, squash=self.squash, at_once=self.squash_at_once)
 
 
 def run_directory(model: str) -> Path | None:

@@ -79,6 +79,18 @@ def test_squashing_keeps_the_whole_image():
     _assert_equal(Transform(56, squash=True)(tf.constant(image)), expected)
 
 
+def test_squashing_at_once_resizes_once():
+    """VISSL's transform for CLEVR and SUN397 is `Resize(size=[56, 56])` alone; two steps give other pixels."""
+    image = _noise(50, 93)
+    expected = np.asarray(Image.fromarray(image).resize((56, 56), _PILLOW["bilinear"]))
+    transform = Transform(56, squash=True, at_once=True)
+    _assert_equal(transform(tf.constant(image)), expected)
+    assert (
+        transform(tf.constant(image)).numpy() != Transform(56, squash=True)(tf.constant(image)).numpy()
+    ).mean() > 0.5
+    assert str(transform) == "squeezed into 56 px at once (bilinear)"
+
+
 def test_squashing_a_thin_strip_does_not_enlarge_it_lengthwise(monkeypatch):
     """No intermediate image is longer than the original, or longer than 16 times its new width."""
     sizes, original = [], transform.resize
