@@ -25,6 +25,7 @@ _FOR_ALL = {
     "precision",
     "progress",
     "quantities",
+    "registry",
     "parallel",
     "stop_signals",
     "versions",

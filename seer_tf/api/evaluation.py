@@ -1,11 +1,17 @@
-"""Evaluation of features: one call for each protocol."""
+"""Evaluation of a network: one call for all protocols."""
 
+import inspect
 import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
 
 from seer_tf.api.images import Images, as_data
 from seer_tf.errors import InputError
-from seer_tf.evaluation.evaluations.registry import find_evaluation
-from seer_tf.evaluation.features.request import FeatureRequest
+from seer_tf.evaluation.evaluations.registry import EVALUATIONS
+from seer_tf.evaluation.features.request import BATCH_SIZE, FeatureRequest
 from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.evaluation.result import EvaluationResult
 
@@ -13,33 +19,41 @@ from seer_tf.evaluation.result import EvaluationResult
 def evaluate(
     model: str | os.PathLike[str] | None = None,
     *,
-    train: Images,
-    test: Images,
+    train: Images | None = None,
+    test: Images | None = None,
     protocol: str = "knn",
-    recipe: str | None = None,
+    untrained: bool = False,
     pixels: str | None = None,
-    stage: str | None = None,
+    stages: Sequence[str] = (),
     size_px: int | None = None,
     squash: bool = False,
+    batch_size: int = BATCH_SIZE,
     seed: int = 0,
     results: str | os.PathLike[str] | None = None,
+    **settings: Any,
 ) -> EvaluationResult:
-    """Evaluates features: fits on training images and measures the result on test images.
+    """Evaluates a network by a protocol, as the command of the protocol's name does.
 
     Args:
         model: A run, one of its checkpoints, a conversion, a `.keras` file, or a model from `load`; None for stored
             features or pixel features.
-        train: Labelled images to fit on: a folder with a sub-folder for each class, another data spec, a pair of uint8
-            `[N, h, w, 3]` and labels `[N]`, a `tf.data.Dataset` of such pairs, or `features:DIR`.
-        test: Labelled images to measure the result on.
-        protocol: knn, linear_probe, linear_svm, retrieval, or a registered one.
-        recipe: Protocol of the linear probe's training; grid if None.
+        train: Labelled images to fit on or to search: a folder with a sub-folder for each class, another data spec, a
+            pair of uint8 `[N, h, w, 3]` and labels `[N]`, a `tf.data.Dataset` of such pairs, or `features:DIR`. Nothing
+            is fitted for robustness.
+        test: Labelled images to measure the result on; None in retrieval for a search for each training image.
+        protocol: knn, linear_probe, linear_svm, retrieval, copy_detection, robustness, or a registered one.
+        untrained: Whether a run's network has its initial weights.
         pixels: Pixel features in place of a network's features, e.g. histogram.
-        stage: Stage of the network; the pooled last stage if None.
+        stages: Some of avgpool, res2, res3 …, pooled as in VISSL. If empty, the pooled last stage, or all stages of
+            stored features.
         size_px: Side of the square that the network sees, in pixels; the model's own if None.
         squash: Whether whole images are squeezed into the square instead of cropped.
+        batch_size: Number of images in a batch.
         seed: Seed of all random draws.
         results: File to which the result is added as a line; `evaluations.jsonl` in the run directory if None.
+        **settings: Further flags of the protocol's command: `recipe` for linear_probe; `class_map` and `class_names`
+            for robustness; `distractors`, `whitening_data`, `stage`, `pooling`, `longer_side_px` and `num_components`
+            for copy_detection.
 
     Returns:
         The number, its interval, and the settings that it depends on.
@@ -47,18 +61,37 @@ def evaluate(
     Raises:
         InputError: An argument is wrong, or the data cannot be used.
     """
-    run = find_evaluation(protocol)
-    if recipe is not None and protocol != "linear_probe":
-        raise InputError(f"`recipe={recipe}` works only with `protocol=linear_probe`; leave it out")
+    evaluation = EVALUATIONS.find(protocol)
+    _check_settings(protocol, settings)
     features = FeatureRequest(
         model=None if model is None else os.path.expanduser(os.fspath(model)),
+        untrained=untrained,
         pixels=pixels,
-        stages=() if stage is None else (stage,),
+        stages=tuple(stages),
         size_px=size_px,
         squash=squash,
+        batch_size=batch_size,
     )
-    kept = None if results is None else os.fspath(results)
-    request = EvaluationRequest(features, as_data(train), as_data(test), seed=seed, results=kept)
-    report = run(request) if recipe is None else run(request, recipe)
+    request = EvaluationRequest(
+        features,
+        None if train is None else as_data(train),
+        None if test is None else as_data(test),
+        seed=seed,
+        results=None if results is None else os.fspath(results),
+    )
+    report = evaluation(request, **{name: _given(value) for name, value in settings.items()})
     request.keep(report.result)
     return report.result
+
+
+def _check_settings(protocol: str, settings: dict[str, Any]) -> None:
+    """Raises an error if the protocol does not have a setting."""
+    known = list(inspect.signature(EVALUATIONS[protocol]).parameters)[1:]  # the first one is the request
+    for name in settings:
+        if name not in known:
+            raise InputError(f"`{name}` is no setting of the protocol {protocol}; it has {', '.join(known) or 'none'}")
+
+
+def _given(value: Any) -> Any:
+    """Returns a setting as evaluations take it: paths as text, and images in memory as a source."""
+    return as_data(value) if isinstance(value, (os.PathLike, np.ndarray, tf.data.Dataset)) else value

@@ -94,9 +94,9 @@ class Model:
         found = self._extractors[request].extract(source, name_of(data))
         return Features(list(found.ids), found.rows[stage][:], found.labels, found.class_names)
 
-    def evaluate(self, *, train: Images, test: Images, **options: Any) -> EvaluationResult:
-        """Evaluates the features; see `seer_tf.evaluate`."""
-        return evaluate(self, train=train, test=test, **options)
+    def evaluate(self, **options: Any) -> EvaluationResult:
+        """Evaluates the network; see `seer_tf.evaluate`."""
+        return evaluate(self, **options)
 
     def export(self, output_dir: str | os.PathLike[str], **options: Any) -> Export:
         """Exports the network for use elsewhere; see `seer_tf.export`."""

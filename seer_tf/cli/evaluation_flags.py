@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from seer_tf.cli import command, feature_flags
-from seer_tf.evaluation.evaluations.registry import find_evaluation
+from seer_tf.evaluation.evaluations.registry import EVALUATIONS
 from seer_tf.evaluation.evaluations.report import Report
 from seer_tf.evaluation.request import EvaluationRequest
 
@@ -44,7 +44,7 @@ def evaluate(protocol: str, **settings: Any) -> None:
         InputError: The data cannot be used.
     """
     asked = request()
-    finish(asked, find_evaluation(protocol)(asked, **settings))
+    finish(asked, EVALUATIONS.find(protocol)(asked, **settings))
 
 
 def finish(request: EvaluationRequest, report: Report) -> None:

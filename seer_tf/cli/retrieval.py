@@ -16,10 +16,9 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.errors import InputError
-from seer_tf.evaluation.evaluations.retrieval import measure
+from seer_tf.evaluation.evaluations.retrieval import measure, searched
 from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
-from seer_tf.evaluation.features.fingerprints import unshared
-from seer_tf.evaluation.features.labelled import Labels, check_alike, matched_labels
+from seer_tf.evaluation.features.labelled import Labels, matched_labels
 from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.features.rows import Rows
 from seer_tf.evaluation.protocols.knn import nearest
@@ -45,16 +44,9 @@ def main() -> None:
     if SHEET.value is not None:
         check_file(SHEET.value)
     request = evaluation_flags.request()
-    if request.test_data is not None:
-        (bank, queries), labels = request.feature_sets(_labels)
-        check_alike(bank, queries)
-        kept = unshared(bank.fingerprints, queries.fingerprints)
-        queries, labels = queries.selected(kept), labels and (*labels[:2], labels[2][kept])
-    else:
-        (bank,), labels = request.feature_sets(lambda bank: _labels(bank, bank))
-        queries = bank
-    searched = f"{counted(queries.num_images, 'query')} in {counted(bank.num_images, 'image')}"
-    summary = f"{searched}, by {bank.origin.model}."
+    bank, queries, labels = searched(request, _labels)
+    shown = f"{counted(queries.num_images, 'query')} in {counted(bank.num_images, 'image')}"
+    summary = f"{shown}, by {bank.origin.model}."
     if labels is not None:
         report = measure(request, bank, queries, labels)
         evaluation_flags.finish(request, report)

@@ -3,9 +3,11 @@
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import tensorflow as tf
+
+from seer_tf.distributed.strategy import make_strategy, num_gpus, place
 
 
 class Devices:
@@ -17,6 +19,18 @@ class Devices:
     def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
         """Creates the object for a strategy over the devices of this host."""
         self._strategy = strategy or tf.distribute.get_strategy()
+
+    @classmethod
+    def of_this_host(cls, num_devices: int | None = None) -> Self:
+        """Returns devices of this host.
+
+        Args:
+            num_devices: Number of devices; None for all GPUs, or one device without GPUs.
+
+        Raises:
+            InputError: There are fewer devices.
+        """
+        return cls(make_strategy(place("auto", num_devices, None, num_gpus=num_gpus())))
 
     def scope(self) -> contextlib.AbstractContextManager:
         """Returns the context in which to make a model, so that the model is on all devices."""

@@ -28,15 +28,15 @@ class EvaluationRequest:
 
     Attributes:
         features: Request for the features.
-        train_data: Images to fit on, or stored features, `features:DIR`.
-        test_data: Images or stored features to measure the result on; None if the training data serve for both.
+        train: Images to fit on, or stored features, `features:DIR`; None if nothing is fitted.
+        test: Images or stored features to measure the result on; None if the training data serve for both.
         seed: Seed of all random draws.
         results: File to which the result is added as a line; None for a run's `evaluations.jsonl`, if there is a run.
     """
 
     features: FeatureRequest
-    train_data: Data
-    test_data: Data | None
+    train: Data | None
+    test: Data | None
     seed: int = 0
     results: str | None = None
 
@@ -55,9 +55,20 @@ class EvaluationRequest:
         places = {absolute(name_of(data)) for data in self._data}
         if len(places) < len(self._data):
             raise InputError(
-                f"`train_data` and `test_data` are both {name_of(self._data[0])}, so the number would say nothing "
+                f"`train` and `test` are both {name_of(self._data[0])}, so the number would say nothing "
                 "about new images; give other images for one of the two"
             )
+
+    def both(self) -> tuple[Data, Data]:
+        """Returns training and test data.
+
+        Raises:
+            InputError: One of the two is missing.
+        """
+        if self.train is None or self.test is None:
+            missing = "train" if self.train is None else "test"
+            raise InputError(f"`{missing}` is missing: this protocol needs two sets of images, `train` and `test`")
+        return self.train, self.test
 
     def feature_sets(
         self, check: Callable[..., Checked], *, several_labels: bool = False
@@ -108,8 +119,9 @@ class EvaluationRequest:
             several_labels: As for `feature_sets`.
 
         Raises:
-            InputError: `feature_sets` or `match` raises it, or the features cannot be used together.
+            InputError: `feature_sets` or `match` raises it, data are missing, or the features cannot be used together.
         """
+        self.both()
         (train, test), labels = self.feature_sets(match, several_labels=several_labels)
         return labelled_features(train, test, labels)
 
@@ -154,7 +166,7 @@ class EvaluationRequest:
 
     @property
     def _data(self) -> list[Data]:
-        return [data for data in (self.train_data, self.test_data) if data is not None]
+        return [data for data in (self.train, self.test) if data is not None]
 
     def _results_file(self, model: str | None) -> Path | None:
         """Returns the file that keeps the results of a model; None if no file keeps them."""

@@ -9,6 +9,7 @@ from seer_tf.errors import InputError
 from seer_tf.exporting import fresh_process
 from seer_tf.exporting.writers import keras_file, litert, onnx, pytorch, saved_model
 from seer_tf.networks.network import Network
+from seer_tf.registry import Registry
 
 _PROTOCOL_BUFFER_BYTES = 2**31  # largest size of a protocol buffer or a flat buffer
 
@@ -64,7 +65,7 @@ def _pytorch(file_name: str, write: Callable[..., None]) -> Format:
     return Format(file_name, 1e-5, reader, write, stand_in="the converter of seer_tf (PyTorch was not run)")
 
 
-FORMATS: dict[str, Format] = {
+_OF_THIS_PACKAGE = {
     "saved_model": Format(
         ".",
         1e-5,
@@ -95,21 +96,8 @@ FORMATS: dict[str, Format] = {
     "timm": _pytorch("timm.safetensors", pytorch.write_timm),
     "hugging_face": _pytorch("hugging_face", pytorch.write_hugging_face),
 }
-
-
-def register(name: str, new: Format) -> None:
-    """Adds a format, so that an export can name it.
-
-    Args:
-        name: Name of the format.
-        new: The format.
-
-    Raises:
-        ValueError: There is a format of that name.
-    """
-    if name in FORMATS:
-        raise ValueError(f"there is a format named {name} already")
-    FORMATS[name] = new
+FORMATS = Registry("format", _OF_THIS_PACKAGE)
+register = FORMATS.register
 
 
 def check_formats(names: Sequence[str]) -> None:
@@ -141,9 +129,7 @@ def find_format(name: str, network: Network) -> Format:
 
 
 def _installed(name: str) -> Format:
-    if name not in FORMATS:
-        raise InputError.unknown("format", name, FORMATS)
-    found = FORMATS[name]
+    found = FORMATS.find(name)
     missing = [module for module in found.modules if importlib.util.find_spec(module) is None]
     if missing:
         raise InputError(

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from seer_tf.config import Config, PretrainingConfig
 from seer_tf.config.recipes import find_recipe
-from seer_tf.errors import InputError
 from seer_tf.methods.byol import collapse as byol_collapse
 from seer_tf.methods.byol import recipes as byol_recipes
 from seer_tf.methods.byol.config import ByolConfig
@@ -38,6 +37,7 @@ from seer_tf.models.heads.cost import MethodCost
 from seer_tf.models.projection_model import build_projection_model
 from seer_tf.pretraining import recipes as swav_recipes
 from seer_tf.pretraining.logger import ByolLogger, MocoLogger, PretrainingLogger, SimclrLogger, SwavLogger
+from seer_tf.registry import Registry
 from seer_tf.training.state import RunState
 
 
@@ -74,8 +74,8 @@ class Method:
     recipes: Mapping[str, Callable[[], PretrainingConfig]] = dataclasses.field(default_factory=dict)
 
 
-_METHODS = {
-    Config.method: Method(
+_OF_THIS_PACKAGE = (
+    Method(
         Config,
         initial_model,
         TrainState,
@@ -86,7 +86,7 @@ _METHODS = {
         SwavCost,
         swav_recipes.RECIPES,
     ),
-    SimclrConfig.method: Method(
+    Method(
         SimclrConfig,
         build_projection_model,
         SimclrState,
@@ -96,7 +96,7 @@ _METHODS = {
         cost=SimclrCost,
         recipes=simclr_recipes.RECIPES,
     ),
-    MocoConfig.method: Method(
+    Method(
         MocoConfig,
         build_projection_model,
         MocoState,
@@ -106,7 +106,7 @@ _METHODS = {
         cost=MocoCost,
         recipes=moco_recipes.RECIPES,
     ),
-    ByolConfig.method: Method(
+    Method(
         ByolConfig,
         initial_byol_model,
         ByolState,
@@ -116,7 +116,9 @@ _METHODS = {
         cost=ByolCost,
         recipes=byol_recipes.RECIPES,
     ),
-}
+)
+_METHODS = Registry("pretraining method", {method.config.method: method for method in _OF_THIS_PACKAGE})
+find_method = _METHODS.find
 
 
 def register(method: Method) -> None:
@@ -125,21 +127,7 @@ def register(method: Method) -> None:
     Raises:
         ValueError: There is a method of that name.
     """
-    name = method.config.method
-    if name in _METHODS:
-        raise ValueError(f"there is a pretraining method named {name} already")
-    _METHODS[name] = method
-
-
-def find_method(name: str) -> Method:
-    """Returns the method of a name, e.g. of `config.method`.
-
-    Raises:
-        InputError: There is no such method.
-    """
-    if name not in _METHODS:
-        raise InputError.unknown("pretraining method", name, _METHODS)
-    return _METHODS[name]
+    _METHODS.register(method.config.method, method)
 
 
 def recipes() -> dict[str, Callable[[], PretrainingConfig]]:

@@ -1,6 +1,8 @@
 """`seer_tf.evaluate` on arrays: the result, the results file, and the error messages."""
 
+import inspect
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 import seer_tf
 from seer_tf.errors import InputError
+from seer_tf.evaluation.evaluations.registry import EVALUATIONS
 from seer_tf.evaluation.result import read_file
 
 
@@ -19,22 +22,28 @@ def _coloured(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.uint8), labels
 
 
+_SHARED = ("feature", "evaluation")
+#: Flags for files and pages that a command writes beside the result.
+_OF_COMMANDS: dict[str, set[str]] = {
+    "retrieval": {"sheet", "num_queries", "num_nearest"},
+    "copy_detection": {"output", "threshold"},
+}
 _TRAIN, _TEST = _coloured(24, 0), _coloured(12, 1)
 
 
 @pytest.mark.parametrize(
-    ("protocol", "recipe"),
+    ("protocol", "settings"),
     [
-        ("knn", None),
-        ("retrieval", None),
-        pytest.param("linear_probe", "optimum", marks=pytest.mark.slow),
-        pytest.param("linear_svm", None, marks=pytest.mark.slow),
+        ("knn", {}),
+        ("retrieval", {}),
+        pytest.param("linear_probe", {"recipe": "optimum"}, marks=pytest.mark.slow),
+        pytest.param("linear_svm", {}, marks=pytest.mark.slow),
     ],
 )
-def test_a_protocol_on_arrays(protocol: str, recipe: str | None, tmp_path: pathlib.Path) -> None:
+def test_a_protocol_on_arrays(protocol: str, settings: dict[str, Any], tmp_path: pathlib.Path) -> None:
     results = tmp_path / "results.jsonl"
     found = seer_tf.evaluate(
-        train=_TRAIN, test=_TEST, protocol=protocol, recipe=recipe, pixels="histogram", results=results
+        train=_TRAIN, test=_TEST, protocol=protocol, pixels="histogram", results=results, **settings
     )
     assert (found.evaluation, found.value, found.num_train_images, found.num_test_images) == (protocol, 1.0, 24, 12)
     assert found.train_data is not None and found.train_data.startswith("24 images, ")
@@ -42,13 +51,40 @@ def test_a_protocol_on_arrays(protocol: str, recipe: str | None, tmp_path: pathl
     assert "<td>100.00</td>" in found._repr_html_() and found.protocol.partition(";")[0] in found._repr_html_()
 
 
+def test_each_training_image_is_a_query_without_test_images() -> None:
+    found = seer_tf.evaluate(train=_TRAIN, protocol="retrieval", pixels="histogram")
+    assert (found.value, found.num_test_images) == (1.0, 24) and found.details["num_queries"] == 24
+
+
+def test_a_command_and_its_call_have_the_same_settings() -> None:
+    """All flags of each command of an evaluation are arguments, except for the files that only a command writes."""
+    page = pathlib.Path(seer_tf.__file__).parent / "cli"
+    shared = set(
+        re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", "".join((page / f"{name}_flags.py").read_text() for name in _SHARED))
+    )
+    assert shared >= {"train_data", "stages", "untrained"}
+    for protocol, evaluation in EVALUATIONS.items():
+        own = set(re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", (page / f"{protocol}.py").read_text()))
+        arguments = {*inspect.signature(seer_tf.evaluate).parameters, *inspect.signature(evaluation).parameters}
+        arguments |= {"run_dir", "train_data", "test_data"}  # `model`, `train` and `test`
+        assert own | shared <= arguments | _OF_COMMANDS.get(protocol, set()), protocol
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"protocol": "knnn"}, "there is no protocol 'knnn': did you mean 'knn'"),
-        ({"recipe": "grid"}, "`recipe=grid` works only with `protocol=linear_probe`"),
+        ({"recipe": "grid"}, "`recipe` is no setting of the protocol knn; it has none"),
+        ({"protocol": "copy_detection", "model": "nowhere", "size": 9}, "it has distractors, whitening_data, stage, "),
+        ({"train": None, "pixels": "histogram"}, "`train` is missing: this protocol needs two sets of images"),
+        ({"test": None, "pixels": "histogram"}, "`test` is missing: this protocol needs two sets of images"),
+        ({"protocol": "robustness", "model": "nowhere"}, "`train` is given, and robustness fits nothing"),
+        ({"protocol": "robustness", "model": "nowhere", "train": None, "test": None}, "`test` is missing: labelled"),
+        ({"protocol": "robustness", "train": None}, "`model` is missing; give a network with a classifier"),
+        ({"protocol": "robustness", "train": None, "squash": True}, "this protocol does not use `squash`"),
+        ({"protocol": "copy_detection", "stages": ["res4"]}, "this protocol does not use `stages`"),
         ({}, "give either `model` for features of a network or `pixels`"),
-        ({"test": _TRAIN, "pixels": "histogram"}, "`train_data` and `test_data` are both 24 images"),
+        ({"test": _TRAIN, "pixels": "histogram"}, "`train` and `test` are both 24 images"),
         ({"train": _TRAIN[0], "pixels": "histogram"}, "the training data has no labels"),
         ({"train": "nowhere", "pixels": "histogram"}, "data 'nowhere' is not understood"),
         ({"model": "nowhere"}, "there is no file or directory nowhere"),

@@ -148,7 +148,7 @@ def test_images_with_several_labels_of_which_some_are_unknown(root, tmp_path):
         (
             "knn",
             ["--pixels=histogram", "--train_data=features:{root}/train.features", "--test_data=folder:{root}/test"],
-            "for all of the data or for none",
+            "give features:DIR for both training and test data, or for neither",
         ),
         (
             "linear_probe",
@@ -157,7 +157,7 @@ def test_images_with_several_labels_of_which_some_are_unknown(root, tmp_path):
                 "--train_data=features:{root}/train.features",
                 "--test_data=folder:{root}/test",
             ],
-            "makes new crops in each epoch",
+            "changes the images in each epoch",
         ),
         (
             "knn",

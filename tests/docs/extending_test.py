@@ -1,10 +1,12 @@
 """The page on extending: every block runs as written, and its part works through the public functions."""
 
+import contextlib
 import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
@@ -35,18 +37,12 @@ _PAGE = (DOCS / "guides" / "extending.md").read_text("utf-8")
 def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty working directory. The registries forget the page's parts after the test."""
     monkeypatch.chdir(tmp_path)
-    for registry, name in (
-        (backbones, "_FAMILIES"),
-        (methods, "_METHODS"),
-        (sources, "_KINDS"),
-        (evaluations, "_EVALUATIONS"),
-        (formats, "FORMATS"),
-    ):
-        monkeypatch.setattr(registry, name, getattr(registry, name).copy())
-    known = dict(keras.saving.get_custom_objects())
-    yield
-    keras.saving.get_custom_objects().clear()
-    keras.saving.get_custom_objects().update(known)
+    monkeypatch.setattr(backbones, "_FAMILIES", backbones._FAMILIES.copy())
+    tables = (methods._METHODS, sources._KINDS, evaluations.EVALUATIONS, formats.FORMATS)
+    with contextlib.ExitStack() as stack:
+        for table in (*tables, keras.saving.get_custom_objects()):
+            stack.enter_context(mock.patch.dict(table))
+        yield
 
 
 def _write(folder: str, numbers: range) -> None:
@@ -165,7 +161,7 @@ def test_a_format_writes_and_verifies_a_file():
         lambda: backbones.register(backbones._FAMILIES[0]),
         lambda: methods.register(methods.find_method(Config.method)),
         lambda: sources.register(sources._KINDS["folder"]),
-        lambda: evaluations.register("knn", evaluations.find_evaluation("knn")),
+        lambda: evaluations.register("knn", evaluations.EVALUATIONS["knn"]),
         lambda: formats.register("keras", formats.FORMATS["keras"]),
     ],
 )

@@ -12,6 +12,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import remote, storage
 from seer_tf.quantities import counted
+from seer_tf.registry import Registry
 
 #: What functions take as data: a data spec, or a source that is open already.
 Data = str | Source
@@ -97,55 +98,53 @@ def _check_tfds(name_at_split: str) -> None:
     tfds.find_split(name_at_split)
 
 
-_KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "folder",
-            ("folder:DIR[@SPLIT]",),
-            folder.open_folder,
-            path_to="directory",
-            resolved=_split_folder,
-            converts=True,
-        ),
-        Kind(
-            "tar",
-            ("tar:FILE",),
-            tar.open_tar,
-            path_to="file",
-            files_of=tar.files_of,
-            endings=(".tar", ".gz", ".tgz"),
-            converts=True,
-        ),
-        Kind(
-            "list",
-            ("list:FILE",),
-            list_file.open_list,
-            path_to="file",
-            endings=(".txt",),
-            converts=True,
-        ),
-        Kind(
-            "csv",
-            ("csv:FILE[?label_column=NAME]",),
-            csv_table.open_csv,
-            path_to="file",
-            path_of=csv_table.path_of,
-            endings=(".csv", ".tsv", ".parquet", ".jsonl"),
-            converts=True,
-        ),
-        Kind("shards", ("shards:DIR",), shards.open_shards, path_to="directory", check=shards.check_shards),
-        Kind(
-            "builtin",
-            ("builtin", "builtin:test"),
-            builtin.BuiltinSource,
-            default_place="train",
-            accepts=builtin.SPLITS.__contains__,
-        ),
-        Kind("voc", ("voc:DIR@SPLIT",), voc.open_voc, path_to="directory", path_of=voc.directory_of, check=_check_voc),
-        Kind("tfds", ("tfds:NAME[/CONFIG][:VERSION]@SPLIT",), _open_tfds, check=_check_tfds),
-    )
-}
+_OF_THIS_PACKAGE = (
+    Kind(
+        "folder",
+        ("folder:DIR[@SPLIT]",),
+        folder.open_folder,
+        path_to="directory",
+        resolved=_split_folder,
+        converts=True,
+    ),
+    Kind(
+        "tar",
+        ("tar:FILE",),
+        tar.open_tar,
+        path_to="file",
+        files_of=tar.files_of,
+        endings=(".tar", ".gz", ".tgz"),
+        converts=True,
+    ),
+    Kind(
+        "list",
+        ("list:FILE",),
+        list_file.open_list,
+        path_to="file",
+        endings=(".txt",),
+        converts=True,
+    ),
+    Kind(
+        "csv",
+        ("csv:FILE[?label_column=NAME]",),
+        csv_table.open_csv,
+        path_to="file",
+        path_of=csv_table.path_of,
+        endings=(".csv", ".tsv", ".parquet", ".jsonl"),
+        converts=True,
+    ),
+    Kind("shards", ("shards:DIR",), shards.open_shards, path_to="directory", check=shards.check_shards),
+    Kind(
+        "builtin",
+        ("builtin", "builtin:test"),
+        builtin.BuiltinSource,
+        default_place="train",
+        accepts=builtin.SPLITS.__contains__,
+    ),
+    Kind("voc", ("voc:DIR@SPLIT",), voc.open_voc, path_to="directory", path_of=voc.directory_of, check=_check_voc),
+    Kind("tfds", ("tfds:NAME[/CONFIG][:VERSION]@SPLIT",), _open_tfds, check=_check_tfds),
+)
+_KINDS = Registry("kind of source", {kind.name: kind for kind in _OF_THIS_PACKAGE})
 
 
 def register(kind: Kind) -> None:
@@ -154,9 +153,7 @@ def register(kind: Kind) -> None:
     Raises:
         ValueError: There is a kind of that name.
     """
-    if kind.name in _KINDS:
-        raise ValueError(f"there is a kind of source named {kind.name} already")
-    _KINDS[kind.name] = kind
+    _KINDS.register(kind.name, kind)
 
 
 def grammar() -> str:

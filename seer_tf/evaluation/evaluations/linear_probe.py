@@ -102,12 +102,12 @@ def _to_augment(
         opened: Function that opens data.
         match: Function that returns the labels of both sets, or raises an error; called before features are made.
     """
-    if not request.features.is_given or request.test_data is None:
+    if not request.features.is_given:
         raise InputError(f"`recipe={recipe}` changes the images in each epoch; give `model`, and images")
     request.check_places()
     extractor = request.features.extractor()
-    train, test = opened(request.train_data), opened(request.test_data)
-    train_name, test_name = name_of(request.train_data), name_of(request.test_data)
+    train, test = map(opened, request.both())
+    train_name, test_name = map(name_of, request.both())
     labels = match(extractor.announce(train, train_name), extractor.announce(test, test_name))
     check_other_images(train, test)
     test_features = extractor.extract(test, test_name, label="test images")

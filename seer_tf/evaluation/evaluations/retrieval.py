@@ -1,5 +1,7 @@
 """Retrieval: ranks training images by their similarity to each test image. An image of the same class is relevant."""
 
+from collections.abc import Callable
+
 from seer_tf.evaluation.evaluations.report import Report, described
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.fingerprints import unshared
@@ -10,15 +12,36 @@ from seer_tf.evaluation.result import mean_interval
 
 
 def evaluate(request: EvaluationRequest) -> Report:
-    """Searches the training images for each test image; files that are in both sets are no queries.
+    """Searches the training images for each test image; without test images, for each of themselves.
 
     Raises:
         InputError: The data cannot be used.
     """
-    (bank, queries), labels = request.feature_sets(matched_labels)
+    bank, queries, labels = searched(request, matched_labels)
+    assert labels is not None  # since `matched_labels` raises an error for images without labels
+    return measure(request, bank, queries, labels)
+
+
+def searched(
+    request: EvaluationRequest, match: Callable[[FeatureSet, FeatureSet], Labels | None]
+) -> tuple[FeatureSet, FeatureSet, Labels | None]:
+    """Returns the images to find, the queries and their labels. Files that are in both sets are no queries.
+
+    Args:
+        request: Request of the evaluation. Without test images, the training images are both.
+        match: Function that returns the labels of both sets, or raises an error; None for images without labels.
+
+    Raises:
+        InputError: The data cannot be used.
+    """
+    if request.train is not None and request.test is None:
+        (images,), own_labels = request.feature_sets(lambda images: match(images, images))
+        return images, images, own_labels
+    request.both()
+    (bank, queries), labels = request.feature_sets(match)
     check_alike(bank, queries)
     kept = unshared(bank.fingerprints, queries.fingerprints)
-    return measure(request, bank, queries.selected(kept), (*labels[:2], labels[2][kept]))
+    return bank, queries.selected(kept), None if labels is None else (*labels[:2], labels[2][kept])
 
 
 def measure(request: EvaluationRequest, bank: FeatureSet, queries: FeatureSet, labels: Labels) -> Report:

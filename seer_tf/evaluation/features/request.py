@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from seer_tf.data.images.transform import Transform
 from seer_tf.distributed.inference import Devices
-from seer_tf.distributed.strategy import make_strategy, num_gpus, place
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import model_digest
 from seer_tf.evaluation.features.feature_set import Extractor
@@ -59,6 +58,19 @@ class FeatureRequest:
             return False
         return run_directory(self.model) is not None
 
+    def check_only(self, *names: str) -> None:
+        """Raises an error if something is asked for that a protocol does not use.
+
+        Args:
+            names: Fields that the protocol uses.
+
+        Raises:
+            InputError: Another field differs from its default.
+        """
+        for field in dataclasses.fields(self):
+            if field.name not in names and getattr(self, field.name) != field.default:
+                raise InputError(f"this protocol does not use `{field.name}`; leave it out")
+
     def extractor(self, num_devices: int | None = None) -> Extractor:
         """Returns the extractor of the features.
 
@@ -68,7 +80,7 @@ class FeatureRequest:
         Raises:
             InputError: Neither a model nor pixel features are named, or they cannot be used.
         """
-        devices = Devices(make_strategy(place("auto", num_devices, None, num_gpus=num_gpus())))
+        devices = Devices.of_this_host(num_devices)
         if self.pixels is not None:
             return self._of_pixels(self.pixels, devices)
         if self.model is None:

@@ -1,0 +1,140 @@
+"""Robustness: one classifier on test sets that have some of its classes, under the same or other names."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seer_tf.data.sources.labelled import open_labelled
+from seer_tf.data.sources.registry import Data, name_of
+from seer_tf.distributed.inference import Devices
+from seer_tf.errors import InputError
+from seer_tf.evaluation.evaluations.report import Report, percent
+from seer_tf.evaluation.features.extract import model_digest
+from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
+from seer_tf.evaluation.features.labelled import checked_labels
+from seer_tf.evaluation.features.request import FeatureRequest
+from seer_tf.evaluation.features.stages import Pooling
+from seer_tf.evaluation.protocols.robustness import ClassMap, read_class_map, restricted_correct, right_classes
+from seer_tf.evaluation.request import EvaluationRequest
+from seer_tf.evaluation.result import EvaluationResult, mean_interval
+from seer_tf.networks.load import check_network, load_network
+from seer_tf.networks.network import Network
+from seer_tf.quantities import counted
+
+_LOGITS = "logits"
+
+
+def evaluate(
+    request: EvaluationRequest,
+    *,
+    class_map: str | os.PathLike[str] | None = None,
+    class_names: str | os.PathLike[str] | None = None,
+) -> Report:
+    """Classifies the test images; nothing is fitted.
+
+    Args:
+        request: A network with a classifier, and test images.
+        class_map: CSV file with a test class and a classifier class on each line; None if the names are equal.
+        class_names: File with one class name per line; None for the classifier's own.
+
+    Raises:
+        InputError: The network has no classifier, or the data cannot be used.
+    """
+    (report,) = reports([request], class_maps=[] if class_map is None else [class_map], class_names=class_names)
+    return report
+
+
+def reports(
+    requests: Sequence[EvaluationRequest],
+    *,
+    class_maps: Sequence[str | os.PathLike[str]],
+    class_names: str | os.PathLike[str] | None,
+) -> Iterator[Report]:
+    """Yields the report of one classifier on several test sets. All classes are matched before it sees an image.
+
+    Args:
+        requests: Requests that differ in their test images.
+        class_maps: Maps of class names, as for `evaluate`.
+        class_names: As for `evaluate`.
+
+    Raises:
+        InputError: As `evaluate`.
+    """
+    tests = [_test_data(request) for request in requests]
+    features = requests[0].features
+    features.check_only("model", "batch_size")
+    class_map = read_class_map(*class_maps)
+    network, extractor = _classifier(features, class_names)
+    sources = [open_labelled(test) for test in tests]
+    for source, test in zip(sources, tests, strict=True):
+        _right_classes(extractor.announce(source, name_of(test)), network, class_map)
+    for request, source, test in zip(requests, sources, tests, strict=True):
+        found = extractor.extract(source, name_of(test), label=name_of(test))
+        yield _report(request, found, network, class_map)
+
+
+def _test_data(request: EvaluationRequest) -> Data:
+    if request.train is not None:
+        raise InputError("`train` is given, and robustness fits nothing; leave it out")
+    if request.test is None:
+        raise InputError("`test` is missing: labelled images to measure the accuracy on")
+    request.check_places()
+    return request.test
+
+
+def _classifier(features: FeatureRequest, class_names: str | os.PathLike[str] | None) -> tuple[Network, Extractor]:
+    """Returns a network with its classifier, and the extractor of the logits."""
+    if features.model is None:
+        raise InputError("`model` is missing; give a network with a classifier")
+    check_network(features.model)
+    devices = Devices.of_this_host()
+    with devices.scope():
+        network = load_network(features.model)
+        if class_names is not None:
+            network = network.with_class_names(Path(class_names))
+        network = network.selected("classifier")
+    classifier = network.classifier
+    assert classifier is not None  # `selected` raises an error for a network without one
+    extractor = Extractor(
+        lambda images: {_LOGITS: classifier(network.features(network.normalize(images), training=False))},
+        {_LOGITS: Pooling(1, 1, len(network.class_names))},
+        features.model,
+        model_digest(network),
+        network.transform,
+        features.batch_size,
+        devices,
+        network.metadata.get("training_steps"),
+    )
+    return network, extractor
+
+
+def _right_classes(features: FeatureSet, network: Network, class_map: ClassMap) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the labels, int [N], and the correct classifier classes of each test class, bool [test classes, L]."""
+    test_names, labels = checked_labels(features, features.origin.data)
+    return labels, right_classes(network.class_names, test_names, labels, class_map)
+
+
+def _report(request: EvaluationRequest, features: FeatureSet, network: Network, class_map: ClassMap) -> Report:
+    labels, right = _right_classes(features, network, class_map)
+    correct = restricted_correct(features.rows[_LOGITS][:], labels, right)
+    num_classes = int(right[np.unique(labels)].any(axis=0).sum())
+    result = EvaluationResult(
+        evaluation="robustness",
+        protocol=f"among {num_classes} of {counted(len(network.class_names), 'class')}; {network.transform}",
+        metric="top-1",
+        value=float(correct.mean()),
+        interval=mean_interval(correct, seed=request.seed),
+        model=features.origin.model,
+        train_data=None,
+        test_data=features.origin.data,
+        num_train_images=0,
+        num_test_images=features.num_images,
+        num_classes=num_classes,
+        seed=request.seed,
+        details={"top1": float(correct.mean())},
+        digest=features.origin.digest,
+        step=features.origin.step,
+    )
+    return Report(result, ("top-1 %", "95 %"), [percent(result.value, result.interval)])
