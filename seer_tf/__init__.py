@@ -1,8 +1,7 @@
 """SEER in TensorFlow: SwAV pretraining of RegNetY networks on uncurated images.
 
-The import is fast and loads neither TensorFlow nor Keras: `pretrain`, `finetune`, `load`, `evaluate`, `export` and
-`Backbone` are imported at their first use. After the import, `keras.saving.load_model` can read files that hold layers,
-models and optimizers of `seer_tf`.
+The import is fast and loads neither TensorFlow nor Keras: the functions and `Backbone` are imported at their first use.
+After the import, `keras.saving.load_model` can read files that hold layers, models and optimizers of `seer_tf`.
 """
 
 import importlib
@@ -21,6 +20,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 from seer_tf import environment, keras_objects
 
 if TYPE_CHECKING:
+    from seer_tf.api.detection import finetune_detector
     from seer_tf.api.evaluation import evaluate
     from seer_tf.api.exporting import export
     from seer_tf.api.finetuning import finetune
@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     from seer_tf.models import Backbone
 
 __version__ = "0.1.0"
-__all__ = ["Backbone", "InputError", "__version__", "evaluate", "export", "finetune", "load", "pretrain"]
+__all__ = [
+    "Backbone",
+    "InputError",
+    "__version__",
+    "evaluate",
+    "export",
+    "finetune",
+    "finetune_detector",
+    "load",
+    "pretrain",
+]
 
 _IMPORTED_LATER = {
     "Backbone": "seer_tf.models",
@@ -38,6 +48,7 @@ _IMPORTED_LATER = {
     "evaluate": "seer_tf.api.evaluation",
     "export": "seer_tf.api.exporting",
     "finetune": "seer_tf.api.finetuning",
+    "finetune_detector": "seer_tf.api.detection",
     "load": "seer_tf.api.model",
     "pretrain": "seer_tf.api.pretraining",
 }

@@ -1,1 +1,1 @@
-"""The Python interface: `pretrain`, `finetune`, `load`, `evaluate` and `export`. The commands call the same code."""
+"""The Python interface: one function for each thing that users do. The commands call the same functions."""
