@@ -1,6 +1,7 @@
 """Fine-tuning from labelled images to a classifier and its accuracy on other images."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import threading
@@ -23,7 +24,7 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.protocols.classification import among_first, classify
 from seer_tf.evaluation.published_results import FINE_TUNING
 from seer_tf.evaluation.result import UNCOVERED, EvaluationResult, add_to_file, mean_interval
-from seer_tf.files import storage
+from seer_tf.files import jsonl, storage
 from seer_tf.files.atomic import atomic_file, check_directory
 from seer_tf.finetuning import config as finetune_config
 from seer_tf.finetuning import recipes
@@ -234,7 +235,7 @@ def _finish(
     data = data.without_shared()
     result = _result(config, data, classify(classifier, data.test))
     file = directory.path / "evaluations.jsonl"
-    if not file.exists() or result.to_json() not in file.read_text("utf-8").splitlines():
+    if not file.exists() or json.loads(result.to_json()) not in jsonl.read_complete(file):
         add_to_file(result, file)
     return result
 

@@ -67,9 +67,13 @@ class EvaluationResult:
 
     def to_json(self) -> str:
         """Returns one line with a JSON object; the details are at its top level."""
+        return json.dumps(self.values())
+
+    def values(self) -> dict[str, Any]:
+        """Returns the values of the JSON object."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         details = values.pop("details")
-        return json.dumps({**values, **details})
+        return {**values, **details}
 
     def cells(self) -> tuple[str, ...]:
         """Returns the cells of a table row, with the columns of `HEADER`."""
@@ -124,12 +128,12 @@ def mean_interval(values: np.ndarray, *, seed: int) -> tuple[float, float]:
 
 
 def add_to_file(outcome: EvaluationResult, path: str | os.PathLike[str]) -> None:
-    """Appends a result to a file with one JSON object per line; several processes may do so at the same time.
+    """Appends a result to a file with one JSON object per line, with a checksum; several processes may do so at once.
 
     Raises:
         OSError: The file cannot be written; it is unchanged.
     """
-    jsonl.append_line(path, outcome.to_json())
+    jsonl.append_sealed(path, outcome.values())
 
 
 def read_file(path: str | os.PathLike[str]) -> list[EvaluationResult]:

@@ -89,6 +89,18 @@ def remove_directory(path: pathlib.Path) -> None:
         shutil.rmtree(unwanted)
 
 
+def remove_left_over(directory: str | os.PathLike[str]) -> None:
+    """Removes the unfinished files of processes that were killed. No other process may be writing to the directory."""
+    for path in pathlib.Path(directory).iterdir():
+        if is_left_over(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def is_left_over(name: str) -> bool:
+    """Returns whether a file or directory with this name, without its parents, is unfinished."""
+    return name.startswith(".") and UNFINISHED in name
+
+
 def _flush(path: pathlib.Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

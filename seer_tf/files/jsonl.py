@@ -3,11 +3,21 @@
 import contextlib
 import errno
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seer_tf.files import sealed_json
+
+
+def append_sealed(path: str | os.PathLike[str], values: Mapping[str, Any]) -> None:
+    """Appends an object with its checksum, as `append_line` does. The readers of this module compare the checksum.
+
+    Raises:
+        OSError: The line cannot be written; the file is unchanged.
+    """
+    append_line(path, json.dumps(sealed_json.sealed(values)))
 
 
 def append_line(path: str | os.PathLike[str], line: str) -> None:

@@ -5,15 +5,17 @@ for each interval of the log, and for each checkpoint within an interval the ste
 """
 
 import dataclasses
+import itertools
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from seer_tf.errors import InputError
-from seer_tf.files import jsonl
+from seer_tf.files import jsonl, sealed_json
 from seer_tf.files.atomic import write_atomically
 from seer_tf.training.health import Interval
 
@@ -31,6 +33,37 @@ class Unfinished:
     first_step: int
     steps: Mapping[str, np.ndarray]
     seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    """A line of the file: a complete interval has numbers, and one that a checkpoint interrupted has steps."""
+
+    step: int
+    first_step: int
+    numbers: dict[str, Any] | None = None
+    first_bad: tuple[int, str] | None = None
+    steps: dict[str, tuple[Any, ...]] | None = None
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks values that were read from a file. Their numbers need not be finite."""
+        values = [*(self.numbers or {}).values(), *itertools.chain.from_iterable((self.steps or {}).values())]
+        if not all(type(value) in (float, int) for value in values):
+            raise ValueError("its numbers are something else")
+
+    @property
+    def interval(self) -> Interval | None:
+        """Returns the complete interval; None for another line."""
+        return None if self.numbers is None else Interval(self.first_step, self.step, self.numbers, self.first_bad)
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """Returns the interval that is not complete; None for another line."""
+        if self.steps is None:
+            return None
+        steps = {name: np.array(each, np.float32) for name, each in self.steps.items()}
+        return Unfinished(self.first_step, steps, self.seconds)
 
 
 class History:
@@ -52,11 +85,11 @@ class History:
             InputError: The file cannot be read or written.
         """
         self._file = file
-        lines = [line for line in self._lines() if line["step"] <= step]
-        self.intervals = [_interval(line) for line in lines if "numbers" in line]
-        rest = [_unfinished(line) for line in lines if "steps" in line and line["step"] == step]
+        lines = [line for line in self._lines() if line.step <= step]
+        self.intervals = [line.interval for line in lines if line.interval is not None]
+        rest = [line.unfinished for line in lines if line.step == step and line.unfinished is not None]
         self.unfinished = rest[-1] if rest else None
-        self._write("".join(json.dumps(line) + "\n" for line in lines))
+        self._write("".join(json.dumps(sealed_json.sealed(dataclasses.asdict(line))) + "\n" for line in lines))
 
     def add(self, interval: Interval) -> None:
         """Adds an interval.
@@ -64,35 +97,34 @@ class History:
         Raises:
             InputError: The file cannot be written.
         """
-        self._append(
-            {
-                "step": interval.step,
-                "first_step": interval.first_step,
-                "numbers": dict(interval.numbers),
-                "first_bad": interval.first_bad,
-            }
-        )
+        numbers = dict(interval.numbers)
+        self._append(_Line(interval.step, interval.first_step, numbers, interval.first_bad))
 
-    def keep(self, step: int, unfinished: "Unfinished") -> None:
+    def keep(self, step: int, unfinished: Unfinished) -> None:
         """Keeps an interval that is not complete, for a run that continues at this step.
 
         Raises:
             InputError: The file cannot be written.
         """
-        values = {name: each.tolist() for name, each in unfinished.steps.items()}
-        self._append({"step": step, **vars(unfinished), "steps": values})
+        steps = {name: tuple(each.tolist()) for name, each in unfinished.steps.items()}
+        self._append(_Line(step, unfinished.first_step, steps=steps, seconds=unfinished.seconds))
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _lines(self) -> Iterator[_Line]:
+        """Yields the lines that are whole; a warning names the others, whose intervals no check sees."""
         try:
-            return list(jsonl.read_complete(self._file))
+            for number, values in jsonl.numbered(self._file):
+                try:
+                    yield sealed_json.typed(values, _Line, "the line")
+                except sealed_json.DamagedJsonError:
+                    logging.warning("%s: line %d is damaged, so no check sees its steps", self._file, number)
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             raise self._unusable(error) from None
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append(self, line: _Line) -> None:
         try:
-            jsonl.append_line(self._file, json.dumps(line))
+            jsonl.append_sealed(self._file, dataclasses.asdict(line))
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -107,13 +139,3 @@ class History:
             f"{self._file} cannot be read and written ({error.strerror}); make room or give permission, then the same "
             "command continues from the newest checkpoint"
         )
-
-
-def _unfinished(line: Mapping[str, Any]) -> Unfinished:
-    steps = {name: np.array(each, np.float32) for name, each in line["steps"].items()}
-    return Unfinished(line["first_step"], steps, line["seconds"])
-
-
-def _interval(line: Mapping[str, Any]) -> Interval:
-    first_bad = line["first_bad"]
-    return Interval(line["first_step"], line["step"], line["numbers"], first_bad and tuple(first_bad))

@@ -17,7 +17,7 @@ from seer_tf.config import AnyConfig, BaseConfig, Config
 from seer_tf.data.sources import places
 from seer_tf.errors import InputError
 from seer_tf.files import sealed_json, storage
-from seer_tf.files.atomic import check_directory, write_atomically
+from seer_tf.files.atomic import check_directory, is_left_over, remove_left_over, write_atomically
 from seer_tf.files.lock import locked
 from seer_tf.versions import versions
 
@@ -247,8 +247,12 @@ class RunDirectory:
             raise InputError(f"{self.path} is not empty and not a run directory; give another `run_dir`")
 
     def _all_but_given(self) -> Iterator[pathlib.Path]:
-        """Yields the paths in the directory, without images and a network that were given in memory."""
-        return (path for path in self.path.iterdir() if path not in (self.shards, self.backbone))
+        """Yields the paths in the directory, without images and a network that were given in memory.
+
+        What a process that was killed left does not count.
+        """
+        given = (self.shards, self.backbone)
+        return (path for path in self.path.iterdir() if path not in given and not is_left_over(path.name))
 
     @contextlib.contextmanager
     def claimed(self, config: BaseConfig, images: Mapping[str, str] = _NO_IMAGES) -> Iterator[None]:
@@ -273,6 +277,7 @@ class RunDirectory:
                 raise InputError(
                     f"another process is writing to {self.path}: wait until it ends, or give another `run_dir`"
                 ) from None
+            remove_left_over(self.path)
             try:
                 self._note_places(config, images)
                 yield

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from seer_tf.evaluation.published_results import FINE_TUNING
+from seer_tf.files import jsonl
 from seer_tf.models import RegNetY
 
 _TIMEOUT_SECONDS = 600
@@ -61,8 +62,7 @@ def test_a_killed_run_continues_and_learns_and_its_classifier_serves(place: Path
     assert process.wait() == -signal.SIGKILL
     ran = _run("finetune", *arguments)
     assert ran.returncode == 0, ran.stderr
-    (line,) = (run / "evaluations.jsonl").read_text().splitlines()
-    found = json.loads(line)
+    (found,) = jsonl.read_complete(run / "evaluations.jsonl")
     assert found["protocol"].endswith(" at 32 px; shorter side to 32 px (bilinear), central 32 px")
     assert found["evaluation"] == FINE_TUNING
     assert found == json.loads(ran.stdout.splitlines()[-1])

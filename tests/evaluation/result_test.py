@@ -104,6 +104,14 @@ def test_half_a_line_loses_only_its_own_result(tmp_path, caplog):
     assert "line 2: " in caplog.text and "line 4: " in caplog.text and "this result is lost" in caplog.text
 
 
+def test_another_digit_is_found_by_the_checksum(tmp_path):
+    file = tmp_path / "lines"
+    for _ in range(2):
+        add_to_file(_OUTCOME, file)
+    file.write_bytes(file.read_bytes().replace(b"0.4258", b"0.5258", 1))
+    assert read_file(file) == [_OUTCOME]
+
+
 def test_damage_to_one_line_leaves_the_others(tmp_path):
     """This holds for any damage. A file with only damaged lines gets one sentence."""
     line = _OUTCOME.to_json().encode()

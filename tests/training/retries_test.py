@@ -29,6 +29,7 @@ from seer_tf.training.loop import RunResult, Task, run
 from seer_tf.training.retries import RETRIES, Retry, read_retries, summary, with_retries
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import RunState
+from tests import mutations
 from tests.places import ROOT
 from tests.replicas import two_replicas
 from tests.two_processes import run_two_processes
@@ -306,3 +307,24 @@ def test_a_history_ends_at_the_step_of_the_checkpoint(tmp_path: pathlib.Path) ->
     assert History(file, 3).intervals == intervals[:1]
     assert History(file, 4).intervals == intervals[:1]  # later lines were removed
     assert [dataclasses.asdict(each) for each in History(file, 0).intervals] == []
+
+
+def test_damage_to_a_history_costs_one_interval_and_is_named(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "history.jsonl"
+    intervals = [Interval(0, 2, {"loss": 1.5}), Interval(2, 4, {"loss": 1.25})]
+    for interval in intervals:
+        History(file, 2).add(interval)
+    good = file.read_bytes()
+    file.write_bytes(good.replace(b"1.5", b"1.4"))
+    assert History(file, 4).intervals == intervals[1:]
+    assert "history.jsonl: line 1 is damaged, so no check sees its steps" in caplog.text
+    for damaged in [
+        *mutations.flipped(good, 100),
+        *mutations.retyped(good.splitlines()[0], 100, without=("checksum",)),
+    ]:
+        file.write_bytes(damaged)
+        assert all(
+            type(value) in (int, float) for each in History(file, 4).intervals for value in each.numbers.values()
+        )

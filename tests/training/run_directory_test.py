@@ -119,6 +119,13 @@ def test_a_new_directory_is_free_again_after_ctrl_c(tmp_path: pathlib.Path) -> N
     RunDirectory(tmp_path / "run").claim(configs.override(recipe("debug_tiny"), ["run.seed=1"]))
 
 
+def test_what_a_killed_process_left_is_no_foreign_file_and_is_removed(tmp_path: pathlib.Path) -> None:
+    (tmp_path / ".config.json.0123abcd.unfinished").write_text("{")
+    with RunDirectory(tmp_path).claimed(recipe("debug_tiny")):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "lock"}
+
+
 def test_a_url_is_refused() -> None:
     with pytest.raises(InputError, match="gs://bucket/run is a URL, and a run needs locks; give a directory"):
         RunDirectory("gs://bucket/run")

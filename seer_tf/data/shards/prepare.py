@@ -39,7 +39,7 @@ from seer_tf.data.sources import shards
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
 from seer_tf.files import sealed_json, storage
-from seer_tf.files.atomic import check_directory
+from seer_tf.files.atomic import check_directory, remove_left_over
 from seer_tf.files.lock import locked
 from seer_tf.parallel import Job, Runner, in_order, num_cores
 from seer_tf.progress import Progress
@@ -137,6 +137,7 @@ def _lock(directory: str) -> Iterator[None]:
             stack.enter_context(locked(os.path.join(directory, _LOCK)))
         except BlockingIOError:
             raise InputError(f"{directory}: another run is writing shards there; wait for it, or stop it.") from None
+        remove_left_over(directory)
         yield
 
 

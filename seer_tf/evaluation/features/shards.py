@@ -192,7 +192,8 @@ def _write_shard(
         with atomic_file(manifest.file(directory, name, shard, manifest.format)) as unfinished:
             write(unfinished)
             images["crc32c"][name] = file_crc32c(unfinished)
-    write_atomically(manifest.file(directory, "images", shard, "json"), json.dumps(sealed_json.sealed(images)))
+    with atomic_file(manifest.file(directory, "images", shard, "json")) as unfinished:
+        unfinished.write_text(json.dumps(sealed_json.sealed(images)))
 
 
 def _files(

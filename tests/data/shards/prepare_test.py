@@ -331,8 +331,10 @@ def test_dark_images_are_reported_and_12_bit_images_are_not_dark(tmp_path):
 
 
 def test_files_that_a_killed_run_left_are_removed(folder, tmp_path):
-    (tmp_path / ".plan.json.abcdef").write_text("{")
+    for name in (".plan.json.0123abcd.unfinished", ".images-00000-of-00001.unfinished.tfrecord"):
+        (tmp_path / name).write_text("{")
     _write(folder, tmp_path)
+    assert not list(tmp_path.glob(".*unfinished*"))
     left = tmp_path / "images-00000-of-00001.entries"
     left.write_bytes(b"")
     _write(folder, tmp_path)
