@@ -2,7 +2,8 @@
 
 TensorFlow waits forever for a missing worker, and it trains even if workers have different recipes. So each worker
 first connects to the chief's port and sends a line of JSON. When the chief has a line from each worker, it sends all
-lines back, or a sentence about what is wrong. After that the ports are free for TensorFlow.
+lines back, or a sentence about what is wrong. After that the ports are free for TensorFlow; a `Watch` may keep the
+connections.
 
 Anybody may connect to the ports. The chief listens to all connections at once, so none can hold up the others. It
 closes those that send something else than the line of a worker, or too much.
@@ -19,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from seer_tf.distributed.cluster import Cluster
+from seer_tf.distributed.watch import Watch
 from seer_tf.errors import InputError
 
 _GREETING = "this is the chief of a run of seer_tf\n"
@@ -30,7 +32,9 @@ _MAX_DIFFERENCES = 3
 
 
 @contextlib.contextmanager
-def rendezvous(cluster: Cluster | None, *, timeout_seconds: float) -> Iterator[dict[str, str]]:
+def rendezvous(
+    cluster: Cluster | None, *, timeout_seconds: float, watch: Watch | None = None
+) -> Iterator[dict[str, str]]:
     """Lets the workers compare the facts that they collect in the body of a `with` statement.
 
     The body receives a dictionary and puts everything into it that must be the same on all workers. If the body of one
@@ -39,6 +43,7 @@ def rendezvous(cluster: Cluster | None, *, timeout_seconds: float) -> Iterator[d
     Args:
         cluster: Workers. With None or a single worker nothing happens.
         timeout_seconds: Time that the chief waits for the other workers, and that they wait for the chief.
+        watch: Keeps the connections, if given.
 
     Raises:
         InputError: A worker did not come, raised an error, or differs from the chief. Every worker raises it.
@@ -53,10 +58,17 @@ def rendezvous(cluster: Cluster | None, *, timeout_seconds: float) -> Iterator[d
         with contextlib.suppress(InputError):
             exchange(cluster, None, trouble=str(error), timeout_seconds=timeout_seconds)
         raise
-    _check_equal(cluster, exchange(cluster, facts, timeout_seconds=timeout_seconds))
+    _check_equal(cluster, exchange(cluster, facts, timeout_seconds=timeout_seconds, watch=watch))
 
 
-def exchange(cluster: Cluster, message: Any, *, trouble: str | None = None, timeout_seconds: float) -> list[Any]:
+def exchange(
+    cluster: Cluster,
+    message: Any,
+    *,
+    trouble: str | None = None,
+    timeout_seconds: float,
+    watch: Watch | None = None,
+) -> list[Any]:
     """Returns the messages of all workers to each worker, in the order of the workers' numbers.
 
     Args:
@@ -65,6 +77,7 @@ def exchange(cluster: Cluster, message: Any, *, trouble: str | None = None, time
         trouble: Sentence about what is wrong with this worker. All workers raise it.
         timeout_seconds: Time that the chief waits for the other workers, and that they wait for the chief to appear.
             The chief answers within its own time, so this function returns or raises within twice the time.
+        watch: Keeps the connections, if given.
 
     Raises:
         InputError: A worker did not come or has trouble, or its port is in use. Every worker raises it.
@@ -80,9 +93,9 @@ def exchange(cluster: Cluster, message: Any, *, trouble: str | None = None, time
         content = message() if callable(message) else message
         line = {"workers": list(cluster.workers), "index": cluster.index, "message": content, "trouble": trouble}
         if cluster.is_chief:
-            answer = _collect(cluster, listener, line, timeout_seconds)
+            answer = _collect(cluster, listener, line, timeout_seconds, watch)
         else:
-            answer = _report(cluster, line, timeout_seconds)
+            answer = _report(cluster, line, timeout_seconds, watch)
     if trouble is not None or "error" in answer:
         raise InputError(trouble or answer["error"])
     return answer["messages"]
@@ -110,7 +123,9 @@ def _interface(cluster: Cluster) -> str:
     return "127.0.0.1" if hosts.issubset(_LOOPBACK) else ""
 
 
-def _collect(cluster: Cluster, listener: socket.socket, own: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+def _collect(
+    cluster: Cluster, listener: socket.socket, own: dict[str, Any], timeout_seconds: float, watch: Watch | None
+) -> dict[str, Any]:
     """Receives a line from each worker, as the chief, and answers all workers."""
     deadline = time.monotonic() + timeout_seconds
     lines, workers = {0: own}, dict[int, socket.socket]()
@@ -125,10 +140,12 @@ def _collect(cluster: Cluster, listener: socket.socket, own: dict[str, Any], tim
                     assert isinstance(key.fileobj, socket.socket)
                     lines[line["index"]], workers[line["index"]] = line, key.fileobj
         answer = _answer(cluster, lines)
-        for connection in workers.values():
+        for index, connection in workers.items():
             with contextlib.suppress(OSError):
                 connection.settimeout(_SECONDS_FOR_A_LINE)
                 _send(connection, answer)
+                if watch is not None:
+                    watch.keep(index, connection)
     return answer
 
 
@@ -187,7 +204,7 @@ def _answer(cluster: Cluster, lines: Mapping[int, dict[str, Any]]) -> dict[str, 
     return {"messages": [lines[index]["message"] for index in range(len(lines))]}
 
 
-def _report(cluster: Cluster, line: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+def _report(cluster: Cluster, line: dict[str, Any], timeout_seconds: float, watch: Watch | None) -> dict[str, Any]:
     """Sends this worker's line to the chief and returns the chief's answer. It tries until the chief is there."""
     deadline = time.monotonic() + timeout_seconds
     host, _, port = cluster.workers[0].rpartition(":")
@@ -199,7 +216,10 @@ def _report(cluster: Cluster, line: dict[str, Any], timeout_seconds: float) -> d
                 if _read_line(connection, len(_GREETING), min(left, _SECONDS_FOR_A_LINE)) == _GREETING.encode():
                     _send(connection, line)
                     most_bytes = _LINE_BYTES * len(cluster.workers)
-                    return json.loads(_read_line(connection, most_bytes, timeout_seconds + _SECONDS_FOR_A_LINE))
+                    answer = json.loads(_read_line(connection, most_bytes, timeout_seconds + _SECONDS_FOR_A_LINE))
+                    if watch is not None:
+                        watch.keep(0, connection)
+                    return answer
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or reason
         time.sleep(_SECONDS_BETWEEN_TRIES)

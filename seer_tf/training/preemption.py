@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from seer_tf.distributed import collectives
 from seer_tf.distributed.cluster import Cluster
+from seer_tf.distributed.watch import lost_sentence
 from seer_tf.errors import InputError, LostWorkerError
 
 _CLUSTER_BROKEN = ("Collective ops is aborted", "CoordinationService")
@@ -86,7 +87,7 @@ def lost_workers_named(cluster: Cluster | None) -> Iterator[None]:
 
     Workers send heartbeats to TensorFlow's coordination service, which runs in the chief. The service reports a worker
     that has sent no heartbeat for ten seconds. It notices a broken connection at once. In both cases the collectives
-    under way fail.
+    under way fail. `distributed/watch.py` ends a worker that is in no collective.
 
     Args:
         cluster: The workers; None for a run without a cluster, whose errors stay as they are.
@@ -101,8 +102,4 @@ def lost_workers_named(cluster: Cluster | None) -> Iterator[None]:
             raise
         named = {int(number) for number in re.findall(r"/task:(\d+)", str(error))} - {cluster.index}
         # TensorFlow names no worker if the chief is lost.
-        lost = [cluster.name(index) for index in sorted(named or {0} - {cluster.index})]
-        raise LostWorkerError(
-            f"{' and '.join(lost) or 'another worker'} no longer answers, so {cluster.name(cluster.index)} stops too; "
-            "start all workers again, and they continue from the newest checkpoint"
-        ) from None
+        raise LostWorkerError(lost_sentence(cluster, sorted(named or {0} - {cluster.index}))) from None

@@ -11,6 +11,7 @@ from seer_tf.config import AnyConfig
 from seer_tf.distributed.devices import Devices
 from seer_tf.distributed.rendezvous import rendezvous
 from seer_tf.distributed.strategy import make_strategy
+from seer_tf.distributed.watch import Watch
 from seer_tf.training.preemption import lost_workers_named
 from seer_tf.training.run_directory import RunDirectory
 
@@ -51,12 +52,13 @@ def together(
         LostWorkerError: Another worker no longer answers.
     """
     cluster = devices.cluster()
-    with rendezvous(cluster, timeout_seconds=devices.meeting_seconds) as facts:
+    watch = Watch(cluster)
+    with rendezvous(cluster, timeout_seconds=devices.meeting_seconds, watch=watch) as facts:
         placement = devices.placement(cluster)
         opened = opened_for(placement.num_replicas)
         directory.check(opened.config, opened.images)
         facts.update(directory.facts(opened.config, opened.images), **placement.facts())
-    with lost_workers_named(cluster):
+    with watch.watching(), lost_workers_named(cluster):
         if opened.config.run.deterministic:
             tf.config.experimental.enable_op_determinism()
         yield make_strategy(placement), opened

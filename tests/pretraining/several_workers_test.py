@@ -82,6 +82,24 @@ def test_a_killed_chief_stops_the_other(images: pathlib.Path, tmp_path: pathlib.
     assert re.match(r"worker 0 \(localhost:\d+\) no longer answers, so worker 1 .* stops too; start all workers", error)
 
 
+@pytest.mark.slow
+@pytest.mark.two_process
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_worker_that_is_killed_while_the_graph_is_traced_stops_the_other(
+    images: pathlib.Path, tmp_path: pathlib.Path, victim: int
+) -> None:
+    """The chief opens its log before the graph is traced."""
+    with two_commands(command(images, tmp_path / "run"), tmp_path) as workers:
+        deadline = time.monotonic() + 240
+        while not (tmp_path / "run" / "tensorboard").exists():
+            assert time.monotonic() < deadline and [worker.poll() for worker in workers] == [None, None]
+            time.sleep(0.02)
+        assert lose(victim, signal.SIGKILL, workers) < _SECONDS_UNTIL_STOPPED
+    (error,) = errors(tmp_path, 1 - victim)
+    assert error.startswith(f"worker {victim} (localhost:")
+    assert not RunDirectory(tmp_path / "run").checkpoint_steps()
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(images: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     """The last checkpoint of an uninterrupted run."""
