@@ -12,7 +12,7 @@ from seer_tf import config as configs
 from seer_tf.api.backbones import Network, variant_of_run
 from seer_tf.api.images import Images, spec_of_run
 from seer_tf.api.model import Run
-from seer_tf.config import Config, PretrainingConfig
+from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.labelled import open_labelled
 from seer_tf.data.sources.places import with_absolute_places
 from seer_tf.data.sources.registry import Source, absolute, check_source
@@ -26,6 +26,7 @@ from seer_tf.networks.load import check_network
 from seer_tf.networks.pretrained import read_config
 from seer_tf.pretraining import registry, task
 from seer_tf.pretraining.auto import derivation, rules
+from seer_tf.pretraining.auto.choices import NAME as AUTO
 from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.auto.derivation import Derivation
 from seer_tf.pretraining.logger import PretrainingLogOptions
@@ -44,6 +45,7 @@ class Pretraining:
 
     Attributes:
         start: Config to start from; None to derive one from the images (recipe auto).
+        method: Method for recipe auto; None for SwAV, or for that of the run that is continued.
         assignments: Fields to set, `section.field=value`.
         run_dir: Run directory; None if only the config is needed.
         minutes: Time for recipe auto, in minutes; None for 45.
@@ -57,6 +59,7 @@ class Pretraining:
     """
 
     start: PretrainingConfig | None
+    method: str | None = None
     assignments: Sequence[str] = ()
     run_dir: str | None = None
     minutes: float | None = None
@@ -78,6 +81,7 @@ class Pretraining:
             self._check_without_auto(self.start)
             config = configs.override(self.start, self.assignments)
         elif self.run_dir and (directory := RunDirectory(self.run_dir)).holds_a_run():
+            self._check_method(directory)
             config = configs.override(read_config(directory), self.assignments)
         else:
             config = self._derived()
@@ -107,17 +111,31 @@ class Pretraining:
             log_options = functools.partial(self._log_options, config, opened.data)
             return task.pretrain(config, opened.data, directory, strategy, log_options)
 
+    def _check_method(self, directory: RunDirectory) -> None:
+        if self.method not in (None, begun := directory.method()):
+            raise InputError(
+                f"{directory.path} holds a run of {begun}; leave out `method={self.method}` to continue it, or give "
+                "another `run_dir`"
+            )
+
     def _check_without_auto(self, start: PretrainingConfig) -> None:
+        if self.method is not None:
+            raise InputError(
+                f"`method={self.method}` works only with `recipe={AUTO}`; leave it out, since this config is one of "
+                f"{start.method}"
+            )
         for name, value in (("minutes", self.minutes), ("device_memory_gib", self.device_memory_gib)):
             if value is not None:
                 raise InputError(
-                    f"`{name}` works only with `recipe={rules.NAME}`; leave it out, and set the length of "
+                    f"`{name}` works only with `recipe={AUTO}`; leave it out, and set the length of "
                     f"{f'`recipe={start.recipe}`' if start.recipe else 'the config'} by `run.num_steps=N`"
                 )
 
-    def _derived(self) -> Config:
-        own = configs.parse(Config, self.assignments)
-        named = configs.replace(Config(), own)
+    def _derived(self) -> PretrainingConfig:
+        method = rules.METHODS[0] if self.method is None else self.method
+        kind = rules.find_rules(method).kind
+        own = configs.parse(kind, self.assignments)
+        named = configs.replace(kind(), own)
         self._check_first(named)
         minutes = derivation.MINUTES if self.minutes is None else self.minutes
         if not minutes >= _LEAST_MINUTES:
@@ -125,7 +143,7 @@ class Pretraining:
         placement = self.devices.placement(self.devices.cluster())
         source = task.training_images(named)
         colour = functools.partial(self._colour, source)
-        derive = Derivation(placement, self.devices.strategy, minutes, self.device_memory_gib, self.say, colour)
+        derive = Derivation(placement, self.devices.strategy, minutes, self.device_memory_gib, self.say, colour, method)
         return derive.config(source, own)
 
     def _colour(self, source: Source) -> tuple[float, str]:
@@ -187,7 +205,8 @@ def pretrain(
     *,
     backbone: Network | None = None,
     minutes: float | None = None,
-    recipe: str = rules.NAME,
+    recipe: str = AUTO,
+    method: str | None = None,
     config: PretrainingConfig | None = None,
     settings: Mapping[str, Any] | None = None,
     probe_data: str | os.PathLike[str] | None = None,
@@ -204,6 +223,7 @@ def pretrain(
             `backbone.variant`. The weights of a model are those that the run starts from.
         minutes: Time for finding the settings and training, in minutes, with recipe auto; 45 if None.
         recipe: Name of a recipe; auto derives the config from the images, this machine and the time.
+        method: Method for recipe auto: swav, simclr, moco or byol; swav if None.
         config: Config in place of a recipe.
         settings: Fields of the config to set, by `section.field`.
         probe_data: Folder or data spec of labelled images, outside the training data, for k-NN and a linear probe
@@ -219,15 +239,16 @@ def pretrain(
     """
     if threading.current_thread() is not threading.main_thread():
         raise InputError("pretrain runs in the main thread only, which alone can answer signals; call it there")
-    if config is not None and recipe != rules.NAME:
+    if config is not None and recipe != AUTO:
         raise InputError(f"`config` and `recipe={recipe}` are both given; leave one of them out")
-    start = registry.recipe(recipe) if recipe != rules.NAME else config
+    start = registry.recipe(recipe) if recipe != AUTO else config
     directory = os.fspath(run_dir)
     run_directory = RunDirectory(directory)
     with variant_of_run(backbone, run_directory) as variants, spec_of_run(data, run_directory) as spec:
         values = {**(settings or {}), **variants, "data.source": spec}
         request = Pretraining(
             start=start,
+            method=method,
             assignments=[f"{field}={configs.format_value(value)}" for field, value in values.items()],
             run_dir=directory,
             minutes=minutes,

@@ -8,12 +8,12 @@ from seer_tf.config import PretrainingConfig
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.registry import checkpointing_kinds
 from seer_tf.pretraining import planning
-from seer_tf.pretraining.auto import rules
+from seer_tf.pretraining.auto.choices import NAME as AUTO
 from seer_tf.pretraining.planning import Memory, Plan, Reductions
 from seer_tf.pretraining.registry import recipe, recipes
 from seer_tf.quantities import counted
 
-RECIPE = command.required(flags.DEFINE_enum("recipe", None, [*recipes(), rules.NAME], "Named config to start from."))
+RECIPE = command.required(flags.DEFINE_enum("recipe", None, [*recipes(), AUTO], "Named config to start from."))
 SET = flags.DEFINE_multi_string("set", [], "Set a field, e.g. data.global_batch_size=8704. Repeatable.")
 DEVICES = flags.DEFINE_integer("devices", 1, "Number of devices over all hosts.", lower_bound=1)
 DEVICE_MEMORY = flags.DEFINE_float(
@@ -35,10 +35,10 @@ def main() -> None:
     for flag in (STEP_SECONDS, IMAGES_PER_SECOND, DEVICE_MEMORY):
         if flag.value == 0:
             raise InputError(f"--{flag.name}=0 must be above zero; leave the flag out if the value is unknown")
-    if RECIPE.value == rules.NAME:
+    if RECIPE.value == AUTO:
         raise InputError(
-            f"--recipe={rules.NAME} depends on the images, which plan_run does not read: print the config by pretrain "
-            f"--recipe={rules.NAME} --data=… --show_config, then give each of its lines to plan_run by --set"
+            f"--recipe={AUTO} depends on the images, which plan_run does not read: print the config by pretrain "
+            f"--recipe={AUTO} --data=… --show_config, then give each of its lines to plan_run by --set"
         )
     if IMAGES_PER_SECOND.value is not None and STEP_SECONDS.value is not None:
         raise InputError("--step_seconds and --images_per_second say the same; give one of them")

@@ -1,6 +1,7 @@
 """Pretrains a backbone on images without labels; the same command continues a run that was stopped.
 
-The recipe says by which method: SwAV, SimCLR, MoCo or BYOL (docs/guides/methods.md).
+The recipe, or with --recipe=auto the flag --method, says by which method: SwAV, SimCLR, MoCo or BYOL
+(docs/guides/methods.md).
 
 For a run on several hosts, start the same command on each host (docs/guides/many_hosts.md).
 """
@@ -15,6 +16,7 @@ from seer_tf.cli.training import end_unfinished
 from seer_tf.data.sources.registry import grammar
 from seer_tf.errors import InputError
 from seer_tf.pretraining.auto import rules
+from seer_tf.pretraining.auto.choices import NAME as AUTO
 from seer_tf.pretraining.registry import recipe, recipes
 from seer_tf.quantities import counted
 from seer_tf.training.retries import read_retries
@@ -24,10 +26,11 @@ RECIPE = command.required(
     flags.DEFINE_enum(
         "recipe",
         None,
-        [rules.NAME, *recipes()],
-        f"Named config to start from; {rules.NAME} derives a config from the images.",
+        [AUTO, *recipes()],
+        f"Named config to start from; {AUTO} derives a config from the images.",
     )
 )
+METHOD = flags.DEFINE_enum("method", None, rules.METHODS, f"For --recipe={AUTO}: method of pretraining. [swav]")
 DATA = flags.DEFINE_string("data", None, f"Images: {grammar()}. [the recipe's]")
 SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and augmentation. [the recipe's]")
 SET = flags.DEFINE_multi_string("set", [], "Set a field: section.field=value, e.g. run.num_steps=500. Repeatable.")
@@ -93,7 +96,8 @@ def request() -> Pretraining:
         "run.xla": XLA.value,
     }
     return Pretraining(
-        start=None if RECIPE.value == rules.NAME else recipe(RECIPE.value),
+        start=None if RECIPE.value == AUTO else recipe(RECIPE.value),
+        method=METHOD.value,
         assignments=[*SET.value, *(f"{field}={value}" for field, value in fields.items() if value is not None)],
         run_dir=RUN_DIR.value,
         minutes=MINUTES.value,

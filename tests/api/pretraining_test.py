@@ -118,6 +118,8 @@ def test_arrays_are_kept_with_the_run_and_continue_it(tmp_path: pathlib.Path) ->
         ({"recipe": "demoo"}, "there is no recipe 'demoo'"),
         ({"recipe": "demo", "minutes": 3}, "`minutes` works only with `recipe=auto`"),
         ({"recipe": "demo", "config": recipe("debug_tiny")}, "`config` and `recipe=demo` are both given"),
+        ({"recipe": "demo", "method": "byol"}, "`method=byol` works only with `recipe=auto`"),
+        ({"method": "dino"}, "there is no method of recipe auto 'dino'"),
         ({"minutes": 0.01}, "`minutes=0.01` must be 0.1 or more"),
         ({"recipe": "debug_tiny", "settings": {"run.steps": 4}}, "there is no field of run 'steps'"),
         ({"recipe": "debug_tiny"}, "data.global_batch_size=16 is .* 8 images"),
@@ -131,6 +133,20 @@ def test_bad_input_is_an_input_error_and_leaves_nothing(
     with pytest.raises(InputError, match=sentence):
         seer_tf.pretrain(images, tmp_path / "run", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["simclr", "moco", "byol"])
+def test_auto_derives_a_config_for_another_method(method: str, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The speed trial is a run of the method, and the same call continues the run."""
+    length = {} if method == "byol" else {"run.num_steps": 4}
+    run = seer_tf.pretrain(folder, tmp_path / "run", method=method, minutes=0.3, settings=length)
+    assert run.config.method == method and run.config.recipe == "auto" and run.config.crops.num == (2,)
+    assert run.steps[-1] == run.config.run.num_steps
+    again = seer_tf.pretrain(folder, tmp_path / "run", method=method, minutes=0.3, settings=length)
+    assert again.config == run.config
+    with pytest.raises(InputError, match=f"holds a run of {method}; leave out `method=swav`"):
+        seer_tf.pretrain(folder, tmp_path / "run", method="swav")
 
 
 def test_another_thread_is_refused(tmp_path: pathlib.Path) -> None:

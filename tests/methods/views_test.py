@@ -1,5 +1,6 @@
 """Tests for every method that compares two views: replicas, skipped steps, interruptions, and settings."""
 
+import json
 import pathlib
 
 import numpy as np
@@ -13,6 +14,7 @@ from seer_tf.pretraining.registry import find_method
 from seer_tf.training.step import checked_tensors
 from tests.replicas import two_replicas
 from tests.small_networks import random_crops
+from tests.two_processes import run_two_processes
 from tests.view_methods import METHODS, NUM_IMAGES, distances, snapshot
 
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -20,16 +22,51 @@ every_method = pytest.mark.parametrize("name", METHODS)
 moco_and_slow_others = pytest.mark.parametrize(
     "name", ["moco", *(pytest.param(name, marks=pytest.mark.slow) for name in METHODS if name != "moco")]
 )
+# The global batch has eight images, so one replica has 4N of them, and each of two has 2N.
+_WORKER = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+from tests.view_methods import METHODS
+
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+worker = strategy.cluster_resolver.task_id
+for name, method in METHODS.items():
+    found, numbers = method.after(strategy)
+    np.savez(f"{sys.argv[1]}/{name}-{worker}.npz", **{path.replace("/", "|"): each for path, each in found.items()})
+    with open(f"{sys.argv[1]}/{name}-{worker}.json", "w") as file:
+        json.dump(numbers, file)
+"""
 
 
 @pytest.mark.multi_replica
 @moco_and_slow_others
 def test_two_replicas_equal_one(name: str) -> None:
-    method = METHODS[name]
-    expected, numbers = method.after(tf.distribute.get_strategy())
-    found, numbers_of_two = method.after(two_replicas())
+    assert_equals_one_replica(name, *METHODS[name].after(two_replicas()))
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with the variables and the metrics of all methods in each of two processes."""
+    folder = tmp_path_factory.mktemp("two_processes")
+    run_two_processes(_WORKER, [str(folder)], timeout_seconds=600)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.two_process
+@every_method
+def test_two_processes_equal_one_replica(name: str, two_processes: pathlib.Path) -> None:
+    for worker in (0, 1):
+        file = np.load(two_processes / f"{name}-{worker}.npz")
+        found = {path.replace("|", "/"): file[path] for path in file.files}
+        assert_equals_one_replica(name, found, json.loads((two_processes / f"{name}-{worker}.json").read_text()))
+
+
+def assert_equals_one_replica(name: str, found: dict[str, np.ndarray], numbers: list[dict[str, float]]) -> None:
+    expected, numbers_of_one = METHODS[name].after(tf.distribute.get_strategy())
     assert {path: far for path, far in distances(found, expected).items() if not far < 1e-9} == {}
-    for one, two in zip(numbers, numbers_of_two, strict=True):
+    for one, two in zip(numbers_of_one, numbers, strict=True):
         assert one == pytest.approx(two, rel=1e-6)
 
 

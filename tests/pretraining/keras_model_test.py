@@ -25,7 +25,8 @@ from seer_tf.methods.swav.state import TrainState, initial_model
 from seer_tf.methods.swav.step import train_step
 from seer_tf.models.backbones.keras_model.source import read_source
 from seer_tf.networks.load import load_network
-from seer_tf.pretraining.auto.rules import Facts, choose, config_of
+from seer_tf.pretraining.auto.choices import Facts
+from seer_tf.pretraining.auto.rules import choose
 from seer_tf.pretraining.planning import plan, weight_sizes
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.pretraining.task import pretrain
@@ -147,7 +148,7 @@ def test_a_run_begins_with_the_weights_of_a_file() -> None:
 def test_auto_takes_the_network_that_is_given() -> None:
     facts = Facts(2000, 64, 1, is_accelerator=False, device_bytes=2**33, minutes=30, flops_per_second=5e10)
     for variant in ("three_layers:build", "resnet50"):
-        config = config_of(choose(facts, {"backbone.variant": variant}))
+        config = choose(facts, {"backbone.variant": variant}).config
         assert config.backbone.variant == variant and config.crops.sizes_px[0] in (32, 64)
         assert config.run.num_steps > 20 and plan(config, 1).memory.total < 0.8 * facts.device_bytes
 

@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from seer_tf import config as configs
-from seer_tf.config import Config
+from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.registry import Source
 from seer_tf.distributed.strategy import Placement, choose_devices, num_gpus
 from seer_tf.errors import InputError
 from seer_tf.pretraining.auto import rules
+from seer_tf.pretraining.auto.choices import Choices, Facts
 from seer_tf.pretraining.auto.dataset_summary import summarize
-from seer_tf.pretraining.auto.rules import Choice, Facts
 from seer_tf.pretraining.auto.speed_trial import images_per_second
+from seer_tf.pretraining.auto.swav_rules import LEAST_VIEW_CORRELATION, with_view_correlation
 from seer_tf.pretraining.auto.view_correlation import view_correlation
 from seer_tf.quantities import counted, percent
 
@@ -39,6 +40,7 @@ class Derivation:
         say: Function that receives each line of the report.
         colour: Function that returns how well colour histograms classify labelled images, from 0 (chance) to 1, and a
             sentence that says so; the sentence is empty without labels.
+        method: Method of the run, one of `rules.METHODS`.
     """
 
     placement: Placement
@@ -47,8 +49,9 @@ class Derivation:
     device_memory_gib: float | None
     say: Callable[[str], None]
     colour: Callable[[], tuple[float, str]] = lambda: (0.0, "")
+    method: str = rules.METHODS[0]
 
-    def config(self, source: Source, own: Mapping[str, Any]) -> Config:
+    def config(self, source: Source, own: Mapping[str, Any]) -> PretrainingConfig:
         """Returns the config. The time for finding the settings is part of the minutes.
 
         Args:
@@ -65,10 +68,10 @@ class Derivation:
         if speed is not None:
             spent = _minutes_since(started)
             choices = rules.with_speed(choices, facts, speed, spent_minutes=spent)
-            self._warn_of_few_steps(rules.config_of(choices), speed, spent)
+            self._warn_of_few_steps(choices.config, speed, spent)
         for choice in choices:
             self.say(f"  {choice}")
-        return configs.validate(rules.config_of(choices))
+        return configs.validate(choices.config)
 
     def _facts(self, source: Source) -> Facts:
         """Returns the facts from which the config is derived, and reports them."""
@@ -97,25 +100,25 @@ class Derivation:
             flops_per_second=speed,
         )
 
-    def _with_network(self, facts: Facts, own: Mapping[str, Any], started: float) -> tuple[list[Choice], float | None]:
+    def _with_network(self, facts: Facts, own: Mapping[str, Any], started: float) -> tuple[Choices, float | None]:
         """Returns the choices and the measured speed in images per second; None if the user has set the length."""
-        choices = rules.choose(facts, own)
+        choices = rules.choose(facts, own, self.method)
         if "run.num_steps" in own:
             return choices, None
         for _ in range(_MOST_TRIALS):
-            config = rules.config_of(choices)
+            config = choices.config
             self.say(f"speed trial: {config.backbone.variant} for some steps …")
             speed = images_per_second(config, self.strategy, facts.num_devices)
             choices = rules.with_speed(choices, facts, speed, spent_minutes=_minutes_since(started))
-            if rules.leaves_enough_steps(rules.config_of(choices)):
+            if rules.leaves_enough_steps(choices.config):
                 break
             flops_per_second = rules.speed_of(config, speed)
-            choices = rules.choose(dataclasses.replace(facts, flops_per_second=flops_per_second), own)
+            choices = rules.choose(dataclasses.replace(facts, flops_per_second=flops_per_second), own, self.method)
             # Scales the measured speed to the network that is chosen now.
-            speed *= rules.speed_of(config, 1.0) / rules.speed_of(rules.config_of(choices), 1.0)
+            speed *= rules.speed_of(config, 1.0) / rules.speed_of(choices.config, 1.0)
         return choices, speed
 
-    def _warn_of_few_steps(self, config: Config, speed: float, spent_minutes: float) -> None:
+    def _warn_of_few_steps(self, config: PretrainingConfig, speed: float, spent_minutes: float) -> None:
         """Warns if the minutes allow too few steps, and says how many minutes a run needs."""
         if config.run.num_steps < rules.FEWEST_STEPS:
             seconds = rules.FEWEST_STEPS * config.data.global_batch_size / speed
@@ -124,18 +127,26 @@ class Derivation:
                 f"{rules.FEWEST_STEPS:,} to learn; give `minutes={math.ceil(spent_minutes + seconds / 60)}` or more"
             )
 
-    def _with_distortion(self, choices: list[Choice], facts: Facts, source: Source) -> list[Choice]:
-        """Returns the choices with the strongest distortion that keeps the view correlation high enough."""
+    def _with_distortion(self, choices: Choices, facts: Facts, source: Source) -> Choices:
+        """Returns the choices with a distortion of colour that fits the images."""
         colour_share, said = self.colour()
         if said:
             self.say(said)
+        of_method = rules.find_rules(self.method)
+        distortions = of_method.distortions(choices, facts, colour_share)
+        if not of_method.has_view_correlation:
+            return distortions[0]
+        return self._with_view_correlation(distortions, colour_share, source)
+
+    def _with_view_correlation(self, distortions: list[Choices], colour_share: float, source: Source) -> Choices:
+        """Returns the strongest distortion that keeps the view correlation high enough, or else the weakest."""
         self.say("view correlation: how much two crops of an image have in common …")
         # Distortions may coincide if the user has set some of their values.
-        tried = {rules.config_of(each).crops: each for each in rules.distortions(choices, facts, colour_share)}
+        tried = {each.config.crops: each for each in distortions}
         for crops, distorted in tried.items():
-            share = view_correlation(rules.config_of(distorted), source)
+            share = view_correlation(distorted.config, source)
             self.say(f"  {percent(share)} with crops.brightness={crops.brightness:g} and crops.hue={crops.hue:g}")
-            if share >= rules.LEAST_VIEW_CORRELATION:
+            if share >= LEAST_VIEW_CORRELATION:
                 break
         else:
             self.say(
@@ -143,7 +154,7 @@ class Derivation:
                 f"{percent(share)} of an untrained network's variance, so the run may stay at the loss of chance "
                 "(docs/lab/results.md)"
             )
-        return rules.with_view_correlation(distorted, share, colour_share)
+        return with_view_correlation(distorted, share, colour_share)
 
 
 def _minutes_since(started: float) -> float:

@@ -9,17 +9,9 @@ from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.errors import InputError
 from seer_tf.pretraining import planning
-from seer_tf.pretraining.auto.rules import (
-    Choice,
-    Facts,
-    choose,
-    config_of,
-    distortions,
-    leaves_enough_steps,
-    speed_of,
-    with_speed,
-    with_view_correlation,
-)
+from seer_tf.pretraining.auto.choices import Choices, Facts
+from seer_tf.pretraining.auto.rules import choose, find_rules, leaves_enough_steps, speed_of, with_speed
+from seer_tf.pretraining.auto.swav_rules import with_view_correlation
 
 LAPTOP = Facts(
     num_images=10_000,
@@ -44,11 +36,14 @@ CLUSTER = dataclasses.replace(
 )
 
 
+SWAV = find_rules("swav")
+
+
 def _config(facts: Facts, *assignments: str) -> Config:
-    return configs.validate(config_of(_choose(facts, *assignments)))
+    return configs.validate(_choose(facts, *assignments).config)
 
 
-def _choose(facts: Facts, *assignments: str) -> list[Choice]:
+def _choose(facts: Facts, *assignments: str) -> Choices:
     return choose(facts, configs.parse(Config, assignments))
 
 
@@ -100,24 +95,24 @@ def test_many_prototypes_with_a_small_batch_get_a_queue():
 
 def test_the_length_follows_from_the_speed():
     choices = choose(LAPTOP)
-    config = config_of(with_speed(choices, LAPTOP, images_per_second=320.0))
+    config = with_speed(choices, LAPTOP, images_per_second=320.0).config
     assert config.run.num_steps == 45 * 60 * 320 // 64
     shorter = with_speed(choices, LAPTOP, images_per_second=320.0, spent_minutes=5.0)
-    assert config_of(shorter).run.num_steps == 40 * 60 * 320 // 64
+    assert shorter.config.run.num_steps == 40 * 60 * 320 // 64
     (reason,) = (choice.reason for choice in shorter if choice.field == "run.num_steps")
     assert reason == "45 minutes, minus 5.0 for finding these settings, at 320 images/s"
-    late = config_of(with_speed(choices, LAPTOP, images_per_second=320.0, spent_minutes=50.0))
+    late = with_speed(choices, LAPTOP, images_per_second=320.0, spent_minutes=50.0).config
     assert late.run.num_steps == 20  # a run that starts at all makes some steps
-    few = config_of(with_speed(choices, LAPTOP, images_per_second=1.0))
+    few = with_speed(choices, LAPTOP, images_per_second=1.0).config
     assert few.run.num_steps == 42 and not leaves_enough_steps(few)
     smallest = choose(dataclasses.replace(LAPTOP, flops_per_second=64.0))
     # No smaller network is left.
-    assert leaves_enough_steps(config_of(with_speed(smallest, LAPTOP, images_per_second=1.0)))
+    assert leaves_enough_steps(with_speed(smallest, LAPTOP, images_per_second=1.0).config)
 
 
 def test_the_learning_rate_falls_with_the_length_down_to_swavs():
     rates = [
-        config_of(_choose(LAPTOP, f"run.num_steps={steps}")).schedule.peak_learning_rate
+        _choose(LAPTOP, f"run.num_steps={steps}").config.schedule.peak_learning_rate
         for steps in (100, 2000, 4000, 8000, 10**6)
     ]
     assert rates == [2.0, 2.0, 2.0, 1.0, 0.075]
@@ -126,13 +121,13 @@ def test_the_learning_rate_falls_with_the_length_down_to_swavs():
 
 def test_the_length_follows_from_the_batch_that_the_user_sets():
     choices = _choose(LAPTOP, "data.global_batch_size = 256")
-    config = config_of(with_speed(choices, LAPTOP, images_per_second=300.0))
+    config = with_speed(choices, LAPTOP, images_per_second=300.0).config
     assert (config.data.global_batch_size, config.run.num_steps) == (256, 45 * 60 * 300 // 256)
     assert config.schedule.reference_batch_size == 256
 
 
 def test_a_length_that_the_user_sets_is_kept_and_the_rest_follows_it():
-    config = config_of(with_speed(_choose(LAPTOP, "run.num_steps=800"), LAPTOP, images_per_second=300.0))
+    config = with_speed(_choose(LAPTOP, "run.num_steps=800"), LAPTOP, images_per_second=300.0).config
     assert (config.run.num_steps, config.schedule.warmup_steps, config.run.checkpoint_every_steps) == (800, 50, 200)
 
 
@@ -194,7 +189,7 @@ def test_every_choice_has_a_reason():
 
 def test_distortions_go_from_strong_to_none_and_start_in_the_middle_for_few_images():
     jitters = {
-        facts.num_images: [config_of(choices).crops for choices in distortions(choose(facts), facts)]
+        facts.num_images: [choices.config.crops for choices in SWAV.distortions(choose(facts), facts)]
         for facts in (LAPTOP, HOST)
     }
     assert [crops.brightness for crops in jitters[LAPTOP.num_images]] == [0.4, 0.2, 0.0]
@@ -203,20 +198,20 @@ def test_distortions_go_from_strong_to_none_and_start_in_the_middle_for_few_imag
 
 
 def test_the_view_correlation_is_in_the_reason_and_changes_no_value():
-    weakest = distortions(choose(LAPTOP), LAPTOP)[-1]
+    weakest = SWAV.distortions(choose(LAPTOP), LAPTOP)[-1]
     for share, words in ((0.123, "here 12.3 %"), (0.012, "only 1.2 %")):
         explained = with_view_correlation(weakest, share)
-        assert config_of(explained) == config_of(weakest)
+        assert explained.config == weakest.config
         assert [choice.field for choice in explained] == [choice.field for choice in weakest]
         assert any(words in choice.reason for choice in explained if choice.field == "crops.brightness")
-    own = distortions(_choose(LAPTOP, "crops.brightness=0.1"), LAPTOP)[-1]
+    own = SWAV.distortions(_choose(LAPTOP, "crops.brightness=0.1"), LAPTOP)[-1]
     reasons = {choice.field: choice.reason for choice in with_view_correlation(own, 0.123)}
     assert reasons["crops.brightness"] == "as you set it" and "here 12.3 %" in reasons["crops.contrast"]
 
 
 @pytest.mark.parametrize(("share", "hues"), [(0.0, [0.2, 0.05, 0.0]), (0.34, [0.2, 0.05, 0.0]), (0.5, [0.02, 0.0])])
 def test_colour_is_kept_if_it_separates_the_classes(share: float, hues: list[float]) -> None:
-    tried = distortions(_choose(LAPTOP), LAPTOP, share)
-    assert [config_of(each).crops.hue for each in tried] == hues
+    tried = SWAV.distortions(_choose(LAPTOP), LAPTOP, share)
+    assert [each.config.crops.hue for each in tried] == hues
     said = {choice.field: choice.reason for choice in with_view_correlation(tried[0], 0.2, share)}
     assert ("colour tells the classes apart" in said["crops.brightness"]) == (share == 0.5)
