@@ -35,7 +35,7 @@ class ColourAccuracy:
 
     @property
     def share(self) -> float:
-        """Returns the accuracy from 0, that of chance, to 1."""
+        """Returns the accuracy on a scale from 0 (chance) to 1."""
         return max(0.0, (self.knn - self.chance) / (1 - self.chance)) if self.chance < 1 else 0.0
 
 

@@ -147,7 +147,7 @@ def _opened(url: str) -> Iterator[tuple[Any, str]]:
 
 @contextlib.contextmanager
 def _answered(url: str) -> Iterator[None]:
-    """Turns an error of the system into an `InputError`, where the question is only what is there."""
+    """Turns an error of the system into an `InputError`, for questions about what exists."""
     try:
         yield
     except OSError as error:

@@ -55,7 +55,7 @@ class LabelledImages:
         return unshared(*(fingerprints(source.read, source.num_images) for source in (self.train, self.test)))
 
     def uncovered(self) -> list[str]:
-        """Returns the names of the classes without a test image, of which an accuracy says nothing."""
+        """Returns the names of the classes without a test image, which an accuracy does not cover."""
         there = set(self.test_labels.tolist())
         return [name for number, name in enumerate(self.class_names) if number not in there]
 

@@ -104,7 +104,7 @@ def finetune_im2gps_224() -> FinetuneConfig:
 def finetune_transfer_224() -> FinetuneConfig:
     """VISSL's fine-tuning on Stanford Cars, CIFAR-10 and Oxford Flowers (`fulltune/{cars,cifar10,flowers}`).
 
-    The three configurations agree with that of Places205. No numbers of SEER for them are known to us. Not run here.
+    The three configurations agree with that of Places205. We know no numbers of SEER for them. Not run here.
     """
     return finetune_places205_224()
 

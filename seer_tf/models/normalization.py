@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from seer_tf.models import convolution
+from seer_tf.precision import at_least_float32
 
 # On CPUs, oneDNN is fast in bfloat16 only for widths that are multiples of this number. For other widths its bfloat16
 # batch norm is slower than a cast to float32, batch norm in float32 and a cast back.
@@ -39,7 +40,7 @@ def normalized_by_own(
 def moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns the mean, the sum of squared distances from it, and the number of rows, a scalar, of one replica."""
     channels = x.shape[-1]
-    num_rows = tf.cast(tf.size(x) // channels, tf.float64 if x.dtype == tf.float64 else tf.float32)
+    num_rows = tf.cast(tf.size(x) // channels, at_least_float32(x.dtype))
     if x.dtype == tf.float64:
         mean = tf.reduce_mean(x, _rows(x))
         return mean, tf.reduce_sum(tf.square(x - mean), _rows(x)), num_rows

@@ -32,3 +32,12 @@ def test_the_import_writes_nothing_and_completes_without_tensorflow(tmp_path: pa
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_configs_and_errors_need_neither_tensorflow_nor_keras() -> None:
+    code = (
+        "import sys, seer_tf.config, seer_tf.finetuning.config, seer_tf.errors; "
+        "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

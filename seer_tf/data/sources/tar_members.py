@@ -42,7 +42,7 @@ class Members:
     labels: dict[tuple[str, str], Labels] = dataclasses.field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """Returns the sorted names of all members, without hidden ones and what is beside an image."""
+        """Returns the sorted names of all members, without hidden ones and those that only describe an image."""
         shown = [name for name in {*self.places, *self.links} if not any(map(storage.is_hidden, name.split("/")))]
         samples = {sample for sample, ending in map(_parts, shown) if ending not in (_CLASS, _JSON, _CAPTION)}
         return sorted(name for name in shown if not _is_beside(name, samples))

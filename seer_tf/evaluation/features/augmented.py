@@ -1,4 +1,4 @@
-"""Features of images that every epoch crops or flips anew, for linear classifiers that are trained as in VISSL."""
+"""Features of images that each epoch crops or flips again, for linear classifiers that are trained as in VISSL."""
 
 from collections.abc import Iterable
 

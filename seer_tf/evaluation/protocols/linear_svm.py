@@ -125,7 +125,7 @@ def mean_average_precision(matrix: np.ndarray, scores: np.ndarray) -> float:
 
 
 def average_precisions(matrix: np.ndarray, scores: np.ndarray) -> dict[int, float]:
-    """Returns the average precision of each class that is in some image, over the images of which it is known.
+    """Returns the average precision of each class that is in some image, over the images for which it is known.
 
     Args:
         matrix: Which classes each image has, int8 [M, L] of `LabelRows`.

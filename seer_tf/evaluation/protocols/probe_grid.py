@@ -285,8 +285,8 @@ def _softmax_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 def _binary_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Returns the sigmoid cross-entropy of each setting, [G], summed over the classes.
 
-    As in VISSL each device averages, for each class, over those of its images of which the class is known, and the
-    devices are averaged. A batch that does not divide into 16 images for each device is one device's.
+    As in VISSL each device averages, for each class, over its images for which the class is known. Then the devices are
+    averaged. A batch that cannot be divided into 16 images for each device counts as one device's.
 
     Args:
         logits: [B, G, K].

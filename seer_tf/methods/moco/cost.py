@@ -20,5 +20,5 @@ class MocoCost(ProjectionCost):
         return 2 * self.config.moco.queue_length * self.config.head.embedding_dim * self._float
 
     def reductions(self, num_devices: int) -> tuple[int, int]:
-        """Returns the gathers of keys for the queue, and of queries for what is logged."""
+        """Returns the gathers of keys for the queue, and of queries for the log."""
         return 2, 2 * self.config.data.global_batch_size * self.config.head.embedding_dim * self._float

@@ -9,6 +9,7 @@ from seer_tf.methods.moco.queue import KeyQueue
 from seer_tf.models.projection_model import ProjectionModel, build_projection_model
 from seer_tf.optimizers.schedules import learning_rate_schedule
 from seer_tf.optimizers.sgd import SGD
+from seer_tf.precision import at_least_float32
 from seer_tf.training.momentum_encoder import MomentumEncoder
 from seer_tf.training.state import RunState, in_replicated_scope
 
@@ -40,7 +41,7 @@ class MocoState(RunState):
         super().__init__(build(config, synchronized=synchronized))
         weights = self.model.trainable_variables
         self.key_encoder = MomentumEncoder(build(config, synchronized=synchronized), weights)
-        dtype = tf.float64 if config.run.precision == "float64" else tf.float32
+        dtype = tf.as_dtype(at_least_float32(config.run.precision))
         self.queue = KeyQueue(config.moco.queue_length, config.head.embedding_dim, seed=config.run.seed, dtype=dtype)
         self.schedule = learning_rate_schedule(config.schedule, config.run.num_steps, config.data.global_batch_size)
         self.optimizer = SGD(

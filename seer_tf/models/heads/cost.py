@@ -7,7 +7,7 @@ FLOAT = 4
 
 
 class MethodCost(Protocol):
-    """The cost of a method's heads, of its second network and of what it keeps.
+    """The cost of a method's heads, its second network and its queue.
 
     Attributes:
         weight_sizes: Number of elements of each trained weight of the heads, in the order of the model.
@@ -38,7 +38,7 @@ class MethodCost(Protocol):
         """Returns the bytes that the heads and the loss keep for the backward pass of so many images."""
 
     def queue_bytes(self, num_devices: int) -> int:
-        """Returns the bytes of a queue on each device, and of what is computed from it."""
+        """Returns the bytes of a queue on each device, and of the tensors that are computed from it."""
 
     def reductions(self, num_devices: int) -> tuple[int, int]:
         """Returns the number of sums and gathers of codes and embeddings in a step, and their bytes."""
