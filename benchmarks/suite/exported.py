@@ -19,7 +19,7 @@ from seer_tf.models import RegNetY, convolution
 from seer_tf.models.convolution import ChoiceAtLoading
 from seer_tf.networks.network import Network
 
-_ANYWHERE, _ALONE = "one or several operations", "one operation"
+_ANYWHERE, _ALONE = "for any machine", "one operation"
 _CASES = (("400MF", 1, 224), ("400MF", 16, 96), ("16GF", 4, 96))
 _QUICK_CASES = (("90MF", 2, 32),)
 

@@ -6,7 +6,8 @@ processor has no AVX-512, or if TF_ENABLE_ONEDNN_OPTS is 0. One operation per gr
 where both forms work.
 
 A function that is traced for this process uses the form that works in this process. A function that is saved for any
-machine holds both forms, and `ChoiceAtLoading` chooses between them where the function is loaded.
+machine uses the single operation, in such a way that TensorFlow fuses it only with oneDNN. It holds both forms of the
+gradient, and `ChoiceAtLoading` chooses between them where the function is loaded.
 
 Shapes: B images, h x w pixels, C input channels, k x k kernel.
 """
@@ -64,7 +65,7 @@ def has_grouped_gradient(inputs: tf.Tensor) -> bool:
 
 
 class ChoiceAtLoading(tf.saved_model.experimental.TrackableResource):
-    """Decides where a SavedModel is loaded whether its grouped convolutions are single operations.
+    """Decides where a SavedModel is loaded whether the gradient of its grouped convolutions is by single operations.
 
     The decision is a boolean. TensorFlow initialises it by trying the gradient when it loads the SavedModel, in Python
     or elsewhere. The SavedModel must track this object.
@@ -74,7 +75,7 @@ class ChoiceAtLoading(tf.saved_model.experimental.TrackableResource):
         """Tries the gradient in this process, because the functions may run here before they are saved."""
         super().__init__()
         self._initialize()
-        self._convolve = tf.function(_by_either, autograph=False)  # stored once in the file for all equal layers
+        self._convolve = tf.function(_anywhere, autograph=False)  # stored once in the file for all equal layers
 
     def _create_resource(self) -> tf.Tensor:
         """Makes the boolean, as `TrackableResource` requires. All models in a process share it."""
@@ -85,14 +86,14 @@ class ChoiceAtLoading(tf.saved_model.experimental.TrackableResource):
         tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=_has_grouped_gradient_when_run())
 
     def _read(self) -> tf.Tensor:
-        """Returns whether to use the single operation, bool []; always true on devices other than CPUs."""
+        """Returns whether to use the single operation's gradient, bool []; always true on devices other than CPUs."""
         is_elsewhere = tf.raw_ops.DeviceIndex(device_names=["CPU"]) > 0
         read = functools.partial(tf.raw_ops.ReadVariableOp, resource=self.resource_handle, dtype=tf.bool)
         # Not a logical or: XLA would not know its result at compile time.
         return tf.cond(is_elsewhere, lambda: tf.constant(True), read)
 
     def applied_to(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Returns the function with this choice applied to all its grouped convolutions."""
+        """Returns the function with this choice applied to the gradients of all its grouped convolutions."""
 
         def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
             return _with(functools.partial(self._convolve, self._read()), function)(*args, **kwargs)
@@ -150,32 +151,44 @@ _in_groups: contextvars.ContextVar[Callable[..., tf.Tensor]] = contextvars.Conte
 )
 
 
-def _by_either(
+def _anywhere(
     at_once: tf.Tensor, inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: int, relu: bool
 ) -> tf.Tensor:
-    """Convolves with one operation or with one per group, as `at_once`, bool [], says at run time.
+    """Convolves with one operation. `at_once`, bool [], says at run time whether its gradient is one operation, too.
 
     The gradient is written by hand, because the gradient of `tf.cond` keeps tensors in a form that XLA cannot compile.
     """
 
-    def either(function: Callable[[_Convolve], Any]) -> Any:
-        return tf.cond(at_once, lambda: function(_at_once), lambda: function(_group_by_group))
-
     @tf.custom_gradient
     def convolved(inputs: tf.Tensor, kernel: tf.Tensor, *biases: tf.Tensor) -> Any:
-        bias = biases[0] if biases else None
-        outputs = either(lambda convolve: finished(convolve(inputs, kernel, strides), bias, relu=relu))
+        outputs = _biased_anywhere(_at_once(inputs, kernel, strides), *biases)
+        outputs = tf.nn.relu(outputs) if relu else outputs
 
         def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
             if relu:
                 upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=outputs)
-            sources = [inputs, kernel]
-            found = either(lambda convolve: tf.gradients(convolve(inputs, kernel, strides), sources, upstream))
+
+            def by(convolve: _Convolve) -> list[tf.Tensor]:
+                return tf.gradients(convolve(inputs, kernel, strides), [inputs, kernel], upstream)
+
+            found = tf.cond(at_once, lambda: by(_at_once), lambda: by(_group_by_group))
             return [*found, *(tf.raw_ops.BiasAddGrad(out_backprop=upstream) for _ in biases)]
 
         return outputs, gradients
 
     return convolved(inputs, kernel, *([] if bias is None else [bias]))
+
+
+def _biased_anywhere(outputs: tf.Tensor, *biases: tf.Tensor) -> tf.Tensor:
+    """Adds the bias of a grouped convolution, if there is one, so that it is fused only where that works.
+
+    TensorFlow fuses `BiasAdd` and `FusedBatchNorm` with a convolution in any case, but a sum only if it uses oneDNN
+    (`IsBiasSemanticAdd` in tensorflow/core/grappler/optimizers/remapper.cc). Without a bias, batch normalisation may
+    follow. `EnsureShape` keeps it apart.
+    """
+    if biases:
+        return outputs + biases[0]
+    return tf.ensure_shape(outputs, outputs.shape)
 
 
 @functools.cache

@@ -1,12 +1,15 @@
 """The operations of a grouped convolution: the choice among them, and equal results."""
 
-from collections.abc import Iterator
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from seer_tf.models import convolution
+from seer_tf.exporting import fresh_process
+from seer_tf.models import convolution, normalization
 from seer_tf.models.convolution import ChoiceAtLoading
 from seer_tf.models.layers import Conv2D
 
@@ -98,3 +101,62 @@ def test_a_function_holds_both_choices_and_runs_the_chosen_operations(at_once: b
             gradients(*sources)
     else:
         assert float(tf.reduce_sum(gradients(*sources)[1])) == 49 * 2 * 4  # 49 pixels below the taps of each filter
+
+
+class _Layers(tf.Module):
+    """Two grouped convolutions as inference has them, ready to be saved: one with a bias, one before batch norm."""
+
+    def __init__(self, choice: ChoiceAtLoading) -> None:
+        super().__init__()
+        self.choice = choice
+        self.kernel = tf.Variable(tf.random.stateless_normal([3, 3, 8, 16], seed=[0, 0]))
+        self.numbers = tf.Variable(tf.linspace(0.5, 1.5, 16))
+        signature = [tf.TensorSpec([None, None, None, 16])]
+        for layer in (self._biased, self._normalized):
+            function = tf.function(choice.applied_to(layer), input_signature=signature, autograph=False)
+            setattr(self, layer.__name__.strip("_"), function)
+
+    def _biased(self, inputs: tf.Tensor) -> tf.Tensor:
+        kernel, bias = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.numbers)
+        return tf.reduce_mean(convolution.convolve(inputs, kernel, bias, relu=True), axis=[1, 2])
+
+    def _normalized(self, inputs: tf.Tensor) -> tf.Tensor:
+        outputs = convolution.convolve(inputs, tf.convert_to_tensor(self.kernel))
+        normalized = normalization.normalized(outputs, *[tf.convert_to_tensor(self.numbers)] * 4, epsilon=1e-5)
+        return tf.reduce_mean(tf.nn.relu(normalized), axis=[1, 2])
+
+
+_RUN_LAYERS = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import context
+
+layers, inputs, found = tf.saved_model.load(sys.argv[1]), np.load(sys.argv[2]), {}
+for name in ("biased", "normalized"):
+    context.context().enable_graph_collection()
+    outputs = getattr(layers, name)(inputs).numpy().tolist()
+    graphs = context.context().export_run_metadata().partition_graphs
+    context.context().disable_graph_collection()
+    found[name] = [outputs, [node.op for graph in graphs for node in graph.node]]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variables", fresh_process.EVERY_ONE_DNN, ids=str)
+def test_a_saved_inference_has_one_operation_for_each_convolution_fused_only_with_one_dnn(
+    variables: Mapping[str, str], choice: ChoiceAtLoading, tmp_path: pathlib.Path
+) -> None:
+    layers, inputs = _Layers(choice), np.random.default_rng(0).normal(size=[2, 6, 5, 16]).astype(np.float32)
+    tf.saved_model.save(layers, str(tmp_path / "layers"))
+    np.save(tmp_path / "inputs.npy", inputs)
+    (tmp_path / "run.py").write_text(_RUN_LAYERS)
+    ran = fresh_process.run_script(tmp_path / "run.py", (tmp_path / "layers", tmp_path / "inputs.npy"), variables)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    for name, (outputs, operations) in found.items():
+        np.testing.assert_allclose(outputs, getattr(layers, name)(inputs), rtol=1e-5, atol=1e-5)
+        assert sum("Conv2D" in operation for operation in operations) == 1, (name, operations)
+    has_one_dnn = variables["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    assert ("Relu" in found["biased"][1]) != has_one_dnn

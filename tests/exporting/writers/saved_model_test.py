@@ -177,13 +177,13 @@ import tensorflow as tf
 directory, crops, outputs = sys.argv[1:]
 crops = np.load(crops)
 loaded = tf.saved_model.load(directory)
+stages = loaded.signatures["serve_stages"](crops=crops)  # before the statistics move
 found = {}
 for name in ("serve_float", "train_float"):
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(tf.square(getattr(loaded, name)(crops)["features"]))
     gradients = tape.gradient(loss, loaded.trainable_variables, unconnected_gradients="zero")
     found |= {f"{name}/{number}": gradient for number, gradient in enumerate(gradients)}
-stages = loaded.signatures["serve_stages"](crops=crops)
 with tf.compat.v1.Session(graph=tf.Graph()) as session:  # without Python's objects, as servers load it
     signature = tf.compat.v1.saved_model.load(session, ["serve"], directory).signature_def["serve_float"]
     features = session.run(signature.outputs["features"].name, {signature.inputs["crops"].name: crops})
