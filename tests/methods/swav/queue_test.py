@@ -6,6 +6,9 @@ import tensorflow as tf
 
 from seer_tf.distributed import collectives
 from seer_tf.methods.swav.queue import Queue
+from seer_tf.methods.swav.sinkhorn import sinkhorn
+from seer_tf.methods.swav.swapped_prediction import swapped_prediction
+from tests import places
 from tests.references import queue as oracle
 from tests.replicas import replicas
 
@@ -33,6 +36,28 @@ def test_new_embeddings_replace_the_oldest() -> None:
             reference.push(batch[crop])
             np.testing.assert_array_equal(queue.embeddings[crop, : len(reference.rows)], reference.rows)
     assert int(queue.num_pushed) == 20
+
+
+def test_queue_codes_loss_and_gradient_equal_the_released_code() -> None:
+    """VISSL puts the queue behind the batch; the prototypes change in each step, and so do the scores of the queue."""
+    golden = np.load(places.GOLDEN / "swav_queue.npz")
+    embeddings, prototypes = golden["embeddings"], golden["prototypes"]
+    first, length = int(golden["first_full_step"]), golden["queues"].shape[2]
+    queue = Queue(length, num_assigning_crops=2, embedding_dim=embeddings.shape[-1], start_step=0, dtype=tf.float32)
+    for step, (rows, now) in enumerate(zip(embeddings, prototypes, strict=True)):
+        if step >= first:
+            scores = tf.Variable(rows @ now.T)
+            together = tf.concat([queue.scores(tf.constant(now)), scores[:2]], axis=1)
+            codes = sinkhorn(together, epsilon=float(golden["epsilon"]), num_iterations=int(golden["iterations"]))
+            codes = codes[:, length:]
+            with tf.GradientTape() as tape:
+                loss = swapped_prediction(scores, codes, temperature=float(golden["temperature"]))
+            np.testing.assert_allclose(codes, golden["codes"][step - first], atol=1e-6)
+            np.testing.assert_allclose(loss, golden["losses"][step - first], rtol=1e-6)
+            np.testing.assert_allclose(tape.gradient(loss, scores), golden["gradients"][step - first], atol=2e-6)
+        push(queue, tf.constant(rows[:2]))
+        if step >= first - 1:
+            np.testing.assert_array_equal(queue.embeddings, golden["queues"][step - first + 1])
 
 
 def test_the_queue_is_used_only_when_full_and_after_its_start_step() -> None:
