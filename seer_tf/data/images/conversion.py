@@ -16,7 +16,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from seer_tf.data.images import acceptance, decode, deep_colour, formats, limits, profiles
+from seer_tf.data.images import acceptance, decode, deep_colour, formats, heif, limits, profiles
 from seer_tf.data.images.formats import UnusableImageError
 
 JPEG_QUALITY = 95
@@ -108,6 +108,7 @@ def _pixels(encoded: bytes, profile: bytes) -> Image.Image:
 
 def _from_pillow(encoded: bytes) -> Prepared:
     """Prepares an image that only Pillow decodes."""
+    heif.check_parts(encoded)
     try:
         with Image.open(io.BytesIO(encoded), formats=_formats(encoded)) as image:
             deep = deep_colour.deep_colour(image, encoded)
