@@ -42,9 +42,10 @@ def table(tmp_path: Path) -> Table:
 
 def test_evaluations_use_labelled_images_and_count_the_others(table: Table, caplog: pytest.LogCaptureFixture) -> None:
     train, test = table("a", _LABELS * 3), table("other", _LABELS)
-    for protocol, recipe in (("knn", None), ("linear_probe", "optimum"), ("retrieval", None)):
+    settings: dict[str, dict[str, str]] = {"knn": {}, "linear_probe": {"recipe": "optimum"}, "retrieval": {}}
+    for protocol, own in settings.items():
         caplog.clear()
-        found = seer_tf.evaluate(train=train, test=test, protocol=protocol, recipe=recipe, pixels="histogram")
+        found = seer_tf.evaluate(train=train, test=test, protocol=protocol, pixels="histogram", **own)
         assert (found.num_train_images, found.num_test_images, found.value) == (12, 4, 1.0)
         assert f"{train}: 6 of 18 images have no label and are left out" in caplog.text
         assert f"{test}: 2 of 6 images have no label and are left out" in caplog.text
