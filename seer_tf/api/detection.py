@@ -20,7 +20,7 @@ from seer_tf.evaluation.features.fingerprints import fingerprints, unshared
 from seer_tf.evaluation.protocols.detection import (
     AveragePrecision,
     Detections,
-    average_precision,
+    coco_average_precision,
     detect,
     fit,
     pycocotools,
@@ -179,7 +179,7 @@ class _Work:
             seed=self.seed,
         )
         found = detect(detector, test.images, batch_size=self.batch_size)
-        precision = average_precision(test, found)
+        precision = coco_average_precision(test, found)
         metadata = {**network.metadata, "detection": self.account(precision)}
         difference = write_detector(detector, directory, _pixels(test.images[0])[np.newaxis], metadata)
         summary = f"mAP {precision.map:.3f}, mAP50 {precision.map50:.3f}."

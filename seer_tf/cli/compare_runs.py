@@ -12,7 +12,7 @@ from seer_tf.errors import InputError
 from seer_tf.files.atomic import check_file
 from seer_tf.quantities import counted
 from seer_tf.reports.reference_band import REFERENCES, Verdict, judge, read_references
-from seer_tf.reports.run_comparison import Run, config_differences, read_run, write_comparison
+from seer_tf.reports.run_comparison import ComparedRun, config_differences, read_run, write_comparison
 
 RUNS = flags.DEFINE_multi_string("run", [], "A run directory, or a file that --log_json wrote. Repeatable.")
 POSITIONAL = RUNS
@@ -35,18 +35,18 @@ def main() -> None:
     print(f"{OUTPUT.value}: written")
 
 
-def _print_conclusions(runs: list[Run]) -> None:
+def _print_conclusions(runs: list[ComparedRun]) -> None:
     for run in runs:
         for text in filter(None, (*run.retries, run.conclusion)):
             print(with_flags(f"{run.name}: {text}"))
 
 
-def _print_differences(runs: list[Run]) -> None:
+def _print_differences(runs: list[ComparedRun]) -> None:
     for field, values in config_differences(runs):
         print(f"{field}: {', '.join(values)}")
 
 
-def _print_verdicts(run: Run, verdicts: list[Verdict]) -> None:
+def _print_verdicts(run: ComparedRun, verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         inside = f"{verdict.num_inside} of {counted(verdict.num_steps, 'step')} inside the band"
         print(f"{verdict.name}: {inside}{verdict.outside and '; '}{verdict.outside}")

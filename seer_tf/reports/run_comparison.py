@@ -42,7 +42,7 @@ _SAME_CURVES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class ComparedRun:
     """A run to compare.
 
     Attributes:
@@ -60,7 +60,7 @@ class Run:
     conclusion: str = ""
 
 
-def read_run(place: str | os.PathLike[str]) -> Run:
+def read_run(place: str | os.PathLike[str]) -> ComparedRun:
     """Reads a run directory, or the `log_json` file of a run.
 
     Raises:
@@ -68,13 +68,13 @@ def read_run(place: str | os.PathLike[str]) -> Run:
     """
     path, directory = pathlib.Path(place), RunDirectory(place)
     if path.is_file():
-        return Run(str(place), read_curves(path), None)
-    return Run(
+        return ComparedRun(str(place), read_curves(path), None)
+    return ComparedRun(
         str(place), read_curves(path), read_config(directory), read_retries(directory), read_conclusion(directory)
     )
 
 
-def config_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+def config_differences(runs: Sequence[ComparedRun]) -> list[tuple[str, list[str]]]:
     """Returns each config field that differs, with the value in each run; runs without a config have `?`."""
     texts = [configs.to_texts(run.config) | {"recipe": run.config.recipe} if run.config else {} for run in runs]
     fields = dict.fromkeys(field for text in texts for field in text)
@@ -83,7 +83,10 @@ def config_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
 
 
 def render(
-    runs: Sequence[Run], references: Sequence[Curves] = (), verdicts: Sequence[Verdict] = (), reference: str = ""
+    runs: Sequence[ComparedRun],
+    references: Sequence[Curves] = (),
+    verdicts: Sequence[Verdict] = (),
+    reference: str = "",
 ) -> str:
     """Returns the page as self-contained HTML without scripts.
 
@@ -110,7 +113,7 @@ def render(
     )
 
 
-def shown_numbers(runs: Sequence[Run]) -> list[str]:
+def shown_numbers(runs: Sequence[ComparedRun]) -> list[str]:
     """Returns the names of numbers that have a chart, by group; the most informative groups and numbers come first."""
     names = {
         name for run in runs for name, curve in run.curves.items() if any(math.isfinite(y) for y in curve.values())
@@ -123,7 +126,7 @@ def shown_numbers(runs: Sequence[Run]) -> list[str]:
 
 def write_comparison(
     path: str | os.PathLike[str],
-    runs: Sequence[Run],
+    runs: Sequence[ComparedRun],
     references: Sequence[Curves] = (),
     verdicts: Sequence[Verdict] = (),
     reference: str = "",
@@ -132,7 +135,7 @@ def write_comparison(
     write_atomically(path, render(runs, references, verdicts, reference))
 
 
-def chart(name: str, runs: Sequence[Run], references: Sequence[Curves]) -> str:
+def chart(name: str, runs: Sequence[ComparedRun], references: Sequence[Curves]) -> str:
     """Returns an <svg> element: the curves of one number in all runs that have it, over the band of the references."""
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "seer_tf", "font.size": 9}):
         figure = Figure(figsize=(4.6, 2.7), layout="constrained")

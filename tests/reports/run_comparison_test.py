@@ -13,7 +13,7 @@ from seer_tf.errors import InputError
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.reports.curves import read_curves
 from seer_tf.reports.reference_band import band, judge, read_references
-from seer_tf.reports.run_comparison import Run, chart, config_differences, render, shown_numbers
+from seer_tf.reports.run_comparison import ComparedRun, chart, config_differences, render, shown_numbers
 from seer_tf.training.retries import Retry
 from seer_tf.training.tensorboard import Summaries
 
@@ -69,9 +69,9 @@ def test_a_run_is_inside_the_band_or_not(tmp_path: pathlib.Path) -> None:
 def test_the_page_shows_differences_curves_and_verdicts() -> None:
     config = recipe("debug_tiny")
     runs = [
-        Run("first <run>", {LOSS: {1: 1.0, 2: 0.5}, "probe/knn_top1": {2: 0.4}}, config),
-        Run("second", {LOSS: {1: 1.0, 2: 0.9}}, configs.override(config, ["swav.epsilon=0.03", "run.seed=4"])),
-        Run("numbers only", {LOSS: {1: 1.0, 2: 0.8}}, None),
+        ComparedRun("first <run>", {LOSS: {1: 1.0, 2: 0.5}, "probe/knn_top1": {2: 0.4}}, config),
+        ComparedRun("second", {LOSS: {1: 1.0, 2: 0.9}}, configs.override(config, ["swav.epsilon=0.03", "run.seed=4"])),
+        ComparedRun("numbers only", {LOSS: {1: 1.0, 2: 0.8}}, None),
     ]
     assert config_differences(runs) == [("run.seed", ["0", "4", "?"]), ("swav.epsilon", ["0.05", "0.03", "?"])]
     references = [{LOSS: {1: 1.0, 2: 0.5}}]
@@ -93,12 +93,14 @@ def test_a_chart_has_labelled_axes_and_shows_only_possible_values() -> None:
     share = "prototypes/share_in_use"
     references = [{share: {10: 1.0, 20: 1.0}}, {share: {10: 0.9, 20: 0.4}}]
     assert band(references, share) == {10: pytest.approx((0.8, 1.0)), 20: (0.0, 1.0)}
-    svg = chart(share, [Run("a", {share: {10: 0.995, 20: 1.0}}, None)], references)
+    svg = chart(share, [ComparedRun("a", {share: {10: 0.995, 20: 1.0}}, None)], references)
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     assert {"step", "%", "share in use", "100"} <= set(texts)
     assert all(0 <= float(text) <= 100 for text in texts if text[0].isdigit())
     svg = chart(
-        "features/rank_me", [Run("a", {"features/rank_me": {10: 40.0}}, None)], [{"features/rank_me": {10: 1.0}}]
+        "features/rank_me",
+        [ComparedRun("a", {"features/rank_me": {10: 40.0}}, None)],
+        [{"features/rank_me": {10: 1.0}}],
     )
     assert "dimensions</text>" in svg
     assert "LineCollection_1" in svg
@@ -107,14 +109,16 @@ def test_a_chart_has_labelled_axes_and_shows_only_possible_values() -> None:
 def test_each_curve_is_shown_once_and_the_most_important_first() -> None:
     names = ("training/learning_rate", "loss/loss", LOSS, "system/seconds_per_step", "system/images_per_second")
     curves = {name: {1: 1.0} for name in names} | {"memory": {1: math.nan}}
-    assert shown_numbers([Run("a", curves, None)]) == [LOSS, names[4], names[0]]
-    assert shown_numbers([Run("fine-tuned", {"loss/loss": {1: 1.0}}, None)]) == ["loss/loss"]
+    assert shown_numbers([ComparedRun("a", curves, None)]) == [LOSS, names[4], names[0]]
+    assert shown_numbers([ComparedRun("fine-tuned", {"loss/loss": {1: 1.0}}, None)]) == ["loss/loss"]
 
 
 def test_retries_and_conclusions_are_on_the_page() -> None:
     retry = Retry(8, "the run stays on a plateau (RankMe is 30)", {"schedule.peak_learning_rate": "1.0"})
     curves = {LOSS: {10: 0.9}}
-    page = render([Run("one", curves, None), Run("two", curves, None, [retry], "The network beats simple pixels")])
+    page = render(
+        [ComparedRun("one", curves, None), ComparedRun("two", curves, None, [retry], "The network beats simple pixels")]
+    )
     assert f"<li>two: {retry}</li>" in page
     assert "<li>two: The network beats simple pixels</li>" in page
-    assert "<h2>Retries</h2>" not in render([Run("one", curves, None)])
+    assert "<h2>Retries</h2>" not in render([ComparedRun("one", curves, None)])

@@ -142,7 +142,7 @@ def pycocotools() -> tuple[Any, Any]:
     return coco, cocoeval
 
 
-def average_precision(images: BoxedImages, detections: Sequence[Detections]) -> AveragePrecision:
+def coco_average_precision(images: BoxedImages, detections: Sequence[Detections]) -> AveragePrecision:
     """Compares detections with boxes by pycocotools. Boxes to be ignored are passed to it as crowds.
 
     Args:

@@ -55,7 +55,7 @@ def nearest(
     found = []
     with Progress(len(blocks) * len(bank), "image", label) as progress:
         for block in blocks:
-            found.append(_nearest_of_block(bank, unit(queries[block]), num_neighbours, progress))
+            found.append(_nearest_of_block(bank, unit_rows(queries[block]), num_neighbours, progress))
     similarities, positions = zip(*found, strict=True)
     return np.concatenate(similarities), np.concatenate(positions)
 
@@ -128,7 +128,7 @@ def knn_accuracy(
     return {k: float(np.mean(right)) for k, right in correct.items()}
 
 
-def unit(features: np.ndarray) -> tf.Tensor:
+def unit_rows(features: np.ndarray) -> tf.Tensor:
     """Returns the features scaled to unit length, float32 [n, D]."""
     return tf.math.l2_normalize(tf.cast(features, tf.float32), axis=1)
 
@@ -141,7 +141,7 @@ def _nearest_of_block(bank: Rows, queries: tf.Tensor, k: int, progress: Progress
         (tf.zeros([chunk.stop - chunk.start, 0]), tf.zeros([chunk.stop - chunk.start, 0], tf.int32)) for chunk in chunks
     ]
     for piece in _pieces(len(bank), bank_rows):
-        part = unit(bank[piece])
+        part = unit_rows(bank[piece])
         for number, chunk in enumerate(chunks):
             candidates[number] = _better(*candidates[number], queries[chunk], part, tf.constant(piece.start), k)
         progress.advance(len(part))

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.rows import Rows
-from seer_tf.evaluation.protocols.knn import unit
+from seer_tf.evaluation.protocols.knn import unit_rows
 from seer_tf.progress import Progress
 
 KS = (1, 5, 10)
@@ -92,9 +92,9 @@ def similarities_by_chunk(bank: Rows, queries: Rows) -> Iterator[tuple[int, np.n
         )
     num_queries, num_rows = max(1, _SIMILARITIES // len(bank)), max(1, _BANK_BYTES // (4 * bank.shape[1]))
     for first in range(0, len(queries), num_queries):
-        asked = unit(queries[first : first + num_queries])
+        asked = unit_rows(queries[first : first + num_queries])
         similarities = np.empty([len(asked), len(bank)], np.float32)
         for start in range(0, len(bank), num_rows):
-            part = unit(bank[start : start + num_rows])
+            part = unit_rows(bank[start : start + num_rows])
             similarities[:, start : start + num_rows] = tf.matmul(asked, part, transpose_b=True)
         yield first, similarities

@@ -13,7 +13,7 @@ from PIL import Image
 from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, open_boxes
 from seer_tf.errors import InputError
 from seer_tf.evaluation.protocols import detection
-from seer_tf.evaluation.protocols.detection import Detections, average_precision, detect, fit
+from seer_tf.evaluation.protocols.detection import Detections, coco_average_precision, detect, fit
 from seer_tf.models import RegNetY
 from seer_tf.models.encoder import Encoder
 from seer_tf.models.tasks.detector import Detector, smallest_anchor_px
@@ -62,15 +62,15 @@ def _detections(images: BoxedImages, shift: float = 0.0) -> list[Detections]:
 
 def test_coco_metrics_agree_with_known_precisions(images):
     """The true boxes are perfect. A class that is never found has precision zero, and so have boxes far away."""
-    perfect = average_precision(images, _detections(images))
+    perfect = coco_average_precision(images, _detections(images))
     assert (perfect.map, perfect.map50) == pytest.approx((1.0, 1.0)) and set(perfect.ap50) == {"red", "blue"}
-    assert average_precision(images, _detections(images, shift=60.0)).map50 == pytest.approx(0.0)
+    assert coco_average_precision(images, _detections(images, shift=60.0)).map50 == pytest.approx(0.0)
     red = [
         Detections(found.boxes[keep], found.labels[keep], found.confidence[keep])
         for found in _detections(images)
         for keep in [found.labels == 0]
     ]
-    of_red = average_precision(images, red)
+    of_red = coco_average_precision(images, red)
     assert of_red.map50 == pytest.approx(0.5) and of_red.ap50 == pytest.approx({"red": 1.0, "blue": 0.0})
 
 
@@ -98,7 +98,7 @@ def test_crowds_count_as_in_pycocotools(images, tmp_path):
     (tmp_path / "test").symlink_to(images.images[0].file.parent)
     found = np.array([[62, 12, 82, 32], [90, 20, 110, 50], [10, 10, 50, 50]], np.float32)
     detections = Detections(found, np.zeros([3], np.int32), np.array([0.9, 0.8, 0.5], np.float32))
-    ours = average_precision(open_boxes(tmp_path, "test"), [detections])
+    ours = coco_average_precision(open_boxes(tmp_path, "test"), [detections])
     coco, cocoeval = detection.pycocotools()
     truth = coco.COCO(str(tmp_path / "annotations" / "instances_test.json"))
     theirs = cocoeval.COCOeval(truth, truth.loadRes(list(detection._coco_results([detections]))), "bbox")
@@ -110,7 +110,7 @@ def test_crowds_count_as_in_pycocotools(images, tmp_path):
 
 def test_the_overlap_decides(images):
     """A shift of 4 px on 40 px both ways gives an overlap of 0.68: right from 0.5 to 0.65, wrong above."""
-    found = average_precision(images, _detections(images, shift=4.0))
+    found = coco_average_precision(images, _detections(images, shift=4.0))
     overlap = 36**2 / (2 * 40**2 - 36**2)
     assert found.map50 == pytest.approx(1.0)
     assert found.map == pytest.approx(np.mean([overlap >= threshold for threshold in np.arange(0.5, 1.0, 0.05)]))
@@ -119,16 +119,16 @@ def test_the_overlap_decides(images):
 def test_an_image_without_detections_is_no_error(images):
     """The precision is zero without detections, and NaN for a class without boxes."""
     nothing = [Detections(np.zeros([0, 4]), np.zeros([0], np.int32), np.zeros([0])) for _ in images.images]
-    assert average_precision(images, nothing).map50 == 0.0
+    assert coco_average_precision(images, nothing).map50 == 0.0
     more = dataclasses.replace(images, class_names=("red", "blue", "green"))
-    assert math.isnan(average_precision(more, _detections(images)).ap50["green"])
+    assert math.isnan(coco_average_precision(more, _detections(images)).ap50["green"])
 
 
 def test_a_missing_extra_gets_one_sentence(images, monkeypatch):
     """A user who has only KerasHub sees this error."""
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(InputError, match=r"pip install 'seer_tf\[hub\]'"):
-        average_precision(images, _detections(images))
+        coco_average_precision(images, _detections(images))
 
 
 def test_boxes_follow_the_pixels(images):
@@ -176,5 +176,5 @@ def test_it_overfits_eight_images():
     anchor = smallest_anchor_px([image.boxes for image in images.images], [256 / 640] * 8)
     detector = Detector(_Encoder(), images.class_names, size_px=256, smallest_anchor_px=anchor, num_head_layers=1)
     fit(detector, images, num_steps=120, batch_size=4, learning_rate=1e-3)
-    precision = average_precision(images, detect(detector, images.images, batch_size=4))
+    precision = coco_average_precision(images, detect(detector, images.images, batch_size=4))
     assert precision.map50 > 0.9 and precision.map > 0.6
