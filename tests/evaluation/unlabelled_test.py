@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def table(tmp_path: Path) -> Table:
 
 def test_evaluations_use_labelled_images_and_count_the_others(table: Table, caplog: pytest.LogCaptureFixture) -> None:
     train, test = table("a", _LABELS * 3), table("other", _LABELS)
-    settings: dict[str, dict[str, str]] = {"knn": {}, "linear_probe": {"recipe": "optimum"}, "retrieval": {}}
+    settings: dict[str, dict[str, Any]] = {"knn": {}, "linear_probe": {"recipe": "optimum"}, "retrieval": {}}
     for protocol, own in settings.items():
         caplog.clear()
         found = seer_tf.evaluate(train=train, test=test, protocol=protocol, pixels="histogram", **own)
