@@ -39,9 +39,10 @@ def evaluate(
             features or pixel features.
         train: Labelled images to fit on or to search: a folder with a sub-folder for each class, another data spec, a
             pair of uint8 `[N, h, w, 3]` and labels `[N]`, a `tf.data.Dataset` of such pairs, or `features:DIR`. Nothing
-            is fitted for robustness.
+            is fitted for robustness and geolocation.
         test: Labelled images to measure the result on; None in retrieval for a search for each training image.
-        protocol: knn, linear_probe, linear_svm, retrieval, copy_detection, robustness, or a registered one.
+        protocol: knn, linear_probe, linear_svm, retrieval, copy_detection, robustness, geolocation, or a registered
+            one.
         untrained: Whether a run's network has its initial weights.
         pixels: Pixel features in place of a network's features, e.g. histogram.
         stages: Some of avgpool, res2, res3 …, pooled as in VISSL. If empty, the pooled last stage, or all stages of
@@ -52,8 +53,8 @@ def evaluate(
         seed: Seed of all random draws.
         results: File to which the result is added as a line; `evaluations.jsonl` in the run directory if None.
         **settings: Further flags of the protocol's command: `recipe` for linear_probe; `class_map` and `class_names`
-            for robustness; `distractors`, `whitening_data`, `stage`, `pooling`, `longer_side_px` and `num_components`
-            for copy_detection.
+            for robustness; `cells` and `places` for geolocation; `distractors`, `whitening_data`, `stage`, `pooling`,
+            `longer_side_px` and `num_components` for copy_detection.
 
     Returns:
         The number, its interval, and the settings that it depends on.

@@ -22,6 +22,7 @@ COMMANDS = {
     "retrieval": "Evaluate features by retrieval, and show neighbours.",
     "copy_detection": "Find copies of images, and evaluate that on CopyDays.",
     "robustness": "Evaluate a classifier on other test sets.",
+    "geolocation": "Measure how far a classifier of places is off.",
     "browse_clusters": "Assign images to clusters, as a table and a page.",
     "embed": "Show how a network orders images: a map, and TensorBoard's projector.",
     "finetune": "Fine-tune a network on labelled images.",

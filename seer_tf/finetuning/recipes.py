@@ -90,8 +90,8 @@ def finetune_im2gps_224() -> FinetuneConfig:
 
     From `fulltune/im2gps_yfcc/eval_resnet_8gpu_transfer_im2gps_fulltune.yaml`: rate 0.1 for 256 images, a tenth of it
     after 4, 8, 12, 13 and 14 epochs, decay 1e-4, random crops and flips; the shorter side of test images becomes 224
-    px. SEER's README reports how many images of Im2GPS are placed within 1 to 2,500 km; the accuracy over cells is
-    another number. Not run here.
+    px. SEER's README reports how many images of Im2GPS are placed within 1 to 2,500 km; the evaluation
+    `geolocation` measures this. Not run here.
     """
     config = _fulltune(15.0, 4.0, 8.0, 12.0, 13.0, 14.0)
     return dataclasses.replace(

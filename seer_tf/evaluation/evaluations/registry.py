@@ -2,7 +2,15 @@
 
 from collections.abc import Callable
 
-from seer_tf.evaluation.evaluations import copy_detection, knn, linear_probe, linear_svm, retrieval, robustness
+from seer_tf.evaluation.evaluations import (
+    copy_detection,
+    geolocation,
+    knn,
+    linear_probe,
+    linear_svm,
+    retrieval,
+    robustness,
+)
 from seer_tf.evaluation.evaluations.report import Report
 from seer_tf.registry import Registry
 
@@ -15,6 +23,7 @@ EVALUATIONS: Registry[Callable[..., Report]] = Registry(
         "retrieval": retrieval.evaluate,
         "copy_detection": copy_detection.evaluate,
         "robustness": robustness.evaluate,
+        "geolocation": geolocation.evaluate,
     },
 )
 register = EVALUATIONS.register

@@ -2,28 +2,21 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from seer_tf.data.sources.labelled import open_labelled
 from seer_tf.data.sources.registry import Data, name_of
-from seer_tf.distributed.inference import Devices
 from seer_tf.errors import InputError
+from seer_tf.evaluation.evaluations.classifier import LOGITS, opened_classifier
 from seer_tf.evaluation.evaluations.report import Report, percent
-from seer_tf.evaluation.features.extract import model_digest
-from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
+from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.labelled import checked_labels
-from seer_tf.evaluation.features.request import FeatureRequest
-from seer_tf.evaluation.features.stages import Pooling
 from seer_tf.evaluation.protocols.robustness import ClassMap, read_class_map, restricted_correct, right_classes
 from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.evaluation.result import EvaluationResult, mean_interval
-from seer_tf.networks.load import check_network, load_network
 from seer_tf.networks.network import Network
 from seer_tf.quantities import counted
-
-_LOGITS = "logits"
 
 
 def evaluate(
@@ -66,7 +59,7 @@ def reports(
     features = requests[0].features
     features.check_only("model", "batch_size")
     class_map = read_class_map(*class_maps)
-    network, extractor = _classifier(features, class_names)
+    network, extractor = opened_classifier(features, class_names)
     sources = [open_labelled(test) for test in tests]
     for source, test in zip(sources, tests, strict=True):
         _right_classes(extractor.announce(source, name_of(test)), network, class_map)
@@ -84,32 +77,6 @@ def _test_data(request: EvaluationRequest) -> Data:
     return request.test
 
 
-def _classifier(features: FeatureRequest, class_names: str | os.PathLike[str] | None) -> tuple[Network, Extractor]:
-    """Returns a network with its classifier, and the extractor of the logits."""
-    if features.model is None:
-        raise InputError("`model` is missing; give a network with a classifier")
-    check_network(features.model)
-    devices = Devices.of_this_host()
-    with devices.scope():
-        network = load_network(features.model)
-        if class_names is not None:
-            network = network.with_class_names(Path(class_names))
-        network = network.selected("classifier")
-    classifier = network.classifier
-    assert classifier is not None  # `selected` raises an error for a network without one
-    extractor = Extractor(
-        lambda images: {_LOGITS: classifier(network.features(network.normalize(images), training=False))},
-        {_LOGITS: Pooling(1, 1, len(network.class_names))},
-        features.model,
-        model_digest(network),
-        network.transform,
-        features.batch_size,
-        devices,
-        network.metadata.get("training_steps"),
-    )
-    return network, extractor
-
-
 def _right_classes(features: FeatureSet, network: Network, class_map: ClassMap) -> tuple[np.ndarray, np.ndarray]:
     """Returns the labels, int [N], and the correct classifier classes of each test class, bool [test classes, L]."""
     test_names, labels = checked_labels(features, features.origin.data)
@@ -118,7 +85,7 @@ def _right_classes(features: FeatureSet, network: Network, class_map: ClassMap) 
 
 def _report(request: EvaluationRequest, features: FeatureSet, network: Network, class_map: ClassMap) -> Report:
     labels, right = _right_classes(features, network, class_map)
-    correct = restricted_correct(features.rows[_LOGITS][:], labels, right)
+    correct = restricted_correct(features.rows[LOGITS][:], labels, right)
     num_classes = int(right[np.unique(labels)].any(axis=0).sum())
     result = EvaluationResult(
         evaluation="robustness",
