@@ -1,6 +1,6 @@
 """A small tour of the whole package: images, shards, pretraining, evaluation, SavedModel and a report.
 
-python experiments/demo.py [DIR or another data flag] --output=demo_output
+python experiments/demo.py [DIR or another data spec] --output=demo_output
 """
 
 import contextlib

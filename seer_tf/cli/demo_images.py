@@ -25,7 +25,7 @@ def demo_images(data: str) -> tuple[Source, Source | None]:
     """Opens the images to train on and, where there are labels, those to test on.
 
     Args:
-        data: Data flag; `builtin` for the built-in set.
+        data: Data spec; `builtin` for the built-in set.
 
     Returns:
         Training images, and test images or None. Of images with classes a fifth of each class is held out for the

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _parameters(plan: Plan) -> str:
-    parts = f"trunk {plan.backbone_parameters:,} + head {plan.head_parameters:,}"
+    parts = f"backbone {plan.backbone_parameters:,} + head {plan.head_parameters:,}"
     prototypes = f" + prototypes {plan.prototype_parameters:,}" if plan.prototype_parameters else ""
     return f"parameters    {plan.parameters:,} = {parts}{prototypes}"
 

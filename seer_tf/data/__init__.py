@@ -1,1 +1,1 @@
-"""From a data flag to batches: sources, decoding, shards, multi-crop, evaluation sets."""
+"""From a data spec to batches: sources, decoding, shards, multi-crop, evaluation sets."""

@@ -157,7 +157,7 @@ PUBLISHED_NUMBERS = (
 
 
 def data_name(flag: str) -> str | None:
-    """Returns the name of the known data set that a data flag refers to; None if it is unknown."""
+    """Returns the name of the known data set that a data spec refers to; None if it is unknown."""
     for name, pattern in _DATA_FLAGS.items():
         if re.search(pattern, flag, re.IGNORECASE):
             return name

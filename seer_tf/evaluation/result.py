@@ -33,8 +33,8 @@ class EvaluationResult:
         interval: Interval that holds 95 % of the values that other test images would give. It comes from a bootstrap
             over the test images, and does not cover other training sets or seeds.
         model: Name of the model, as the user gave it.
-        train_data: Data flag of the training images; None if nothing was fitted.
-        test_data: Data flag of the test images.
+        train_data: Data spec of the training images; None if nothing was fitted.
+        test_data: Data spec of the test images.
         num_train_images: Number of images that were fitted on.
         num_test_images: Number of images that the metric was measured on.
         num_classes: Number of classes to choose between.

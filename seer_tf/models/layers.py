@@ -253,7 +253,7 @@ class SqueezeExcitation(keras.layers.Layer):
     """Gates each channel with a small network on the pooled channels (Hu et al. 2018).
 
     The two 1 x 1 convolutions of ClassyVision's `SqueezeAndExcitationLayer` are matrix products here. Biases are
-    initialised as in PyTorch, U(±1 / sqrt(fan in)), and kernels as in the rest of the trunk.
+    initialised as in PyTorch, U(±1 / sqrt(fan in)), and kernels as in the rest of the backbone.
     """
 
     def __init__(self, squeeze_width: int, **kwargs: Any) -> None:

@@ -34,7 +34,7 @@ class Network(Encoder):
         class_names: Names of the classes, in the order of the logits.
         reads_prototypes: Whether the outputs use the head's scores, or only its embeddings.
         metadata: Entries of the model card, as JSON types.
-        data: Data flag of images like the training images; empty if unknown.
+        data: Data spec of images like the training images; empty if unknown.
     """
 
     backbone: Backbone

@@ -76,7 +76,7 @@ class Plan:
     """The needs of a run.
 
     Attributes:
-        backbone_parameters: Number of parameters in the trunk.
+        backbone_parameters: Number of parameters in the backbone.
         head_parameters: Number of parameters in the projection head and the predictor.
         prototype_parameters: Number of parameters in the prototypes.
         images_per_device: Images per step on one device.
@@ -186,20 +186,20 @@ def _image_flops(config: PretrainingConfig) -> int:
     A momentum encoder has a forward pass only.
     """
     cost = method_cost(config)
-    trunk, head = _forward_multiply_adds(config, cost, len(cost.trained_crops))
-    again = trunk if config.backbone.activation_checkpointing in ("block", "stage") else 0
+    backbone, head = _forward_multiply_adds(config, cost, len(cost.trained_crops))
+    again = backbone if config.backbone.activation_checkpointing in ("block", "stage") else 0
     if config.run.accumulation_steps > 1:
         again += sum(_forward_multiply_adds(config, cost, cost.sizes_before))
     followed = cost.followed_crops * backbone_cost(config.backbone).multiply_adds(config.crops.sizes_px[0])
-    return 2 * (3 * (trunk + head) + again + followed + cost.followed_crops * cost.followed_parameters)
+    return 2 * (3 * (backbone + head) + again + followed + cost.followed_crops * cost.followed_parameters)
 
 
 def _forward_multiply_adds(config: PretrainingConfig, cost: MethodCost, num_sizes: int) -> tuple[int, int]:
-    """Returns the multiply-adds of trunk and head for one image's crops with the first `num_sizes` sizes."""
-    trunk = backbone_cost(config.backbone)
+    """Returns the multiply-adds of backbone and head for one image's crops with the first `num_sizes` sizes."""
+    backbone = backbone_cost(config.backbone)
     groups = list(zip(cost.trained_crops, config.crops.forward_sizes_px, strict=True))[:num_sizes]
-    of_trunk = sum(count * trunk.multiply_adds(size) for count, size in groups)
-    return of_trunk, cost.multiply_adds * sum(count for count, _ in groups)
+    of_backbone = sum(count * backbone.multiply_adds(size) for count, size in groups)
+    return of_backbone, cost.multiply_adds * sum(count for count, _ in groups)
 
 
 def _memory(config: PretrainingConfig, images: int, num_devices: int) -> Memory:
@@ -232,14 +232,14 @@ def _activations(config: PretrainingConfig, method: MethodCost, images: int) -> 
     cost, kept, recomputed = backbone_cost(config.backbone), 0, 0
     for count, size in zip(method.trained_crops, config.crops.forward_sizes_px, strict=True):
         image = 3 * size**2 * (1 + FLOAT + (element if element == _HALF else 0)) + 3 * (size + 2) ** 2 * element
-        trunk, again = _trunk(cost.blocks(size), config.backbone.activation_checkpointing)
+        of_blocks, again = _kept_and_recomputed(cost.blocks(size), config.backbone.activation_checkpointing)
         rows = count * images
-        kept += rows * (image + (cost.stem_elements(size) + trunk) * element)
+        kept += rows * (image + (cost.stem_elements(size) + of_blocks) * element)
         recomputed = max(recomputed, rows * again * element)
     return kept, recomputed
 
 
-def _trunk(blocks: Sequence[BlockCost], checkpointing: str) -> tuple[int, int]:
+def _kept_and_recomputed(blocks: Sequence[BlockCost], checkpointing: str) -> tuple[int, int]:
     """Returns the numbers for one image that are kept, and those of the largest part that is computed again at once."""
 
     def whole(part: Sequence[BlockCost]) -> int:

@@ -1,4 +1,4 @@
-"""Published results are found by the data set in the data flag."""
+"""Published results are found by the data set in the data spec."""
 
 import dataclasses
 from typing import Any

@@ -192,7 +192,7 @@ def _text(content: bytes) -> str:
 
 
 def _read_flag(directory: pathlib.Path, draw: Draw) -> None:
-    """Reads a random data flag about things that are there."""
+    """Reads a random data spec about things that are there."""
     text = draw.choice(_FLAG_KINDS) + draw.choice(["", f"{directory}/"]) + draw.choice(_FLAG_PLACES)
     if draw.random() < 0.5:
         text = _text(changed(text.encode() or b"x", draw))

@@ -222,7 +222,7 @@ def test_accumulation_costs_a_forward_pass_of_the_assigning_crops() -> None:
     once, parts = (
         planning.plan(configs.override(config, [f"run.accumulation_steps={steps}"]), 1).step_flops for steps in (1, 4)
     )
-    # The trunk has 64.07 GMAC at 224 px and the head 148 million, for two crops of each of four images.
+    # The backbone has 64.07 GMAC at 224 px and the head 148 million, for two crops of each of four images.
     assert parts - once == pytest.approx(2 * 4 * 2 * (64.07e9 + 148e6), rel=1e-3)
     all_crops = configs.override(config, ["run.accumulation_steps=4", "head.batch_norm=true"])
     assert planning.plan(all_crops, 1).step_flops / once == pytest.approx(4 / 3)

@@ -22,7 +22,7 @@ def image_features(model: Encoder) -> ImageFeatures:
     """Returns a function from images to the pooled last stage of the backbone, with batch norm in inference mode.
 
     The projection head and the prototypes serve only pretraining, so they are left out. SwAV, section 4.1, evaluates
-    the trunk too.
+    the backbone in the same way.
     """
     return lambda images: model.features(model.normalize(images), training=False)  # [B, C]
 

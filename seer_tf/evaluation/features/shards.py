@@ -56,7 +56,7 @@ def write_features(
         extractor: Extractor of the features.
         source: Source of the images.
         directory: Directory to write; either new, or left unfinished by the same call.
-        data: Data flag of the source.
+        data: Data spec of the source.
         file_format: One of `FORMATS`.
         dtype: One of `DTYPES`.
         shard_bytes: Approximate size of the features in a shard, in bytes. Memory holds twice as many bytes.

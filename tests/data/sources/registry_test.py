@@ -1,4 +1,4 @@
-"""The grammar of a data flag, folders, and the built-in set."""
+"""The grammar of a data spec, folders, and the built-in set."""
 
 import concurrent.futures
 import os

@@ -37,7 +37,7 @@ class ConvertedNetwork(Encoder):
         source: Name of the file.
         layout: Name of the layout that the tensor names follow.
         variant: A name of `regnet_design.VARIANTS`.
-        backbone: The trunk.
+        backbone: Model from normalised images to feature maps.
         swav_head: Model from [N, C] to "embeddings" [N, D] and "scores" [N, K]; None if the file holds no head.
         classifier: Model from [N, C] to logits [N, classes]; None if the file holds no classifier.
         matched: Names of the tensors that fill a variable.

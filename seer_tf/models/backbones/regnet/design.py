@@ -115,7 +115,7 @@ def design(variant: str) -> RegNetDesign:
 
 
 def parameter_count(design: RegNetDesign, *, stem_width: int = STEM_WIDTH) -> int:
-    """Returns the number of trainable parameters of the trunk, without pooling or head."""
+    """Returns the number of trainable parameters of the backbone, without pooling or head."""
     count = 9 * _IMAGE_CHANNELS * stem_width + 2 * stem_width
     input_width = stem_width
     for stage in design.stages():

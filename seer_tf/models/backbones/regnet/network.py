@@ -130,7 +130,7 @@ class BottleneckBlock(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class RegNetY(Backbone):
-    """The trunk of a RegNetY, from normalised images [B, h, w, 3] to the last stage [B, h', w', C].
+    """A RegNetY without a head, from normalised images [B, h, w, 3] to the last stage [B, h', w', C].
 
     Attributes:
         pyramid_outputs: Symbolic outputs of the stem ("P1") and of the stages ("P2" and so on).

@@ -109,7 +109,7 @@ class ResidualBlock(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="seer_tf")
 class ResNet(Backbone):
-    """The trunk of a ResNet or ResNeXt, from normalised images [B, h, w, 3] to the last stage [B, h', w', C]."""
+    """A ResNet or ResNeXt without a head, from normalised images [B, h, w, 3] to the last stage [B, h', w', C]."""
 
     def __init__(
         self,
