@@ -12,7 +12,7 @@ class Registry(dict[str, Part]):
     """Parts by name, in the order in which they were added."""
 
     def __init__(self, kind: str, parts: Mapping[str, Part]) -> None:
-        """Takes what a part is called in messages, e.g. "format", and the parts of this package."""
+        """Takes the name of a part in messages, e.g. "format", and the parts of this package."""
         super().__init__(parts)
         self._kind = kind
 
@@ -31,7 +31,7 @@ class Registry(dict[str, Part]):
         self[name] = part
 
     def find(self, name: str) -> Part:
-        """Returns the part of a name.
+        """Returns the part with a name.
 
         Raises:
             InputError: There is no such part; the message names the most similar one.

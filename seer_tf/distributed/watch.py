@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from seer_tf.distributed.cluster import Cluster
 
-#: A host is lost that leaves six of the kernel's questions, two seconds apart, without an answer.
+#: A host counts as lost if it leaves six of the kernel's probes, two seconds apart, without an answer.
 _KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 5}
 _SECONDS_FOR_TENSORFLOW = 12.0
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -104,7 +104,7 @@ class Watch:
 
 
 def lost_sentence(cluster: Cluster, lost: list[int]) -> str:
-    """Returns what to say when workers are lost.
+    """Returns the sentence about lost workers.
 
     Args:
         cluster: Workers.

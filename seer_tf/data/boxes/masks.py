@@ -1,7 +1,7 @@
 """The box around a mask of COCO: polygons, or runs of pixels (RLE), compressed or not.
 
-Runs go down the columns of the mask, one column after another, and are outside and inside of the object by turns. The
-compressed text holds them as pycocotools' `maskApi.c` does.
+Runs go down the columns of the mask, one column after another, and alternate between outside and inside of the object.
+The compressed text holds them as pycocotools' `maskApi.c` does.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from seer_tf.data.boxes.annotated import Corners, four_numbers
 
 
 def around(segmentation: Any, size_px: tuple[int, int] | None) -> Corners | None:
-    """Returns the corners around a mask; None for what is no mask, an empty mask, or one of another image.
+    """Returns the corners around a mask; None if it is no mask, or empty, or the mask of another image.
 
     Args:
         segmentation: Lists of x, y, x, y … for each polygon, or an object with `size` and `counts`.

@@ -1,4 +1,4 @@
-"""Colours of 16 bits in TIFF and PPM, of which Pillow takes the upper eight, so that 12 bits are dark.
+"""Colours of 16 bits in TIFF and PPM. Pillow takes only their upper eight bits, so images of 12 bits would be dark.
 
 Pillow reads grey of 16 bits in full. A colour TIFF is therefore read as grey: the samples of a pixel become pixels
 beside each other, or, where a file keeps each channel apart, each channel becomes an image. Only entries of the
@@ -24,7 +24,7 @@ _BYTES = {_SHORT: 2, _LONG: 4}
 _BAND_SAMPLES = 1 << 20
 _AS_GREY = {_BITS: 16, _NUM_SAMPLES: 1, _PHOTOMETRIC: 1, _PLANES: 1, _ORIENTATION: 1, _SAMPLE_FORMAT: 1}
 
-#: What was done, with a place for the number of bits that an image uses.
+#: Note about the conversion, with a place for the number of bits that an image uses.
 DONE = "eight highest bits taken: of {}"
 #: Bytes that decoding holds for a pixel: as for a PNG with 16 bits.
 BYTES_PER_PX = 8
@@ -62,7 +62,7 @@ class DeepColour(NamedTuple):
 
 
 def deep_colour(image: Image.Image, encoded: bytes) -> DeepColour | None:
-    """Returns what is needed to decode colours of 16 bits; None for an image that Pillow reads in full.
+    """Returns an image with colours of 16 bits, not decoded yet; None for an image that Pillow reads in full.
 
     Args:
         image: Image that Pillow has opened and not loaded.
@@ -118,7 +118,7 @@ def _tiff_bands(encoded: bytes, tags: Mapping[int, Any]) -> Iterator[np.ndarray]
 
 
 def _summed(band: np.ndarray, step: int) -> np.ndarray:
-    """Adds the differences to the pixel on the left up, from the beginning of each tile."""
+    """Sums the differences from the pixel on the left, from the beginning of each tile."""
     parts = [np.cumsum(band[:, left : left + step], axis=1, dtype=np.uint16) for left in range(0, band.shape[1], step)]
     return np.concatenate(parts, axis=1)
 

@@ -35,7 +35,7 @@ def evaluate(
 
     Args:
         request: A network, originals and copies, with names as in CopyDays.
-        distractors: Images beside the originals that have no copies; None for none.
+        distractors: Images that are added to the originals and have no copies; None for none.
         whitening_data: Other images, for fitting a whitening; None for no whitening.
         stage: Stage whose map is pooled.
         pooling: One of `descriptors.POOLINGS`.
@@ -57,7 +57,7 @@ def evaluate(
 class CopySearch:
     """A search for copies. The attributes are the arguments of `evaluate`.
 
-    The paths are checked at once. Images are described when that is first needed.
+    The paths are checked at once. The descriptors are computed when they are first needed.
     """
 
     request: EvaluationRequest

@@ -35,7 +35,7 @@ class MethodCost(Protocol):
     followed_widths: list[int]
 
     def head_bytes(self, images: int) -> int:
-        """Returns the bytes that the heads and the loss keep for the backward pass of so many images."""
+        """Returns the bytes that the heads and the loss keep for the backward pass of a number of images."""
 
     def queue_bytes(self, num_devices: int) -> int:
         """Returns the bytes of a queue on each device, and of the tensors that are computed from it."""
