@@ -122,7 +122,7 @@ def _reading(variant: str, title: str, rounds: int) -> Comparison:
                 tensors[name].copy_(tensor)
 
         contestants = {
-            "seer_tf": lambda: checkpoints.restore(variables, ours, all_of_it=True),
+            "seer_tf": lambda: checkpoints.restore(variables, ours, strict=True),
             "torch.load": pytorch,
         }
         found = compare(title, contestants, rounds=rounds, work=Work(num_bytes=2 * num_bytes))

@@ -178,7 +178,7 @@ def measured(run_dir: str, bank: LabelledBank) -> list[Checkpoint]:
                     f"the log of {run_dir} has no line at step {step}; make run.checkpoint_every_steps a multiple of "
                     "run.log_every_steps"
                 )
-            restore(model_variables(model), directory.checkpoint(step), all_of_it=False)
+            restore(model_variables(model), directory.checkpoint(step), strict=False)
             rows, queries = bank.features(features)
             numbers[BANK_RANK_ME] = float(rank_me(tf.constant(rows)))
             found.append(Checkpoint(step, bank.top1(rows, queries), numbers))

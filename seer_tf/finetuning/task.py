@@ -97,7 +97,7 @@ def trained_classifier(
         InputError: There is no readable checkpoint.
     """
     model = build_classifier(in_float32(config), backbone, head, class_names)
-    if not restore_newest(model_variables(model), directory, all_of_it=False):
+    if not restore_newest(model_variables(model), directory, strict=False):
         raise InputError(f"{directory.path} has no checkpoint yet; the same command writes one")
     return model
 

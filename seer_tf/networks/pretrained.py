@@ -41,8 +41,8 @@ def load_model(
         return config, model
     if checkpoint is not None:
         found = pathlib.Path(checkpoint)
-        restore(model_variables(model), found, all_of_it=False)
-    elif (newest := restore_newest(model_variables(model), directory, all_of_it=False)) is not None:
+        restore(model_variables(model), found, strict=False)
+    elif (newest := restore_newest(model_variables(model), directory, strict=False)) is not None:
         found = newest
     else:
         raise InputError(f"{directory.path} has no checkpoint yet; let experiments/pretrain.py write one")

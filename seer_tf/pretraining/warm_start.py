@@ -65,13 +65,13 @@ def _take(wanted: dict[str, tf.Variable], source: pathlib.Path, kind: type[BaseC
         directory = RunDirectory(source)
         directory.read_config_of(kind)  # raises for a damaged config or one from a newer version
         with _reset_suggested():
-            newest = restore_newest(wanted, directory, all_of_it=False)
+            newest = restore_newest(wanted, directory, strict=False)
             if newest is None:
                 raise InputError("the run has no checkpoint yet")
             return licence(newest)
     if source.name.startswith("step-"):
         with _reset_suggested():
-            restore(wanted, source, all_of_it=False)
+            restore(wanted, source, strict=False)
             return licence(source)
     if source.suffix == ".keras" or (source / "model.keras").exists():
         file = source if source.suffix == ".keras" else source / "model.keras"

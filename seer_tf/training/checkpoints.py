@@ -114,7 +114,7 @@ class Checkpoints:
         for unfinished in self._directory.checkpoints.glob(f"*{UNFINISHED}"):
             # A process that died left this directory. Several workers may try to remove it at the same time.
             shutil.rmtree(unfinished, ignore_errors=True)
-        newest = restore_newest(self._state.named_variables(), self._directory, all_of_it=True)
+        newest = restore_newest(self._state.named_variables(), self._directory, strict=True)
         if newest is not None:
             self._state.model.licence = licence(newest)
         return int(self._state.step.numpy())
@@ -164,14 +164,14 @@ def kept(qualities: Mapping[int, Quality | None], num_last: int, every_steps: in
 
 
 def restore_newest(
-    variables: Mapping[str, tf.Variable], directory: RunDirectory, *, all_of_it: bool
+    variables: Mapping[str, tf.Variable], directory: RunDirectory, *, strict: bool
 ) -> pathlib.Path | None:
     """Restores variables from the newest undamaged checkpoint, and warns about damaged ones.
 
     Args:
         variables: Variables by name.
         directory: Run directory.
-        all_of_it: Whether to refuse a checkpoint that holds more than the variables.
+        strict: Whether to refuse a checkpoint that holds more than the variables, as in PyTorch.
 
     Returns:
         Path of that checkpoint; None without checkpoints.
@@ -184,7 +184,7 @@ def restore_newest(
     for step in reversed(steps):
         path = directory.checkpoint(step)
         try:
-            _restore(variables, path, all_of_it=all_of_it)
+            _restore(variables, path, strict=strict)
             return path
         except tensor_store.DamagedError as error:
             logging.warning("the checkpoint %s is damaged (%s); trying the one before it", path, error)
@@ -193,19 +193,19 @@ def restore_newest(
     return None
 
 
-def restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_it: bool) -> None:
+def restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, strict: bool) -> None:
     """Assigns every variable its tensor from a checkpoint; if one does not fit, changes no variable.
 
     Args:
         variables: Variables by name.
         path: Path of the checkpoint.
-        all_of_it: Whether to refuse a checkpoint that holds more than the variables.
+        strict: Whether to refuse a checkpoint that holds more than the variables, as in PyTorch.
 
     Raises:
         InputError: The checkpoint is damaged, or has other names or shapes than the variables.
     """
     try:
-        _restore(variables, path, all_of_it=all_of_it)
+        _restore(variables, path, strict=strict)
     except tensor_store.DamagedError as error:
         raise InputError(f"the checkpoint {path} is damaged ({error}); give another one") from None
 
@@ -234,10 +234,10 @@ def in_float32(config: AnyConfig) -> AnyConfig:
     return dataclasses.replace(config, run=dataclasses.replace(config.run, precision="float32"))
 
 
-def _restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, all_of_it: bool) -> None:
+def _restore(variables: Mapping[str, tf.Variable], path: pathlib.Path, *, strict: bool) -> None:
     shapes = tensor_store.shapes(path)
     for name in sorted(variables.keys() ^ shapes.keys()):
-        if name in variables or all_of_it:
+        if name in variables or strict:
             where = "lacks" if name in variables else "has"
             raise OtherNetworkError(f"the checkpoint {path} is from a run with another config: it {where} {name}")
     for name, variable in variables.items():

@@ -45,7 +45,7 @@ def among_first(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     Args:
         logits: [N, L].
         labels: Int [N].
-        k: At most L.
+        k: Number of largest logits that count, at most L.
 
     Raises:
         InputError: There are fewer than k classes.
