@@ -19,6 +19,8 @@ from seer_tf.quantities import counted
 
 #: Where crops are flipped, coloured and blurred.
 PLACES = ("host", "accelerator")
+#: What is shuffled in each epoch.
+ORDERS = ("images", "blocks")
 SCHEDULES = ("swav_cosine", "vissl_cosine", "constant", "constant_then_halve")
 BATCH_SCALINGS = ("linear", "square_root")
 _MOST_PROTOTYPES_PER_ROW = 4
@@ -41,6 +43,12 @@ class DataConfig:
     )
     max_bad_fraction: float = field(
         0.01, "Largest fraction of unreadable images before training stops, below 1.", within=PROBABILITY
+    )
+    order: str = field(
+        "images",
+        "What is shuffled in each epoch: single images, or blocks of neighbours in shards, for storage far away.",
+        within=ORDERS,
+        added_later=True,
     )
     augment_on: str = field("host", "Device that flips, colours and blurs the crops.", within=PLACES)
 

@@ -1,18 +1,16 @@
 """Files on this machine, or behind a URL such as `s3://bucket/name`."""
 
 import contextlib
-import errno
 import glob
 import itertools
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from typing import IO
 
 from absl import logging
 
-from seer_tf.files import atomic, remote
+from seer_tf.files import atomic, open_files, remote
 from seer_tf.files.remote import is_remote
 
 
@@ -38,11 +36,8 @@ def read(path: str | os.PathLike, offset: int = 0, num_bytes: int = -1) -> bytes
     if num_bytes < 0:
         with open(path, "rb", buffering=0) as file:
             return file.read()
-    # Without O_NONBLOCK, opening a pipe waits until another process writes to it.
-    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-        return os.pread(file.fileno(), num_bytes, offset)
+    with contextlib.closing(open_files.OpenFile(path)) as file:
+        return file.read(offset, num_bytes)
 
 
 def file_to_read(path: str | os.PathLike) -> contextlib.AbstractContextManager[IO[bytes]]:

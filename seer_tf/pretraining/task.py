@@ -1,15 +1,19 @@
 """Pretraining as a task of the engine: images without labels in, a backbone out."""
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
 
-from seer_tf.config import PretrainingConfig
+from seer_tf.config import DataConfig, PretrainingConfig
+from seer_tf.data.pipelines import read
+from seer_tf.data.pipelines.order import Order, blocks_at, images_at
 from seer_tf.data.pipelines.pretraining import Batch, distorted, pretraining_dataset
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.part import Part
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.replacing import ReplacingSource
+from seer_tf.errors import InputError
 from seer_tf.pretraining.logger import PretrainingLogger, PretrainingLogOptions
 from seer_tf.pretraining.registry import Method, find_method
 from seer_tf.pretraining.warm_start import initialize
@@ -101,6 +105,11 @@ def check_fit(config: PretrainingConfig, source: Source, num_replicas: int) -> N
     Raises:
         InputError: They do not fit. The message names the field to change.
     """
+    if config.data.order == "blocks" and source.images_per_block == 1:
+        raise InputError(
+            f"data.order=blocks needs shards, and {config.data.source} has images that are read one by one; prepare "
+            "shards of them, or set data.order=images"
+        )
     check_batch(config, config.data.global_batch_size, source.num_images, config.data.source, num_replicas)
     find_method(config.method).check_images(config, source.num_images)
 
@@ -119,8 +128,9 @@ def batches_from(
     batch = config.data.global_batch_size
 
     def of_worker(local: int, first_image: int) -> tf.data.Dataset:
+        images, order = in_order(config.data, source, local)
         return pretraining_dataset(
-            ReplacingSource(source, config.data.max_bad_fraction),
+            ReplacingSource(images, config.data.max_bad_fraction),
             config.crops,
             local_batch_size=local,
             global_batch_size=batch,
@@ -128,6 +138,21 @@ def batches_from(
             seed=config.run.seed,
             first_step=first_step,
             distort_here=config.data.augment_on == "host",
+            order=order,
         )
 
     return shared_out(of_worker, batch, strategy)
+
+
+def in_order(config: DataConfig, source: Source, num_local: int) -> tuple[Source, Order]:
+    """Returns the images as a worker reads them, and the order of a run.
+
+    Args:
+        config: Section of the config.
+        source: Source of the images.
+        num_local: Images per batch of this worker.
+    """
+    if config.order == "images":
+        return source, images_at
+    order = functools.partial(blocks_at, images_per_block=source.images_per_block, num_lanes=config.global_batch_size)
+    return source.in_blocks(num_local + read.num_in_flight()), order

@@ -1,12 +1,13 @@
 """The endless stream of multi-crop batches, with its position.
 
-Element p of the stream is image `permutation(seed, p // N)[p % N]` of the N images. The seed of its crops is a function
-of (seed, epoch, image). Step t takes positions [t * G, (t + 1) * G) over all workers, where G is the global batch size,
-and each worker takes its slice. An element is a function of p alone, so a run can continue at any step.
+Element p of the stream is an image of epoch p // N, where N is the number of images; `order.py` says which. The seed
+of its crops is a function of (seed, epoch, image). Step t takes positions [t * G, (t + 1) * G) over all workers, where
+G is the global batch size, and each worker takes its slice. An element is a function of p alone, so a run can continue
+at any step.
 
 An image goes through these calls, in this order:
 
-    images_at         position p -> number of the image, and a key for its crops
+    order.images_at   position p -> number of the image, and a key for its crops
     read.read_files   number -> encoded bytes, orientation and size (`ReplacingSource.read`)
     multicrop.draw    size and key -> boxes, and the random numbers of the distortions
     _cut              bytes and boxes -> pixels (`decode.decode_image`) -> crops (`multicrop.cut`)
@@ -22,10 +23,10 @@ from seer_tf.config import CropsConfig
 from seer_tf.data.augment import multicrop
 from seer_tf.data.images import limits
 from seer_tf.data.pipelines import read
+from seer_tf.data.pipelines.order import Order, images_at
 from seer_tf.data.sources.replacing import ReplacingSource
 from seer_tf.parallel import num_cores
 
-_SHUFFLE_ROUNDS = 8
 # Fixed numbers, because AUTOTUNE may use half of the memory for elements that are prepared ahead.
 _NUM_CORES = num_cores()
 _IN_PARALLEL: dict[str, Any] = {"num_parallel_calls": _NUM_CORES, "deterministic": True}
@@ -59,6 +60,7 @@ def pretraining_dataset(
     seed: int,
     first_step: int,
     distort_here: bool = True,
+    order: Order = images_at,
 ) -> tf.data.Dataset:
     """Returns the endless dataset of the batches of one worker, from `first_step` on.
 
@@ -71,6 +73,7 @@ def pretraining_dataset(
         seed: Seed of the order and of the crops.
         first_step: Step whose batch comes first.
         distort_here: Whether this dataset flips, colours and blurs the crops; otherwise the step does.
+        order: Order of the images.
 
     Returns:
         Tuples with one component per group of crops: uint8 `[local_batch_size, num, side, side, 3]`. Without
@@ -81,9 +84,9 @@ def pretraining_dataset(
 
     # None of these functions has Python control flow that autograph must convert, and looking for it takes seconds.
     @tf.autograph.experimental.do_not_convert
-    def order(local: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def find(local: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, image = local // local_batch_size, local % local_batch_size
-        return images_at(step * global_batch_size + first_image_in_batch + image, source.num_images, seed)
+        return order(step * global_batch_size + first_image_in_batch + image, source.num_images, seed)
 
     @tf.autograph.experimental.do_not_convert
     def draw(files: read.Files, images: tf.Tensor, keys: tf.Tensor) -> tuple:
@@ -99,7 +102,7 @@ def pretraining_dataset(
         return multicrop.distort_groups(cuts.groups, cuts.chances, crops, one_by_one=True)
 
     elements = tf.data.Dataset.range(first_step * local_batch_size, tf.int64.max)
-    chunks = elements.batch(read.IMAGES_PER_READ, drop_remainder=True).map(order)
+    chunks = elements.batch(read.IMAGES_PER_READ, drop_remainder=True).map(find)
     files = read.read_files(chunks, source)
     batches = files.map(draw).unbatch().map(cut, **_IN_PARALLEL)
     # Large crops are distorted image by image, so that they stay in the cache; small crops are distorted by the batch.
@@ -155,30 +158,3 @@ def _cut(
 
     pixels = read.decode_or_nothing(file, drawn.shrink, is_verified=source.is_verified)
     return tf.cond(tf.size(pixels) > 0, lambda: cut_decoded(pixels), cut_replacement)
-
-
-def images_at(positions: tf.Tensor, num_images: int, seed: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the images at positions of the endless stream.
-
-    Args:
-        positions: Positions, int64 `[n]`, with n known when the graph is built.
-        num_images: Number of images N.
-        seed: Seed of the run.
-
-    Returns:
-        Numbers of the images, int64 `[n]`, and keys for their crops, a function of (seed, epoch), int64 `[n]`.
-    """
-    # Permutations of neighbouring seeds are similar, so the seed is hashed. Four rounds leave a pattern; eight do not.
-    hashed = tf.stack(
-        [
-            tf.random.stateless_uniform([4], tf.stack([seed, epoch]), minval=None, maxval=None, dtype=tf.int64)
-            for epoch in tf.unstack(positions // num_images)
-        ]
-    )
-    images = tf.raw_ops.RandomIndexShuffle(
-        index=positions % num_images,
-        seed=tf.bitcast(hashed[:, :3], tf.uint64),
-        max_index=tf.fill(positions.shape, tf.constant(num_images - 1, tf.int64)),
-        rounds=_SHUFFLE_ROUNDS,
-    )
-    return images, hashed[:, 3]

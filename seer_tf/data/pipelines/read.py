@@ -59,6 +59,11 @@ def read_files(chunks: tf.data.Dataset, source: Source) -> tf.data.Dataset:
     return chunks.map(read_chunk, num_parallel_calls=num_cores(), deterministic=True)
 
 
+def num_in_flight() -> int:
+    """Returns the number of images that `read_files` reads at once."""
+    return num_cores() * IMAGES_PER_READ
+
+
 def _file(source: Source, number: int) -> tuple[bytes, int, tuple[int, int]]:
     """Returns bytes, orientation and upright size of an image; no bytes of one that must not be decoded."""
     try:

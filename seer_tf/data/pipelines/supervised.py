@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from seer_tf.config import CropsConfig
 from seer_tf.data.pipelines import read
-from seer_tf.data.pipelines.pretraining import images_at, pretraining_dataset
+from seer_tf.data.pipelines.order import images_at
+from seer_tf.data.pipelines.pretraining import pretraining_dataset
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.replacing import ReplacingSource
 from seer_tf.parallel import num_cores

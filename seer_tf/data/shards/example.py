@@ -11,6 +11,7 @@ Each feature except the last two has one value. The first two hold bytes, the ot
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -47,3 +48,8 @@ def serialize_features(texts: Mapping[str, bytes], numbers: Mapping[str, Sequenc
     features = {key: tf.train.Feature(int64_list=tf.train.Int64List(value=values)) for key, values in numbers.items()}
     features |= {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def features(record: bytes) -> Any:
+    """Returns the features of a record by name, as `tf.train.Example` holds them."""
+    return tf.train.Example.FromString(record).features.feature

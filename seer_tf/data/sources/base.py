@@ -23,6 +23,8 @@ class Source(abc.ABC):
     rejected: Sequence[tuple[str, str]] = ()
     #: Whether every image was decoded once when the source was made, so that decoding will not fail.
     is_verified = False
+    #: Number of neighbouring images that `in_blocks` reads at once; 1 if each image is read by itself.
+    images_per_block: int = 1
 
     @property
     def num_images(self) -> int:
@@ -44,6 +46,14 @@ class Source(abc.ABC):
         Classes that an image neither has nor is known to lack do not count when a classifier is judged on it.
         """
         return None
+
+    def in_blocks(self, num_kept: int) -> "Source":
+        """Returns these images, read in blocks where neighbours can be read at once.
+
+        Args:
+            num_kept: Number of blocks that are kept in memory, those that were used last.
+        """
+        return self
 
     def fingerprint(self, *, with_classes: bool = True) -> str:
         """Returns a SHA-256 in hex that identifies the images by their names and classes, without reading them.

@@ -27,6 +27,7 @@ class ReplacingSource(View):
     def __init__(self, source: Source, max_bad_fraction: float) -> None:
         """Wraps `source`; a larger fraction of bad images than `max_bad_fraction` is an error."""
         super().__init__(source)
+        self.images_per_block = source.images_per_block
         self._max_bad_fraction = max_bad_fraction
         self._bad: dict[int, str] = {}
         self._replacements: dict[int, int] = {}

@@ -12,6 +12,7 @@ This module reads shards; `shards/prepare.py` writes them.
 """
 
 import bisect
+import collections
 import dataclasses
 import functools
 import hashlib
@@ -21,21 +22,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
+from seer_tf import parallel
 from seer_tf.data.images.formats import UnusableImageError
+from seer_tf.data.shards import example, tfrecord
 from seer_tf.data.shards import index as shard_index
-from seer_tf.data.shards import tfrecord
 from seer_tf.data.shards.example import ABSENT
-from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS
+from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS, Index
 from seer_tf.data.sources.base import Source
+from seer_tf.data.sources.blocks import Blocks
 from seer_tf.errors import InputError
 from seer_tf.files import sealed_json, storage
+from seer_tf.files.open_files import OpenFiles
 from seer_tf.quantities import counted
 
 MANIFEST, INDEX, REJECTED, DUPLICATES = "manifest.json", "index.npy", "rejected.tsv", "duplicates.tsv"
 CONVERTED = "converted.tsv"
+# One read of this size costs a disk or a bucket far away little more than one of a single image. A worker keeps a block
+# in memory for each image of its batch.
+_BLOCK_BYTES, _MOST_IN_BLOCK = 1 << 22, 64
+_SIZES_AT_ONCE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +95,14 @@ class ShardsSource(Source):
     is_verified = True
 
     def __init__(
-        self, directory: str, shards: Sequence[Shard], index: np.ndarray, class_names: tuple[str, ...] | None
+        self, directory: str, shards: Sequence[Shard], index: Index, class_names: tuple[str, ...] | None
     ) -> None:
         """Takes shards that were checked; use `open_shards`."""
         self._directory, self._shards, self._index = directory, shards, index
-        self._paths = [os.path.join(directory, shard.name) for shard in shards]
         self._starts = list(itertools.accumulate((shard.num_images for shard in shards), initial=0))
+        self._files = OpenFiles()
+        num_bytes = sum(shard.num_bytes for shard in shards)
+        self.images_per_block = min(max(_BLOCK_BYTES * self.num_images // max(num_bytes, 1), 2), _MOST_IN_BLOCK)
         self.class_names = class_names
         self.ids = _RecordIds(self)
 
@@ -106,16 +115,24 @@ class ShardsSource(Source):
         """Number of records in all shards."""
         return self._starts[-1]
 
+    def in_blocks(self, num_kept: int) -> Source:
+        """Returns a view that reads images in blocks; the blocks that were used last are kept."""
+        num_bytes = sum(shard.num_bytes for shard in self._shards) / self.num_images
+        num_mb = num_kept * self.images_per_block * num_bytes / 1e6
+        logging.info("%s: blocks of %d images, %.0f MB in memory", self._directory, self.images_per_block, num_mb)
+        return Blocks(self, self.records, num_kept)
+
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
         """Class of each image, int64 `[num_images]`; None unless each image has exactly one."""
-        if self.class_names is None or self._index[:, 2].min() < 0:
+        if self.class_names is None:
             return None
-        return np.array(self._index[:, 2])
+        labels = self._index.labels(0, self.num_images)
+        return None if labels.min() < 0 else labels
 
     def classes_of(self, index: int) -> tuple[int, ...]:
         """Returns all classes of image `index`: none, one or several."""
-        label = int(self._index[index, 2])
+        (label,) = self._index.labels(index, index + 1).tolist()
         if label == SEVERAL_LABELS:
             return tuple(self.features(index)["label"].int64_list.value)
         return () if label == NO_LABEL else (label,)
@@ -147,9 +164,27 @@ class ShardsSource(Source):
             UnusableImageError: The record differs from what was written.
             InputError: The shard has vanished.
         """
-        shard = bisect.bisect_right(self._starts, index) - 1
-        offset, length, _ = (int(number) for number in self._index[index])
-        return tf.train.Example.FromString(tfrecord.read_record(self._paths[shard], offset, length)).features.feature
+        (record,) = self.records(index, index + 1)
+        return example.features(record.data())
+
+    def records(self, first: int, end: int) -> list[tfrecord.Framed]:
+        """Returns records `first` to `end`, without `end`, with one read for each shard that holds some of them.
+
+        Raises:
+            InputError: A shard has vanished, or the index is damaged.
+        """
+        found: list[tfrecord.Framed] = []
+        while first < end:
+            number = bisect.bisect_right(self._starts, first) - 1
+            here = min(end, self._starts[number + 1])
+            found += self._neighbours(self._shards[number], self._index.rows(first, here))
+            first = here
+        return found
+
+    def _neighbours(self, shard: Shard, rows: np.ndarray) -> list[tfrecord.Framed]:
+        shard_index.check_neighbours(os.path.join(self._directory, INDEX), rows, shard.num_bytes)
+        path = os.path.join(self._directory, shard.name)
+        return tfrecord.read_neighbours(path, [(row[0], row[1]) for row in rows.tolist()], self._files.read)
 
 
 class _RecordIds(Sequence):
@@ -198,7 +233,7 @@ def open_shards(directory: str) -> ShardsSource:
         raise InputError(
             f"shards:{directory}: {MANIFEST} cannot be read ({error}); prepare the shards again."
         ) from None
-    index = shard_index.read(os.path.join(directory, INDEX), manifest.index_crc32c)
+    index = Index(os.path.join(directory, INDEX), manifest.index_crc32c)
     if len(index) != manifest.num_images:
         raise InputError(
             f"shards:{directory}: {MANIFEST} lists {counted(manifest.num_images, 'image')} and {INDEX} {len(index)}; "
@@ -207,12 +242,13 @@ def open_shards(directory: str) -> ShardsSource:
     if manifest.index_crc32c is None:
         sizes = [(shard.num_images, shard.num_bytes) for shard in manifest.shards]
         shard_index.check(os.path.join(directory, INDEX), index, sizes, len(manifest.classes or ()))
-    for shard in manifest.shards:
-        _check_size(os.path.join(directory, shard.name), shard)
+    check = functools.partial(_check_size, directory)
+    collections.deque(parallel.in_order(check, manifest.shards, _SIZES_AT_ONCE), maxlen=0)
     return ShardsSource(directory, manifest.shards, index, manifest.classes)
 
 
-def _check_size(path: str, shard: Shard) -> None:
+def _check_size(directory: str, shard: Shard) -> None:
+    path = os.path.join(directory, shard.name)
     try:
         size = storage.size(path)
     except OSError as error:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from seer_tf.config import CropsConfig
 from seer_tf.data.pipelines import pretraining
+from seer_tf.data.pipelines.order import images_at
 from seer_tf.data.shards import prepare
 from seer_tf.data.shards.writer import ShardOptions
 from seer_tf.data.sources.base import Source
@@ -87,7 +88,7 @@ def test_an_epoch_is_a_permutation_and_a_function_of_seed_and_epoch(num_images):
 
 
 def _order(positions: tf.data.Dataset, num_images: int) -> np.ndarray:
-    chunks = positions.batch(64, drop_remainder=True).map(lambda chunk: pretraining.images_at(chunk, num_images, 0)[0])
+    chunks = positions.batch(64, drop_remainder=True).map(lambda chunk: images_at(chunk, num_images, 0)[0])
     return np.concatenate(list(chunks.as_numpy_iterator()))
 
 

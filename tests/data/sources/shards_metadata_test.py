@@ -66,7 +66,8 @@ def test_an_index_without_a_checksum_must_fit_its_shards(tmp_path):
     for content in mutations.flipped(good, 200):
         path.write_bytes(content)
         try:
-            found = shards.open_shards(str(tmp_path))._index
+            source = shards.open_shards(str(tmp_path))
+            found = source._index.rows(0, source.num_images)
         except InputError:
             continue
         np.testing.assert_array_equal(found[:, :2], whole[:, :2])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import resource
 
 import numpy as np
 import pytest
@@ -296,12 +297,22 @@ def test_a_shard_that_vanishes_is_named(tmp_path):
         source.read(0)
 
 
-def test_many_shards_need_few_open_files(tmp_path):
+def test_shards_stay_open_up_to_a_quarter_of_what_the_process_may_open(tmp_path, monkeypatch):
     """A process may open only some hundreds of files, but ImageNet has a thousand shards."""
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (40, 40))
     write_shards(tmp_path, shard_bytes=50, num_workers=1)
     before = len(list(pathlib.Path("/proc/self/fd").iterdir()))
     source = shards.open_shards(str(tmp_path))
     assert source.num_images == len(_GOOD) and len(list(tmp_path.glob("*.tfrecord"))) > 30
     for index in range(source.num_images):
         source.read(index)
-    assert len(list(pathlib.Path("/proc/self/fd").iterdir())) <= before + 1
+    assert len(list(pathlib.Path("/proc/self/fd").iterdir())) == before + 1 + 10  # the index, and ten shards
+
+
+def test_an_image_of_an_open_shard_takes_one_read(tmp_path):
+    write_shards(tmp_path, num_workers=1)
+    source = shards.open_shards(str(tmp_path))
+    expected = [source.read(index) for index in range(source.num_images)]
+    for path in tmp_path.glob("*.tfrecord"):
+        path.unlink()
+    assert [source.read(index) for index in range(source.num_images)] == expected
