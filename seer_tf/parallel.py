@@ -29,6 +29,11 @@ def num_cores() -> int:
     return joblib.cpu_count()
 
 
+def host_gib() -> float:
+    """Returns the memory of this machine in GiB."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
 class Job(Protocol):
     """Writes one file per number. A job is sent to other processes and machines, so pickle must support it."""
 

@@ -3,10 +3,12 @@
 Labels stand nowhere else where they can be read at once, so the manifest has a checksum of the file.
 """
 
+import bisect
 import functools
 import io
+import itertools
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import google_crc32c
 import numpy as np
@@ -115,6 +117,36 @@ class Index:
         if self._crc32c not in (None, _crc32c(self._path)):
             raise _broken(self._path)
         self._crc32c = None
+
+
+class JoinedIndex:
+    """The rows of several indexes, one after another."""
+
+    def __init__(self, parts: Sequence[Index]) -> None:
+        """Joins indexes."""
+        self._parts = parts
+        self._starts = list(itertools.accumulate(map(len, parts), initial=0))
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return self._starts[-1]
+
+    def rows(self, first: int, end: int) -> np.ndarray:
+        """Returns rows as `Index.rows` does."""
+        return np.concatenate([part.rows(*places) for part, *places in self._within(first, end)])
+
+    def labels(self, first: int, end: int) -> np.ndarray:
+        """Returns labels as `Index.labels` does."""
+        return np.concatenate([part.labels(*places) for part, *places in self._within(first, end)])
+
+    def _within(self, first: int, end: int) -> Iterator[tuple[Index, int, int]]:
+        """Yields each index that has some of the images, and which of its own images they are."""
+        number = bisect.bisect_right(self._starts, first) - 1
+        while first < end:
+            start, stop = self._starts[number : number + 2]
+            if first < stop:
+                yield self._parts[number], first - start, min(end, stop) - start
+            first, number = max(first, stop), number + 1
 
 
 def check_neighbours(path: str, rows: np.ndarray, num_bytes: int) -> None:

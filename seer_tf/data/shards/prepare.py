@@ -41,12 +41,14 @@ from seer_tf.errors import InputError
 from seer_tf.files import sealed_json, storage
 from seer_tf.files.atomic import check_directory, remove_left_over
 from seer_tf.files.lock import locked
-from seer_tf.parallel import Job, Runner, in_order, num_cores
+from seer_tf.parallel import Job, Runner, host_gib, in_order, num_cores
 from seer_tf.progress import Progress
 from seer_tf.quantities import counted
 
 _PLAN, _LOCK = "plan.json", ".lock"
 _SAMPLE_IMAGES = 200
+#: What is kept of each image until the shards are joined: its entry twice, its thumbnail, its place and its hash.
+_BYTES_PER_IMAGE = 800
 _WORDS = {"fingerprint": "names or classes of images", "sample": "content of images"}
 
 
@@ -77,8 +79,9 @@ def write_shards(
 
     Raises:
         InputError: The directory holds something else, is being written by another run or cannot be written, too many
-            images cannot be read any more, or no image is usable.
+            images cannot be read any more, no image is usable, or there are more than fit into memory.
     """
+    _check_memory(source)
     with _claimed(output_dir) as begun:
         order = np.random.default_rng(seed).permutation(source.num_images)
         plan = _plan(source, seed, options, shard_bytes, drop_duplicates)
@@ -97,6 +100,17 @@ def write_shards(
             _finish(source, output_dir, begun)
         _remove_intermediate_files(output_dir, num_shards)
         return audit.from_json(_load(output_dir, shards.MANIFEST).get("audit"))
+
+
+def _check_memory(source: Source) -> None:
+    """Raises an error if thumbnails and entries of all images do not fit into memory, where the shards are joined."""
+    most = int(host_gib() * 2**30 / _BYTES_PER_IMAGE)
+    if source.num_images > most:
+        raise InputError(
+            f"{counted(source.num_images, 'image')} are more than this machine can prepare at once, {most:,} for its "
+            "memory, also with Beam; prepare parts of them, each in a directory of its own, and name all of them, as "
+            "in shards:DIR/*"
+        )
 
 
 def check_output(output_dir: str) -> None:

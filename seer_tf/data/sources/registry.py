@@ -133,7 +133,14 @@ _OF_THIS_PACKAGE = (
         endings=(".csv", ".tsv", ".parquet", ".jsonl"),
         converts=True,
     ),
-    Kind("shards", ("shards:DIR",), shards.open_shards, path_to="directory", check=shards.check_shards),
+    Kind(
+        "shards",
+        ("shards:DIR",),
+        shards.open_shards,
+        path_to="directory",
+        files_of=shards.directories_of,
+        check=shards.check_shards,
+    ),
     Kind(
         "builtin",
         ("builtin", "builtin:test"),
@@ -168,7 +175,7 @@ def open_source(spec: Data, *, to_prepare: bool = False) -> Source:
     Args:
         spec: `folder:DIR`, `folder:DIR@SPLIT` (`DIR/SPLIT`), `tar:FILE` (or a pattern such as
             `tar:DIR/*.tar`), `list:FILE` (a path on each line), `csv:FILE` or `csv:FILE?label_column=NAME` (paths and
-            labels), `shards:DIR`, `builtin` (its training images), `builtin:test`, `voc:DIR@SPLIT`, or
+            labels), `shards:DIR` (or a pattern), `builtin` (its training images), `builtin:test`, `voc:DIR@SPLIT`, or
             `tfds:NAME[/CONFIG][:VERSION]@SPLIT`. The path of a directory or file alone gets the kind that it looks
             like.
         to_prepare: Whether shards are made of the images, so that those that `images/conversion.py` can read count too.

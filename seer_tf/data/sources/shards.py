@@ -1,5 +1,7 @@
 """`shards:DIR`: TFRecord shards in globally shuffled order, a manifest, and a list of rejected files.
 
+`shards:DIR/*` and `shards:DIR/{0..9}` join the shards in several directories.
+
     DIR/images-00000-of-00128.tfrecord    records, see `shards/example.py`
     DIR/index.npy                         int64 [images, 3]: offset of the record in its shard, its length, label
     DIR/manifest.json                     images, bytes and SHA-256 of each shard, classes, audit, CRC-32C of the index;
@@ -29,11 +31,11 @@ from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.shards import example, tfrecord
 from seer_tf.data.shards import index as shard_index
 from seer_tf.data.shards.example import ABSENT
-from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS, Index
+from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS, Index, JoinedIndex
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.blocks import Blocks
 from seer_tf.errors import InputError
-from seer_tf.files import sealed_json, storage
+from seer_tf.files import patterns, sealed_json, storage
 from seer_tf.files.open_files import OpenFiles
 from seer_tf.quantities import counted
 
@@ -95,10 +97,15 @@ class ShardsSource(Source):
     is_verified = True
 
     def __init__(
-        self, directory: str, shards: Sequence[Shard], index: Index, class_names: tuple[str, ...] | None
+        self,
+        place: str,
+        shards: Sequence[Shard],
+        paths: Sequence[str],
+        index: Index | JoinedIndex,
+        class_names: tuple[str, ...] | None,
     ) -> None:
         """Takes shards that were checked; use `open_shards`."""
-        self._directory, self._shards, self._index = directory, shards, index
+        self._place, self._shards, self._paths, self._index = place, shards, paths, index
         self._starts = list(itertools.accumulate((shard.num_images for shard in shards), initial=0))
         self._files = OpenFiles()
         num_bytes = sum(shard.num_bytes for shard in shards)
@@ -107,8 +114,8 @@ class ShardsSource(Source):
         self.ids = _RecordIds(self)
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        """Pickles the directory alone; the other process opens the shards again."""
-        return open_shards, (self._directory,)
+        """Pickles the place alone; the other process opens the shards again."""
+        return open_shards, (self._place,)
 
     @property
     def num_images(self) -> int:
@@ -119,7 +126,7 @@ class ShardsSource(Source):
         """Returns a view that reads images in blocks; the blocks that were used last are kept."""
         num_bytes = sum(shard.num_bytes for shard in self._shards) / self.num_images
         num_mb = num_kept * self.images_per_block * num_bytes / 1e6
-        logging.info("%s: blocks of %d images, %.0f MB in memory", self._directory, self.images_per_block, num_mb)
+        logging.info("%s: blocks of %d images, %.0f MB in memory", self._place, self.images_per_block, num_mb)
         return Blocks(self, self.records, num_kept)
 
     @functools.cached_property
@@ -177,13 +184,13 @@ class ShardsSource(Source):
         while first < end:
             number = bisect.bisect_right(self._starts, first) - 1
             here = min(end, self._starts[number + 1])
-            found += self._neighbours(self._shards[number], self._index.rows(first, here))
+            found += self._neighbours(number, self._index.rows(first, here))
             first = here
         return found
 
-    def _neighbours(self, shard: Shard, rows: np.ndarray) -> list[tfrecord.Framed]:
-        shard_index.check_neighbours(os.path.join(self._directory, INDEX), rows, shard.num_bytes)
-        path = os.path.join(self._directory, shard.name)
+    def _neighbours(self, number: int, rows: np.ndarray) -> list[tfrecord.Framed]:
+        path = self._paths[number]
+        shard_index.check_neighbours(os.path.join(os.path.dirname(path), INDEX), rows, self._shards[number].num_bytes)
         return tfrecord.read_neighbours(path, [(row[0], row[1]) for row in rows.tolist()], self._files.read)
 
 
@@ -208,25 +215,63 @@ class _RecordIds(Sequence):
         return value.decode("utf-8", "surrogateescape")
 
 
-def check_shards(directory: str) -> None:
-    """Checks that finished shards lie in a directory.
+def directories_of(place: str) -> Sequence[str]:
+    """Returns the directories that a path, or a pattern with braces and wildcards, stands for.
 
     Raises:
-        InputError: The manifest is missing.
+        InputError: No directory matches the pattern.
     """
-    if not storage.exists(os.path.join(directory, MANIFEST)):
-        raise InputError(f"shards:{directory}: there is no {MANIFEST}; give a directory of shards that are finished.")
+    directories = patterns.paths_of(place)
+    if not directories:
+        raise InputError(f"shards:{place}: no directory matches this pattern; correct it.")
+    return directories
 
 
-def open_shards(directory: str) -> ShardsSource:
+def check_shards(place: str) -> None:
+    """Checks that finished shards lie in a directory, or in all directories of a pattern.
+
+    Raises:
+        InputError: A manifest is missing.
+    """
+    for directory in directories_of(place):
+        if not storage.exists(os.path.join(directory, MANIFEST)):
+            raise InputError(
+                f"shards:{directory}: there is no {MANIFEST}; give a directory of shards that are finished."
+            )
+
+
+def open_shards(place: str) -> ShardsSource:
     """Opens finished shards and compares the size of each with the manifest.
 
     A shard whose end is missing is opened all the same; its lost images count as bad images (`replacing.py`).
 
+    Args:
+        place: A directory, or a pattern that names several, whose images then follow each other.
+
     Raises:
-        InputError: The manifest is missing, or the files do not match it.
+        InputError: A manifest is missing, the files do not match it, or the classes of two directories differ.
     """
-    check_shards(directory)
+    check_shards(place)
+    directories = directories_of(place)
+    manifests, indexes = zip(*map(_open_directory, directories), strict=True)
+    for directory, manifest in zip(directories, manifests, strict=True):
+        if manifest.classes != manifests[0].classes:
+            raise InputError(
+                f"shards:{place}: {directories[0]} and {directory} have different classes; prepare both with the same, "
+                "or give one of them."
+            )
+    shards = [shard for manifest in manifests for shard in manifest.shards]
+    paths = [
+        os.path.join(directory, shard.name)
+        for directory, manifest in zip(directories, manifests, strict=True)
+        for shard in manifest.shards
+    ]
+    collections.deque(parallel.in_order(_check_size, zip(paths, shards, strict=True), _SIZES_AT_ONCE), maxlen=0)
+    index = indexes[0] if len(indexes) == 1 else JoinedIndex(indexes)
+    return ShardsSource(place, shards, paths, index, manifests[0].classes)
+
+
+def _open_directory(directory: str) -> tuple[Manifest, Index]:
     try:
         manifest = sealed_json.read(storage.read(os.path.join(directory, MANIFEST)), Manifest)
     except (OSError, ValueError) as error:
@@ -242,13 +287,11 @@ def open_shards(directory: str) -> ShardsSource:
     if manifest.index_crc32c is None:
         sizes = [(shard.num_images, shard.num_bytes) for shard in manifest.shards]
         shard_index.check(os.path.join(directory, INDEX), index, sizes, len(manifest.classes or ()))
-    check = functools.partial(_check_size, directory)
-    collections.deque(parallel.in_order(check, manifest.shards, _SIZES_AT_ONCE), maxlen=0)
-    return ShardsSource(directory, manifest.shards, index, manifest.classes)
+    return manifest, index
 
 
-def _check_size(directory: str, shard: Shard) -> None:
-    path = os.path.join(directory, shard.name)
+def _check_size(path_and_shard: tuple[str, Shard]) -> None:
+    path, shard = path_and_shard
     try:
         size = storage.size(path)
     except OSError as error:

@@ -8,7 +8,6 @@ import errno
 import functools
 import itertools
 import os
-import re
 import tarfile
 from collections.abc import Sequence
 
@@ -20,11 +19,8 @@ from seer_tf.data.sources import folder, image_files, system_folders
 from seer_tf.data.sources.base import Source, single_labels
 from seer_tf.data.sources.tar_members import Labels, Members, read_members
 from seer_tf.errors import InputError
-from seer_tf.files import storage
+from seer_tf.files import patterns, storage
 from seer_tf.quantities import counted
-
-#: A pair of braces, with a range of numbers or several words in it.
-_BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 
 
 class TarSource(Source):
@@ -80,28 +76,10 @@ def files_of(place: str) -> Sequence[str]:
     Raises:
         InputError: No file matches the pattern.
     """
-    if storage.exists(place):
-        return (place,)
-    files = [file for pattern in _braces(place) for file in _matches(pattern)]
+    files = patterns.paths_of(place)
     if not files:
         raise InputError(f"tar:{place}: no file matches this pattern; correct it.")
     return files
-
-
-def _matches(pattern: str) -> Sequence[str]:
-    wildcards = "*[" if storage.is_remote(pattern) else "*[?"  # `?` may belong to a URL
-    return storage.matches(pattern) if any(map(pattern.count, wildcards)) else (pattern,)
-
-
-def _braces(pattern: str) -> list[str]:
-    """Returns the paths that a pattern with `{0000..0099}` or `{a,b}` stands for."""
-    found = _BRACES.search(pattern)
-    if found is None:
-        return [pattern]
-    first, last, words = found.groups()
-    inner = words.split(",") if words is not None else [f"{n:0{len(first)}}" for n in range(int(first), int(last) + 1)]
-    before, after = pattern[: found.start()], pattern[found.end() :]
-    return [whole for one in inner for whole in _braces(f"{before}{one}{after}")]
 
 
 def open_tar(place: str, *, to_prepare: bool = False) -> TarSource:

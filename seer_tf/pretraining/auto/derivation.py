@@ -12,6 +12,7 @@ from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.registry import Source
 from seer_tf.distributed.strategy import Placement, choose_devices, num_gpus
 from seer_tf.errors import InputError
+from seer_tf.parallel import host_gib
 from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.auto.choices import Choices, Facts
 from seer_tf.pretraining.auto.dataset_summary import summarize
@@ -83,7 +84,7 @@ class Derivation:
             )
         choose_devices(placement)  # before anything is computed
         seen, gpus = summarize(source), num_gpus()
-        gib = self.device_memory_gib or (_GPU_GIB if gpus else _host_gib() / placement.num_devices)
+        gib = self.device_memory_gib or (_GPU_GIB if gpus else host_gib() / placement.num_devices)
         self.say(
             f"{counted(seen.num_images, 'image')}, shorter side {seen.shorter_side_px} px; "
             f"{counted(placement.num_devices, 'device')} of {gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; "
@@ -159,7 +160,3 @@ class Derivation:
 
 def _minutes_since(started: float) -> float:
     return (time.monotonic() - started) / 60
-
-
-def _host_gib() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

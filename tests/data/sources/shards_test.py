@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import pathlib
+import pickle
 import resource
 
 import numpy as np
@@ -14,7 +16,7 @@ from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.shards import prepare
-from seer_tf.data.sources import shards
+from seer_tf.data.sources import registry, shards
 from seer_tf.errors import InputError
 from tests.data.sources.numbered_images import NUM_IMAGES, NumberedImages, write_shards
 
@@ -301,12 +303,12 @@ def test_shards_stay_open_up_to_a_quarter_of_what_the_process_may_open(tmp_path,
     """A process may open only some hundreds of files, but ImageNet has a thousand shards."""
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (40, 40))
     write_shards(tmp_path, shard_bytes=50, num_workers=1)
-    before = len(list(pathlib.Path("/proc/self/fd").iterdir()))
     source = shards.open_shards(str(tmp_path))
     assert source.num_images == len(_GOOD) and len(list(tmp_path.glob("*.tfrecord"))) > 30
     for index in range(source.num_images):
         source.read(index)
-    assert len(list(pathlib.Path("/proc/self/fd").iterdir())) == before + 1 + 10  # the index, and ten shards
+    links = [os.readlink(link) for link in pathlib.Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert sum(link.endswith(".tfrecord") and str(tmp_path) in link for link in links) == 10
 
 
 def test_an_image_of_an_open_shard_takes_one_read(tmp_path):
@@ -316,3 +318,44 @@ def test_an_image_of_an_open_shard_takes_one_read(tmp_path):
     for path in tmp_path.glob("*.tfrecord"):
         path.unlink()
     assert [source.read(index) for index in range(source.num_images)] == expected
+
+
+def test_a_pattern_joins_the_shards_of_several_directories(tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        write_shards(tmp_path / name, seed=seed, num_workers=1)
+    first, second = (shards.open_shards(str(tmp_path / name)) for name in "ab")
+    for pattern in ("*", "{a,b}"):
+        joined = registry.open_source(f"shards:{tmp_path}/{pattern}")
+        assert list(joined.ids) == [*first.ids, *second.ids]
+        assert [joined.read(n) for n in (0, 35, 36, 71)] == [
+            first.read(0),
+            first.read(35),
+            second.read(0),
+            second.read(35),
+        ]
+        np.testing.assert_array_equal(joined.labels, np.concatenate([first.labels, second.labels]))
+        assert [joined.classes_of(n) for n in (35, 36)] == [first.classes_of(35), second.classes_of(0)]
+    assert len({one.fingerprint() for one in (first, second, joined)}) == 3
+    blocks = pickle.loads(pickle.dumps(joined)).in_blocks(3)
+    assert [blocks.read(n) for n in range(72)] == [joined.read(n) for n in range(72)]
+
+
+def test_directories_with_different_classes_are_not_joined(tmp_path):
+    write_shards(tmp_path / "a", num_workers=1)
+    write_shards(tmp_path / "b", NumberedImages(labelled=False), num_workers=1)
+    with pytest.raises(InputError, match=r"/a and .*/b have different classes"):
+        shards.open_shards(f"{tmp_path}/*")
+    (tmp_path / "b" / "manifest.json").unlink()
+    with pytest.raises(InputError, match=r"/b: there is no manifest.json"):
+        registry.check_source(f"shards:{tmp_path}/*")
+    with pytest.raises(InputError, match=r"no directory matches this pattern"):
+        shards.open_shards(f"{tmp_path}/c*")
+
+
+def test_more_images_than_fit_into_memory_are_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "host_gib", lambda: 800 * 39 / 2**30)
+    with pytest.raises(
+        InputError, match=r"40 images are more than this machine can prepare at once, 39 for its memory"
+    ):
+        write_shards(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
