@@ -20,6 +20,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 from seer_tf import environment, keras_objects
 
 if TYPE_CHECKING:
+    from seer_tf.api.comparison import compare_methods
     from seer_tf.api.detection import finetune_detector
     from seer_tf.api.evaluation import evaluate
     from seer_tf.api.exporting import export
@@ -34,6 +35,7 @@ __all__ = [
     "Backbone",
     "InputError",
     "__version__",
+    "compare_methods",
     "evaluate",
     "export",
     "finetune",
@@ -45,6 +47,7 @@ __all__ = [
 _IMPORTED_LATER = {
     "Backbone": "seer_tf.models",
     "InputError": "seer_tf.errors",
+    "compare_methods": "seer_tf.api.comparison",
     "evaluate": "seer_tf.api.evaluation",
     "export": "seer_tf.api.exporting",
     "finetune": "seer_tf.api.finetuning",

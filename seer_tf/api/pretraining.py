@@ -5,6 +5,7 @@ import functools
 import os
 import pathlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,7 @@ class Pretraining:
         profile_steps: First and last step to profile.
         on_log: Function that receives the step and the numbers at the end of each interval of the log.
         say: Function that receives each line of recipe auto's report.
+        clock: Clock of recipe auto's minutes, as for `Derivation`.
     """
 
     start: PretrainingConfig | None
@@ -70,6 +72,7 @@ class Pretraining:
     profile_steps: tuple[int, int] | None = None
     on_log: OnLog | None = None
     say: Callable[[str], None] = functools.partial(print, flush=True)
+    clock: Callable[[], float] = time.monotonic
 
     def config(self) -> PretrainingConfig:
         """Returns the validated config of the run.
@@ -143,7 +146,9 @@ class Pretraining:
         placement = self.devices.placement(self.devices.cluster())
         source = task.training_images(named)
         colour = functools.partial(self._colour, source)
-        derive = Derivation(placement, self.devices.strategy, minutes, self.device_memory_gib, self.say, colour, method)
+        derive = Derivation(
+            placement, self.devices.strategy, minutes, self.device_memory_gib, self.say, colour, method, self.clock
+        )
         return derive.config(source, own)
 
     def _colour(self, source: Source) -> tuple[float, str]:

@@ -15,8 +15,9 @@ from pathlib import Path
 from absl import flags
 
 from seer_tf import config as configs
+from seer_tf.api.train_and_test import train_and_test
 from seer_tf.cli.demo_findings import Findings, findings
-from seer_tf.cli.demo_images import demo_images, sharded
+from seer_tf.cli.demo_images import sharded
 from seer_tf.cli.training import end_unfinished
 from seer_tf.config import Config
 from seer_tf.data.sources.registry import Source, absolute, grammar, open_source
@@ -47,7 +48,7 @@ def main() -> None:
     """Runs all stages; each stage finds its inputs in `--output`."""
     base, output = recipe(RECIPE.value), Path(OUTPUT.value)
     _check_output(output)
-    train, test = demo_images(DATA.value)
+    train, test = train_and_test(DATA.value)
     _check_enough(train)
     summarize(train)  # raises if the images teach nothing
     with _claimed(output):

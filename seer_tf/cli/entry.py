@@ -14,6 +14,7 @@ COMMANDS = {
     "plan_run": "Print parameters, memory, reductions and days of a run.",
     "check_devices": "Check that the devices of this host compute.",
     "check_cluster": "Check that hosts reach each other, and how fast.",
+    "compare_methods": "Compare SwAV, SimCLR, MoCo and BYOL on your images.",
     "compare_runs": "Show runs side by side on a page.",
     "extract_features": "Extract features once, for all evaluations.",
     "knn": "Evaluate features by nearest neighbours.",

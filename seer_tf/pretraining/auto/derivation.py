@@ -42,6 +42,7 @@ class Derivation:
         colour: Function that returns how well colour histograms classify labelled images, from 0 (chance) to 1, and a
             sentence that says so; the sentence is empty without labels.
         method: Method of the run, one of `rules.METHODS`.
+        clock: Clock of the minutes, in seconds. One that stands still leaves all of them to the training.
     """
 
     placement: Placement
@@ -51,6 +52,7 @@ class Derivation:
     say: Callable[[str], None]
     colour: Callable[[], tuple[float, str]] = lambda: (0.0, "")
     method: str = rules.METHODS[0]
+    clock: Callable[[], float] = time.monotonic
 
     def config(self, source: Source, own: Mapping[str, Any]) -> PretrainingConfig:
         """Returns the config. The time for finding the settings is part of the minutes.
@@ -62,12 +64,12 @@ class Derivation:
         Raises:
             InputError: Several workers are named, the images teach nothing, no network fits, or a value is not allowed.
         """
-        started = time.monotonic()
+        started = self.clock()
         facts = self._facts(source)
         choices, speed = self._with_network(facts, own, started)
         choices = self._with_distortion(choices, facts, source)
         if speed is not None:
-            spent = _minutes_since(started)
+            spent = self._minutes_since(started)
             choices = rules.with_speed(choices, facts, speed, spent_minutes=spent)
             self._warn_of_few_steps(choices.config, speed, spent)
         for choice in choices:
@@ -110,7 +112,7 @@ class Derivation:
             config = choices.config
             self.say(f"speed trial: {config.backbone.variant} for some steps …")
             speed = images_per_second(config, self.strategy, facts.num_devices)
-            choices = rules.with_speed(choices, facts, speed, spent_minutes=_minutes_since(started))
+            choices = rules.with_speed(choices, facts, speed, spent_minutes=self._minutes_since(started))
             if rules.leaves_enough_steps(choices.config):
                 break
             flops_per_second = rules.speed_of(config, speed)
@@ -118,6 +120,9 @@ class Derivation:
             # Scales the measured speed to the network that is chosen now.
             speed *= rules.speed_of(config, 1.0) / rules.speed_of(choices.config, 1.0)
         return choices, speed
+
+    def _minutes_since(self, started: float) -> float:
+        return (self.clock() - started) / 60
 
     def _warn_of_few_steps(self, config: PretrainingConfig, speed: float, spent_minutes: float) -> None:
         """Warns if the minutes allow too few steps, and says how many minutes a run needs."""
@@ -158,5 +163,3 @@ class Derivation:
         return with_view_correlation(distorted, share, colour_share)
 
 
-def _minutes_since(started: float) -> float:
-    return (time.monotonic() - started) / 60
