@@ -61,10 +61,10 @@ def ours(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     temperature, queue = float(inputs["temperature"]), tf.constant(inputs["queue"])
     losses: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
         "simclr": lambda views: nt_xent(unit_norm(views), temperature=temperature).loss,
-        "moco": lambda views: info_nce(*tf.unstack(unit_norm(views)), queue, temperature=temperature).loss,
+        "moco": lambda views: info_nce(unit_norm(views[0]), unit_norm(views[1]), queue, temperature=temperature).loss,
         "byol": lambda views: regression(views, views),
     }
-    results = {}
+    results: dict[str, np.ndarray] = {}
     for name, loss_of in losses.items():
         with tf.GradientTape() as tape:
             views = tf.constant(np.stack([inputs["one"], inputs["other"]]))
@@ -86,7 +86,7 @@ def theirs(inputs: Mapping[str, np.ndarray], python: str) -> dict[str, np.ndarra
     """
     with tempfile.TemporaryDirectory() as folder:
         places = [f"{folder}/inputs.npz", f"{folder}/outputs.npz"]
-        np.savez(places[0], **dict(inputs))
+        np.savez(places[0], allow_pickle=False, **dict(inputs))
         try:
             done = subprocess.run([python, str(_PEER), *places], capture_output=True, text=True)
         except OSError as error:

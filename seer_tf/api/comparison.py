@@ -22,7 +22,7 @@ from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.registry import Data, absolute, name_of, open_source
 from seer_tf.distributed.devices import Devices
 from seer_tf.errors import InputError
-from seer_tf.evaluation.evaluations.registry import find_evaluation
+from seer_tf.evaluation.evaluations.registry import EVALUATIONS
 from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.files import sealed_json
@@ -227,7 +227,7 @@ def _accuracies(features: FeatureRequest, images: ComparisonImages) -> dict[str,
     found = {}
     for protocol in PROTOCOLS:
         request = EvaluationRequest(features, images.labelled, images.test)
-        result = find_evaluation(protocol)(request).result
+        result = EVALUATIONS.find(protocol)(request).result
         request.keep(result)
         found[protocol] = result.value
     return found

@@ -161,5 +161,3 @@ class Derivation:
                 "(docs/lab/results.md)"
             )
         return with_view_correlation(distorted, share, colour_share)
-
-
