@@ -12,6 +12,7 @@ from seer_tf.api.features import Features
 from seer_tf.api.images import Images, as_data
 from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.registry import name_of, open_source
+from seer_tf.data.sources.usable import usable
 from seer_tf.evaluation.features.feature_set import Extractor
 from seer_tf.evaluation.features.request import BATCH_SIZE, FeatureRequest
 from seer_tf.evaluation.features.stages import AVGPOOL
@@ -88,7 +89,7 @@ class Model:
         """
         data = as_data(images)
         request = FeatureRequest(self.path, stages=(stage,), size_px=size_px, squash=squash, batch_size=batch_size)
-        source = open_source(data)
+        source = usable(open_source(data))
         if request not in self._extractors:
             self._extractors[request] = request.extractor()
         found = self._extractors[request].extract(source, name_of(data))

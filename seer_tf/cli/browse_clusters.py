@@ -13,6 +13,7 @@ from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import check_source, open_source
+from seer_tf.data.sources.usable import usable
 from seer_tf.evaluation.protocols.clusters import Assign, Clusters, assign_clusters, neighbours
 from seer_tf.files.new_directory import new_directory
 from seer_tf.networks.load import load_network
@@ -42,7 +43,7 @@ def main() -> None:
     with new_directory(OUTPUT.value) as directory:
         network = load_network(MODEL.value).selected("prototypes")
         prototypes = network.prototypes  # [K, D]
-        source = open_source(DATA.value)
+        source = usable(open_source(DATA.value))
         clusters = assign_clusters(
             _assign(network),
             images_dataset(source, network.transform, batch_size=BATCH_SIZE.value),

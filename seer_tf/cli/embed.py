@@ -13,6 +13,7 @@ from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import check_source, open_source
 from seer_tf.data.sources.selection import Selection
+from seer_tf.data.sources.usable import usable
 from seer_tf.evaluation.protocols.image_map import MIN_IMAGES, image_map
 from seer_tf.files.new_directory import new_directory
 from seer_tf.quantities import counted
@@ -40,7 +41,7 @@ def main() -> None:
     check_source(DATA.value)
     with new_directory(OUTPUT.value) as directory:
         extractor = feature_flags.request().extractor()
-        source = _chosen(open_source(DATA.value))
+        source = usable(_chosen(open_source(DATA.value)))
         found = extractor.extract(source, DATA.value)
         features = {stage: rows[:] for stage, rows in found.rows.items()}
         thumbnails, classes = _thumbnails(source), _classes(source)

@@ -10,6 +10,7 @@ from absl import flags
 
 from seer_tf.cli import command, feature_flags, strategy_flags
 from seer_tf.data.sources.registry import absolute, check_source, open_source
+from seer_tf.data.sources.usable import usable
 from seer_tf.evaluation.features.shards import SHARD_BYTES, check_output, write_features
 from seer_tf.evaluation.features.store import DTYPES, FORMATS
 from seer_tf.quantities import counted
@@ -36,7 +37,7 @@ def main() -> None:
     extractor = feature_flags.request().extractor(strategy_flags.NUM_DEVICES.value)
     if feature_flags.MODEL.value is not None:  # the stored path must be valid in every working directory
         extractor = dataclasses.replace(extractor, model=os.path.abspath(extractor.model))
-    source = open_source(DATA.value)
+    source = usable(open_source(DATA.value))
     write_features(
         extractor,
         source,

@@ -15,6 +15,7 @@ from seer_tf.data.images import acceptance
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
+from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.retrieval import measure, searched
 from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
@@ -141,4 +142,4 @@ def _image(features: FeatureSet, number: int, similarity: float = 1.0) -> SheetI
 @functools.cache
 def _source(data: str) -> Source:
     """Opens the images of features, which may have been stored earlier."""
-    return open_source(data)
+    return usable(open_source(data))

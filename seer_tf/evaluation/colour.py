@@ -10,6 +10,7 @@ from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.selection import Selection
+from seer_tf.data.sources.usable import usable
 from seer_tf.evaluation.held_out import held_out
 from seer_tf.evaluation.protocols.knn import knn_accuracy
 from seer_tf.progress import silent
@@ -54,9 +55,10 @@ def colour_accuracy(source: Source) -> ColourAccuracy | None:
     if source.labels is None or source.num_images < _LEAST_IMAGES:
         return None
     numbers = np.linspace(0, source.num_images - 1, min(_NUM_IMAGES, source.num_images)).astype(int)
-    labels = np.unique(source.labels[numbers], return_inverse=True)[1]
+    chosen = usable(Selection(source, numbers))
+    labels = np.unique(np.asarray(chosen.labels), return_inverse=True)[1]
     with unreadable_images_named():
-        images = images_dataset(Selection(source, numbers), Transform(_SIDE_PX), batch_size=_BATCH_SIZE)
+        images = images_dataset(chosen, Transform(_SIDE_PX), batch_size=_BATCH_SIZE)
         features = np.concatenate([color_histogram(batch).numpy() for batch in images])
     query = held_out(labels, _QUERY_FRACTION)
     if not query.any():

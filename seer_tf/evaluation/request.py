@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from seer_tf.data.sources.labelled import labelled_numbers, open_labelled
 from seer_tf.data.sources.registry import Data, absolute, check_source, name_of, open_source
+from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.fingerprints import check_other_images
@@ -76,8 +77,9 @@ class EvaluationRequest:
         """Returns the features of training and test data; without test data, those of the training data.
 
         Args:
-            check: Function that takes the sets and raises an error if their labels cannot be used. It is called once,
-                before the network sees an image: only stored sets have features then.
+            check: Function that takes the sets and raises an error if their labels cannot be used. It is called
+                before the network sees an image: only stored sets have features then. It is called again if
+                images that cannot be decoded were left out.
             several_labels: Whether an image may have several labels, or none of them. If not, images without a label
                 are left out.
 
@@ -97,9 +99,12 @@ class EvaluationRequest:
             stored = [self._stored(name_of(data), several_labels) for data in self._data]
             return stored, check(*stored)
         extractor = self.features.extractor()
-        opened = open_source if several_labels else open_labelled
-        sources = {name_of(data): opened(data) for data in self._data}
-        checked = check(*(extractor.announce(source, name) for name, source in sources.items()))
+        open_data = open_source if several_labels else open_labelled
+        opened = {name_of(data): open_data(data) for data in self._data}
+        checked = check(*(extractor.announce(source, name) for name, source in opened.items()))
+        sources = {name: usable(source) for name, source in opened.items()}
+        if sources != opened:
+            checked = check(*(extractor.announce(source, name) for name, source in sources.items()))
         if len(sources) > 1:
             check_other_images(*sources.values())
         labels = _LABELS if len(sources) > 1 else ("images",)

@@ -13,6 +13,7 @@ from seer_tf.data.sources.labelled import labelled_part, open_labelled
 from seer_tf.data.sources.registry import name_of, open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.data.sources.subset import select_subset
+from seer_tf.data.sources.usable import usable_numbers
 from seer_tf.evaluation.features.fingerprints import fingerprints, unshared
 from seer_tf.evaluation.features.labelled import class_labels
 from seer_tf.finetuning.config import LabelledDataConfig
@@ -39,9 +40,9 @@ class LabelledImages:
         return {f"data.{name}": getattr(self, name).identity(with_classes=True) for name in ("train", "test")}
 
     def without_shared(self) -> "LabelledImages":
-        """Returns the same without the test images that are files of the training set.
+        """Returns the same without the test images that are files of the training set, or cannot be decoded.
 
-        The first call reads every file.
+        The first call reads every file, and decodes the test images.
 
         Raises:
             InputError: Nothing is left of the test set.
@@ -51,8 +52,10 @@ class LabelledImages:
 
     @functools.cached_property
     def _unshared(self) -> np.ndarray:
-        """Numbers of the test images that are no files of the training set, int64 [m]."""
-        return unshared(*(fingerprints(source.read, source.num_images) for source in (self.train, self.test)))
+        """Numbers of the usable test images that are no files of the training set, int64 [m]."""
+        train, test = (fingerprints(source.read, source.num_images) for source in (self.train, self.test))
+        numbers = usable_numbers(self.test)
+        return numbers[unshared(train, test[numbers])]
 
     def uncovered(self) -> list[str]:
         """Returns the names of the classes without a test image, which an accuracy does not cover."""

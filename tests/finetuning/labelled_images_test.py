@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,14 @@ def test_a_subset_keeps_its_labels(place: pathlib.Path) -> None:
     assert data.train.labels is not None and np.bincount(data.train.labels).tolist() == [2, 2, 2]
     assert [data.class_names[label] for label in data.test_labels] == [name[0] for name in data.test.ids]
     assert data.without_shared().test.num_images == 12 and not data.uncovered()
+
+
+def test_test_images_that_do_not_decode_are_left_out(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(place / "test", tmp_path / "test")
+    (tmp_path / "test" / "a" / "1.png").write_bytes((place / "test" / "a" / "1.png").read_bytes()[:-100])
+    data = labelled_images(config(place, test=f"folder:{tmp_path}/test"), seed=0).without_shared()
+    assert data.test.num_images == 11 and "a/1.png" not in data.test.ids
+    assert [data.class_names[label] for label in data.test_labels] == [name[0] for name in data.test.ids]
 
 
 def test_a_class_without_test_images_is_named(place: pathlib.Path) -> None:

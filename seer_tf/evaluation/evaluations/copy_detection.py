@@ -10,6 +10,7 @@ import numpy as np
 
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import Data, check_source, name_of, open_source
+from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.report import Report
 from seer_tf.evaluation.features.descriptors import POOLINGS, descriptors, fitted_whitening, image_regions
@@ -80,12 +81,12 @@ class CopySearch:
     @functools.cached_property
     def originals(self) -> Source:
         """The images that may have been copied."""
-        return open_source(self.request.both()[0])
+        return usable(open_source(self.request.both()[0]))
 
     @functools.cached_property
     def images(self) -> Source:
         """The images that may be copies."""
-        return open_source(self.request.both()[1])
+        return usable(open_source(self.request.both()[1]))
 
     @property
     def has_names_of_copydays(self) -> bool:
@@ -149,7 +150,7 @@ class CopySearch:
     def _found(self) -> "_Descriptors":
         images, originals = self.images, self.originals
         distractors, others = (
-            None if data is None else open_source(data) for data in (self.distractors, self.whitening_data)
+            None if data is None else usable(open_source(data)) for data in (self.distractors, self.whitening_data)
         )
         encoder, step = self.request.features.network()
         whitening = None

@@ -13,6 +13,7 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.labelled import open_labelled
 from seer_tf.data.sources.registry import Data, name_of, open_source
 from seer_tf.data.sources.selection import Selection
+from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.report import Report, described
 from seer_tf.evaluation.features.augmented import cropped_batches, flipped_batches
@@ -108,6 +109,8 @@ def _to_augment(
     extractor = request.features.extractor()
     train, test = map(opened, request.both())
     train_name, test_name = map(name_of, request.both())
+    match(extractor.announce(train, train_name), extractor.announce(test, test_name))
+    train, test = usable(train), usable(test)
     labels = match(extractor.announce(train, train_name), extractor.announce(test, test_name))
     check_other_images(train, test)
     test_features = extractor.extract(test, test_name, label="test images")

@@ -7,6 +7,7 @@ import numpy as np
 
 from seer_tf.data.sources.labelled import open_labelled
 from seer_tf.data.sources.registry import Data, name_of
+from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.classifier import LOGITS, opened_classifier
 from seer_tf.evaluation.evaluations.report import Report, percent
@@ -64,7 +65,7 @@ def reports(
     for source, test in zip(sources, tests, strict=True):
         _right_classes(extractor.announce(source, name_of(test)), network, class_map)
     for request, source, test in zip(requests, sources, tests, strict=True):
-        found = extractor.extract(source, name_of(test), label=name_of(test))
+        found = extractor.extract(usable(source), name_of(test), label=name_of(test))
         yield _report(request, found, network, class_map)
 
 

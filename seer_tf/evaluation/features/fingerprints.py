@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from absl import logging
 
+from seer_tf.data.images.formats import UnusableImageError
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.overlap import find_shared_images
 from seer_tf.data.sources.view import View
@@ -37,15 +38,22 @@ class FingerprintedSource(View):
 
 
 def fingerprints(read: Callable[[int], bytes], num_images: int) -> np.ndarray:
-    """Reads every file of a set once, and returns the fingerprints, uint64 [num_images].
+    """Reads every file of a set once, and returns the fingerprints, uint64 [num_images]; 0 of a file that is damaged.
 
     Args:
         read: Function that returns the bytes of the file with a number; called in several threads.
         num_images: Number of files.
     """
     found = np.zeros(num_images, np.uint64)
+
+    def of_number(number: int) -> np.uint64:
+        try:
+            return fingerprint(read(number))
+        except UnusableImageError:
+            return np.uint64(0)
+
     with Progress(num_images, "image", "looking for shared files") as progress:
-        of_files = in_order(lambda number: fingerprint(read(number)), range(num_images), num_cores())
+        of_files = in_order(of_number, range(num_images), num_cores())
         for number, value in enumerate(of_files):
             found[number] = value
             progress.advance()

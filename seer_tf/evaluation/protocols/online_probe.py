@@ -18,6 +18,7 @@ from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.overlap import find_shared_images
 from seer_tf.data.sources.selection import Selection
+from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import ImageFeatures, image_features
 from seer_tf.evaluation.features.pixels import PIXEL_FEATURES
@@ -66,10 +67,9 @@ class OnlineProbe:
                 "the probe data need labels, with two images or more in at least two classes; give a folder with a "
                 "sub-folder for each class"
             )
-        numbers = _untrained(source, _chosen(labels), labels, training)
-        self._labels, self._num_classes = labels[numbers], len(class_names)
+        chosen = usable(Selection(source, _untrained(source, _chosen(labels), labels, training)))
+        self._labels, self._num_classes = np.asarray(chosen.labels), len(class_names)
         self._is_query = held_out(self._labels, _QUERY_FRACTION)
-        chosen = Selection(source, numbers)
         transform = Transform(config.crops.sizes_px[0])
         with unreadable_images_named():
             self._images = list(images_dataset(chosen, transform, batch_size=_BATCH_SIZE))
