@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from seer_tf.errors import printable_lines
 from seer_tf.networks.network import Network
 from seer_tf.versions import versions
 
@@ -61,7 +62,7 @@ class Card:
         """Writes metadata.json and README.md."""
         metadata = self.metadata()
         (directory / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n", "utf-8")
-        (directory / "README.md").write_text(self.readme(metadata), "utf-8")
+        (directory / "README.md").write_text(printable_lines(self.readme(metadata)), "utf-8")
 
     def metadata(self) -> dict[str, Any]:
         """Returns all facts about the export, as JSON values."""

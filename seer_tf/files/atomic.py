@@ -129,9 +129,15 @@ def check_directory(path: str | os.PathLike[str]) -> None:
     """Checks that a directory exists or can be created, together with its parents, and can be written.
 
     Raises:
-        InputError: `path` is a URL, it or one of its parents is a file, or it may not be written.
+        InputError: `path` is a URL, it or one of its parents is a file, it may not be written, or it is not UTF-8.
     """
     path = _local(path)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{path} cannot be written, since TensorFlow takes only names in UTF-8; name another place"
+        ) from None
     there = next((place for place in (path, *path.parents) if place.exists()), path)
     if there.exists() and not there.is_dir():
         raise InputError(f"{path} cannot be a directory, since {there} is a file; name another place")

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from tensorboard.plugins import projector
 
-from seer_tf.errors import printable
+from seer_tf.data.shards import ledger
 
 #: Longest side of a sprite that browsers show.
 MAX_SPRITE_PX = 8192
@@ -32,8 +32,7 @@ def write_projector(
         class_names: Class of each image; empty text for an image without one.
     """
     rows = zip(names, class_names, strict=True)
-    lines = ["image\tclass", *(f"{printable(name)}\t{printable(label)}" for name, label in rows)]
-    (directory / _METADATA).write_text("\n".join(lines) + "\n", errors="backslashreplace")
+    (directory / _METADATA).write_text("image\tclass\n" + ledger.to_text(rows))
     Image.fromarray(_sprite(thumbnails)).save(directory / _SPRITE)
     config = projector.ProjectorConfig()
     for stage, values in features.items():

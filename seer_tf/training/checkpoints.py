@@ -121,6 +121,11 @@ class Checkpoints:
 
     def _write(self, step: int, tensors: Mapping[str, tf.Tensor], quality: Quality | None) -> None:
         about = dataclasses.asdict(About(step, quality, self._state.model.licence))
+        if not self._directory.path.exists():  # else the checkpoint would lie in a directory without the rest of a run
+            raise InputError(
+                f"{self._directory.path} was removed while the run was training, so no checkpoint can be written; the "
+                "same command starts the run again"
+            )
         try:
             tensor_store.write(self._directory.checkpoint(step), tensors, about)
             published.add_notice(self._directory.path, self._state.model.licence)

@@ -10,7 +10,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from seer_tf import config as configs
 from seer_tf.config import BaseConfig
-from seer_tf.errors import InputError
+from seer_tf.errors import InputError, printable
 
 #: Appended to the name of a number that is written in percent.
 PERCENT = "_percent"
@@ -30,7 +30,7 @@ class Summaries:
         self._directory = directory
         with self._surroundings_named():
             self._writer = tf.summary.create_file_writer(str(directory))
-        fields = configs.to_texts(config)
+        fields = {name: printable(value) for name, value in configs.to_texts(config).items()}
         table = "\n".join(f"| {name} | {value} |" for name, value in {"recipe": config.recipe, **fields}.items())
         with self._writing(step=0):
             tf.summary.text("config", f"| field | value |\n|---|---|\n{table}")

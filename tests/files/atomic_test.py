@@ -54,6 +54,8 @@ def test_places_are_checked_before_the_work(tmp_path: pathlib.Path) -> None:
         check_file(path)
     for path in (tmp_path, tmp_path / "new" / "deeper", pathlib.Path("new")):
         check_directory(path)
+    with pytest.raises(InputError, match=r"caf\\udce9/run cannot be written, since TensorFlow takes only names in UTF"):
+        check_directory(tmp_path / "caf\udce9" / "run")
     with pytest.raises(InputError, match="is a directory; name a file"):
         check_file(tmp_path)
     for path in (tmp_path / "nowhere" / "file", file / "x"):

@@ -214,6 +214,16 @@ def test_files_that_a_killed_writer_left_are_removed(run: Run) -> None:
     assert [path.name for path in directory.checkpoints.iterdir()] == ["step-3"]
 
 
+def test_a_run_directory_that_was_removed_gets_one_sentence_and_is_not_made_again(
+    tmp_path: pathlib.Path, built: TrainState
+) -> None:
+    checkpoints = Checkpoints(RunDirectory(tmp_path / "run"), built)
+    checkpoints.save()
+    with pytest.raises(InputError, match="run was removed while the run was training, so no checkpoint can be writ"):
+        checkpoints.wait()
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
 def test_a_full_disk_gets_one_sentence_and_loses_nothing(tmp_path: pathlib.Path, built: TrainState) -> None:
     built.step.assign(0)

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 from seer_tf.errors import InputError
+from seer_tf.files import sealed_json
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.backbones.regnet.key_layouts import LEAVES
 from seer_tf.models.backbones.regnet.network import RegNetY
@@ -83,7 +84,7 @@ class ConvertedNetwork(Encoder):
                 _save(model, directory / f"{name}.keras")
         published.add_notice(directory, published.LICENCE)
         account = {**self.metadata(), "matched": self.matched, "unused": self.unused}
-        (directory / "metadata.json").write_text(json.dumps(account, indent=2) + "\n", "utf-8")
+        (directory / "metadata.json").write_text(json.dumps(sealed_json.sealed(account), indent=2) + "\n")
 
 
 def convert(path: str | os.PathLike[str]) -> ConvertedNetwork:
