@@ -20,7 +20,7 @@ def test_a_traceback_and_a_hang_are_found(tmp_path: pathlib.Path, monkeypatch: p
         while True:
             pass
 
-    monkeypatch.setattr(trials, "_SECONDS", 1)
+    monkeypatch.setattr(trials, "_PROCESSOR_SECONDS", 1)
 
     def fail(place: pathlib.Path, draw: object) -> None:
         raise KeyError("x")

@@ -2,8 +2,8 @@
 
     python -m tests.fuzz --minutes=10 --seed=1 [--kinds=tar,coco]
 
-A traceback, or an input that takes longer than half a minute, is a fault. Each kind of fault is printed once, with the
-seed that shows it again. The exit status is 1 if there was one.
+A traceback, or an input that takes longer than half a minute of the processor, is a fault. Each kind of fault is
+printed once, with the seed that shows it again. The exit status is 1 if there was one.
 """
 
 import argparse

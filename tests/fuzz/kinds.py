@@ -6,7 +6,7 @@ import json
 import pathlib
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow
@@ -23,6 +23,7 @@ from seer_tf.data.shards.prepare import write_shards
 from seer_tf.data.shards.writer import ShardOptions
 from seer_tf.data.sources.registry import check_source, open_source
 from seer_tf.distributed.cluster import find_cluster
+from seer_tf.errors import InputError
 from seer_tf.evaluation.features.feature_set import Extractor
 from seer_tf.evaluation.features.shards import write_features
 from seer_tf.evaluation.features.stages import Pooling
@@ -30,13 +31,19 @@ from seer_tf.evaluation.features.store import open_features
 from seer_tf.evaluation.result import EvaluationResult, read_file
 from seer_tf.finetuning import recipes as finetuning_recipes
 from seer_tf.models.backbones.regnet.convert import convert
+from seer_tf.models.sharded_checkpoint import read_checkpoint
 from seer_tf.networks.load import load_network
-from seer_tf.parallel import LocalRunner
+from seer_tf.parallel import Job, LocalRunner, Runner
 from seer_tf.pretraining.recipes import recipe
+from seer_tf.training.conclusion import read_conclusion, write_conclusion
+from seer_tf.training.health import Interval, Problem
+from seer_tf.training.history import History, Unfinished
+from seer_tf.training.retries import give_up, read_retries, with_retries
 from seer_tf.training.run_directory import RunDirectory
 from tests.data.images import faults
 from tests.evaluation.features.shards_test import _features, _Images
 from tests.fuzz.damage import NASTY, Draw, changed, damaged
+from tests.models import sharded_checkpoint_test
 from tests.places import GOLDEN
 
 
@@ -219,6 +226,50 @@ def _read_cluster(directory: pathlib.Path, draw: Draw) -> None:
         find_cluster()
 
 
+def _make_parts(suffix: str) -> Callable[[pathlib.Path], object]:
+    return lambda directory: sharded_checkpoint_test._write(directory, suffix)
+
+
+def _read_parts(directory: pathlib.Path, draw: Draw) -> None:
+    for tensor in read_checkpoint(directory).values():
+        tensor.read()
+
+
+def _make_unfinished(directory: pathlib.Path) -> None:
+    """Writes shards but for the last one, as a command that was killed leaves them."""
+    images = directory.parent / "of_unfinished"
+    _images(images)
+
+    def all_but_one(job: Job, numbers: Sequence[int]) -> Iterator[int]:
+        yield from LocalRunner(1)(job, numbers[:-1])
+        raise InputError("killed")
+
+    with contextlib.suppress(InputError):
+        _write_unfinished(directory, images, all_but_one)
+
+
+def _write_unfinished(directory: pathlib.Path, images: pathlib.Path, run: Runner) -> None:
+    source = open_source(f"folder:{images}")
+    write_shards(source, str(directory), ShardOptions(), run=run, shard_bytes=300, drop_duplicates=True)
+
+
+def _make_marks(directory: pathlib.Path) -> None:
+    run = RunDirectory(directory)
+    history = History(run.history, 0)
+    history.add(Interval(0, 2, {"loss": 1.5, "speed": float("inf")}, (1, "the loss")))
+    history.keep(3, Unfinished(2, {"loss": np.ones(1, np.float32)}, 0.5))
+    write_conclusion(run, "It learned.")
+    run.tensorboard.mkdir()
+    give_up(run, 2, Problem("it fell", "loss 3", "lower it", {"schedule.peak_learning_rate": 0.1}))
+
+
+def _read_marks(directory: pathlib.Path, draw: Draw) -> None:
+    run = RunDirectory(directory)
+    History(run.history, 3)
+    read_conclusion(run)
+    with_retries(recipe("debug_tiny"), read_retries(run))
+
+
 _CLUSTER = '{"cluster": {"worker": ["node1:2222", "node2:2222"]}, "task": {"type": "worker", "index": 1}}'
 _CSV = "file,kind,more\na/plain.jpg,cat,\na/plain.png,dog,cat\nb/plain.bmp,cat;dog,\n"
 _ONE_HOT = "file,cat,dog\na/plain.jpg,1,0\na/plain.png,0,1\nb/plain.bmp,1,1\n"
@@ -236,6 +287,14 @@ KINDS = {
     "one_hot": Kind(_make_table(_ONE_HOT), lambda place, draw: _read_all(f"csv:{place}/table.csv"), "table.csv"),
     "jsonl": Kind(_make_table(_JSONL, "t.jsonl"), lambda place, draw: _read_all(f"csv:{place}/t.jsonl"), "t.jsonl"),
     "parquet": Kind(_make_parquet, lambda place, draw: _read_all(f"csv:{place}/t.parquet"), "t.parquet"),
+    "marks": Kind(_make_marks, _read_marks, "*.json*"),
+    "safetensors": Kind(_make_parts("safetensors"), _read_parts),
+    "torch_parts": Kind(_make_parts("bin"), _read_parts),
+    "unfinished": Kind(
+        _make_unfinished,
+        lambda place, draw: _write_unfinished(place, place.parent / "of_unfinished", LocalRunner(1)),
+        "*[!k]",
+    ),
     "cluster": Kind(lambda place: (place / "TF_CONFIG").write_text(_CLUSTER), _read_cluster),
     "list": Kind(
         _make_table("a/plain.jpg\nb/plain.bmp\n", "list.txt"),
