@@ -19,22 +19,10 @@ import numpy as np
 from absl import logging
 
 from seer_tf.data.images.formats import UnusableImageError
-from seer_tf.data.shards import audit, ledger, near_duplicates
+from seer_tf.data.shards import audit, ledger, near_duplicates, notes
 from seer_tf.data.shards import index as shard_index
 from seer_tf.data.shards.audit import Audit
-from seer_tf.data.shards.writer import (
-    ENTRY,
-    ShardJob,
-    ShardOptions,
-    converted_path,
-    entries_path,
-    found_path,
-    prepare_image,
-    prepare_in_order,
-    rejected_path,
-    shard_path,
-    thumbnails_path,
-)
+from seer_tf.data.shards.writer import ShardJob, ShardOptions, prepare_image, prepare_in_order, shard_path
 from seer_tf.data.sources import shards
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
@@ -46,6 +34,7 @@ from seer_tf.progress import Progress
 from seer_tf.quantities import counted
 
 _PLAN, _LOCK = "plan.json", ".lock"
+_MOST_SHARDS = 1_000_000
 _SAMPLE_IMAGES = 200
 #: What is kept of each image until the shards are joined: its entry twice, its thumbnail, its place and its hash.
 _BYTES_PER_IMAGE = 800
@@ -159,7 +148,8 @@ def _begun(directory: str) -> dict[str, Any] | None:
     for name in (shards.MANIFEST, _PLAN):
         if storage.exists(os.path.join(directory, name)):
             begun = _load(directory, name)
-            if isinstance(begun.get("plan"), dict) and type(begun.get("num_shards")) is int:
+            number = begun.get("num_shards")
+            if isinstance(begun.get("plan"), dict) and type(number) is int and 0 < number <= _MOST_SHARDS:
                 return begun
             raise InputError(
                 f"{directory}: {name} is of an earlier version, or of something else; give a new directory."
@@ -223,12 +213,25 @@ def _find_duplicates(source: Source, directory: str, parts: Sequence[np.ndarray]
     """Returns the images that look like an earlier one, each with the earlier one."""
     job = ThumbnailJob(source, directory, parts)
     _run_unfinished(job, parts, run, "looking for near-duplicates")
-    shape = near_duplicates.THUMBNAIL_SHAPE
-    thumbnails = np.zeros((source.num_images, *shape), np.uint8)
+    thumbnails = np.zeros((source.num_images, *near_duplicates.THUMBNAIL_SHAPE), np.uint8)
     for number, part in enumerate(parts):
-        thumbnails[part] = np.frombuffer(storage.read(job.path(number)), np.uint8).reshape(-1, *shape)
+        thumbnails[part] = _thumbnails(job.path(number), len(part))
     groups = near_duplicates.find_groups(thumbnails)
     return {int(other): int(group[0]) for group in groups for other in group[1:]}
+
+
+def _thumbnails(path: str, num_images: int) -> np.ndarray:
+    """Returns the thumbnails in a file, uint8 `[num_images, 8, 9, 3]`.
+
+    Raises:
+        InputError: The file is damaged; it is removed, so that the next run writes it again.
+    """
+    content = np.frombuffer(storage.read(path), np.uint8)
+    try:
+        return content.reshape(num_images, *near_duplicates.THUMBNAIL_SHAPE)
+    except ValueError:
+        storage.remove(path)
+        raise InputError(f"{path} is damaged; run the same again, which writes this file again.") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,7 +244,7 @@ class ThumbnailJob:
 
     def path(self, number: int) -> str:
         """Returns the path of the thumbnails for shard `number`."""
-        return thumbnails_path(shard_path(self.directory, number, len(self.parts)))
+        return notes.thumbnails_path(shard_path(self.directory, number, len(self.parts)))
 
     def __call__(self, number: int, num_threads: int = 1) -> None:
         """Writes the thumbnails for shard `number`, uint8 `[n, 8, 9, 3]`."""
@@ -266,11 +269,10 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
     """Writes index, lists of files and manifest for all shards."""
     num_shards = begun["num_shards"]
     paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
-    entries, whats = zip(*(_noted_of(path) for path in paths), strict=True)
-    parts = [ledger.parse(storage.read(rejected_path(path)).decode()) for path in paths]
-    rejected = sorted([*source.rejected, *(pair for part in parts for pair in part)])
+    entries, noted = zip(*(_noted(path) for path in paths), strict=True)
+    rejected = sorted([*source.rejected, *(pair for of_shard in noted for pair in of_shard.rejected)])
     _write_ledger(directory, shards.REJECTED, ledger.REJECTED_HEADER, rejected)
-    converted = sorted(pair for path in paths for pair in ledger.parse(_noted(converted_path(path)).decode()))
+    converted = sorted(pair for of_shard in noted for pair in of_shard.converted)
     _write_ledger(directory, shards.CONVERTED, ledger.CONVERTED_HEADER, converted)
     joined = np.concatenate(entries)
     if not joined.size:
@@ -283,8 +285,8 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
     named = [(str(k), source.ids[joined["image"][place]]) for k, group in enumerate(groups, 1) for place in group]
     _write_ledger(directory, shards.DUPLICATES, ledger.DUPLICATES_HEADER, named)
     lines = [_shard(path, len(part)) for path, part in zip(paths, entries, strict=True)]
-    notes = audit.Notes(rejected, converted, whats)
-    found = audit.summarize(joined, notes, groups, num_shards, sum(line.num_bytes for line in lines), source)
+    of_files = audit.Notes(rejected, converted, [of_shard.found for of_shard in noted])
+    found = audit.summarize(joined, of_files, groups, num_shards, sum(line.num_bytes for line in lines), source)
     manifest = {
         **begun,
         "classes": source.class_names,
@@ -298,32 +300,24 @@ def _finish(source: Source, directory: str, begun: dict[str, Any]) -> None:
 def _remove_intermediate_files(directory: str, num_shards: int) -> None:
     """Removes the files that were needed to continue after an interruption."""
     paths = [shard_path(directory, number, num_shards) for number in range(num_shards)]
-    for path_of in (entries_path, rejected_path, converted_path, found_path, thumbnails_path):
-        for path in paths:
-            storage.remove(path_of(path))
+    for path in paths:
+        notes.remove(path)
     storage.remove(os.path.join(directory, _PLAN))
 
 
-def _noted_of(path: str) -> tuple[np.ndarray, dict[str, dict[str, int]]]:
-    """Returns the entries of a shard, and what its files have.
+def _noted(path: str) -> tuple[np.ndarray, notes.Notes]:
+    """Returns the entries of a shard, and the notes on its files.
 
     Raises:
         InputError: A file is missing or damaged; the shard is removed, so that the next run writes it again.
     """
     try:
-        entries = np.frombuffer(storage.read(entries_path(path)), ENTRY)
-        found = sealed_json.parse(_noted(found_path(path)) or b"{}")
-        return entries, sealed_json.typed(found, dict[str, dict[str, int]])
+        return notes.read(path)
     except (OSError, ValueError) as error:
         storage.remove(path)
         raise InputError(
             f"{path}: the notes on this shard are damaged ({error}); run the same again, which writes this shard again."
         ) from None
-
-
-def _noted(path: str) -> bytes:
-    """Returns what was noted of a shard; nothing of one that an earlier version wrote."""
-    return storage.read(path) if storage.exists(path) else b""
 
 
 def _shard(path: str, num_images: int) -> shards.Shard:

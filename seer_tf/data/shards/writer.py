@@ -5,7 +5,6 @@ A job holds all that a worker needs to write any shard, and is sent to other pro
 
 import collections
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -15,26 +14,13 @@ import tensorflow as tf
 from seer_tf import parallel
 from seer_tf.data.images import acceptance, conversion, decode, formats
 from seer_tf.data.images.formats import UnreadableImageError, UnusableImageError
-from seer_tf.data.shards import example, ledger, near_duplicates, tfrecord
+from seer_tf.data.shards import example, ledger, near_duplicates, notes, tfrecord
 from seer_tf.data.shards.index import NO_LABEL, SEVERAL_LABELS
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.files import sealed_json, storage
+from seer_tf.files import storage
 from seer_tf.quantities import counted
 
-#: What is known about each record while shards are written.
-ENTRY = np.dtype(
-    [
-        ("offset", "<i8"),
-        ("length", "<i8"),
-        ("label", "<i8"),
-        ("image", "<i8"),
-        ("height", "<i4"),
-        ("width", "<i4"),
-        ("format", "<i4"),
-        ("thumbnail", "u1", near_duplicates.THUMBNAIL_SHAPE),
-    ]
-)
 _JPEG_QUALITY = 95
 _MADE_SMALLER = f"made smaller, stored as JPEG of quality {_JPEG_QUALITY}"
 _MAX_UNREADABLE_FRACTION = 0.01
@@ -143,31 +129,6 @@ def shard_path(directory: str, number: int, num_shards: int) -> str:
     return os.path.join(directory, f"images-{number:05d}-of-{num_shards:05d}.tfrecord")
 
 
-def entries_path(shard: str) -> str:
-    """Returns the path of the entries of a shard, which exist until all shards are finished."""
-    return f"{shard.removesuffix('.tfrecord')}.entries"
-
-
-def thumbnails_path(shard: str) -> str:
-    """Returns the path of the thumbnails for a shard, which exist until all shards are finished."""
-    return f"{shard.removesuffix('.tfrecord')}.thumbnails"
-
-
-def converted_path(shard: str) -> str:
-    """Returns the path of the converted files of a shard, which exists until all shards are finished."""
-    return f"{shard.removesuffix('.tfrecord')}.converted.tsv"
-
-
-def found_path(shard: str) -> str:
-    """Returns the path of the notes about a shard's files, which exists until all shards are finished."""
-    return f"{shard.removesuffix('.tfrecord')}.found.json"
-
-
-def rejected_path(shard: str) -> str:
-    """Returns the path of the rejected files of a shard, which exists until all shards are finished."""
-    return f"{shard.removesuffix('.tfrecord')}.rejected.tsv"
-
-
 @dataclasses.dataclass(frozen=True)
 class ShardJob:
     """Writes shards by number.
@@ -201,20 +162,20 @@ class ShardJob:
             with tf.io.TFRecordWriter(unfinished) as writer:
                 for index, image in zip(indices, images, strict=True):
                     if image.reason is not None or image.header is None:
-                        rejected.append((self.source.ids[index], str(image.reason)))
+                        rejected.append((self._name(index), ledger.cell(str(image.reason))))
                         continue
                     record, entry = self._record(index, image, image.header)
                     writer.write(record)
                     entries.append((offset, len(record), *entry))
                     offset += tfrecord.framed_bytes(len(record))
                     if image.done:
-                        converted.append((self.source.ids[index], "; ".join(image.done)))
+                        converted.append((self._name(index), ledger.cell("; ".join(image.done))))
                     for key, value in image.found.items():
                         found[key][value] += 1
-            storage.write(rejected_path(path), ledger.to_text(rejected).encode())
-            storage.write(converted_path(path), ledger.to_text(converted).encode())
-            storage.write(found_path(path), json.dumps(sealed_json.sealed(found)).encode())
-            storage.write(entries_path(path), np.array(entries, ENTRY).tobytes())
+            notes.write(path, np.array(entries, notes.ENTRY), rejected, converted, found)
+
+    def _name(self, index: int) -> str:
+        return ledger.cell(self.source.ids[index])
 
     def _prepare(self, index: int) -> PreparedImage:
         if index in self.dropped:

@@ -341,6 +341,36 @@ def test_files_that_a_killed_run_left_are_removed(folder, tmp_path):
     assert not left.exists()
 
 
+def test_damaged_notes_of_a_killed_run_get_one_sentence_and_the_shards_come_out_the_same(folder, tmp_path):
+    """A flipped bit in the entries would give another label to an image."""
+    whole, place = tmp_path / "whole", tmp_path / "shards"
+    _write(folder, whole, shard_bytes=3000, drop_duplicates=True)
+    for suffix in ("entries", "notes.json", "thumbnails"):
+        with pytest.raises(InputError, match="stopped"):
+            _write(folder, place, shard_bytes=3000, drop_duplicates=True, run=_all_but_one)
+        damaged = sorted(place.glob(f"*.{suffix}"))[0]
+        content = bytearray(damaged.read_bytes())
+        content[16] ^= 1
+        damaged.write_bytes(content[:-1] if suffix == "thumbnails" else content)
+        with pytest.raises(InputError, match="damaged.*run the same again"):
+            _write(folder, place, shard_bytes=3000, drop_duplicates=True)
+        _write(folder, place, shard_bytes=3000, drop_duplicates=True)
+        assert _contents(place) == _contents(whole)
+        shutil.rmtree(place)
+
+
+def _all_but_one(job, numbers):
+    """Runs a job, but stops before the last shard."""
+    is_last = isinstance(job, writer.ShardJob)
+    yield from LocalRunner(1)(job, numbers[:-1] if is_last else numbers)
+    if is_last:
+        raise InputError("stopped")
+
+
+def _contents(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.suffix != ".html"}
+
+
 def test_the_output_is_checked_before_the_images(tmp_path):
     (tmp_path / "thesis.txt").write_text("hello")
     with pytest.raises(InputError, match="holds something else"):
