@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from seer_tf.data.sources.registry import name_of, open_source
+from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.classifier import LOGITS, opened_classifier
 from seer_tf.evaluation.evaluations.report import Report, percent
@@ -34,7 +35,7 @@ def evaluate(request: EvaluationRequest, *, cells: str | os.PathLike[str], place
     request.features.check_only("model", "batch_size")
     network, extractor = opened_classifier(request.features)
     of_cells = read_places(os.fspath(cells), network.class_names)
-    source = open_source(request.test)
+    source = usable(open_source(request.test))
     of_images = read_places(os.fspath(places), source.ids)
     found = extractor.extract(source, name_of(request.test), label="test images")
     predicted = of_cells[found.rows[LOGITS][:].argmax(axis=1)]
