@@ -28,10 +28,12 @@ from seer_tf.files.atomic import check_directory, write_atomically
 from seer_tf.files.lock import locked
 from seer_tf.networks.load import load_network
 from seer_tf.pretraining.auto.dataset_summary import summarize
+from seer_tf.pretraining.logger import PretrainingLogOptions
 from seer_tf.pretraining.recipes import RECIPES, recipe
 from seer_tf.pretraining.task import pretrain
 from seer_tf.quantities import counted
 from seer_tf.reports.demo_report import write_demo_report
+from seer_tf.training.conclusion import write_conclusion
 from seer_tf.training.run_directory import RunDirectory
 
 DATA = flags.DEFINE_string("data", "builtin", f"Images; labels are used only for the evaluation: {grammar()}.")
@@ -62,10 +64,12 @@ def _run_stages(base: Config, output: Path, train: Source, test: Source | None) 
     config = _config(base, train, output)
     directory = RunDirectory(output / f"run-{_digest(config, output)}")
     with _stage(f"2/4 pretraining of {config.backbone.variant} for {counted(config.run.num_steps, 'step')}"):
-        _pretrain(config, train, directory)
+        _pretrain(config, train, directory, is_labelled=test is not None)
     with _stage("3/4 evaluation"):
         found = findings(directory, train, test)
         print(found.table())
+        if conclusion := found.against_pixels():
+            write_conclusion(directory, conclusion)
     with _stage("4/4 export"):
         difference = _export(directory)
         print(f"loaded in a fresh process by TensorFlow alone: largest difference {difference:.1e}")
@@ -167,13 +171,18 @@ def _digest(config: Config, output: Path) -> str:
     return hashlib.sha256((json.dumps(configs.to_json(placeless)) + images).encode()).hexdigest()[:8]
 
 
-def _pretrain(config: Config, train: Source, directory: RunDirectory) -> None:
-    """Trains to the end. If a signal stops the training, the demo ends, and the same demo continues it."""
+def _pretrain(config: Config, train: Source, directory: RunDirectory, *, is_labelled: bool) -> None:
+    """Trains to the end. If a signal stops the training, the demo ends, and the same demo continues it.
+
+    With labels the log draws no conclusion, because the evaluation draws it from all test images.
+    """
     if config.run.num_steps in directory.checkpoint_steps():
         print("finished by an earlier demo with the same images and config")
         return
     strategy = make_strategy(place("auto", None, None, num_gpus=num_gpus()))
-    end_unfinished(pretrain(config, train, directory, strategy), directory, config.run.num_steps)
+    log_options = PretrainingLogOptions(conclusion=(lambda _: "") if is_labelled else None)
+    outcome = pretrain(config, train, directory, strategy, lambda: log_options)
+    end_unfinished(outcome, directory, config.run.num_steps)
 
 
 def _export(directory: RunDirectory) -> float:

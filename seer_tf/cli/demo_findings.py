@@ -93,7 +93,7 @@ class Findings:
         lines += [f"{row.features:32}{100 * row.knn:8.1f}{100 * row.linear_probe:16.1f}" for row in self.accuracies]
         if not self.accuracies:
             lines = [f"{name}: {value}" for name, value in self._figures()]
-        return "\n".join([*lines, *filter(None, [self._against_pixels(), retries.summary(self.retries)])])
+        return "\n".join([*lines, *filter(None, [self._compared_with_pixels(), retries.summary(self.retries)])])
 
     def numbers(self) -> dict[str, Any]:
         """Returns the numbers that can be compared between demos."""
@@ -129,17 +129,23 @@ class Findings:
                 f"Share of {counted(self.num_test, 'test image')} that are classified correctly from "
                 f"{counted(self.num_train, 'training image')}: by a vote of the {min(_K, self.num_train)} nearest, and "
                 "by a linear classifier on the frozen features. Labels are used only for this comparison. "
-                f"{self._against_pixels()}"
+                f"{self._compared_with_pixels()}"
             ),
             places=places,
         )
 
-    def _against_pixels(self) -> str:
-        """Returns sentences that compare the pretrained network with the best pixel features; empty without labels."""
+    def against_pixels(self) -> str:
+        """Returns sentences that compare the pretrained network with the best pixel features; empty without labels.
+
+        Config fields in them are in backquotes.
+        """
         if not self.accuracies:
             return ""
         shares = dict(zip(PIXEL_FEATURES, (row.knn for row in self.accuracies[2:]), strict=True))
-        return PixelBaseline.best(shares).compared_with(self.accuracies[0].knn, self.num_test).replace("`", "")
+        return PixelBaseline.best(shares).compared_with(self.accuracies[0].knn, self.num_test)
+
+    def _compared_with_pixels(self) -> str:
+        return self.against_pixels().replace("`", "")
 
     def _figures(self) -> list[tuple[str, str]]:
         figures = []

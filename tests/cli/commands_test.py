@@ -10,6 +10,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from seer_tf.training.conclusion import read_conclusion
+from seer_tf.training.run_directory import RunDirectory
+
 _TIMEOUT_SECONDS = 600
 
 
@@ -44,6 +47,7 @@ def demo(images: Path) -> Path:
     first = _run("demo", str(images), f"--output={output}", "--recipe=debug_tiny")
     assert first.returncode == 0, first.stderr
     assert f"tensorboard --logdir '{output}/run-" in first.stdout
+    (images.parent / "first.log").write_text(first.stderr + first.stdout)
     return output
 
 
@@ -57,6 +61,15 @@ def test_the_demo_writes_every_file_that_it_names(demo):
     (run,) = demo.glob("run-*")
     loaded = tf.saved_model.load(str(run / "export"))
     assert loaded.signatures["serve"](images=tf.zeros([2, 50, 60, 3], tf.uint8))["features"].shape == (2, 256)
+
+
+@pytest.mark.slow
+def test_the_demo_compares_with_pixels_once_and_from_all_test_images(demo, images):
+    """The run keeps the sentence that the demo prints after its evaluation."""
+    (run,) = demo.glob("run-*")
+    conclusion = read_conclusion(RunDirectory(run))
+    said = (images.parent / "first.log").read_text()
+    assert said.count("simple pixels") == 1 and conclusion.replace("`", "") in said.split("3/4 evaluation")[1]
 
 
 @pytest.mark.slow
