@@ -112,7 +112,11 @@ def _make_coco(directory: pathlib.Path) -> None:
     box = {"category_id": 1, "bbox": [2, 2, 9.5, 9], "area": 85.5, "iscrowd": 0, "segmentation": [[1, 2, 3, 4, 5, 6]]}
     content = {
         "images": [{"id": n, "file_name": name, "width": 40, "height": 30} for n, name in enumerate(names)],
-        "annotations": [{"id": n, "image_id": n % 2, **box} for n in range(3)],
+        "annotations": [
+            *({"id": n, "image_id": n % 2, **box} for n in range(3)),
+            {"id": 3, "image_id": 1, "category_id": 1, "segmentation": {"size": [30, 40], "counts": [34, 7, 1159]}},
+            {"id": 4, "image_id": 1, "category_id": 1, "segmentation": {"size": [30, 40], "counts": "R17WT1"}},
+        ],
         "categories": [{"id": 1, "name": "cat"}],
     }
     (directory / "annotations").mkdir()

@@ -19,6 +19,7 @@ WITHOUT_NUMBERS = "left out, {} without four numbers"
 FROM_MASK = "taken from the mask, {} without four numbers"
 UNKNOWN_IMAGE = "left out, {} of no image that is listed"
 UNKNOWN_CATEGORY = "left out, {} of no category that is listed"
+IN_FIRST_PX = "kept, {} in the first pixel of the image, perhaps in fractions of it"
 FRACTIONS = "multiplied by the size of the image, {} in fractions of it"
 
 _NUM_NAMED = 5

@@ -36,7 +36,7 @@ def profile(encoded: bytes) -> bytes | None:
     if gamma is None and primaries is None:
         return None
     curve = _curve(gamma or _SRGB_GAMMA)
-    names = [f"gAMA {gamma:g}"] if gamma else []
+    names = [f"gAMA={gamma:g}"] if gamma else []
     name = ", ".join(names + (["cHRM"] if primaries else []))
     if encoded[25] in _GREY_COLOR_TYPES:
         return _icc("GRAY", name, {"kTRC": curve})

@@ -182,6 +182,8 @@ def _inside(
         elif not has_area:
             remarks.setdefault(annotated.OUTSIDE, []).append(box.described(image.file))
         else:
+            if not in_fractions and corners.max() <= _LARGEST_FRACTION:
+                remarks.setdefault(annotated.IN_FIRST_PX, []).append(box.described(image.file))
             if not is_near:
                 remarks.setdefault(annotated.CUT, []).append(box.described(image.file))
             kept.append(dataclasses.replace(box, corners=tuple(inside.tolist())))

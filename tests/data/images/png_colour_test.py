@@ -56,7 +56,7 @@ def test_gamma_and_primaries_are_converted(gamma, decoding, primaries, expected)
     right = icc.to_srgb(np.asarray(image), expected, decoding)
     found = _pixels(prepared.encoded)
     assert np.quantile(np.abs(found - right), 0.98) <= 1.1 and np.abs(np.asarray(image) - right).mean() > 3
-    name = f"gAMA {gamma / 100_000:g}" + (", cHRM" if primaries else "")
+    name = f"gAMA={gamma / 100_000:g}" + (", cHRM" if primaries else "")
     assert prepared.done == (f"converted to sRGB: {name}", "PNG stored as PNG") and prepared.found["profile"] == name
     assert profiles.embedded(prepared.encoded) is None
 

@@ -229,6 +229,14 @@ def test_fractions_of_the_image_are_recognised(tmp_path):
     assert describe_remarks([images])[0].startswith("multiplied by the size of the image, 1 box in fractions of it")
 
 
+def test_fractions_among_pixels_are_named(tmp_path):
+    directory = _with_ids(tmp_path, {"annotations.bbox": [[0.1, 0.2, 0.5, 0.25]]})
+    (remark,) = describe_remarks([open_boxes(directory, "train")])
+    assert remark.startswith(
+        "kept, 1 box in the first pixel of the image, perhaps in fractions of it: annotation 1, a.jpg"
+    )
+
+
 def test_sizes_may_be_missing_and_images_may_be_in_another_folder(tmp_path):
     directory = _with_ids(tmp_path / "coco", {"images.width": [..., 0, None]})
     (directory / "train").rename(directory / "images")
