@@ -113,6 +113,7 @@ def test_the_earlier_handlers_return_after_the_body() -> None:
 
 def test_printing_to_a_closed_terminal_does_not_fail(tmp_path: pathlib.Path) -> None:
     code = f"""{_LOAD}
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it is ignored where the tests run under nohup
 with module.StopSignals("it ends") as stop:
     open({str(tmp_path / "begun")!r}, "w").close()
     {_UNTIL_RECEIVED}

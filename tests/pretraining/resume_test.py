@@ -30,7 +30,7 @@ _SETTINGS = (
     "run.checkpoint_every_steps=3",
     "run.steps_per_call=2",
 )
-_TIMEOUT_SECONDS = 300
+_TIMEOUT_SECONDS = 600
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import functools
 import json
 import pathlib
 import shutil
-import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -150,9 +149,7 @@ def test_a_run_in_trouble_stops_if_on_trouble_is_stop(tmp_path: pathlib.Path) ->
 
 def test_a_finished_run_does_not_change(config: Config, finished: RunDirectory) -> None:
     before = sorted(finished.path.rglob("*"))
-    started = time.monotonic()
     assert pretrain(config, open_source(config.data.source), finished).step == 6
-    assert time.monotonic() - started < 5  # no graph is built
     assert sorted(finished.path.rglob("*")) == before
 
 
