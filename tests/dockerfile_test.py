@@ -1,11 +1,14 @@
-"""The Dockerfiles as text: all copied files exist, and the image installs and starts this package.
+"""The Dockerfiles as text: a linter passes, all copied files exist, and the image installs and starts this package.
 
 No image is built.
 """
 
 import configparser
 import json
+import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -21,7 +24,18 @@ def _setup() -> configparser.ConfigParser:
     return parser
 
 
-@pytest.fixture(params=["Dockerfile", "Dockerfile.gpu"])
+_FILES = ("Dockerfile", "Dockerfile.gpu")
+_LINTER = pathlib.Path(sys.executable).with_name("hadolint")
+
+
+@pytest.mark.skipif(not _LINTER.exists(), reason="the environment has no hadolint; script/test installs it")
+@pytest.mark.parametrize("name", _FILES)
+def test_the_linter_finds_nothing(name: str) -> None:
+    done = subprocess.run([_LINTER, ROOT / name], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.fixture(params=_FILES)
 def instructions(request: pytest.FixtureRequest) -> Instructions:
     """Instructions with their arguments, in order."""
     text = re.sub(r"^#.*\n", "", (ROOT / request.param).read_text("utf-8"), flags=re.MULTILINE)
