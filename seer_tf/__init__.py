@@ -69,4 +69,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Returns the public names, for completion."""
-    return sorted({*globals(), *__all__})
+    return __all__

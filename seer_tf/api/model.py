@@ -171,15 +171,13 @@ def load(path: str | os.PathLike[str]) -> Model:
         A `Run` if the path is the directory of a pretraining run, otherwise a `Model`.
 
     Raises:
-        InputError: There is no network at the path, or it cannot be read.
+        InputError: There is no network at the path. What its files hold is seen when the weights are first needed.
     """
     place = os.path.expanduser(os.fspath(path))
     check_network(place)
     directory = RunDirectory(place)
     is_run = directory.holds_a_run() and directory.kind() == PretrainingConfig.kind
-    model = Run(place) if is_run else Model(place)
-    model.network  # noqa: B018 - reads the weights, so that their errors are raised here
-    return model
+    return Run(place) if is_run else Model(place)
 
 
 def _texts(metadata: Mapping[str, Any]) -> dict[str, str]:
