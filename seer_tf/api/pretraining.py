@@ -20,7 +20,7 @@ from seer_tf.data.sources.registry import Source, absolute, check_source
 from seer_tf.distributed.devices import Devices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.colour import colour_accuracy
-from seer_tf.evaluation.protocols.online_probe import OnlineProbe
+from seer_tf.evaluation.protocols.online_probe import OnlineProbe, compared_by_own_labels, has_two_classes
 from seer_tf.files.atomic import check_directory
 from seer_tf.models.backbones.registry import check_backbone
 from seer_tf.networks.load import check_network
@@ -199,9 +199,14 @@ class Pretraining:
         """
         json_file = pathlib.Path(self.log_json) if self.log_json else None
         if self.probe_data is None:
-            return PretrainingLogOptions(json_file, self.profile_steps, self.on_log)
+            conclusion = functools.partial(compared_by_own_labels, source, config) if _is_labelled(source) else None
+            return PretrainingLogOptions(json_file, self.profile_steps, self.on_log, conclusion=conclusion)
         probe = OnlineProbe(open_labelled(self.probe_data), source, config)
         return PretrainingLogOptions(json_file, self.profile_steps, self.on_log, probe.of, probe.conclusion)
+
+
+def _is_labelled(source: Source) -> bool:
+    return source.labels is not None and has_two_classes(source.labels)
 
 
 def pretrain(

@@ -51,11 +51,11 @@ class PixelBaseline:
         numbers = f"k-NN {percent(knn)} with the network, {percent(self.knn)} with {pixels} of the same images"
         if knn <= self.knn:
             return f"The network does not beat simple pixels: {numbers}. {advice}."
-        if knn - self.knn < _doubt(knn, num_queries):
+        if knn - self.knn < half_interval(knn, num_queries):
             return f"It is not certain that the network beats simple pixels: {numbers}, by only {num_queries} queries."
         return f"The network beats simple pixels: {numbers}."
 
 
-def _doubt(share: float, num_queries: int) -> float:
-    """Returns half of the 95 % interval of a share."""
+def half_interval(share: float, num_queries: int) -> float:
+    """Returns half of the 95 % interval of a share of `num_queries` queries."""
     return 1.96 * math.sqrt(share * (1 - share) / num_queries)

@@ -46,11 +46,11 @@ class PretrainingLogOptions(LogOptions):
         probe: Function that takes the model and returns a function that measures the model's features. The returned
             function is called every `run.examine_every_steps` steps. It returns shares by name; the first share is the
             quality by which checkpoints are compared.
-        conclusion: Function that takes the probe's last result, and returns what to say about it.
+        conclusion: Function that takes the model at the end of a run, and returns what to say about it.
     """
 
     probe: Callable[[Encoder], Callable[[], Mapping[str, float]]] | None = None
-    conclusion: Callable[[Mapping[str, float]], str] | None = None
+    conclusion: Callable[[Encoder], str] | None = None
 
 
 class PretrainingLogger(Logger):
@@ -144,7 +144,7 @@ class PretrainingLogger(Logger):
     def _conclusion(self, numbers: Mapping[str, float]) -> str:
         """Returns the comparison with simple pixels; without labels, a comparison of the gallery with colours."""
         if self._compared:
-            return self._compared(self._probed)
+            return self._compared(self._state.model)
         return without_labels(numbers[BY_COLOUR], self._gallery.chance)
 
     def _note(self, numbers: Mapping[str, float]) -> str:

@@ -4,6 +4,7 @@ import concurrent.futures
 import html.parser
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -17,6 +18,8 @@ from seer_tf.api.model import Run
 from seer_tf.data.sources import builtin
 from seer_tf.errors import InputError
 from seer_tf.pretraining.recipes import recipe
+from seer_tf.training.conclusion import read_conclusion
+from seer_tf.training.run_directory import RunDirectory
 from tests.places import ROOT
 
 _SHORT = {
@@ -62,6 +65,19 @@ def test_the_run_equals_the_run_of_the_command(run: Run, folder: pathlib.Path) -
         np.testing.assert_array_equal(ours, theirs)
     ours, theirs = (json.loads(pathlib.Path(path, "config.json").read_text()) for path in (run.path, by_command))
     assert ours == theirs
+
+
+def test_a_run_on_labelled_images_compares_itself_with_pixels(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    for number, photo in enumerate(sorted(folder.iterdir())):
+        (tmp_path / "labelled" / str(number % 2)).mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, tmp_path / "labelled" / str(number % 2))
+    run = seer_tf.pretrain(tmp_path / "labelled", tmp_path / "run", recipe="debug_tiny", settings=_SHORT)
+    said = read_conclusion(RunDirectory(run.path))
+    assert "beat" in said and "k-NN" in said and said.endswith("did not learn from their labels.")
+
+
+def test_a_run_on_unlabelled_images_says_what_is_unknown(run: Run) -> None:
+    assert read_conclusion(RunDirectory(run.path)).startswith("Without labels nobody knows ")
 
 
 @pytest.mark.slow

@@ -22,12 +22,14 @@ from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import ImageFeatures, image_features
 from seer_tf.evaluation.features.pixels import PIXEL_FEATURES
+from seer_tf.evaluation.features.stages import AVGPOOL, poolings, stage_features, stage_names
 from seer_tf.evaluation.held_out import held_out
-from seer_tf.evaluation.pixel_baseline import PixelBaseline
+from seer_tf.evaluation.pixel_baseline import PixelBaseline, half_interval
 from seer_tf.evaluation.protocols.knn import knn_accuracy
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
 from seer_tf.models.encoder import Encoder
 from seer_tf.progress import silent
+from seer_tf.quantities import percent
 
 KNN = "probe/knn_top1"
 LINEAR = "probe/linear_top1"
@@ -44,7 +46,7 @@ _BATCH_SIZE = 64
 class OnlineProbe:
     """Classifies some labelled images by the features and labels of other labelled images."""
 
-    def __init__(self, source: Source, training: Source, config: PretrainingConfig) -> None:
+    def __init__(self, source: Source, training: Source | None, config: PretrainingConfig) -> None:
         """Reads all images, or about a thousand of them.
 
         In a selection every class keeps its share of the images, but at least ten if it has ten. If ten images per
@@ -54,7 +56,8 @@ class OnlineProbe:
 
         Args:
             source: Labelled images.
-            training: The images of the run. Labelled images that are among them are left out, as the log says.
+            training: The images of the run. Labelled images that are among them are left out, as the log says; None to
+                leave out no image.
             config: Config of the run. The probe images get the side of its largest crops.
 
         Raises:
@@ -62,12 +65,15 @@ class OnlineProbe:
                 cannot be read.
         """
         labels, class_names = source.labels, source.class_names
-        if labels is None or class_names is None or not _has_two_classes(labels):
+        if labels is None or class_names is None or not has_two_classes(labels):
             raise InputError(
                 "the probe data need labels, with two images or more in at least two classes; give a folder with a "
                 "sub-folder for each class"
             )
-        chosen = usable(Selection(source, _untrained(source, _chosen(labels), labels, training)))
+        numbers = _chosen(labels)
+        if training is not None:
+            numbers = _untrained(source, numbers, labels, training)
+        chosen = usable(Selection(source, numbers))
         self._labels, self._num_classes = np.asarray(chosen.labels), len(class_names)
         self._is_query = held_out(self._labels, _QUERY_FRACTION)
         transform = Transform(config.crops.sizes_px[0])
@@ -84,13 +90,19 @@ class OnlineProbe:
         features = tf.function(image_features(model), reduce_retracing=True)
         return lambda: self._accuracies(self._features(features))
 
-    def conclusion(self, measures: Mapping[str, float]) -> str:
-        """Returns a sentence that compares a network with the best pixel features.
+    def conclusion(self, model: Encoder) -> str:
+        """Returns sentences that compare the model's current features with pixels, and with those of earlier stages."""
+        shares, num_queries = self._of_stages(model), int(self._is_query.sum())
+        said = self._baseline.compared_with(shares[AVGPOOL], num_queries)
+        return " ".join(filter(None, [said, better_stage(shares, num_queries)]))
 
-        Args:
-            measures: Result of the function that `of` returns.
-        """
-        return self._baseline.compared_with(measures[KNN], int(self._is_query.sum()))
+    def _of_stages(self, model: Encoder) -> dict[str, float]:
+        """Returns the share of queries that k-NN classifies correctly, by name of the stage."""
+        stages = stage_names(model.backbone)
+        pooled = poolings(model.backbone, stages, size_px=self._images[0].shape[1])
+        features = tf.function(stage_features(model, pooled), reduce_retracing=True)
+        batches = [features(batch) for batch in self._images]
+        return {stage: self._knn(np.concatenate([batch[stage] for batch in batches])) for stage in stages}
 
     def _features(self, of: ImageFeatures) -> np.ndarray:
         return np.concatenate([of(batch).numpy() for batch in self._images])
@@ -115,7 +127,38 @@ class OnlineProbe:
         return features[~is_query], labels[~is_query], features[is_query], labels[is_query]
 
 
-def _has_two_classes(labels: np.ndarray) -> bool:
+def better_stage(shares: Mapping[str, float], num_queries: int) -> str:
+    """Returns a sentence if an earlier stage is better than `AVGPOOL` by more than half of its 95 % interval.
+
+    Args:
+        shares: Share of queries that k-NN classifies correctly, by name of the stage.
+        num_queries: Number of queries.
+    """
+    best = max(shares, key=lambda stage: shares[stage])
+    if shares[best] - shares[AVGPOOL] <= half_interval(shares[best], num_queries):
+        return ""
+    return (
+        f"An earlier stage of the network has better features: k-NN {percent(shares[best])} with {best}. Evaluations "
+        f"take them with `stages={best}`."
+    )
+
+
+def compared_by_own_labels(source: Source, config: PretrainingConfig, model: Encoder) -> str:
+    """Returns sentences that compare a network with the best pixel features, by the labels of its training images.
+
+    Args:
+        source: Labelled training images.
+        config: Config of the run.
+        model: The network.
+    """
+    try:
+        compared = OnlineProbe(source, None, config).conclusion(model)
+    except InputError as error:
+        return f"The network is not compared with simple pixels: {error}."
+    return f"{compared} These are training images; the network did not learn from their labels."
+
+
+def has_two_classes(labels: np.ndarray) -> bool:
     """Whether at least two classes have two images or more."""
     return int((np.unique(labels, return_counts=True)[1] > 1).sum()) > 1
 
@@ -126,7 +169,7 @@ def _untrained(source: Source, numbers: np.ndarray, labels: np.ndarray, training
     if not shared:
         return numbers
     kept = np.delete(numbers, list(shared))
-    if not _has_two_classes(labels[kept]):
+    if not has_two_classes(labels[kept]):
         number, name = next(iter(shared.items()))
         raise InputError(
             f"the probe data share images with the training data ({source.ids[numbers[number]]} is {name} there), and "

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.registry import Source
 from seer_tf.distributed.strategy import Placement, choose_devices, num_gpus
 from seer_tf.errors import InputError
-from seer_tf.parallel import host_gib
+from seer_tf.parallel import host_gib, num_cores
 from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.auto.choices import Choices, Facts
 from seer_tf.pretraining.auto.dataset_summary import summarize
@@ -92,7 +91,7 @@ class Derivation:
             f"{counted(placement.num_devices, 'device')} of {gib:.1f} GiB, {'GPU' if gpus else 'CPU'}; "
             f"{counted(self.minutes, 'minute')}"
         )
-        speed = _FLOPS_OF_A_GPU * placement.num_devices if gpus else _FLOPS_OF_A_CORE * (os.cpu_count() or 1)
+        speed = _FLOPS_OF_A_GPU * placement.num_devices if gpus else _FLOPS_OF_A_CORE * num_cores()
         return Facts(
             num_images=seen.num_images,
             shorter_side_px=seen.shorter_side_px,

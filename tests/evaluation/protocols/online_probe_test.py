@@ -10,7 +10,14 @@ from PIL import Image
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
-from seer_tf.evaluation.protocols.online_probe import KNN, LINEAR, PIXELS, OnlineProbe
+from seer_tf.evaluation.protocols.online_probe import (
+    KNN,
+    LINEAR,
+    PIXELS,
+    OnlineProbe,
+    better_stage,
+    compared_by_own_labels,
+)
 from seer_tf.methods.swav.state import initial_model
 from seer_tf.pretraining.recipes import recipe
 
@@ -46,9 +53,7 @@ def test_the_probe_separates_dark_and_bright_images_and_leaves_the_model_unchang
     probe = OnlineProbe(labelled, training, config)
     measures = probe.of(model)()
     assert measures == {KNN: 1.0, LINEAR: 1.0, PIXELS: 1.0}
-    assert probe.conclusion(measures).startswith(
-        "The network does not beat simple pixels: k-NN 100.0 % with the network"
-    )
+    assert probe.conclusion(model).startswith("The network does not beat simple pixels: k-NN 100.0 % with the network")
     assert all(np.array_equal(old, new) for old, new in zip(before, model.variables, strict=True))
 
 
@@ -70,6 +75,35 @@ def test_training_images_and_images_without_labels_are_refused(labelled: Source,
         OnlineProbe(labelled, labelled, config)
     with pytest.raises(InputError, match="need labels, with two"):
         OnlineProbe(training, labelled, config)
+
+
+@pytest.mark.parametrize(
+    ("shares", "beginning"),
+    [
+        (
+            {"res2": 0.487, "res3": 0.45, "avgpool": 0.332},
+            "An earlier stage of the network has better features: k-NN 48.7 %",
+        ),
+        ({"res2": 0.36, "res3": 0.35, "avgpool": 0.332}, ""),  # the interval is 5.4 points on each side
+        ({"res2": 0.2, "res3": 0.25, "avgpool": 0.332}, ""),
+        ({"res2": 1.0, "res3": 1.0, "avgpool": 1.0}, ""),
+    ],
+)
+def test_an_earlier_stage_is_named_only_if_it_is_certainly_better(shares: Mapping[str, float], beginning: str) -> None:
+    said = better_stage(shares, 300)
+    assert said.startswith(beginning) and bool(said) == bool(beginning)
+
+
+def test_labelled_training_images_are_compared_at_the_end(labelled: Source, tmp_path: pathlib.Path) -> None:
+    config = recipe("debug_tiny")
+    model = initial_model(config)
+    said = compared_by_own_labels(labelled, config, model)
+    assert said.startswith("The network does not beat simple pixels: k-NN 100.0 % with the network, 100.0 % with ")
+    assert said.endswith("These are training images; the network did not learn from their labels.")
+    (tmp_path / "labelled" / "dark" / "0.png").write_bytes(b"damaged")
+    assert compared_by_own_labels(labelled, config, model).startswith(
+        "The network is not compared with simple pixels: "
+    )
 
 
 @pytest.mark.parametrize(
