@@ -1,11 +1,11 @@
 """Benchmarks beside peers and the machine's own limit: `python -m benchmarks [NAME ...]`.
 
-NAME is one of backbone, train_step, input_pipeline, sinkhorn, scaling, checkpoint, evaluation, exported, gpu and
-gpu_counts. Without a name all but the last two run: gpu measures steps on the GPUs of this host, and gpu_counts counts
-on a CPU what a GPU would do. Each table is printed when it is complete. The file of --output has every single time, the
-machine and the versions. It is replaced after each table, so that an interrupted run keeps its results. A picture
-beside the file shows how time and memory grow. With --quick everything runs in minutes, at sizes whose numbers mean
-nothing.
+NAME is one of backbone, train_step, input_pipeline, sinkhorn, scaling, checkpoint, evaluation, exported, gpu,
+gpu_counts and data_at_scale. Without a name all but the last three run: gpu measures steps on the GPUs of this host,
+gpu_counts counts on a CPU what a GPU would do, and data_at_scale reads a billion images from a simulated store. Each
+table is printed when it is complete. The file of --output has every single time, the machine and the versions. It is
+replaced after each table, so that an interrupted run keeps its results. A picture beside the file shows how time and
+memory grow. With --quick everything runs in minutes, at sizes whose numbers mean nothing.
 """
 
 import os
@@ -29,7 +29,7 @@ from seer_tf.errors import InputError
 from seer_tf.files.atomic import write_atomically
 
 NAMES = ("backbone", "train_step", "input_pipeline", "sinkhorn", "scaling", "checkpoint", "evaluation", "exported")
-ON_REQUEST = ("gpu", "gpu_counts")
+ON_REQUEST = ("gpu", "gpu_counts", "data_at_scale")
 _QUIET_CORES = 0.2
 
 ROUNDS = flags.DEFINE_integer("rounds", 9, "Number of times that each contestant is timed.", 1)

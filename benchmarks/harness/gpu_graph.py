@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from unittest import mock
 
+import keras
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import config_pb2, device_properties_pb2
@@ -53,6 +54,17 @@ def tracing_for_gpus() -> Iterator[None]:
         mock.patch.object(convolution, "is_on_cpu", lambda _: False),
         mock.patch.object(sinkhorn, "_on_gpu", lambda: True),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Creates variables of Keras without values. Their memory is not used until something writes to it."""
+
+    def initialize(variable: keras.Variable, initializer: object) -> None:
+        variable._initialize(tf.raw_ops.Empty(shape=variable._shape, dtype=variable._dtype, init=False))
+
+    with mock.patch.object(keras.Variable, "_initialize_with_initializer", initialize):
         yield
 
 

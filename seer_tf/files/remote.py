@@ -77,6 +77,14 @@ def names(url: str) -> list[str]:
         return []
 
 
+def sizes(url: str) -> dict[str, int]:
+    """Returns the sizes in bytes of the files in a directory by their names, in one listing; none for HTTP."""
+    if not has_directories(url):
+        return {}
+    with _answered(url), _opened(url) as (system, path):
+        return {os.path.basename(file["name"]): file["size"] for file in system.ls(path, detail=True)}
+
+
 def matches(pattern: str) -> list[str]:
     """Returns the URLs of the files that a pattern with `*`, `?` or `[…]` stands for."""
     with _answered(pattern), _opened(pattern) as (system, path):

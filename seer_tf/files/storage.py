@@ -58,6 +58,11 @@ def size(path: str | os.PathLike) -> int:
     return remote.size(os.fspath(path)) if is_remote(path) else os.stat(path).st_size
 
 
+def sizes(directory: str | os.PathLike) -> dict[str, int]:
+    """Returns the sizes of the files in a directory by their names, where one listing has them; otherwise none."""
+    return remote.sizes(os.fspath(directory)) if is_remote(directory) else {}
+
+
 def exists(path: str | os.PathLike) -> bool:
     """Whether a file or directory exists."""
     return remote.exists(os.fspath(path)) if is_remote(path) else os.path.exists(path)

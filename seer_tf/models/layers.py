@@ -143,9 +143,14 @@ class BatchNormalization(keras.layers.Layer):
             shared = self._known_or_new(inputs, statistics)
             total = self._total_of_group
             return normalization.normalized_by_shared(inputs, gamma, beta, *shared, epsilon=self.epsilon, total=total)
-        outputs, mean, variance = normalization.normalized_by_own(inputs, gamma, beta, epsilon=self.epsilon)
-        if not (statistics and statistics.repeated):
-            self._move(mean, variance)
+        if statistics and statistics.repeated:
+            return normalization.normalized_by_own(inputs, gamma, beta, epsilon=self.epsilon)[0]
+        variables = (self.moving_mean.value, self.moving_variance.value)
+        mean, variance = map(tf.convert_to_tensor, variables)
+        moving = normalization.Moving(mean, variance, self.momentum)
+        outputs, *moved = normalization.normalized_by_own(inputs, gamma, beta, epsilon=self.epsilon, moving=moving)
+        for variable, value in zip(variables, moved, strict=True):
+            variable.assign(value)
         return outputs
 
     def affine(self) -> tuple[tf.Tensor, tf.Tensor]:

@@ -9,6 +9,7 @@ Shapes: x [..., C]; all other tensors [C], float32 at least.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -18,6 +19,14 @@ from seer_tf.precision import at_least_float32
 # On CPUs, oneDNN is fast in bfloat16 only for widths that are multiples of this number. For other widths its bfloat16
 # batch norm is slower than a cast to float32, batch norm in float32 and a cast back.
 _FAST_BFLOAT16_WIDTH = 16
+
+
+class Moving(NamedTuple):
+    """Moving statistics, and the fraction of their old values that they keep."""
+
+    mean: tf.Tensor
+    variance: tf.Tensor
+    momentum: float
 
 
 def normalized(
@@ -30,11 +39,17 @@ def normalized(
 
 
 def normalized_by_own(
-    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, epsilon: float
+    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, epsilon: float, moving: Moving | None = None
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns x normalised by its own statistics, with its mean and its unbiased variance; not for float64."""
-    unused = tf.zeros([0])
-    return _fused(x, gamma, beta, unused, unused, epsilon=epsilon, is_training=True)
+    """Returns x normalised by its own statistics, with its mean and its unbiased variance; not for float64.
+
+    With moving statistics it returns these, moved, in place of those of x: the fused operation moves them itself.
+    """
+    if moving is None:
+        unused = tf.zeros([0])
+        return _fused(x, gamma, beta, unused, unused, epsilon=epsilon, is_training=True)
+    mean, variance, momentum = moving
+    return _fused(x, gamma, beta, mean, variance, epsilon=epsilon, is_training=True, momentum=momentum)
 
 
 def moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -121,9 +136,17 @@ def _fused(
     *,
     epsilon: float,
     is_training: bool,
+    momentum: float = 0.0,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=_images(x), scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon, is_training=is_training
+        x=_images(x),
+        scale=gamma,
+        offset=beta,
+        mean=mean,
+        variance=variance,
+        epsilon=epsilon,
+        is_training=is_training,
+        exponential_avg_factor=1.0 - momentum,
     )
     return _like(outputs, x), mean, variance
 

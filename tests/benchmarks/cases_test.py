@@ -28,6 +28,7 @@ QUICK = {
     "exported": "inference",
     "gpu": "^a step",
     "gpu_counts": "float16",
+    "data_at_scale": "5 ms",
 }
 
 

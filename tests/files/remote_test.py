@@ -82,6 +82,7 @@ def test_a_directory_behind_a_url_is_listed_and_removed() -> None:
         storage.write(f"{root}/{name}", name.encode())
     assert storage.names(root) == ["a", "b", "c"] and storage.is_directory(f"{root}/a")
     assert storage.names(f"{root}/nowhere") == []
+    assert storage.sizes(root)["c"] == 1 and storage.sizes(f"{root}/a") == {"1": 3}
     assert sorted(storage.walk(root)) == [f"{root}/a/1", f"{root}/b/2", f"{root}/c"]
     assert [found.rpartition("/")[2] for found in storage.matches(f"{root}/*/[12]")] == ["1", "2"]
     assert [storage.read(found) for found in storage.matches(f"{root}/*/[12]")] == [b"a/1", b"b/2"]

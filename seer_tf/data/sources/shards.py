@@ -266,7 +266,7 @@ def open_shards(place: str) -> ShardsSource:
         for directory, manifest in zip(directories, manifests, strict=True)
         for shard in manifest.shards
     ]
-    collections.deque(parallel.in_order(_check_size, zip(paths, shards, strict=True), _SIZES_AT_ONCE), maxlen=0)
+    _check_sizes(directories, paths, shards)
     index = indexes[0] if len(indexes) == 1 else JoinedIndex(indexes)
     return ShardsSource(place, shards, paths, index, manifests[0].classes)
 
@@ -290,10 +290,24 @@ def _open_directory(directory: str) -> tuple[Manifest, Index]:
     return manifest, index
 
 
-def _check_size(path_and_shard: tuple[str, Shard]) -> None:
-    path, shard = path_and_shard
+def _check_sizes(directories: Sequence[str], paths: Sequence[str], shards: Sequence[Shard]) -> None:
+    """Compares the sizes of the shards with the manifest; of those that no listing has, many at once."""
+    listed = {
+        os.path.join(directory, name): size
+        for directory in directories
+        for name, size in storage.sizes(directory).items()
+    }
+
+    def check(path_and_shard: tuple[str, Shard]) -> None:
+        path, shard = path_and_shard
+        _check_size(path, shard, listed.get(path))
+
+    collections.deque(parallel.in_order(check, zip(paths, shards, strict=True), _SIZES_AT_ONCE), maxlen=0)
+
+
+def _check_size(path: str, shard: Shard, size: int | None) -> None:
     try:
-        size = storage.size(path)
+        size = storage.size(path) if size is None else size
     except OSError as error:
         raise InputError(
             f"{path}: the shard cannot be read ({error.strerror}); put it back or prepare it again."
