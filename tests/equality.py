@@ -102,7 +102,7 @@ def _first(state: TrainState, crops: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, 
     statistics = MovingStatistics(state.model)
     own = (at_once if state.config.run.accumulation_steps == 1 else in_micro_batches)(state, crops, statistics)
     loss, gradients, _ = reduce_contributions(state, own, statistics)
-    statistics.put_back()
+    statistics.restore()
     paths = [variable.path for variable in state.model.trainable_variables]
     return own.codes, loss, dict(zip(paths, gradients, strict=True))
 

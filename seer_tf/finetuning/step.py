@@ -92,9 +92,9 @@ def _contribution(
             scores = state.model(tf.identity(images[part::num_parts]), training=True)  # [B / S, L]
             share = cross_entropy(scores, targets[part::num_parts]) / (num_parts * collectives.num_replicas())
             scaled = state.loss_scale.scaled(share)
-        statistics.note()
+        statistics.record()
         if num_parts > 1:
-            statistics.put_back()
+            statistics.restore()
         gradients = tape.gradient(scaled, weights)
         sums = [one + other for one, other in zip(sums, gradients, strict=True)] if sums else gradients
         loss += share

@@ -143,11 +143,11 @@ class Checkpoints:
         """
         run, steps = self._state.config.run, self._directory.checkpoint_steps()
         qualities = {step: _quality(self._directory.checkpoint(step)) for step in steps if step <= newest}
-        for step in set(steps) - kept(qualities, run.keep_checkpoints, run.keep_every_steps):
+        for step in set(steps) - steps_to_keep(qualities, run.keep_checkpoints, run.keep_every_steps):
             remove_directory(self._directory.checkpoint(step))
 
 
-def kept(qualities: Mapping[int, Quality | None], num_last: int, every_steps: int) -> set[int]:
+def steps_to_keep(qualities: Mapping[int, Quality | None], num_last: int, every_steps: int) -> set[int]:
     """Returns the steps whose checkpoints are kept.
 
     Args:

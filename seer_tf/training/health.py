@@ -112,7 +112,7 @@ def overflows(config: BaseConfig, seen: Sequence[Interval]) -> Problem | None:
     )
 
 
-def starves(_: BaseConfig, seen: Sequence[Interval]) -> Problem | None:
+def waits_for_images(_: BaseConfig, seen: Sequence[Interval]) -> Problem | None:
     """Checks that the run does not spend most of its time waiting for images."""
     last = seen[1:][-_STARVING_INTERVALS:]  # without the first interval, which fills the pipeline
     shares = [interval.numbers[metrics.WAIT_SHARE] for interval in last]
@@ -146,7 +146,7 @@ def rank_one(config: BaseConfig, settled: Sequence[Interval], remedy: str) -> Pr
 
     Args:
         config: Run configuration.
-        settled: Intervals that count, as `lately` returns them.
+        settled: Intervals that count, as `latest_intervals` returns them.
         remedy: What to try.
     """
     ranks = [interval.numbers[metrics.RANK_ME] for interval in settled]
@@ -156,7 +156,7 @@ def rank_one(config: BaseConfig, settled: Sequence[Interval], remedy: str) -> Pr
         "the features have collapsed to rank one",
         f"RankMe is {ranks[-1]:.2f}, and never above {max(ranks):.2f} since step {settled[0].first_step}",
         remedy,
-        slower(config),
+        halved_learning_rate(config),
     )
 
 
@@ -164,10 +164,10 @@ HealthCheck = Callable[[Any, Sequence[Interval]], Problem | None]
 """A function that takes the config and the latest intervals of a run. It returns the problem they show, or None."""
 
 #: Checks that fit every task.
-COMMON_CHECKS: tuple[HealthCheck, ...] = (overflows, frozen_data, starves)
+COMMON_CHECKS: tuple[HealthCheck, ...] = (overflows, frozen_data, waits_for_images)
 
 
-def slower(config: Any) -> dict[str, Any]:
+def halved_learning_rate(config: Any) -> dict[str, Any]:
     """Returns half of the peak learning rate, after a warm-up that is twice as long but at most half of the run."""
     warmup = config.schedule.warmup_steps
     return {
@@ -176,7 +176,7 @@ def slower(config: Any) -> dict[str, Any]:
     }
 
 
-def lately(config: BaseConfig, seen: Sequence[Interval], begun: int) -> list[Interval]:
+def latest_intervals(config: BaseConfig, seen: Sequence[Interval], begun: int) -> list[Interval]:
     """Returns the latest intervals that together last as long as the patience; an empty list if the run is shorter.
 
     Args:

@@ -26,11 +26,11 @@ class MovingStatistics:
         self._before = [tf.convert_to_tensor(variable) for variable in self._variables]
         self._moved: list[list[tf.Tensor]] = []
 
-    def note(self) -> None:
+    def record(self) -> None:
         """Records the values after a forward pass."""
         self._moved.append([tf.convert_to_tensor(variable) for variable in self._variables])
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Restores the values from the start of the step, so that every forward pass starts from the same values."""
         for variable, before in zip(self._variables, self._before, strict=True):
             variable.assign(before)
@@ -41,7 +41,7 @@ class MovingStatistics:
             return self._moved[0]
         return [tf.add_n(values) / len(values) for values in zip(*self._moved, strict=True)]
 
-    def settle(self, finite: tf.Tensor, frozen: Mapping[str, tf.Tensor]) -> None:
+    def assign(self, finite: tf.Tensor, frozen: Mapping[str, tf.Tensor]) -> None:
         """Assigns the means. A variable that must not change gets its value from the start of the step, bit for bit.
 
         Args:

@@ -78,7 +78,7 @@ def finish_step(
         Scalars by name.
     """
     finite = first_bad < 0
-    statistics.settle(finite, frozen or {})
+    statistics.assign(finite, frozen or {})
     settled = [(variable, tf.where(finite, new, variable)) for variable, new in updates]
     collectives.assign([*settled, *state.loss_scale.updates(finite), *state.skipped.updates(finite)])
     return {

@@ -15,7 +15,7 @@ import tensorflow as tf
 from seer_tf.distributed import collectives
 from seer_tf.models import embeddings
 from seer_tf.quantities import percent
-from seer_tf.training.health import GO_BACK, Interval, Problem, lately, rank_one, slower
+from seer_tf.training.health import GO_BACK, Interval, Problem, halved_learning_rate, latest_intervals, rank_one
 from seer_tf.training.metrics import LOSS, MEAN_PIXEL
 
 ALIGNMENT = "views/alignment"
@@ -85,7 +85,7 @@ def at_chance(config: Any, seen: Sequence[Interval], *, num_candidates: Callable
         f"one for {percent(seen[-1].numbers[ACCURACY], 1)} of the views",
         "try weaker colour jitter (crops.brightness, contrast, saturation, hue), larger crops.min_area_fractions or a "
         "lower schedule.peak_learning_rate",
-        slower(config),
+        halved_learning_rate(config),
     )
 
 
@@ -109,7 +109,7 @@ def without_spread(config: Any, seen: Sequence[Interval]) -> Problem | None:
 
 
 def _all_alike(config: Any, evidence: str) -> Problem:
-    return Problem("the embeddings of all images are alike", evidence, GO_BACK, slower(config))
+    return Problem("the embeddings of all images are alike", evidence, GO_BACK, halved_learning_rate(config))
 
 
 def features_of_rank_one(config: Any, seen: Sequence[Interval]) -> Problem | None:
@@ -118,4 +118,4 @@ def features_of_rank_one(config: Any, seen: Sequence[Interval]) -> Problem | Non
 
 
 def _settled(config: Any, seen: Sequence[Interval]) -> list[Interval]:
-    return lately(config, seen, config.schedule.warmup_steps)
+    return latest_intervals(config, seen, config.schedule.warmup_steps)

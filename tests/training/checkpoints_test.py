@@ -15,7 +15,7 @@ from seer_tf.errors import InputError
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.networks.pretrained import load_model
 from seer_tf.pretraining.recipes import recipe
-from seer_tf.training.checkpoints import About, Checkpoints, Quality, about, kept, licence
+from seer_tf.training.checkpoints import About, Checkpoints, Quality, about, licence, steps_to_keep
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import model_variables
 from tests import mutations
@@ -142,7 +142,7 @@ def test_damage_to_about_json_loses_no_tensor_and_stops_no_run(run: Run, without
         path.write_bytes(damaged)
         found = about(directory.checkpoint(4))
         assert found in (None, About(4, Quality("k-NN", 0.5), "some licence")) or without
-        kept({4: None if found is None else found.quality}, 1, 0)
+        steps_to_keep({4: None if found is None else found.quality}, 1, 0)
     path.write_bytes(b"\xff{")
     assert checkpoints.restore_latest() == 4
     state.step.assign(5)
@@ -200,9 +200,9 @@ def test_the_last_and_the_best_checkpoints_and_one_in_each_interval_are_kept(tmp
 
 def test_only_qualities_with_the_same_measure_are_compared() -> None:
     old, new = Quality("features/rank_me", 30.0), Quality("probe/knn_top1", 0.2)
-    assert kept({1: old, 2: new, 3: new, 4: None}, num_last=1, every_steps=0) == {2, 4}
-    assert kept({1: old, 2: None}, num_last=1, every_steps=0) == {1, 2}
-    assert kept({}, num_last=1, every_steps=0) == set()
+    assert steps_to_keep({1: old, 2: new, 3: new, 4: None}, num_last=1, every_steps=0) == {2, 4}
+    assert steps_to_keep({1: old, 2: None}, num_last=1, every_steps=0) == {1, 2}
+    assert steps_to_keep({}, num_last=1, every_steps=0) == set()
 
 
 def test_files_that_a_killed_writer_left_are_removed(run: Run) -> None:

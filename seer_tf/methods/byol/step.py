@@ -36,7 +36,7 @@ def train_step(state: ByolState, batch: Batch) -> dict[str, tf.Tensor]:
         predictions = tf.stack([state.model(view, training=True) for view in views])  # [2, B, D]
         share = regression(predictions, targets) / collectives.num_replicas()
         scaled = state.loss_scale.scaled(share)
-    statistics.note()
+    statistics.record()
     own = Contribution(share, tape.gradient(scaled, weights), predictions)
     loss, gradients, first_bad = reduce_contributions(state, own, statistics)
 

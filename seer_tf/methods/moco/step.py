@@ -41,7 +41,7 @@ def train_step(state: MocoState, batch: Batch) -> dict[str, tf.Tensor]:
         contrast = info_nce(queries, keys, state.queue.keys, temperature=config.moco.temperature)
         share = contrast.loss / collectives.num_replicas()
         scaled = state.loss_scale.scaled(share)
-    statistics.note()
+    statistics.record()
     own = Contribution(share, tape.gradient(scaled, weights), queries)
     loss, gradients, first_bad = reduce_contributions(state, own, statistics)
 

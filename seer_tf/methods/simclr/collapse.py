@@ -3,7 +3,7 @@
 import functools
 
 from seer_tf.training import view_metrics
-from seer_tf.training.health import HealthCheck, frozen_data, not_finite, overflows, starves
+from seer_tf.training.health import HealthCheck, frozen_data, not_finite, overflows, waits_for_images
 
 #: What to change if numbers are not finite.
 REMEDY = "lower schedule.peak_learning_rate, or raise schedule.warmup_steps or simclr.temperature"
@@ -15,6 +15,6 @@ CHECKS: tuple[HealthCheck, ...] = (
     functools.partial(view_metrics.at_chance, num_candidates=lambda config: 2 * config.data.global_batch_size - 1),
     view_metrics.alike,
     view_metrics.features_of_rank_one,
-    starves,
+    waits_for_images,
 )
 """All checks of a SimCLR run, including the common ones, in the order in which problems are reported."""

@@ -34,7 +34,7 @@ def train_step(state: SimclrState, batch: Batch) -> dict[str, tf.Tensor]:
     with tf.GradientTape() as tape:
         images = tf.concat(tf.unstack(crops, axis=1), axis=0)  # [2B, s, s, 3], first views first
         embeddings = unit_norm(state.model(images, training=True))  # [2B, D]
-        statistics.note()
+        statistics.record()
         contrast = nt_xent(tf.reshape(embeddings, [2, -1, embeddings.shape[-1]]), temperature=config.simclr.temperature)
         share = contrast.loss / collectives.num_replicas()
         scaled = state.loss_scale.scaled(share)

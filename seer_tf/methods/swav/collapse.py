@@ -19,12 +19,12 @@ from seer_tf.training.health import (
     Interval,
     Problem,
     frozen_data,
-    lately,
+    halved_learning_rate,
+    latest_intervals,
     not_finite,
     overflows,
     rank_one,
-    slower,
-    starves,
+    waits_for_images,
 )
 
 #: What to change if numbers are not finite.
@@ -66,13 +66,13 @@ def _vanishes(config: Config, seen: Sequence[Interval]) -> Problem | None:
 
 
 def _stays_at_ln_k(config: Config, seen: Sequence[Interval]) -> Problem | None:
-    losses = [interval.numbers[metrics.RELATIVE_LOSS] for interval in _lately(config, seen)]
+    losses = [interval.numbers[metrics.RELATIVE_LOSS] for interval in _latest(config, seen)]
     if not losses or max(abs(loss - 1) for loss in losses) > _NEAR_LN_K:
         return None
     return Problem(
         "the loss stays at ln K",
         f"it is {losses[-1]:.3f} ln K, and has been between {min(losses):.3f} and {max(losses):.3f} since step "
-        f"{_lately(config, seen)[0].first_step}",
+        f"{_latest(config, seen)[0].first_step}",
         f"try `swav.epsilon={config.swav.epsilon / 2:g}`, fewer head.num_prototypes, weaker colour jitter "
         "(crops.brightness, contrast, saturation, hue) or a longer swav.freeze_prototypes_steps",
         {"swav.epsilon": config.swav.epsilon / 2},
@@ -80,44 +80,44 @@ def _stays_at_ln_k(config: Config, seen: Sequence[Interval]) -> Problem | None:
 
 
 def _stays_on_plateau(config: Config, seen: Sequence[Interval]) -> Problem | None:
-    lately = _lately(config, seen)
-    losses = [interval.numbers[metrics.RELATIVE_LOSS] for interval in lately]
-    ranks = [interval.numbers[run_metrics.RANK_ME] for interval in lately]
+    latest = _latest(config, seen)
+    losses = [interval.numbers[metrics.RELATIVE_LOSS] for interval in latest]
+    ranks = [interval.numbers[run_metrics.RANK_ME] for interval in latest]
     half = len(losses) // 2
-    if not half or lately[-1].step < _FIRST_SHARE * config.run.num_steps or _stays_at_ln_k(config, seen) is not None:
+    if not half or latest[-1].step < _FIRST_SHARE * config.run.num_steps or _stays_at_ln_k(config, seen) is not None:
         return None
     if min(losses) < _PLATEAU or max(ranks) > _PLATEAU_RANK or min(losses[half:]) < min(losses[:half]) - _PROGRESS:
         return None
     return Problem(
         "the run stays on a plateau",
-        f"the loss is {losses[-1]:.3f} ln K and has not fallen since step {lately[0].first_step}, and RankMe is "
+        f"the loss is {losses[-1]:.3f} ln K and has not fallen since step {latest[0].first_step}, and RankMe is "
         f"{ranks[-1]:.0f}",
         "try a lower schedule.peak_learning_rate and a longer schedule.warmup_steps",
-        slower(config),
+        halved_learning_rate(config),
     )
 
 
 def _one_prototype(config: Config, seen: Sequence[Interval]) -> Problem | None:
-    shares = [interval.numbers[metrics.LARGEST_SHARE] for interval in _lately(config, seen)]
+    shares = [interval.numbers[metrics.LARGEST_SHARE] for interval in _latest(config, seen)]
     if not shares or min(shares) < _ALMOST_ALL or config.head.num_prototypes == 1:
         return None
     return Problem(
         "one prototype attracts almost all crops",
         f"{percent(shares[-1], 0)} of the crops have the same nearest prototype, and never less than "
-        f"{percent(min(shares), 0)} since step {_lately(config, seen)[0].first_step}",
+        f"{percent(min(shares), 0)} since step {_latest(config, seen)[0].first_step}",
         "try more swav.sinkhorn_iterations, a longer swav.freeze_prototypes_steps or a lower "
         "schedule.peak_learning_rate",
-        slower(config),
+        halved_learning_rate(config),
     )
 
 
 def _rank_one(config: Config, seen: Sequence[Interval]) -> Problem | None:
-    return rank_one(config, _lately(config, seen), f"{GO_BACK} or swav.epsilon")
+    return rank_one(config, _latest(config, seen), f"{GO_BACK} or swav.epsilon")
 
 
-def _lately(config: Config, seen: Sequence[Interval]) -> list[Interval]:
+def _latest(config: Config, seen: Sequence[Interval]) -> list[Interval]:
     begun = max(config.schedule.warmup_steps, config.schedule.head_only_steps, config.swav.freeze_prototypes_steps)
-    return lately(config, seen, begun)
+    return latest_intervals(config, seen, begun)
 
 
 def _relative_updates(interval: Interval) -> dict[str, float]:
@@ -134,6 +134,6 @@ CHECKS: tuple[HealthCheck, ...] = (
     _stays_on_plateau,
     _one_prototype,
     _rank_one,
-    starves,
+    waits_for_images,
 )
 """All checks of a SwAV run, including the common ones, in the order in which problems are reported."""

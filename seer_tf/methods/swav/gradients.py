@@ -43,7 +43,7 @@ def at_once(state: TrainState, crops: Crops, statistics: MovingStatistics) -> Gr
     """
     with tf.GradientTape() as tape:
         embeddings, scores = _forward(state, crops)
-        statistics.note()
+        statistics.record()
         assigning = state.config.swav.num_assigning_crops
         codes = _codes(state, scores[:assigning])
         loss = _share_of_loss(state, scores, codes, num_parts=1)
@@ -73,7 +73,7 @@ def in_micro_batches(state: TrainState, crops: Crops, statistics: MovingStatisti
     firsts: list[tuple[tf.Tensor, tf.Tensor]] = []
     for part in parts:
         embeddings, scores = _forward(state, _after(firsts[-1:], part[:num_sizes]))
-        statistics.put_back()
+        statistics.restore()
         firsts.append((embeddings[:assigning], scores[:assigning]))
     embeddings, scores = (_collected(each) for each in zip(*firsts, strict=True))
     codes = _codes(state, scores)
@@ -85,8 +85,8 @@ def in_micro_batches(state: TrainState, crops: Crops, statistics: MovingStatisti
             _, scores = _forward(state, _after([codes, *sums], part))
             share = _share_of_loss(state, scores, codes_of_part, num_parts)
             scaled = state.loss_scale.scaled(share)
-        statistics.note()
-        statistics.put_back()
+        statistics.record()
+        statistics.restore()
         loss += share
         sums = [total + gradient for total, gradient in zip(sums, tape.gradient(scaled, weights), strict=True)]
         all_scores.append(scores)

@@ -70,7 +70,7 @@ def test_both_programs_make_the_same_steps() -> None:
 def _gradients(state: TrainState, crops: tuple[tf.Tensor, ...]) -> dict[str, np.ndarray]:
     statistics = MovingStatistics(state.model)
     gradients = at_once(state, crops, statistics).scaled
-    statistics.put_back()
+    statistics.restore()
     return {
         variable.path: gradient.numpy()
         for variable, gradient in zip(state.model.trainable_variables, gradients, strict=True)
