@@ -6,8 +6,8 @@ import torch
 
 from benchmarks.peers.torch_swav import TorchSwav
 from seer_tf.methods.swav.model import SwavModel
-from seer_tf.models.backbones.regnet.convert import torch_axes
-from seer_tf.models.backbones.regnet.key_layouts import HUGGING_FACE, LEAVES
+from seer_tf.models.backbones.regnet.key_layouts import HUGGING_FACE
+from seer_tf.models.stored_tensors import LEAVES, torch_axes
 
 _HIDDEN_LAYER = 3  # modules of one hidden layer in the peer's projection: linear, batch norm, ReLU
 

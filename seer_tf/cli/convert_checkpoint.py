@@ -1,4 +1,4 @@
-"""Converts a released checkpoint of SEER or another RegNetY to Keras models and a SavedModel."""
+"""Converts a released checkpoint of SEER, another RegNetY or MoCo's ResNet-50 to Keras models and a SavedModel."""
 
 from absl import flags
 
@@ -7,7 +7,7 @@ from seer_tf.data.sources.registry import open_source
 from seer_tf.exporting.exporter import export
 from seer_tf.files.new_directory import new_directory
 from seer_tf.models.backbones.regnet import published
-from seer_tf.models.backbones.regnet.convert import convert
+from seer_tf.models.backbones.released import convert
 from seer_tf.networks.load import of_converted
 from seer_tf.quantities import counted
 
@@ -15,8 +15,8 @@ CHECKPOINT = command.required(
     flags.DEFINE_string(
         "checkpoint",
         None,
-        "File from VISSL (.torch), Hugging Face or timm (.safetensors, .bin, .pth); for a checkpoint in parts, its "
-        "index (.index.json) or its directory.",
+        "File from VISSL (.torch), Hugging Face, timm (.safetensors, .bin, .pth) or MoCo (.pth.tar); for a checkpoint "
+        "in parts, its index (.index.json) or its directory.",
     )
 )
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
@@ -28,8 +28,8 @@ def main() -> None:
         network = convert(CHECKPOINT.value)
         network.save(directory)
         (saved_model,) = export(of_converted(network), directory / "saved_model", source=open_source("builtin:test"))
-    print(published.LICENCE_NOTICE)
-    print(f"RegNetY-{network.variant} in the layout of {network.layout}")
+    print(published.LICENCE_NOTICE if network.licence == published.LICENCE else f"licence: {network.licence}")
+    print(f"{network.title} in the layout of {network.layout}")
     print(f"matched: {counted(len(network.matched), 'tensor')}")
     print(f"unused: {counted(len(network.unused), 'tensor')}", *network.unused, sep="\n  ")
     print("missing: none")

@@ -29,7 +29,7 @@ COMMANDS = {
     "finetune": "Fine-tune a network on labelled images.",
     "finetune_detector": "Fine-tune an object detector.",
     "report": "Collect evaluations on one page.",
-    "convert_checkpoint": "Convert released SEER weights to Keras models.",
+    "convert_checkpoint": "Convert released weights of SEER or MoCo to Keras models.",
     "export": "Write a network as SavedModel, .keras, LiteRT or ONNX, or for PyTorch.",
 }
 

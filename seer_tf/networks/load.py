@@ -13,7 +13,7 @@ from seer_tf.finetuning.config import FinetuneConfig
 from seer_tf.methods.swav.model import SwavModel
 from seer_tf.models import Backbone
 from seer_tf.models.backbones.regnet import published
-from seer_tf.models.backbones.regnet.convert import ConvertedNetwork
+from seer_tf.models.conversion import ConvertedNetwork
 from seer_tf.models.keras_file import read_keras_file
 from seer_tf.models.tasks.classifier import ImageClassifier
 from seer_tf.networks.network import Network

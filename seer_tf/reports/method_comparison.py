@@ -139,7 +139,7 @@ class MethodComparison:
         if not leads:
             return []
         said = [self._verdict(protocol, found) for protocol, found in leads.items()]
-        said += [_advice(list(leads.values())), *self._warnings(leads["knn"].best)]
+        said += self._advice(list(leads.values()))
         said.append(
             "The intervals are of Games and Howell, 95 % for all pairs together. They cover other seeds, but neither "
             f"other test images ({self.num_test_images:,} here) nor other settings: no method was tuned for them."
@@ -157,14 +157,15 @@ class MethodComparison:
         text += f" It is ahead of {beaten}." if beaten else ""
         return text + (f" The seeds do not tell it from {others}." if others else "")
 
-    def _warnings(self, best: str) -> list[str]:
-        mean, said = statistics.mean(self.values("knn")[best]), []
-        for name, accuracies in self.baselines.items():
-            if accuracies["knn"] >= mean:
-                reached = percent(accuracies["knn"])
-                said.append(f"No method is above a baseline, {name} with {reached} by k-NN; train longer.")
-        again = sum(entry.retries for entry in self.entries)
-        if again:
+    def _advice(self, leads: Sequence[Lead]) -> list[str]:
+        """Returns the advice, and a warning if runs started again."""
+        mean = statistics.mean(self.values("knn")[leads[0].best])
+        above = [name for name, accuracies in self.baselines.items() if accuracies["knn"] >= mean]
+        said = [_advice(leads)]
+        if above:
+            names = " and ".join(f"{name} with {percent(self.baselines[name]['knn'])}" for name in above)
+            said = [f"Advice: none. By k-NN no method is above {names}: train longer."]
+        if again := sum(entry.retries for entry in self.entries):
             said.append(f"Runs that did not learn started again {counted(again, 'time')} with other settings.")
         return said
 

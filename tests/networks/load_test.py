@@ -17,7 +17,7 @@ from seer_tf.finetuning.state import build_classifier
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.models import RegNetY
 from seer_tf.models.backbones.regnet import published
-from seer_tf.models.backbones.regnet.convert import ConvertedNetwork
+from seer_tf.models.conversion import ConvertedNetwork
 from seer_tf.models.tasks.classifier import ImageClassifier
 from seer_tf.models.tasks.detector import with_stem_stride_2
 from seer_tf.networks.load import backbone_metadata, load_network

@@ -61,7 +61,8 @@ def test_nothing_learned_and_retries_are_said() -> None:
     found = dataclasses.replace(comparison(_CLEAR), baselines={"colour histograms": {"knn": 0.6, "linear_probe": 0.1}})
     found = dataclasses.replace(found, entries=(*found.entries, entry("moco", 3, 0.31, retries=2)))
     said = " ".join(found.recommendation())
-    assert "No method is above a baseline, colour histograms with 60.0 % by k-NN" in said
+    assert "Advice: none. By k-NN no method is above colour histograms with 60.0 %: train longer." in said
+    assert "Advice: byol" not in said
     assert "started again 2 times" in said
 
 

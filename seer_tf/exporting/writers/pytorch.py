@@ -11,10 +11,11 @@ import safetensors.numpy
 
 from seer_tf.errors import InputError
 from seer_tf.models import RegNetY
-from seer_tf.models.backbones.regnet.convert import torch_axes
 from seer_tf.models.backbones.regnet.design import STEM_WIDTH, VARIANTS, RegNetDesign, design
-from seer_tf.models.backbones.regnet.key_layouts import HUGGING_FACE, LEAVES, TIMM, KeyLayout
+from seer_tf.models.backbones.regnet.key_layouts import HUGGING_FACE, TIMM
 from seer_tf.models.backbones.regnet.stored_network import open_stored_network
+from seer_tf.models.key_layout import KeyLayout
+from seer_tf.models.stored_tensors import LEAVES, torch_axes
 from seer_tf.networks.network import Network
 
 _STEM_STRIDE = 2

@@ -4,58 +4,14 @@ The files that Meta published have VISSL's layout, and their trunk is named as i
 Hugging Face's layout is that of `models/regnet` in transformers. timm's layout is that of its `models/regnet.py`.
 """
 
-import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 
-_PATH = re.compile(
-    r"(?:stem|stage(?P<stage>\d+)_block(?P<block>\d+))/(?P<layer>.+)[/_]"
-    r"(?P<leaf>kernel|bias|gamma|beta|moving_mean|moving_variance)"
-)
-LEAVES = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-"""PyTorch's name for each name of a variable."""
+from seer_tf.models.key_layout import KeyLayout
+
 # If the released code shards a network over devices (FSDP, the 10 B network), names have a level of parts between the
 # stage and its blocks.
 _PART = re.compile(r"\.block\d+-part\d+(?=\.)")
-
-
-@dataclasses.dataclass(frozen=True)
-class KeyLayout:
-    """One way to name the variables.
-
-    Attributes:
-        name: Project that uses these names.
-        trunk: Prefix of the trunk's names in a file that also has a head.
-        stem: Name of each layer of our stem.
-        block: Function from the number of the stage and the number of the block in the stage, both counted from one, to
-            the name of the block.
-        layers: Name, inside the block, of each layer of our block.
-        classifier: Name of the linear layer of a classifier, beside the trunk.
-    """
-
-    name: str
-    trunk: str
-    stem: Mapping[str, str]
-    block: Callable[[int, int], str]
-    layers: Mapping[str, str]
-    classifier: str
-
-    def key(self, path: str) -> str:
-        """Returns the name, inside the trunk, of the `RegNetY` variable with this path."""
-        match = _PATH.fullmatch(path)
-        if match is None:
-            raise ValueError(f"{path} is no variable of a RegNetY")
-        leaf = LEAVES[match["leaf"]]
-        if match["stage"] is None:
-            return f"{self.stem[match['layer']]}.{leaf}"
-        return f"{self.block(int(match['stage']), int(match['block']))}.{self.layers[match['layer']]}.{leaf}"
 
 
 # Each layer of our block, and its name in VISSL, in Hugging Face's transformers and in timm.

@@ -3,14 +3,13 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.regnet.design import VARIANTS
 from seer_tf.models.backbones.regnet.key_layouts import LAYOUTS, KeyLayout, find_layout, without_parts
-from seer_tf.models.checkpoint_files import StoredTensor
 from seer_tf.models.sharded_checkpoint import read_checkpoint
+from seer_tf.models.stored_tensors import StoredTensors
 
 _HEAD = "heads.0."
 
@@ -31,28 +30,20 @@ class StoredHead:
 
 
 @dataclasses.dataclass(frozen=True)
-class StoredNetwork:
+class StoredNetwork(StoredTensors):
     """A RegNet in a file.
 
     Attributes:
-        path: Path of the file.
         layout: Naming scheme of the tensors.
         prefix: Prefix of the trunk's names.
-        tensors: All tensors in the file, by name.
     """
 
-    path: Path
     layout: KeyLayout
     prefix: str
-    tensors: Mapping[str, StoredTensor]
 
     def name(self, path: str) -> str:
         """Returns the name of the tensor for the `RegNetY` variable with this path."""
         return self.prefix + self.layout.key(path)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Returns the shape of a tensor; () if the tensor is not in the file."""
-        return self.tensors[name].shape if name in self.tensors else ()
 
     def stages(self) -> tuple[tuple[int, int, int], ...]:
         """Returns width, depth and group width of each stage, from the shapes of the grouped convolutions."""
@@ -131,4 +122,4 @@ def open_stored_network(path: Path) -> StoredNetwork:
             f"{path}: there is no RegNetY in this file (its first tensors: {names}); give a checkpoint with the names "
             f"of {', '.join(layouts)} or {last}."
         )
-    return StoredNetwork(path, *found, tensors)
+    return StoredNetwork(path, tensors, *found)

@@ -16,9 +16,10 @@ import transformers
 from seer_tf import models
 from seer_tf.errors import InputError
 from seer_tf.models.backbones.regnet import convert as converting
-from seer_tf.models.backbones.regnet.convert import backbone_filling, convert, fill
+from seer_tf.models.backbones.regnet.convert import backbone_filling, convert
 from seer_tf.models.backbones.regnet.design import RegNetDesign, design
 from seer_tf.models.backbones.regnet.stored_network import StoredNetwork, open_stored_network
+from seer_tf.models.stored_tensors import fill
 from tests.places import GOLDEN
 from tests.references import released_checkpoints
 
@@ -264,7 +265,9 @@ def test_a_missing_tensor_and_one_of_another_shape_are_named(small: dict, tmp_pa
         convert(tmp_path / "file")
     trunk[f"_feature_blocks.{name}"] = torch.cat([tensor, tensor])
     torch.save(small, tmp_path / "file")
-    with pytest.raises(InputError, match=rf"another shape than in a RegNetY: {_TRUNK}{name} is \({2 * len(tensor)},\)"):
+    with pytest.raises(
+        InputError, match=rf"another shape than in the network: {_TRUNK}{name} is \({2 * len(tensor)},\)"
+    ):
         convert(tmp_path / "file")
     trunk[f"_feature_blocks.{name}"] = tensor
 

@@ -18,7 +18,7 @@ _CLASSY_256GF = RegNetDesign(27, 640, 124.47, 2.04, 848)  # ClassyVision's netwo
 def _stored(shapes: dict[str, tuple[int, ...]]) -> StoredNetwork:
     """Returns a network in VISSL's layout with tensors of these shapes. The tensors cannot be read."""
     tensors = {name: StoredTensor(shape, lambda: np.empty(0)) for name, shape in shapes.items()}
-    return StoredNetwork(Path("file"), VISSL, "model.trunk.", tensors)
+    return StoredNetwork(Path("file"), tensors, VISSL, "model.trunk.")
 
 
 def _grouped_shapes(design: RegNetDesign) -> dict[str, tuple[int, ...]]:
