@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,12 +85,16 @@ def evaluate(
     return report.result
 
 
-def _check_settings(protocol: str, settings: dict[str, Any]) -> None:
-    """Raises an error if the protocol does not have a setting."""
-    known = list(inspect.signature(EVALUATIONS[protocol]).parameters)[1:]  # the first one is the request
+def _check_settings(protocol: str, settings: Mapping[str, Any]) -> None:
+    """Raises an error if the protocol does not have a setting, or needs another one."""
+    _, *known = inspect.signature(EVALUATIONS[protocol]).parameters.values()  # the first one is the request
+    names = [parameter.name for parameter in known]
     for name in settings:
-        if name not in known:
-            raise InputError(f"`{name}` is no setting of the protocol {protocol}; it has {', '.join(known) or 'none'}")
+        if name not in names:
+            raise InputError(f"`{name}` is no setting of the protocol {protocol}; it has {', '.join(names) or 'none'}")
+    for parameter in known:
+        if parameter.default is parameter.empty and parameter.name not in settings:
+            raise InputError(f"`{parameter.name}` is missing: the protocol {protocol} needs it")
 
 
 def _given(value: Any) -> Any:

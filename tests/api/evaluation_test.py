@@ -125,6 +125,7 @@ def test_a_command_and_its_call_have_the_same_settings() -> None:
         ({"protocol": "knnn"}, "there is no protocol 'knnn': did you mean 'knn'"),
         ({"recipe": "grid"}, "`recipe` is no setting of the protocol knn; it has none"),
         ({"protocol": "copy_detection", "model": "nowhere", "size": 9}, "it has distractors, whitening_data, stage, "),
+        ({"protocol": "geolocation", "train": None, "places": "a.csv"}, "`cells` is missing: the protocol geolocation"),
         ({"train": None, "pixels": "histogram"}, "`train` is missing: this protocol needs two sets of images"),
         ({"test": None, "pixels": "histogram"}, "`test` is missing: this protocol needs two sets of images"),
         ({"protocol": "robustness", "model": "nowhere"}, "`train` is given, and robustness fits nothing"),
