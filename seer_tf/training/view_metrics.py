@@ -6,6 +6,7 @@ at least 200 steps, after the warm-up.
 Legend: N images on all replicas, B images on this replica, D embedding dimensions.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,19 @@ import tensorflow as tf
 from seer_tf.distributed import collectives
 from seer_tf.models import embeddings
 from seer_tf.quantities import percent
-from seer_tf.training.health import GO_BACK, Interval, Problem, halved_learning_rate, latest_intervals, rank_one
+from seer_tf.training.health import (
+    GO_BACK,
+    HealthCheck,
+    Interval,
+    Problem,
+    frozen_data,
+    halved_learning_rate,
+    latest_intervals,
+    not_finite,
+    overflows,
+    rank_one,
+    waits_for_images,
+)
 from seer_tf.training.metrics import LOSS, MEAN_PIXEL
 
 ALIGNMENT = "views/alignment"
@@ -65,6 +78,17 @@ def of_embeddings(views: tf.Tensor, crops: tf.Tensor) -> dict[str, tf.Tensor]:
     means, squares, mean_pixel = collectives.all_reduce_together([part / collectives.num_replicas() for part in local])
     deviations = tf.sqrt(tf.maximum(squares - tf.square(means), 0))  # [D]
     return {SPREAD: tf.reduce_mean(deviations) * math.sqrt(views.shape[-1]), MEAN_PIXEL: mean_pixel}
+
+
+def checks(*own: HealthCheck, remedy: str) -> tuple[HealthCheck, ...]:
+    """Returns all checks of a method, including the common ones, in the order in which problems are reported.
+
+    Args:
+        *own: Checks of the method.
+        remedy: What to change if numbers are not finite.
+    """
+    first = functools.partial(not_finite, remedy=remedy)
+    return (first, overflows, frozen_data, *own, features_of_rank_one, waits_for_images)
 
 
 def at_chance(config: Any, seen: Sequence[Interval], *, num_candidates: Callable[[Any], int]) -> Problem | None:

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from seer_tf.data.pipelines.pretraining import Batch, distorted
 from seer_tf.distributed import collectives
-from seer_tf.methods.moco import metrics
 from seer_tf.methods.moco.info_nce import info_nce
 from seer_tf.methods.moco.state import MocoState
 from seer_tf.models.embeddings import unit_norm
+from seer_tf.training import view_metrics
 from seer_tf.training.moving_statistics import MovingStatistics
 from seer_tf.training.step import Contribution, finish_step, reduce_contributions
 
@@ -27,7 +27,7 @@ def train_step(state: MocoState, batch: Batch) -> dict[str, tf.Tensor]:
         batch: A uint8 tensor [B, 2, s, s, 3] in a tuple, or `Crops` that are not yet distorted.
 
     Returns:
-        Scalars by name, equal on every replica: those of `finish_step` and `metrics.of_step`.
+        Scalars by name, equal on every replica: those of `finish_step` and `view_metrics.of_contrast`.
     """
     config, optimizer, weights = state.config, state.optimizer, state.model.trainable_variables
     (crops,) = distorted(batch, config.crops)
@@ -52,4 +52,5 @@ def train_step(state: MocoState, batch: Batch) -> dict[str, tf.Tensor]:
     followed = state.key_encoder.followed(tf.constant(config.moco.momentum, tf.float64))
     updates = [*updates, *followed, *state.queue.pushed(all_keys)]
     common = finish_step(state, statistics, updates, loss=loss, first_bad=first_bad, learning_rate=learning_rate)
-    return {**common, **metrics.of_step(contrast, queries, all_keys, crops)}
+    all_queries = collectives.all_gather(queries, axis=0)
+    return {**common, **view_metrics.of_contrast(all_queries, all_keys, contrast.accuracy, crops)}

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from seer_tf.data.pipelines.pretraining import Batch, distorted
 from seer_tf.distributed import collectives
-from seer_tf.methods.simclr import metrics
 from seer_tf.methods.simclr.nt_xent import nt_xent
 from seer_tf.methods.simclr.state import SimclrState
 from seer_tf.models.embeddings import unit_norm
+from seer_tf.training import view_metrics
 from seer_tf.training.moving_statistics import MovingStatistics
 from seer_tf.training.step import Contribution, finish_step, reduce_contributions
 
@@ -24,7 +24,7 @@ def train_step(state: SimclrState, batch: Batch) -> dict[str, tf.Tensor]:
         batch: A uint8 tensor [B, 2, s, s, 3] in a tuple, or `Crops` that are not yet distorted.
 
     Returns:
-        Scalars by name, equal on every replica: those of `finish_step` and `metrics.of_step`.
+        Scalars by name, equal on every replica: those of `finish_step` and `view_metrics.of_contrast`.
     """
     config, optimizer, weights = state.config, state.optimizer, state.model.trainable_variables
     (crops,) = distorted(batch, config.crops)
@@ -45,4 +45,5 @@ def train_step(state: SimclrState, batch: Batch) -> dict[str, tf.Tensor]:
     learning_rate, updates = optimizer.learning_rate, state.schedule.observed(optimizer.iterations, loss)
     optimizer.apply_reduced(gradients, weights, finite=first_bad < 0)
     common = finish_step(state, statistics, updates, loss=loss, first_bad=first_bad, learning_rate=learning_rate)
-    return {**common, **metrics.of_step(contrast, crops)}
+    one, other = contrast.views[0], contrast.views[1]
+    return {**common, **view_metrics.of_contrast(one, other, contrast.accuracy, crops)}
