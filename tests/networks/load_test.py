@@ -115,17 +115,18 @@ def test_a_converted_network_loads(tmp_path):
         source="weights.torch",
         layout="VISSL",
         variant="32GF",
-        backbone=tiny.backbone,
+        backbone=under_seers_licence(tiny.backbone),
         swav_head=keras.Model(features, parts, name="swav_head"),
         classifier=keras.Model(features, tiny.classifier(features), name="classifier"),
         matched=("a",),
         unused=(),
     )
     converted.save(tmp_path)
+    tiny.backbone.save(tmp_path / "model.keras")  # as from an earlier version, whose backbones carried no licence
     network = load_network(tmp_path)
     assert network.transform == Transform(384, 384, "bicubic") and network.mean == published.MEAN
     assert network.metadata["licence"] == published.LICENCE and "matched" not in network.metadata
-    assert network.licence == published.LICENCE  # the backbone's file is from an earlier version without the licence
+    assert network.licence == published.LICENCE
     assert load_network(tmp_path / "model.keras").metadata["licence"] == published.LICENCE
     named = dataclasses.replace(network, class_names=CLASS_NAMES)
     crops = np.random.default_rng(0).normal(size=[2, SIZE_PX, SIZE_PX, 3]).astype(np.float32)
