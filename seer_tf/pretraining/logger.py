@@ -222,7 +222,10 @@ def without_labels(by_colour: float, chance: float) -> str:
             "; the network has learned little but colour: raise `crops.hue` and `crops.grayscale_probability`, unless "
             "colour is what you look for"
         )
-    return f"Without labels nobody knows whether the network beats simple pixels: {known}. `probe_data` compares them."
+    return (
+        f"Without labels nobody knows whether the network beats simple pixels: {known}. "
+        "Labelled images as `probe_data` of pretrain answer this."
+    )
 
 
 def quality_without_labels(numbers: Mapping[str, float]) -> float:
