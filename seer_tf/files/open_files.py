@@ -24,9 +24,11 @@ class OpenFile:
         # Without O_NONBLOCK, opening a pipe waits until another process writes to it.
         self._handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         self.close = weakref.finalize(self, os.close, self._handle)
-        if not stat.S_ISREG(os.fstat(self._handle).st_mode):
+        mode = os.fstat(self._handle).st_mode
+        if not stat.S_ISREG(mode):
             self.close()
-            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+            reason = os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "not a regular file"
+            raise OSError(errno.EINVAL, reason, os.fspath(path))
 
     def read(self, offset: int, num_bytes: int) -> bytes:
         """Returns at most `num_bytes` bytes from `offset` on."""

@@ -142,7 +142,7 @@ def test_a_stopped_run_continues_and_keeps_finished_shards(tmp_path):
     assert _files(tmp_path / "out") == _files(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("ending", ["entries", "found.json"])
+@pytest.mark.parametrize("ending", ["entries", "notes.json"])
 def test_damaged_notes_on_a_finished_shard_cost_that_shard(ending, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "_finish", _interrupt)
