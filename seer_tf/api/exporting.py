@@ -39,7 +39,7 @@ class Export:
     def lines(self) -> list[str]:
         """Returns a sentence about each file."""
         return [
-            f"{file.format}: {os.path.join(self.path, file.file)}, {file.num_bytes / 1e6:.1f} MB, largest difference "
+            f"{file.format}: {self._place(file)}, {file.num_bytes / 1e6:.1f} MB, largest difference "
             f"in a fresh process{_reader_of(file)} {file.largest_difference:.1e} of the largest value "
             f"({file.tolerance:.0e} allowed)"
             for file in self.files
@@ -48,10 +48,13 @@ class Export:
     def _repr_html_(self) -> str:
         """Returns the files as a table."""
         rows = [
-            (file.format, os.path.join(self.path, file.file), f"{file.num_bytes / 1e6:.1f} MB", f"{file.tolerance:.0e}")
+            (file.format, self._place(file), f"{file.num_bytes / 1e6:.1f} MB", f"{file.tolerance:.0e}")
             for file in self.files
         ]
         return tables.table(("format", "file", "size", "verified to"), rows)
+
+    def _place(self, file: ExportedFile) -> str:
+        return self.path if file.file == "." else os.path.join(self.path, file.file)
 
 
 def _reader_of(file: ExportedFile) -> str:
