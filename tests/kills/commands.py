@@ -91,8 +91,9 @@ def _set(settings: Mapping[str, object]) -> list[str]:
 
 
 def _every_byte(output: pathlib.Path) -> dict[str, bytes]:
-    """Returns the content of all visible files. `features.json` and others name no time, so all must be equal."""
-    return {path.name: path.read_bytes() for path in output.glob("*") if path.name[0] != "." and path.is_file()}
+    """Returns the content of all visible files but pages, which name the place where they lie."""
+    files = (path for path in output.glob("*") if path.is_file() and path.name[0] != "." and path.suffix != ".html")
+    return {path.name: path.read_bytes() for path in files}
 
 
 def _run(output: pathlib.Path) -> dict[str, Any]:
