@@ -15,7 +15,6 @@ from seer_tf.data.images import acceptance
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
-from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.retrieval import measure, searched
 from seer_tf.evaluation.features.feature_set import Extractor, FeatureSet
@@ -117,29 +116,40 @@ def _untrained_rows(
     extractor: Extractor, bank: FeatureSet, queries: FeatureSet, chosen: np.ndarray, stage: str
 ) -> tuple[np.ndarray | Rows, np.ndarray | Rows]:
     """Returns the features of the bank and the chosen queries by the run's untrained network."""
-    data = bank.origin.data
-    of_bank = extractor.extract(_source(data), data, label="images, untrained network").rows[stage]
+    of_bank = _extracted(extractor, bank, np.arange(bank.num_images), stage, "images, untrained network")
     if queries is bank:
         return of_bank, of_bank[chosen]
-    shown = Selection(_source(queries.origin.data), queries.places_of(chosen))
-    label = "queries on the sheet, untrained network"
-    return of_bank, extractor.extract(shown, queries.origin.data, label=label).rows[stage]
+    return of_bank, _extracted(extractor, queries, chosen, stage, "queries on the sheet, untrained network")
+
+
+def _extracted(extractor: Extractor, features: FeatureSet, chosen: np.ndarray, stage: str, label: str) -> Rows:
+    """Returns the features of some images by another network."""
+    data = features.origin.data
+    source = Selection(_source(data)[0], [_place(features, int(number)) for number in chosen])
+    return extractor.extract(source, data, label=label).rows[stage]
+
+
+def _place(features: FeatureSet, number: int) -> int:
+    """Returns the number in its source of the image with a number in the features."""
+    place = _source(features.origin.data)[1].get(features.ids[number])
+    if place is None:
+        raise InputError(
+            f"the images in {features.origin.data} have changed since the features were stored: "
+            f"{features.ids[number]} is missing; extract the features again, or leave out --sheet"
+        )
+    return place
 
 
 def _image(features: FeatureSet, number: int, similarity: float = 1.0) -> SheetImage:
-    source, place = _source(features.origin.data), int(features.places_of(np.array([number]))[0])
-    if place >= source.num_images or source.ids[place] != features.ids[number]:
-        raise InputError(
-            f"the images in {features.origin.data} have changed since the features were stored: image {number} was "
-            f"{features.ids[number]}; extract the features again, or leave out --sheet"
-        )
-    pixels = acceptance.upright(source.read(place))
+    source, _ = _source(features.origin.data)
+    pixels = acceptance.upright(source.read(_place(features, number)))
     names = features.class_names or ()
     class_name = ", ".join(names[label] for label in features.classes[number]) if names else ""
     return SheetImage(features.ids[number], pixels, class_name, similarity)
 
 
 @functools.cache
-def _source(data: str) -> Source:
-    """Opens the images of features, which may have been stored earlier."""
-    return usable(open_source(data))
+def _source(data: str) -> tuple[Source, dict[str, int]]:
+    """Opens the images of features, which may have been stored earlier; returns their numbers by name, too."""
+    source = open_source(data)
+    return source, {name: number for number, name in enumerate(source.ids)}

@@ -336,7 +336,7 @@ def test_extraction_continues_after_a_kill(tmp_path):
 
 @pytest.mark.slow
 def test_a_sheet_of_stored_features_is_refused_if_the_images_changed(tmp_path):
-    """If the folder has changed since the extraction, an image number may belong to another image."""
+    """Images are found by their names."""
     for number in range(1, 4):
         pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
@@ -345,7 +345,7 @@ def test_a_sheet_of_stored_features_is_refused_if_the_images_changed(tmp_path):
     assert ran.returncode == 0, ran.stderr
     (tmp_path / "1.png").rename(tmp_path / "4.png")
     ran = _run("retrieval", f"--train_data=features:{stored}", f"--sheet={tmp_path}/sheet.html")
-    assert ran.returncode == 2 and "image 0 was 1.png; extract the features again" in ran.stderr
+    assert ran.returncode == 2 and "1.png is missing; extract the features again" in ran.stderr
     assert not (tmp_path / "sheet.html").exists()
 
 

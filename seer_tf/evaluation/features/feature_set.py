@@ -11,7 +11,6 @@ import numpy as np
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.selection import Selection
 from seer_tf.distributed.inference import Devices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import feature_batches
@@ -53,7 +52,6 @@ class FeatureSet:
         class_names: Names of the classes; None without classes.
         classes: Classes of each image, any number for each; all empty without classes.
         absent: Classes that each image is known to lack; None for all classes that it does not have.
-        places: Numbers of the images in their source, int64 [N]; None if these are all of its images.
     """
 
     origin: Origin
@@ -63,7 +61,6 @@ class FeatureSet:
     class_names: tuple[str, ...] | None
     classes: Sequence[tuple[int, ...]]
     absent: Sequence[tuple[int, ...]] | None = None
-    places: np.ndarray | None = None
 
     @property
     def num_images(self) -> int:
@@ -88,12 +85,7 @@ class FeatureSet:
             fingerprints=self.fingerprints[numbers],
             classes=[self.classes[number] for number in numbers],
             absent=None if self.absent is None else [self.absent[number] for number in numbers],
-            places=self.places_of(numbers),
         )
-
-    def places_of(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns the numbers in the source of images with these numbers here, int64 [n]."""
-        return np.asarray(numbers) if self.places is None else self.places[numbers]
 
     def of_stages(self, stages: Sequence[str]) -> "FeatureSet":
         """Returns the features of some of the stages.
@@ -171,10 +163,7 @@ class Extractor:
     def _feature_set(self, source: Source, data: str, rows: Mapping[str, Rows], fingerprints: np.ndarray) -> FeatureSet:
         classes = [source.classes_of(number) for number in range(source.num_images)]
         absent = absent_classes(source, range(source.num_images))
-        places = source.numbers if isinstance(source, Selection) else None
-        return FeatureSet(
-            self.origin(data), rows, source.ids, fingerprints, source.class_names, classes, absent, places
-        )
+        return FeatureSet(self.origin(data), rows, source.ids, fingerprints, source.class_names, classes, absent)
 
 
 def absent_classes(source: Source, numbers: Sequence[int]) -> list[tuple[int, ...]] | None:

@@ -130,7 +130,7 @@ def test_the_test_set_may_lack_classes_or_name_classes_without_images():
 
 
 def test_files_of_the_training_set_are_left_out_of_the_test_set(caplog):
-    """Names, classes and rows are left out too. The numbers in the source stay known."""
+    """Names, classes and rows are left out too."""
     rows = {"avgpool": np.arange(8, dtype=np.float32).reshape(4, 2)}
     shared = _SHARED[[1, 2, 1, 0]] ^ np.array([0, 7, 0, 7], np.uint64)
     one, other = _features(fingerprints=_SHARED), _features(fingerprints=shared, rows=rows)
@@ -138,7 +138,7 @@ def test_files_of_the_training_set_are_left_out_of_the_test_set(caplog):
     test = found.test
     assert found.test_labels.tolist() == [0, 1] and test.labels is not None
     assert (test.ids, test.classes, test.labels.tolist()) == (["b", "d"], [(0,), (1,)], [0, 1])
-    assert test.rows["avgpool"][:].tolist() == [[2, 3], [6, 7]] and test.places_of(np.array([1])).tolist() == [3]
+    assert test.rows["avgpool"][:].tolist() == [[2, 3], [6, 7]]
     assert "2 of 4 test images are files of the training data too and are left out" in caplog.text
     with pytest.raises(InputError, match="all of the 4 test images"):
         labelled_features(one, one, class_labels(one, one))
