@@ -115,8 +115,8 @@ class MocoRules(_ViewRules):
         )
 
     def of_length(self, choices: Choices, facts: Facts) -> list[Choice]:
-        """Returns the momentum of the key encoder."""
-        return [_momentum("moco.momentum", choices, most=0.999)]
+        """Returns the momentum of the key encoder. With 0.95, all queries of a short run became alike (measured)."""
+        return [_momentum("moco.momentum", choices, least=0.99, most=0.999)]
 
 
 class ByolRules(_ViewRules):
@@ -156,10 +156,12 @@ class ByolRules(_ViewRules):
 
     def of_length(self, choices: Choices, facts: Facts) -> list[Choice]:
         """Returns the momentum of the target network."""
-        return [_momentum("byol.momentum", choices, most=0.996)]
+        return [_momentum("byol.momentum", choices, least=0.9, most=0.996)]
 
 
-def _momentum(field: str, choices: Choices, *, most: float) -> Choice:
+def _momentum(field: str, choices: Choices, *, least: float, most: float) -> Choice:
     steps = choices.config.run.num_steps
-    value = round(min(most, max(0.9, 1 - 1 / (_AVERAGED_SHARE * steps))), 4)
-    return Choice(field, value, f"an average over a fortieth of the run, by our rule, and at most the paper's {most}")
+    value = round(min(most, max(least, 1 - 1 / (_AVERAGED_SHARE * steps))), 4)
+    return Choice(
+        field, value, f"an average over a fortieth of the run, by our rule, from {least} to the paper's {most}"
+    )
