@@ -163,5 +163,5 @@ def _momentum(field: str, choices: Choices, *, least: float, most: float) -> Cho
     steps = choices.config.run.num_steps
     value = round(min(most, max(least, 1 - 1 / (_AVERAGED_SHARE * steps))), 4)
     return Choice(
-        field, value, f"an average over a fortieth of the run, by our rule, from {least} to the paper's {most}"
+        field, value, f"an average over a fortieth of the run (our rule), from {least} to the paper's {most}"
     )
