@@ -162,6 +162,4 @@ class ByolRules(_ViewRules):
 def _momentum(field: str, choices: Choices, *, least: float, most: float) -> Choice:
     steps = choices.config.run.num_steps
     value = round(min(most, max(least, 1 - 1 / (_AVERAGED_SHARE * steps))), 4)
-    return Choice(
-        field, value, f"an average over a fortieth of the run (our rule), from {least} to the paper's {most}"
-    )
+    return Choice(field, value, f"an average over a fortieth of the run (our rule), from {least} to the paper's {most}")
