@@ -14,8 +14,12 @@ from seer_tf.data.sources.view import View
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource
 
 _PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\0\0\5\0\0\0\6" + bytes(8)  # a header that can be read
-# `identity` uses `fingerprint` and `read`, which are forwarded.
-_CONTRACT = {name for name in {*vars(Source), *Source.__annotations__} if not name.startswith("_")} - {"identity"}
+# `identity` uses `fingerprint` and `read`, which are forwarded. A view reads image by image; blocks are below it.
+_CONTRACT = {name for name in {*vars(Source), *Source.__annotations__} if not name.startswith("_")} - {
+    "identity",
+    "in_blocks",
+    "images_per_block",
+}
 
 
 class _Everything(Source):
