@@ -209,10 +209,12 @@ class Comparison:
             rank_me=list(curves[RANK_ME].values())[-1],
             accuracies=_accuracies(FeatureRequest(run), images),
         )
-        baselines = found.baselines or {
-            "untrained network": _accuracies(FeatureRequest(run, untrained=True), images),
-            "colour histograms": _accuracies(FeatureRequest(run, pixels="histogram"), images),
-        }
+        baselines = found.baselines
+        if entry.accuracies and not baselines:
+            baselines = {
+                "untrained network": _accuracies(FeatureRequest(run, untrained=True), images),
+                "colour histograms": _accuracies(FeatureRequest(run, pixels="histogram"), images),
+            }
         return dataclasses.replace(found, entries=(*found.entries, entry), baselines=baselines)
 
 
