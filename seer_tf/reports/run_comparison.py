@@ -173,7 +173,8 @@ def _draw_band(axes: Axes, ends: dict[int, tuple[float, float]], scale: float) -
 def _set_limits(axes: Axes, name: str, last_step: int) -> None:
     """Shows the same steps in all charts, and only values that a number can have."""
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, 0.0), min(high, 100.0) if name in SHARES else high)
+    can_be_negative = axes.dataLim.ymin < 0
+    axes.set_ylim(low if can_be_negative else max(low, 0.0), min(high, 100.0) if name in SHARES else high)
     axes.set_xlim(0, last_step)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     for drawn in axes.get_children():

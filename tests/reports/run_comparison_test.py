@@ -122,3 +122,13 @@ def test_retries_and_conclusions_are_on_the_page() -> None:
     assert f"<li>two: {retry}</li>" in page
     assert "<li>two: The network beats simple pixels</li>" in page
     assert "<h2>Retries</h2>" not in render([ComparedRun("one", curves, None)])
+
+
+def test_a_chart_of_negative_numbers_has_an_axis_below_zero() -> None:
+    ticks = re.compile(r">(−?[\d.]+)</text>")
+    negative = chart(
+        "views/uniformity", [ComparedRun("one", {"views/uniformity": {1: -0.5, 2: -1.5, 3: -0.4}}, None)], ()
+    )
+    assert "−1.0" in ticks.findall(negative)
+    positive = chart(LOSS, [ComparedRun("one", {LOSS: {1: 0.01, 2: 0.9}}, None)], ())
+    assert not any(tick.startswith("−") for tick in ticks.findall(positive))
