@@ -16,6 +16,7 @@ from seer_tf.methods.swav.state import TrainState
 from seer_tf.methods.swav.step import train_step
 from seer_tf.pretraining import planning
 from seer_tf.pretraining.recipes import recipe
+from seer_tf.pretraining.registry import recipes
 from tests.places import DOCS
 from tests.replicas import two_replicas
 from tests.small_networks import random_crops, shared_out
@@ -128,6 +129,15 @@ def test_the_page_says_what_each_recipe_needs() -> None:
     for name, cells in rows:
         by_blocks = configs.override(recipe(name), ["backbone.activation_checkpointing=block"])
         plans = [planning.plan(config, number) for number in (128, 512) for config in (recipe(name), by_blocks)]
+        assert cells == " | ".join(f"{each.memory.total / 2**30:.1f}" for each in plans), name
+
+
+def test_the_page_says_what_the_recipes_of_imagenet_need() -> None:
+    page = (DOCS / "guides" / "planning.md").read_text()
+    rows = re.findall(r"^\| `(\w+_imagenet_\w+)` \| (.+) \|$", page, re.MULTILINE)
+    assert {name for name, _ in rows} == {name for name in recipes() if "_imagenet_" in name}
+    for name, cells in rows:
+        plans = [planning.plan(recipes()[name](), number) for number in (8, 32, 64)]
         assert cells == " | ".join(f"{each.memory.total / 2**30:.1f}" for each in plans), name
 
 
