@@ -17,7 +17,7 @@ from benchmarks.harness.floors import Work
 from benchmarks.harness.settings import Settings
 from benchmarks.peers import torch_regnet
 from seer_tf.config import CropsConfig
-from seer_tf.distributed.inference import Devices
+from seer_tf.distributed.inference import InferenceDevices
 from seer_tf.evaluation.features.stages import AVGPOOL, Pooling, StageFeatures, poolings, stage_features
 from seer_tf.evaluation.protocols.knn import nearest
 from seer_tf.evaluation.protocols.probe_grid import RECIPES, Batches, ProbeGrid, shuffled_batches
@@ -159,7 +159,7 @@ def _our_features(sizes: _Sizes) -> tuple[StageFeatures, dict[str, Pooling]]:
     network = _Network(sizes.variant)
     pooled = poolings(network.backbone, [AVGPOOL], size_px=sizes.size_px)
     spec = tf.TensorSpec([None, sizes.size_px, sizes.size_px, 3], tf.uint8)
-    return Devices().spread(stage_features(network, pooled), spec), pooled
+    return InferenceDevices().spread(stage_features(network, pooled), spec), pooled
 
 
 def _images(sizes: _Sizes) -> np.ndarray:

@@ -41,7 +41,7 @@ DATA = flags.DEFINE_string("data", None, f"Images to train on: {grammar()}.", re
 TRAIN_DATA = flags.DEFINE_string("train_data", None, "Labelled images, the bank of the k-NN.", required=True)
 TEST_DATA = flags.DEFINE_string("test_data", None, "Labelled images to classify.", required=True)
 SET = flags.DEFINE_multi_string("set", [], "Set a field of the config: section.field=value.")
-SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of weights and crops.")
+SEED_NUMBERS = flags.DEFINE_list("seed_numbers", ["0", "1", "2"], "Seeds of weights and crops.")
 OUTPUT = flags.DEFINE_string("output", None, "Directory for crops, numbers and picture.", required=True)
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     source = open_source(config.data.source)
     check_fit(config, source, num_replicas=1)
     bank, results = None, []
-    for seed in SEEDS.value:
+    for seed in SEED_NUMBERS.value:
         of_seed = configs.override(config, [f"run.seed={seed}"])
         directory = RunDirectory(Path(OUTPUT.value) / f"seed-{seed}")
         written = directory.path / "head_to_head.json"

@@ -38,7 +38,7 @@ from seer_tf.quantities import counted
 from seer_tf.training.logger import LogOptions, OnLog
 from seer_tf.training.loop import RunResult
 from seer_tf.training.run_directory import RunDirectory, moves_named
-from seer_tf.training.workers import Opened, together
+from seer_tf.training.workers import Opened, begun_run
 
 
 class Outcome(NamedTuple):
@@ -89,7 +89,7 @@ class Finetuning:
             check_fit(config, data.train, num_replicas)
             return Opened(config, data, data.identity())
 
-        with together(self.devices, directory, opened_for) as (strategy, opened):
+        with begun_run(self.devices, directory, opened_for) as (strategy, opened):
             config, data = opened.config, opened.data
             network = _network(config)
             if is_chief(strategy) and not directory.holds_a_run():

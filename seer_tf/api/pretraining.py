@@ -35,7 +35,7 @@ from seer_tf.quantities import percent
 from seer_tf.training.logger import OnLog
 from seer_tf.training.loop import RunResult
 from seer_tf.training.run_directory import RunDirectory, check_exists, moves_named
-from seer_tf.training.workers import Opened, together
+from seer_tf.training.workers import Opened, begun_run
 
 _LEAST_MINUTES = 0.1
 
@@ -109,7 +109,7 @@ class Pretraining:
             task.check_fit(config, source, num_replicas)
             return Opened(config, source, task.identity(source))
 
-        with together(self.devices, directory, opened_for) as (strategy, opened):
+        with begun_run(self.devices, directory, opened_for) as (strategy, opened):
             summarize(opened.data)  # raises if the images teach nothing, on every worker
             log_options = functools.partial(self._log_options, config, opened.data)
             return task.pretrain(config, opened.data, directory, strategy, log_options)

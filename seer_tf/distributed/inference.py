@@ -10,7 +10,7 @@ import tensorflow as tf
 from seer_tf.distributed.strategy import make_strategy, num_gpus, place
 
 
-class Devices:
+class InferenceDevices:
     """The devices of a strategy, or the device that TensorFlow chooses if there is no strategy.
 
     Models and variables that the function uses must be made in `scope()`.

@@ -101,10 +101,10 @@ class EvaluationRequest:
         extractor = self.features.extractor()
         open_data = open_source if several_labels else open_labelled
         opened = {name_of(data): open_data(data) for data in self._data}
-        checked = check(*(extractor.announce(source, name) for name, source in opened.items()))
+        checked = check(*(extractor.metadata(source, name) for name, source in opened.items()))
         sources = {name: usable(source) for name, source in opened.items()}
         if sources != opened:
-            checked = check(*(extractor.announce(source, name) for name, source in sources.items()))
+            checked = check(*(extractor.metadata(source, name) for name, source in sources.items()))
         if len(sources) > 1:
             check_other_images(*sources.values())
         labels = _LABELS if len(sources) > 1 else ("images",)

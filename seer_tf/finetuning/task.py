@@ -19,7 +19,7 @@ from seer_tf.training import metrics
 from seer_tf.training.checkpoints import in_float32, restore_newest
 from seer_tf.training.health import COMMON_CHECKS, HealthMonitor
 from seer_tf.training.logger import Logger, LogOptions
-from seer_tf.training.loop import RunResult, Task, check_batch, run, shared_out
+from seer_tf.training.loop import RunResult, Task, check_batch, distributed_batches, run
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import model_variables
 
@@ -151,7 +151,7 @@ def batches_from(
             change=change,
         )
 
-    return shared_out(of_worker, batch, strategy)
+    return distributed_batches(of_worker, batch, strategy)
 
 
 class FinetuningLogger(Logger):

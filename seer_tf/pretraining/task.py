@@ -17,7 +17,7 @@ from seer_tf.errors import InputError
 from seer_tf.pretraining.logger import PretrainingLogger, PretrainingLogOptions
 from seer_tf.pretraining.registry import Method, find_method
 from seer_tf.pretraining.warm_start import initialize
-from seer_tf.training.loop import RunResult, Task, check_batch, run, shared_out
+from seer_tf.training.loop import RunResult, Task, check_batch, distributed_batches, run
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import RunState
 
@@ -141,7 +141,7 @@ def batches_from(
             order=order,
         )
 
-    return shared_out(of_worker, batch, strategy)
+    return distributed_batches(of_worker, batch, strategy)
 
 
 def in_order(config: DataConfig, source: Source, num_local: int) -> tuple[Source, Order]:

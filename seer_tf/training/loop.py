@@ -224,7 +224,7 @@ def _stopped(step: int, stop: StopSignals) -> RunResult:
     return RunResult(step, stop.received or "a signal to another worker")
 
 
-def shared_out(
+def distributed_batches(
     of_worker: Callable[[int, int], tf.data.Dataset], global_batch_size: int, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """Returns the endless dataset of global batches. Each replica gets its slice, in the order of the replicas.

@@ -34,7 +34,7 @@ class Opened(Generic[AnyConfig, Data]):
 
 
 @contextlib.contextmanager
-def together(
+def begun_run(
     devices: Devices, directory: RunDirectory, opened_for: Callable[[int], Opened[AnyConfig, Data]]
 ) -> Iterator[tuple[tf.distribute.Strategy, Opened[AnyConfig, Data]]]:
     """Begins a run on all of its workers, of which there may be one.

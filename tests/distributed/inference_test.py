@@ -5,14 +5,14 @@ import pytest
 import tensorflow as tf
 
 from seer_tf.distributed import collectives
-from seer_tf.distributed.inference import Devices
+from seer_tf.distributed.inference import InferenceDevices
 from tests.replicas import two_replicas
 
 
 @pytest.mark.multi_replica
 def test_every_image_once_in_order_on_all_devices():
     """The model is on both devices. The test fails if the devices' slices are swapped or the padding is kept."""
-    devices = Devices(two_replicas())
+    devices = InferenceDevices(two_replicas())
     with devices.scope():
         weight = tf.Variable(3.0)
 

@@ -58,7 +58,7 @@ class Shard:
 
 
 @dataclasses.dataclass(frozen=True)
-class Manifest:
+class ShardManifest:
     """What manifest.json says. Earlier versions wrote fewer of the entries.
 
     Attributes:
@@ -271,9 +271,9 @@ def open_shards(place: str) -> ShardsSource:
     return ShardsSource(place, shards, paths, index, manifests[0].classes)
 
 
-def _open_directory(directory: str) -> tuple[Manifest, Index]:
+def _open_directory(directory: str) -> tuple[ShardManifest, Index]:
     try:
-        manifest = sealed_json.read(storage.read(os.path.join(directory, MANIFEST)), Manifest)
+        manifest = sealed_json.read(storage.read(os.path.join(directory, MANIFEST)), ShardManifest)
     except (OSError, ValueError) as error:
         raise InputError(
             f"shards:{directory}: {MANIFEST} cannot be read ({error}); prepare the shards again."

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from seer_tf.distributed.inference import Devices
+from seer_tf.distributed.inference import InferenceDevices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import model_digest
 from seer_tf.evaluation.features.feature_set import Extractor
@@ -31,7 +31,7 @@ def opened_classifier(
     if features.model is None:
         raise InputError("`model` is missing; give a network with a classifier")
     check_network(features.model)
-    devices = Devices.of_this_host()
+    devices = InferenceDevices.of_this_host()
     with devices.scope():
         network = load_network(features.model)
         if class_names is not None:

@@ -8,7 +8,7 @@ from seer_tf.data.sources.registry import name_of, open_source
 from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.classifier import LOGITS, opened_classifier
-from seer_tf.evaluation.evaluations.report import Report, percent
+from seer_tf.evaluation.evaluations.report import Report, percent_cells
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.protocols.geolocation import WITHIN_KM, distances_km, read_places
 from seer_tf.evaluation.request import EvaluationRequest
@@ -69,7 +69,7 @@ def _report(
         step=features.origin.step,
     )
     rows = [
-        (name, f"{WITHIN_KM[name]:,}", *percent(float(is_near.mean()), intervals[name]))
+        (name, f"{WITHIN_KM[name]:,}", *percent_cells(float(is_near.mean()), intervals[name]))
         for name, is_near in within.items()
     ]
     return Report(result, ("distance", "km", "within %", "95 %"), rows)

@@ -1,6 +1,6 @@
 """k-NN: classifies test images by the nearest training images in feature space."""
 
-from seer_tf.evaluation.evaluations.report import Report, described, percent
+from seer_tf.evaluation.evaluations.report import Report, described, percent_cells
 from seer_tf.evaluation.protocols.knn import TEMPERATURE, knn_correct
 from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.evaluation.result import mean_interval
@@ -42,5 +42,5 @@ def evaluate(request: EvaluationRequest) -> Report:
             "temperature": TEMPERATURE,
         },
     )
-    rows = [(at, str(k), *percent(*numbers)) for (at, k), numbers in found.items()]
+    rows = [(at, str(k), *percent_cells(*numbers)) for (at, k), numbers in found.items()]
     return Report(result, ("stage", "k", "top-1 %", "95 %"), rows)

@@ -109,12 +109,12 @@ def _to_augment(
     extractor = request.features.extractor()
     train, test = map(opened, request.both())
     train_name, test_name = map(name_of, request.both())
-    match(extractor.announce(train, train_name), extractor.announce(test, test_name))
+    match(extractor.metadata(train, train_name), extractor.metadata(test, test_name))
     train, test = usable(train), usable(test)
-    labels = match(extractor.announce(train, train_name), extractor.announce(test, test_name))
+    labels = match(extractor.metadata(train, train_name), extractor.metadata(test, test_name))
     check_other_images(train, test)
     test_features = extractor.extract(test, test_name, label="test images")
-    return extractor, train, (extractor.leave(train, train_name), test_features), labels
+    return extractor, train, (extractor.with_fingerprints(train, train_name), test_features), labels
 
 
 def _several_labels(request: EvaluationRequest, name: str, recipe: ProbeRecipe) -> Report:

@@ -45,7 +45,7 @@ class Report:
         )
 
 
-def percent(value: float, interval: tuple[float, float]) -> tuple[str, str]:
+def percent_cells(value: float, interval: tuple[float, float]) -> tuple[str, str]:
     """Returns two table cells, a fraction and its interval, in percent."""
     return f"{100 * value:.2f}", f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"
 

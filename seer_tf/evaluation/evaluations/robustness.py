@@ -10,7 +10,7 @@ from seer_tf.data.sources.registry import Data, name_of
 from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.classifier import LOGITS, opened_classifier
-from seer_tf.evaluation.evaluations.report import Report, percent
+from seer_tf.evaluation.evaluations.report import Report, percent_cells
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.labelled import checked_labels
 from seer_tf.evaluation.protocols.robustness import ClassMap, read_class_map, restricted_correct, right_classes
@@ -63,7 +63,7 @@ def reports(
     network, extractor = opened_classifier(features, class_names)
     sources = [open_labelled(test) for test in tests]
     for source, test in zip(sources, tests, strict=True):
-        _right_classes(extractor.announce(source, name_of(test)), network, class_map)
+        _right_classes(extractor.metadata(source, name_of(test)), network, class_map)
     for request, source, test in zip(requests, sources, tests, strict=True):
         found = extractor.extract(usable(source), name_of(test), label=name_of(test))
         yield _report(request, found, network, class_map)
@@ -105,4 +105,4 @@ def _report(request: EvaluationRequest, features: FeatureSet, network: Network, 
         digest=features.origin.digest,
         step=features.origin.step,
     )
-    return Report(result, ("top-1 %", "95 %"), [percent(result.value, result.interval)])
+    return Report(result, ("top-1 %", "95 %"), [percent_cells(result.value, result.interval)])

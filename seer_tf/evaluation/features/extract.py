@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from seer_tf.data.pipelines.read import unreadable_images_named
-from seer_tf.distributed.inference import Devices
+from seer_tf.distributed.inference import InferenceDevices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.stages import AVGPOOL, StageFeatures
 from seer_tf.models import Encoder
@@ -54,7 +54,7 @@ def feature_batches(
     images: tf.data.Dataset,
     ids: Sequence[str],
     *,
-    devices: Devices | None = None,
+    devices: InferenceDevices | None = None,
     label: str = "features",
 ) -> Iterator[dict[str, np.ndarray]]:
     """Runs every image of a data set through `features`, batch by batch.
@@ -73,7 +73,7 @@ def feature_batches(
         InputError: An image cannot be read, there are more or fewer images than names, or a feature is not a finite
             number.
     """
-    compiled = (devices or Devices()).spread(features, images.element_spec)
+    compiled = (devices or InferenceDevices()).spread(features, images.element_spec)
     num_read = 0
     with Progress(len(ids), "image", label) as progress, unreadable_images_named():
         for batch in images:

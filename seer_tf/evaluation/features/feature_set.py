@@ -11,7 +11,7 @@ import numpy as np
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
-from seer_tf.distributed.inference import Devices
+from seer_tf.distributed.inference import InferenceDevices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import feature_batches
 from seer_tf.evaluation.features.fingerprints import FingerprintedSource, fingerprints
@@ -125,7 +125,7 @@ class Extractor:
     digest: str
     transform: Transform
     batch_size: int = 128
-    devices: Devices = dataclasses.field(default_factory=Devices)
+    devices: InferenceDevices = dataclasses.field(default_factory=InferenceDevices)
     step: int | None = None
 
     def origin(self, data: str) -> Origin:
@@ -152,11 +152,11 @@ class Extractor:
         rows = {stage: np.concatenate([batch[stage] for batch in batches]) for stage in self.poolings}
         return self._feature_set(source, data, rows, read.fingerprints)
 
-    def leave(self, source: Source, data: str) -> FeatureSet:
+    def with_fingerprints(self, source: Source, data: str) -> FeatureSet:
         """Returns metadata only, for features that are recomputed in each epoch. Reads every file once."""
         return self._feature_set(source, data, {}, fingerprints(source.read, source.num_images))
 
-    def announce(self, source: Source, data: str) -> FeatureSet:
+    def metadata(self, source: Source, data: str) -> FeatureSet:
         """Returns the metadata that is known without reading files, for checks of the labels."""
         return self._feature_set(source, data, {}, np.zeros(0, np.uint64))
 

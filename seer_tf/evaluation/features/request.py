@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from seer_tf.data.images.transform import Transform
-from seer_tf.distributed.inference import Devices
+from seer_tf.distributed.inference import InferenceDevices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import model_digest
 from seer_tf.evaluation.features.feature_set import Extractor
@@ -80,7 +80,7 @@ class FeatureRequest:
         Raises:
             InputError: Neither a model nor pixel features are named, or they cannot be used.
         """
-        devices = Devices.of_this_host(num_devices)
+        devices = InferenceDevices.of_this_host(num_devices)
         if self.pixels is not None:
             return self._of_pixels(self.pixels, devices)
         if self.model is None:
@@ -127,7 +127,7 @@ class FeatureRequest:
         config, encoder = load_model(model, untrained=True)
         return encoder, self._asked(Transform(config.crops.sizes_px[0])), 0
 
-    def _of_pixels(self, name: str, devices: Devices) -> Extractor:
+    def _of_pixels(self, name: str, devices: InferenceDevices) -> Extractor:
         size_px = _PIXELS_SIZE_PX
         if self.model is not None:
             check_exists(Path(self.model))

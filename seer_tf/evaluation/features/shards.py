@@ -25,7 +25,7 @@ from seer_tf.evaluation.features.fingerprints import FingerprintedSource
 from seer_tf.evaluation.features.parquet import write_parquet
 from seer_tf.evaluation.features.store import (
     MANIFEST,
-    Manifest,
+    FeatureManifest,
     digest_of_ids,
     file_crc32c,
     little_endian,
@@ -68,7 +68,7 @@ def write_features(
             feature is not a finite number.
     """
     bytes_per_image = np.dtype(dtype).itemsize * sum(pooling.dim for pooling in extractor.poolings.values())
-    manifest = Manifest(
+    manifest = FeatureManifest(
         origin=extractor.origin(data),
         format=file_format,
         dtype=dtype,
@@ -108,7 +108,7 @@ def check_output(directory: str | os.PathLike[str]) -> None:
         raise InputError(f"{directory} holds files that are not features; give another directory")
 
 
-def _claim(directory: Path, manifest: Manifest) -> None:
+def _claim(directory: Path, manifest: FeatureManifest) -> None:
     """Claims a new directory for these features, or checks that an existing one belongs to them.
 
     Raises:
@@ -128,7 +128,7 @@ def _claim(directory: Path, manifest: Manifest) -> None:
         write_atomically(directory / MANIFEST, manifest.to_json())
 
 
-def _facts(manifest: Manifest) -> dict[str, Any]:
+def _facts(manifest: FeatureManifest) -> dict[str, Any]:
     values = dataclasses.asdict(manifest)
     facts = {**values.pop("origin"), **values}
     facts.pop("step")  # the digest tells networks apart, and older manifests have no step
@@ -177,7 +177,7 @@ def _stored(features: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndar
 
 
 def _write_shard(
-    directory: Path, manifest: Manifest, shard: int, source: FingerprintedSource, features: dict[str, np.ndarray]
+    directory: Path, manifest: FeatureManifest, shard: int, source: FingerprintedSource, features: dict[str, np.ndarray]
 ) -> None:
     numbers = manifest.numbers(shard)
     images: dict[str, Any] = {
@@ -197,7 +197,7 @@ def _write_shard(
 
 
 def _files(
-    manifest: Manifest, images: Mapping[str, Any], features: Mapping[str, np.ndarray]
+    manifest: FeatureManifest, images: Mapping[str, Any], features: Mapping[str, np.ndarray]
 ) -> dict[str, Callable[[Path], None]]:
     """Returns functions that write the files of a shard, by the names before the shard's number."""
     if manifest.format == "npy":

@@ -45,7 +45,7 @@ _PART_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Manifest:
+class FeatureManifest:
     """Description of the features in a directory. The same command creates the same manifest.
 
     Attributes:
@@ -170,7 +170,7 @@ def digest_of_ids(ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read_images(path: Path, manifest: Manifest, shard: int) -> ShardImages:
+def _read_images(path: Path, manifest: FeatureManifest, shard: int) -> ShardImages:
     try:
         images = sealed_json.read(path.read_bytes(), ShardImages)
         images.check(len(manifest.numbers(shard)), len(manifest.class_names or ()))
@@ -184,7 +184,7 @@ def _read_images(path: Path, manifest: Manifest, shard: int) -> ShardImages:
 class _StoredRows:
     """The features of one stage, float [N, D], in files."""
 
-    def __init__(self, directory: Path, manifest: Manifest, stage: str, unchecked: dict[Path, int]) -> None:
+    def __init__(self, directory: Path, manifest: FeatureManifest, stage: str, unchecked: dict[Path, int]) -> None:
         self._directory, self._manifest, self._stage = directory, manifest, stage
         self._unchecked = unchecked
         self.shape = (manifest.num_images, manifest.origin.poolings[stage].dim)
@@ -264,14 +264,14 @@ def little_endian(dtype: str) -> np.dtype:
     return np.dtype(dtype).newbyteorder("<")
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path) -> FeatureManifest:
     """Reads features.json.
 
     Raises:
         InputError: The file does not exist, or it is damaged.
     """
     try:
-        return sealed_json.read((directory / MANIFEST).read_bytes(), Manifest)
+        return sealed_json.read((directory / MANIFEST).read_bytes(), FeatureManifest)
     except (FileNotFoundError, NotADirectoryError):
         check_exists(directory)
         raise InputError(

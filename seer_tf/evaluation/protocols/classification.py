@@ -8,7 +8,7 @@ import numpy as np
 from seer_tf.data.images.transform import Transform
 from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.sources.base import Source
-from seer_tf.distributed.inference import Devices
+from seer_tf.distributed.inference import InferenceDevices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import feature_batches
 from seer_tf.models.tasks.classifier import ImageClassifier
@@ -17,7 +17,7 @@ _LOGITS = "logits"
 
 
 def classify(
-    classifier: ImageClassifier, source: Source, *, batch_size: int = 128, devices: Devices | None = None
+    classifier: ImageClassifier, source: Source, *, batch_size: int = 128, devices: InferenceDevices | None = None
 ) -> np.ndarray:
     """Returns the logits of all images in a source, prepared with the classifier's own transform, float32 [N, L].
 

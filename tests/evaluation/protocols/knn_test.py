@@ -131,12 +131,12 @@ from seer_tf.data.images.transform import Transform
 from seer_tf.evaluation.features.feature_set import Origin
 from seer_tf.evaluation.protocols.knn import knn_accuracy, nearest
 from seer_tf.evaluation.features.stages import Pooling
-from seer_tf.evaluation.features.store import MANIFEST, Manifest, digest_of_ids, open_features
+from seer_tf.evaluation.features.store import MANIFEST, FeatureManifest, digest_of_ids, open_features
 
 directory, num_images, num_queries = Path(sys.argv[1]), 1_300_000, 64
 ids = list(map(str, range(num_images)))
 origin = Origin("", "", Transform(224), {"avgpool": Pooling(1, 1, 7392)}, "")
-manifest = Manifest(origin, "npy", "float16", num_images, 9000, ("a", "b"), digest_of_ids(ids))
+manifest = FeatureManifest(origin, "npy", "float16", num_images, 9000, ("a", "b"), digest_of_ids(ids))
 (directory / MANIFEST).write_text(manifest.to_json())
 for shard in range(manifest.num_shards):
     numbers = manifest.numbers(shard)
