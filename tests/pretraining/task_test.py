@@ -166,6 +166,28 @@ def test_replicas_share_the_batches_of_one_device(config: Config) -> None:
             np.testing.assert_array_equal(np.concatenate(parts), one)
 
 
+@pytest.mark.slow
+@pytest.mark.multi_replica
+def test_a_run_continues_on_another_number_of_devices(
+    config: Config, finished: RunDirectory, tmp_path: pathlib.Path
+) -> None:
+    """From one device to two, and from two to one: the numbers differ by rounding alone."""
+    shutil.copytree(finished.path, tmp_path / "run")
+    directory = RunDirectory(tmp_path / "run")
+    expected = _tensors(finished)
+    for strategy in (two_replicas(), tf.distribute.get_strategy()):
+        shutil.rmtree(directory.checkpoint(6))
+        result = pretrain(config, open_source(config.data.source), directory, strategy)
+        assert result == RunResult(6, stopped_by=None)
+        for name, values in _tensors(directory).items():
+            np.testing.assert_allclose(values, expected[name], rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def _tensors(directory: RunDirectory) -> dict[str, np.ndarray]:
+    checkpoint = directory.checkpoint(6)
+    return tensor_store.read(checkpoint, tensor_store.shapes(checkpoint))
+
+
 def test_a_batch_that_does_not_divide_is_refused(config: Config, tmp_path: pathlib.Path) -> None:
     odd = configs.override(config, ["data.global_batch_size=7"])
     with pytest.raises(InputError, match="7 cannot be divided by 2 replicas; take e.g. `data.global_batch_size=6`"):
