@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from seer_tf import config as configs
 from seer_tf.config import Config
+from seer_tf.distributed.strategy import make_strategy, place
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.methods.swav.step import train_step
 
@@ -27,10 +28,7 @@ _REPLICAS = 2
 def main(num_steps: str, *assignments: str) -> None:
     """Makes the steps after a first one, which traces."""
     config = configs.override(Config(), assignments)
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * _REPLICAS
-    )
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(_REPLICAS)])
+    strategy = make_strategy(place("auto", _REPLICAS, None, num_gpus=0))
     with strategy.scope():
         state = TrainState(config)
     random, images = np.random.default_rng(0), config.data.global_batch_size // _REPLICAS

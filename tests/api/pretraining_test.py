@@ -76,6 +76,7 @@ def test_a_run_on_labelled_images_compares_itself_with_pixels(folder: pathlib.Pa
     assert "beat" in said and "k-NN" in said and said.endswith("did not learn from their labels.")
 
 
+@pytest.mark.slow
 def test_a_run_on_unlabelled_images_says_what_is_unknown(run: Run) -> None:
     assert read_conclusion(RunDirectory(run.path)).startswith("Without labels nobody knows ")
 

@@ -148,6 +148,7 @@ for number, checkpoint in enumerate(sys.argv[1:]):
 """
 
 
+@pytest.mark.slow
 def test_bad_input_gets_one_sentence_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     whole = (folder / Path(published.PUBLISHED[0].file_name).name).read_bytes()
     (tmp_path / "truncated.torch").write_bytes(whole[: len(whole) // 2])

@@ -94,6 +94,7 @@ def _of_ones(network: Any) -> tf.Tensor:
     return network.backbone(np.ones([1, 32, 32, 3]))
 
 
+@pytest.mark.slow
 def test_a_method_trains_in_the_unchanged_engine():
     _write("IMAGES", range(24))
     names = _run("A method")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -41,15 +40,18 @@ def table(tmp_path: Path) -> Table:
     return make
 
 
-def test_evaluations_use_labelled_images_and_count_the_others(table: Table, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "recipe"),
+    [("knn", None), ("retrieval", None), pytest.param("linear_probe", "optimum", marks=pytest.mark.slow)],
+)
+def test_evaluations_use_labelled_images_and_count_the_others(
+    protocol: str, recipe: str | None, table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
     train, test = table("a", _LABELS * 3), table("other", _LABELS)
-    settings: dict[str, dict[str, Any]] = {"knn": {}, "linear_probe": {"recipe": "optimum"}, "retrieval": {}}
-    for protocol, own in settings.items():
-        caplog.clear()
-        found = seer_tf.evaluate(train=train, test=test, protocol=protocol, pixels="histogram", **own)
-        assert (found.num_train_images, found.num_test_images, found.value) == (12, 4, 1.0)
-        assert f"{train}: 6 of 18 images have no label and are left out" in caplog.text
-        assert f"{test}: 2 of 6 images have no label and are left out" in caplog.text
+    found = seer_tf.evaluate(train=train, test=test, protocol=protocol, recipe=recipe, pixels="histogram")
+    assert (found.num_train_images, found.num_test_images, found.value) == (12, 4, 1.0)
+    assert f"{train}: 6 of 18 images have no label and are left out" in caplog.text
+    assert f"{test}: 2 of 6 images have no label and are left out" in caplog.text
 
 
 def test_stored_features_of_unlabelled_images_are_left_out(table: Table, tmp_path: Path) -> None:

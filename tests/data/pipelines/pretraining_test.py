@@ -127,6 +127,7 @@ def test_a_resumed_stream_equals_the_uninterrupted_one_bit_for_bit(first_step):
             assert (a == b).all()
 
 
+@pytest.mark.slow
 def test_crops_distorted_in_the_step_equal_crops_distorted_on_the_host():
     host = _batches(_NoiseSource(40), 2, crops=_CROPS)
     dataset = pretraining.pretraining_dataset(

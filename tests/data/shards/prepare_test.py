@@ -228,7 +228,8 @@ def test_other_classes_do_not_count_as_finished(folder, tmp_path):
     table.unlink()
 
 
-@pytest.mark.parametrize("drop_duplicates", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("drop_duplicates", [False, True])
 def test_a_source_that_vanishes_stops_the_work_and_the_work_continues_later(folder, tmp_path, drop_duplicates):
     images = tmp_path / "images"
     shutil.copytree(folder, images)
@@ -281,6 +282,7 @@ def test_files_that_a_killed_run_left_are_removed(folder, tmp_path):
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_damaged_notes_of_a_killed_run_get_one_sentence_and_the_shards_come_out_the_same(folder, tmp_path):
     """A flipped bit in the entries would give another label to an image."""
     whole, place = tmp_path / "whole", tmp_path / "shards"

@@ -106,9 +106,10 @@ def test_labelled_training_images_are_compared_at_the_end(labelled: Source, tmp_
     assert said.startswith("The network is not compared with simple pixels: none of 40 images can be used")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_classes", "num_images"),
-    [(1200, 2), pytest.param(400, 3, marks=pytest.mark.slow), pytest.param(110, 12, marks=pytest.mark.slow)],
+    [(1200, 2), (400, 3), (110, 12)],
 )
 def test_with_many_classes_enough_images_of_each_chosen_class_are_drawn(
     tmp_path: pathlib.Path, training: Source, num_classes: int, num_images: int
