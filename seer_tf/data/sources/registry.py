@@ -16,6 +16,7 @@ from seer_tf.registry import Registry
 
 #: What functions take as data: a data spec, or a source that is open already.
 Data = str | Source
+_KNOWN_CLASSES = ("builtin", "shards")  # the command that made the shards named theirs
 _NUM_NAMED_CLASSES = 20
 
 
@@ -188,7 +189,8 @@ def open_source(spec: Data, *, to_prepare: bool = False) -> Source:
     check_source(spec)
     kind, place = _parsed(spec)
     source = kind.open(place, to_prepare=to_prepare) if kind.converts else kind.open(place)
-    _say_classes(spec, source)
+    if kind.name not in _KNOWN_CLASSES:
+        _say_classes(spec, source)
     return source
 
 

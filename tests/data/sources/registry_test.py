@@ -131,6 +131,12 @@ def test_a_class_may_have_one_image_and_be_the_only_one(tmp_path, names, caplog)
     assert f"{'1 class' if len(classes) == 1 else f'{len(classes)} classes'}: {', '.join(classes)}" in caplog.text
 
 
+def test_known_classes_are_not_said_again(caplog):
+    caplog.set_level("INFO")
+    assert registry.open_source("builtin").class_names
+    assert "classes" not in caplog.text
+
+
 def test_an_image_beside_the_class_folders_is_unlabelled_and_counted(tmp_path, caplog):
     for name in ("cat/1.png", "cat/2.png", "dog/1.png", "3.png"):
         _save(tmp_path / name)
