@@ -177,7 +177,7 @@ def test_images_with_several_labels_of_which_some_are_unknown(root, tmp_path):
         (
             "extract_features",
             ["--pixels=histogram", "--data=folder:{root}/test", "--output={root}/test"],
-            "no features",
+            "are not features",
         ),
         ("robustness", ["--model={root}", "--test_data=builtin:test", "--results={root}/no/r"], "no is no directory"),
         ("report", ["{root}/results", "--output={root}/no/page.html"], "no is no directory"),
@@ -284,10 +284,10 @@ def test_a_second_command_with_the_same_output_is_refused_at_the_start(root):
         (
             "retrieval",
             ["--sheet=s.html", "--test_data=builtin:test"],
-            "only the training data has the classes blue, green, red",
+            "only the test data has the classes blue bar on zigzag",
         ),
-        ("knn", ["--test_data=builtin:test"], "only the training data has the classes blue, green, red"),
-        ("linear_svm", ["--test_data=builtin:test"], "only the training data has the classes blue, green, red"),
+        ("knn", ["--test_data=builtin:test"], "only the test data has the classes blue bar on zigzag"),
+        ("linear_svm", ["--test_data=builtin:test"], "only the test data has the classes blue bar on zigzag"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused_before_the_work(root, command, arguments, sentence):
