@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,14 +42,14 @@ def table(tmp_path: Path) -> Table:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "recipe"),
-    [("knn", None), ("retrieval", None), pytest.param("linear_probe", "optimum", marks=pytest.mark.slow)],
+    ("protocol", "settings"),
+    [("knn", {}), ("retrieval", {}), pytest.param("linear_probe", {"recipe": "optimum"}, marks=pytest.mark.slow)],
 )
 def test_evaluations_use_labelled_images_and_count_the_others(
-    protocol: str, recipe: str | None, table: Table, caplog: pytest.LogCaptureFixture
+    protocol: str, settings: dict[str, Any], table: Table, caplog: pytest.LogCaptureFixture
 ) -> None:
     train, test = table("a", _LABELS * 3), table("other", _LABELS)
-    found = seer_tf.evaluate(train=train, test=test, protocol=protocol, recipe=recipe, pixels="histogram")
+    found = seer_tf.evaluate(train=train, test=test, protocol=protocol, pixels="histogram", **settings)
     assert (found.num_train_images, found.num_test_images, found.value) == (12, 4, 1.0)
     assert f"{train}: 6 of 18 images have no label and are left out" in caplog.text
     assert f"{test}: 2 of 6 images have no label and are left out" in caplog.text
