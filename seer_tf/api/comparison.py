@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import statistics
 import threading
@@ -138,7 +137,7 @@ class Comparison:
                 self.methods, images.train, self.minutes, self.steps, self.settings, self.devices, self.say
             ).configs()
             content = {"asked": asked, "configs": {name: configs.to_json(each) for name, each in derived.items()}}
-            write_atomically(file, json.dumps(sealed_json.sealed(content), indent=2) + "\n")
+            write_atomically(file, sealed_json.text(content))
         try:
             begun = sealed_json.parse(file.read_bytes())
             was = sealed_json.typed(begun["asked"], dict[str, str])

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +16,7 @@ def append_sealed(path: str | os.PathLike[str], values: Mapping[str, Any]) -> No
     Raises:
         OSError: The line cannot be written; the file is unchanged.
     """
-    append_line(path, json.dumps(sealed_json.sealed(values)))
+    append_line(path, sealed_json.line(values))
 
 
 def append_line(path: str | os.PathLike[str], line: str) -> None:

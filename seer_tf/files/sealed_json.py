@@ -32,6 +32,16 @@ def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, _CHECKSUM: _checksum(values)}
 
 
+def text(values: Mapping[str, Any]) -> str:
+    """Returns the content of a file with these values and their checksum, a value on each line."""
+    return json.dumps(sealed(values), indent=2) + "\n"
+
+
+def line(values: Mapping[str, Any]) -> str:
+    """Returns the same on one line, without a line end."""
+    return json.dumps(sealed(values))
+
+
 def parse(content: bytes | str) -> dict[str, Any]:
     """Returns the values of a JSON object; the checksum is compared if there is one.
 

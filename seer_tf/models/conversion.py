@@ -1,7 +1,6 @@
 """The networks in a released checkpoint as Keras models, with an account of all its tensors."""
 
 import dataclasses
-import json
 import tempfile
 import zipfile
 from pathlib import Path
@@ -76,7 +75,7 @@ class ConvertedNetwork(Encoder):
                 _save(model, directory / f"{name}.keras")
         published.add_notice(directory, self.licence)
         account = {**self.metadata(), "matched": self.matched, "unused": self.unused}
-        (directory / "metadata.json").write_text(json.dumps(sealed_json.sealed(account), indent=2) + "\n")
+        (directory / "metadata.json").write_text(sealed_json.text(account))
 
 
 def _save(model: keras.Model, path: Path) -> None:

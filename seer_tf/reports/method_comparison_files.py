@@ -37,8 +37,8 @@ def read_comparison(directory: Path) -> MethodComparison | None:
 
 def write_comparison(found: MethodComparison, directory: Path) -> None:
     """Writes all files, each completely or not at all."""
-    values = sealed_json.sealed(json.loads(json.dumps(dataclasses.asdict(found))))
-    write_atomically(directory / _RESULTS, json.dumps(values, indent=2) + "\n")
+    values = json.loads(json.dumps(dataclasses.asdict(found)))
+    write_atomically(directory / _RESULTS, sealed_json.text(values))
     write_atomically(directory / "results.csv", table(found))
     write_atomically(directory / PAGE, page(found))
     write_curves(directory / CURVES, [read_run(entry.run) for entry in found.entries])

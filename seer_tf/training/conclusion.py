@@ -1,7 +1,6 @@
 """The conclusion of a complete run: sentences about its result, in `conclusion.json`."""
 
 import dataclasses
-import json
 
 from seer_tf.errors import InputError
 from seer_tf.files import sealed_json
@@ -20,9 +19,9 @@ def write_conclusion(directory: RunDirectory, text: str) -> None:
     Raises:
         InputError: The directory cannot be written.
     """
-    content = sealed_json.sealed(dataclasses.asdict(_Conclusion(text)))
+    content = sealed_json.text(dataclasses.asdict(_Conclusion(text)))
     try:
-        write_atomically(directory.conclusion, json.dumps(content, indent=2) + "\n")
+        write_atomically(directory.conclusion, content)
     except OSError as error:
         raise InputError(
             f"{directory.conclusion} cannot be written ({error.strerror}); make room or give permission, then the same "

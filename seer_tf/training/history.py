@@ -6,7 +6,6 @@ for each interval of the log, and for each checkpoint within an interval the ste
 
 import dataclasses
 import itertools
-import json
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -89,7 +88,7 @@ class History:
         self.intervals = [line.interval for line in lines if line.interval is not None]
         rest = [line.unfinished for line in lines if line.step == step and line.unfinished is not None]
         self.unfinished = rest[-1] if rest else None
-        self._write("".join(json.dumps(sealed_json.sealed(dataclasses.asdict(line))) + "\n" for line in lines))
+        self._write("".join(sealed_json.line(dataclasses.asdict(line)) + "\n" for line in lines))
 
     def add(self, interval: Interval) -> None:
         """Adds an interval.

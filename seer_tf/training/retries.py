@@ -6,7 +6,6 @@ directory lists the attempts that were given up, so a run that is stopped contin
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 
 from seer_tf import config as configs
@@ -100,7 +99,7 @@ def give_up(directory: RunDirectory, step: int, problem: Problem) -> Retry:
         aside.mkdir()
         directory.tensorboard.rename(aside / directory.tensorboard.name)
         content = dataclasses.asdict(_Retries((*retries, retry)))
-        write_atomically(directory.retries, json.dumps(sealed_json.sealed(content), indent=2) + "\n")
+        write_atomically(directory.retries, sealed_json.text(content))
     except OSError as error:
         raise InputError(
             f"{directory.path} cannot be written ({error.strerror}); make room or give permission, then the same "

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import os
 import pathlib
 import re
@@ -321,7 +320,7 @@ class RunDirectory:
         return self._read(lambda content: sealed_json.typed(content.get("images", {}), dict[str, str]))
 
     def _write(self, content: Mapping[str, Any]) -> None:
-        write_atomically(self.path / "config.json", json.dumps(sealed_json.sealed(content), indent=2) + "\n")
+        write_atomically(self.path / "config.json", sealed_json.text(content))
 
     def _of_another_run(self, changed: str) -> InputError:
         return InputError(

@@ -5,7 +5,6 @@ This format stores a CRC-32C of every tensor and checks it on reading. `about.js
 """
 
 import contextlib
-import json
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -48,7 +47,7 @@ def write(directory: pathlib.Path, tensors: Mapping[str, tf.Tensor], about: Mapp
             shape_and_slices=[""] * len(tensors),
             tensors=list(tensors.values()),
         )
-        (unfinished / _ABOUT).write_text(json.dumps(sealed_json.sealed(about), indent=2) + "\n")
+        (unfinished / _ABOUT).write_text(sealed_json.text(about))
 
 
 def shapes(directory: pathlib.Path) -> dict[str, tuple[int, ...]]:

@@ -8,7 +8,6 @@ A file that differs from what was written costs its shard, which is written agai
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 
 import google_crc32c
@@ -61,7 +60,7 @@ def write(
     storage.write(_path(shard, "entries"), content)
     counts = {what: dict(numbers) for what, numbers in found.items()}
     notes = Notes(tuple(rejected), tuple(converted), counts, google_crc32c.value(content))
-    storage.write(_path(shard, "notes.json"), json.dumps(sealed_json.sealed(dataclasses.asdict(notes))).encode())
+    storage.write(_path(shard, "notes.json"), sealed_json.line(dataclasses.asdict(notes)).encode())
 
 
 def read(shard: str) -> tuple[np.ndarray, Notes]:

@@ -6,7 +6,6 @@ Several processes may write to one directory, each its own shards. `store.py` de
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -193,7 +192,7 @@ def _write_shard(
             write(unfinished)
             images["crc32c"][name] = file_crc32c(unfinished)
     with atomic_file(manifest.file(directory, "images", shard, "json")) as unfinished:
-        unfinished.write_text(json.dumps(sealed_json.sealed(images)))
+        unfinished.write_text(sealed_json.line(images))
 
 
 def _files(

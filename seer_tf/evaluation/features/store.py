@@ -18,7 +18,6 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -89,7 +88,7 @@ class FeatureManifest:
 
     def to_json(self) -> str:
         """Returns the content of features.json."""
-        return json.dumps(sealed_json.sealed(dataclasses.asdict(self)), indent=2) + "\n"
+        return sealed_json.text(dataclasses.asdict(self))
 
 
 @dataclasses.dataclass(frozen=True)
