@@ -132,7 +132,7 @@ class EvaluationRequest:
 
     def result(
         self,
-        train: FeatureSet,
+        train: FeatureSet | None,
         test: FeatureSet,
         *,
         num_classes: int,
@@ -143,24 +143,37 @@ class EvaluationRequest:
         interval: tuple[float, float],
         details: Mapping[str, Any],
     ) -> EvaluationResult:
-        """Returns the result of the evaluation. The keyword arguments are fields of the result."""
-        missing = uncovered(train, test)
+        """Returns the result of the evaluation. The keyword arguments are fields of the result.
+
+        Args:
+            train: Features that something was fitted on; None if nothing was fitted.
+            test: Features that the result was measured on.
+            num_classes: Number of classes.
+            evaluation: Name of the evaluation.
+            protocol: Protocol in words.
+            metric: Name of the number.
+            value: The number.
+            interval: Its interval.
+            details: Further numbers.
+        """
+        origin = test.origin if train is None else train.origin
+        missing = () if train is None else uncovered(train, test)
         return EvaluationResult(
             evaluation=evaluation,
             protocol=protocol,
             metric=metric,
             value=value,
             interval=interval,
-            model=train.origin.model,
-            train_data=train.origin.data,
+            model=origin.model,
+            train_data=None if train is None else train.origin.data,
             test_data=test.origin.data,
-            num_train_images=train.num_images,
+            num_train_images=0 if train is None else train.num_images,
             num_test_images=test.num_images,
             num_classes=num_classes,
             seed=self.seed,
             details={**details, UNCOVERED: missing} if missing else details,
-            digest=train.origin.digest,
-            step=train.origin.step,
+            digest=origin.digest,
+            step=origin.step,
         )
 
     def keep(self, result: EvaluationResult) -> None:

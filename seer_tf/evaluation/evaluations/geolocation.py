@@ -12,7 +12,7 @@ from seer_tf.evaluation.evaluations.report import Report, percent_cells
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.protocols.geolocation import WITHIN_KM, distances_km, read_places
 from seer_tf.evaluation.request import EvaluationRequest
-from seer_tf.evaluation.result import EvaluationResult, mean_interval
+from seer_tf.evaluation.result import mean_interval
 from seer_tf.quantities import counted
 
 _REPORTED = "city"
@@ -48,25 +48,19 @@ def _report(
 ) -> Report:
     within = {name: distances <= limit for name, limit in WITHIN_KM.items()}
     intervals = {name: mean_interval(is_near, seed=request.seed) for name, is_near in within.items()}
-    result = EvaluationResult(
+    result = request.result(
+        None,
+        features,
         evaluation="geolocation",
         protocol=protocol,
         metric=f"within {WITHIN_KM[_REPORTED]} km",
         value=float(within[_REPORTED].mean()),
         interval=intervals[_REPORTED],
-        model=features.origin.model,
-        train_data=None,
-        test_data=features.origin.data,
-        num_train_images=0,
-        num_test_images=features.num_images,
         num_classes=num_cells,
-        seed=request.seed,
         details={
             "within_km": {str(WITHIN_KM[name]): float(is_near.mean()) for name, is_near in within.items()},
             "median_km": float(np.median(distances)),
         },
-        digest=features.origin.digest,
-        step=features.origin.step,
     )
     rows = [
         (name, f"{WITHIN_KM[name]:,}", *percent_cells(float(is_near.mean()), intervals[name]))

@@ -15,7 +15,7 @@ from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.labelled import checked_labels
 from seer_tf.evaluation.protocols.robustness import ClassMap, read_class_map, restricted_correct, right_classes
 from seer_tf.evaluation.request import EvaluationRequest
-from seer_tf.evaluation.result import EvaluationResult, mean_interval
+from seer_tf.evaluation.result import mean_interval
 from seer_tf.networks.network import Network
 from seer_tf.quantities import counted
 
@@ -88,21 +88,15 @@ def _report(request: EvaluationRequest, features: FeatureSet, network: Network, 
     labels, right = _right_classes(features, network, class_map)
     correct = restricted_correct(features.rows[LOGITS][:], labels, right)
     num_classes = int(right[np.unique(labels)].any(axis=0).sum())
-    result = EvaluationResult(
+    result = request.result(
+        None,
+        features,
         evaluation="robustness",
         protocol=f"among {num_classes} of {counted(len(network.class_names), 'class')}; {network.transform}",
         metric="top-1",
         value=float(correct.mean()),
         interval=mean_interval(correct, seed=request.seed),
-        model=features.origin.model,
-        train_data=None,
-        test_data=features.origin.data,
-        num_train_images=0,
-        num_test_images=features.num_images,
         num_classes=num_classes,
-        seed=request.seed,
         details={"top1": float(correct.mean())},
-        digest=features.origin.digest,
-        step=features.origin.step,
     )
     return Report(result, ("top-1 %", "95 %"), [percent_cells(result.value, result.interval)])
