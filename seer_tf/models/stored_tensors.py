@@ -47,8 +47,11 @@ def layer_filling(layer: keras.layers.Layer, module: str) -> Filling:
     return [(variable, f"{module}.{LEAVES[variable.name]}") for variable in layer.variables]
 
 
-def fill(stored: StoredTensors, filling: Filling) -> None:
+def fill(stored: StoredTensors, filling: Filling) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Gives each variable the values of its tensor.
+
+    Returns:
+        The names of the tensors that fill a variable, and those of the other tensors in the file.
 
     Raises:
         InputError: A tensor is missing or has the wrong shape. No variable is changed in this case.
@@ -67,6 +70,8 @@ def fill(stored: StoredTensors, filling: Filling) -> None:
         for variable, name in filling:
             variable.assign(stored.tensors[name].read().transpose(torch_axes(variable)))
             progress.advance()
+    matched = {name: None for _, name in filling}  # in order
+    return tuple(matched), tuple(name for name in stored.tensors if name not in matched)
 
 
 def torch_axes(variable: keras.Variable) -> tuple[int, ...]:

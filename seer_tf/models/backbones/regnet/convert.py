@@ -30,8 +30,7 @@ def convert(path: str | os.PathLike[str]) -> ConvertedNetwork:
     head, head_filling = swav_head(stored, width)
     classifier, classifier_filling = _classifier(stored, width)
     filling = backbone_filling(stored, backbone) + head_filling + classifier_filling
-    fill(stored, filling)
-    matched = {name: None for _, name in filling}  # in order
+    matched, unused = fill(stored, filling)
     return ConvertedNetwork(
         source=stored.path.name,
         layout=stored.layout.name,
@@ -39,8 +38,8 @@ def convert(path: str | os.PathLike[str]) -> ConvertedNetwork:
         backbone=backbone,
         swav_head=head,
         classifier=classifier,
-        matched=tuple(matched),
-        unused=tuple(name for name in stored.tensors if name not in matched),
+        matched=matched,
+        unused=unused,
     )
 
 

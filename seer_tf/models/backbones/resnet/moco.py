@@ -55,8 +55,7 @@ def convert_moco(path: str | os.PathLike[str]) -> ConvertedNetwork:
     projection, of_projection = _projection(stored, backbone.output_shape[-1])
     filling = [(variable, _ENCODER + _TORCHVISION.key(variable.path)) for variable in backbone.variables]
     filling += of_projection
-    fill(stored, filling)
-    matched = {name: None for _, name in filling}  # in order
+    matched, unused = fill(stored, filling)
     return ConvertedNetwork(
         source=stored.path.name,
         layout=_TORCHVISION.name,
@@ -65,8 +64,8 @@ def convert_moco(path: str | os.PathLike[str]) -> ConvertedNetwork:
         swav_head=None,
         classifier=None,
         projection=projection,
-        matched=tuple(matched),
-        unused=tuple(name for name in stored.tensors if name not in matched),
+        matched=matched,
+        unused=unused,
     )
 
 
