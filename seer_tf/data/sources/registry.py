@@ -16,7 +16,6 @@ from seer_tf.registry import Registry
 
 #: What functions take as data: a data spec, or a source that is open already.
 Data = str | Source
-_KNOWN_CLASSES = ("builtin", "shards")  # the command that made the shards named theirs
 _NUM_NAMED_CLASSES = 20
 
 
@@ -66,6 +65,7 @@ class Kind:
         accepts: Tells whether a place follows the grammar.
         resolved: Returns the place that a place stands for, e.g. `DIR/SPLIT` for `DIR@SPLIT`.
         converts: Whether, for shards, the source can have the images that only `images/conversion.py` reads.
+        has_known_classes: Whether the log named the classes before, or this package defines them.
         check: Raises an `InputError` if nothing lies at the place; reads as little as it can.
     """
 
@@ -80,6 +80,7 @@ class Kind:
     accepts: Callable[[str], bool] = bool
     resolved: Callable[[str], str] = _as_it_is
     converts: bool = False
+    has_known_classes: bool = False
     check: Callable[[str], None] = _nothing_to_check
 
 
@@ -140,6 +141,7 @@ _OF_THIS_PACKAGE = (
         shards.open_shards,
         path_to="directory",
         files_of=shards.directories_of,
+        has_known_classes=True,
         check=shards.check_shards,
     ),
     Kind(
@@ -148,6 +150,7 @@ _OF_THIS_PACKAGE = (
         builtin.BuiltinSource,
         default_place="train",
         accepts=builtin.SPLITS.__contains__,
+        has_known_classes=True,
     ),
     Kind("voc", ("voc:DIR@SPLIT",), voc.open_voc, path_to="directory", path_of=voc.directory_of, check=_check_voc),
     Kind("tfds", ("tfds:NAME[/CONFIG][:VERSION]@SPLIT",), _open_tfds, check=_check_tfds),
@@ -189,7 +192,7 @@ def open_source(spec: Data, *, to_prepare: bool = False) -> Source:
     check_source(spec)
     kind, place = _parsed(spec)
     source = kind.open(place, to_prepare=to_prepare) if kind.converts else kind.open(place)
-    if kind.name not in _KNOWN_CLASSES:
+    if not kind.has_known_classes:
         _say_classes(spec, source)
     return source
 
