@@ -14,11 +14,7 @@ from seer_tf.errors import InputError
 from seer_tf.parallel import LocalRunner
 from seer_tf.reports.audit import write_audit
 from tests.data.images import icc
-
-
-def _photo(seed: int) -> Image.Image:
-    coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (7, 9, 3), np.uint8))
-    return coarse.resize((96, 64), Image.Resampling.BICUBIC)
+from tests.data.shards.photos import photo
 
 
 def test_other_formats_and_profiles_are_converted_counted_and_named(tmp_path: pathlib.Path) -> None:
@@ -28,13 +24,13 @@ def test_other_formats_and_profiles_are_converted_counted_and_named(tmp_path: pa
         (images / name).mkdir(parents=True)
     exif = Image.Exif()
     exif[0x0112] = 6
-    _photo(0).save(images / "cat" / "0.jpg", icc_profile=wide, quality=95)
-    _photo(1).save(images / "cat" / "1.tif", save_all=True, append_images=[_photo(9)])
-    _photo(2).save(images / "dog" / "2.jpg", exif=exif)
-    _photo(3).save(images / "dog" / "3.bmp")
-    _photo(4).quantize(16).save(images / "dog" / "4.bmp")
+    photo(0).save(images / "cat" / "0.jpg", icc_profile=wide, quality=95)
+    photo(1).save(images / "cat" / "1.tif", save_all=True, append_images=[photo(9)])
+    photo(2).save(images / "dog" / "2.jpg", exif=exif)
+    photo(3).save(images / "dog" / "3.bmp")
+    photo(4).quantize(16).save(images / "dog" / "4.bmp")
     Image.fromarray(np.arange(6000, dtype=np.uint16).reshape(60, 100)).save(images / "dog" / "5.png")
-    _photo(6).save(images / "cat" / "@eaDir" / "6.jpg")
+    photo(6).save(images / "cat" / "@eaDir" / "6.jpg")
     source = registry.open_source(f"folder:{images}", to_prepare=True)
     audit = prepare.write_shards(source, str(tmp_path / "out"), ShardOptions(), run=LocalRunner(1), shard_bytes=2500)
     assert audit.num_shards > 1
@@ -50,9 +46,9 @@ def test_other_formats_and_profiles_are_converted_counted_and_named(tmp_path: pa
         assert is_kept == (name in ("dog/2.jpg", "dog/3.bmp", "dog/5.png"))
         pixels = tf.io.decode_image(stored.read(number), channels=3).numpy().astype(int)
         if name == "cat/1.tif":
-            assert (pixels == np.asarray(_photo(1))).all()
+            assert (pixels == np.asarray(photo(1))).all()
         if name == "cat/0.jpg":
-            assert np.abs(pixels - icc.to_srgb(np.asarray(_photo(0)), icc.DISPLAY_P3, 2.2)).mean() < 3
+            assert np.abs(pixels - icc.to_srgb(np.asarray(photo(0)), icc.DISPLAY_P3, 2.2)).mean() < 3
     for piece in (
         "formats: BMP 2, JPEG 2, ",
         "stored as: PNG 3, JPEG 2, BMP 1",
@@ -73,8 +69,8 @@ def test_other_formats_and_profiles_are_converted_counted_and_named(tmp_path: pa
 def test_without_shards_the_log_counts_images_to_convert_and_names_the_remedy(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _photo(0).save(tmp_path / "0.jpg", icc_profile=icc.rgb_profile(icc.DISPLAY_P3, 2.2, "Display P3"))
-    _photo(1).save(tmp_path / "1.tif")
+    photo(0).save(tmp_path / "0.jpg", icc_profile=icc.rgb_profile(icc.DISPLAY_P3, 2.2, "Display P3"))
+    photo(1).save(tmp_path / "1.tif")
     assert list(registry.open_source(f"folder:{tmp_path}").ids) == ["0.jpg"]
     assert "1 of 2 files left out (1.tif: TIFF is not a supported format); make shards of the images" in caplog.text
     assert "the colour profiles of 1 image are not applied (Display P3 1); make shards of the images" in caplog.text

@@ -27,11 +27,7 @@ from seer_tf.errors import InputError
 from seer_tf.files import storage
 from seer_tf.parallel import LocalRunner
 from seer_tf.reports.audit import write_audit
-
-
-def _photo(seed: int, size: tuple[int, int] = (96, 64)) -> Image.Image:
-    coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (7, 9, 3), np.uint8))
-    return coarse.resize(size, Image.Resampling.BICUBIC)
+from tests.data.shards.photos import photo
 
 
 def _jpeg(image: Image.Image, **options: Any) -> bytes:
@@ -49,12 +45,12 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("images")
     exif = Image.Exif()
     exif[0x0112] = 6
-    contents = {f"{number:02d}.jpg": _jpeg(_photo(number)) for number in range(14)}
-    contents["14 smaller.jpg"] = _jpeg(_photo(0, (48, 32)))
-    contents["15 worse.jpg"] = _jpeg(_photo(0), quality=30)
-    contents["16 brighter.jpg"] = _jpeg(_photo(0).point(lambda level: level * 0.9 + 20))
-    contents["17 short.jpg"] = _jpeg(_photo(17), quality=95)[:-200]
-    contents["18 turned.jpg"] = _jpeg(_photo(18, (200, 100)), exif=exif)
+    contents = {f"{number:02d}.jpg": _jpeg(photo(number)) for number in range(14)}
+    contents["14 smaller.jpg"] = _jpeg(photo(0, (48, 32)))
+    contents["15 worse.jpg"] = _jpeg(photo(0), quality=30)
+    contents["16 brighter.jpg"] = _jpeg(photo(0).point(lambda level: level * 0.9 + 20))
+    contents["17 short.jpg"] = _jpeg(photo(17), quality=95)[:-200]
+    contents["18 turned.jpg"] = _jpeg(photo(18, (200, 100)), exif=exif)
     contents["19.jpg"] = b"hello"
     for number, (name, content) in enumerate(contents.items()):
         path = root / ("even" if number % 2 == 0 else "odd") / name
@@ -123,7 +119,7 @@ def test_a_truncated_jpeg_is_kept_if_asked_for(folder, tmp_path):
     source = shards.open_shards(str(tmp_path))
     short = next(number for number, name in enumerate(source.ids) if "short" in name)
     pixels = tf.io.decode_jpeg(source.read(short)).numpy().astype(int)
-    assert np.abs(pixels[:40] - np.asarray(_photo(17))[:40]).mean() < 4
+    assert np.abs(pixels[:40] - np.asarray(photo(17))[:40]).mean() < 4
 
 
 def test_larger_images_are_made_smaller_and_upright(folder, tmp_path):
@@ -135,7 +131,7 @@ def test_larger_images_are_made_smaller_and_upright(folder, tmp_path):
         size = [features[f"image/{key}"].int64_list.value[0] for key in ("width", "height", "orientation")]
         if "turned" in name:
             assert image.size == (50, 100) and size == [50, 100, 1]
-            expected = _photo(18, (200, 100)).resize((100, 50)).transpose(Image.Transpose.ROTATE_270)
+            expected = photo(18, (200, 100)).resize((100, 50)).transpose(Image.Transpose.ROTATE_270)
             assert np.abs(np.asarray(image).astype(int) - np.asarray(expected)).mean() < 4
         else:
             assert source.read(number) == (folder / name).read_bytes()
@@ -209,7 +205,7 @@ def test_other_images_with_the_same_names_do_not_count_as_finished(folder, tmp_p
     other = tmp_path / "other"
     shutil.copytree(folder, other)
     _write(other, tmp_path / "out")
-    (other / "even" / "02.jpg").write_bytes(_jpeg(_photo(99)))
+    (other / "even" / "02.jpg").write_bytes(_jpeg(photo(99)))
     with pytest.raises(InputError, match="differ in content of images; give"):
         _write(other, tmp_path / "out")
 
@@ -250,7 +246,7 @@ def test_a_name_that_is_no_text_is_shown_escaped(tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     with open(os.fsencode(images) + b"/caf\xe9.jpg", "wb") as file:
-        file.write(_jpeg(_photo(0)))
+        file.write(_jpeg(photo(0)))
     audit = _write(images, tmp_path / "out")
     write_audit(audit, str(tmp_path / "out"), str(tmp_path / "audit.html"))
     assert "caf\\udce9.jpg" in (tmp_path / "audit.html").read_text()
@@ -344,7 +340,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
             self.ids = [str(number) for number in range(num)]
 
         def read(self, index: int) -> bytes:
-            return _jpeg(_photo(index % 3, (32, 32))) + bytes(1_000_000)
+            return _jpeg(photo(index % 3, (32, 32))) + bytes(1_000_000)
 
     def write(num):
         job = writer.ShardJob(Large(num), str(tmp_path), [np.arange(num)], ShardOptions(), {})
