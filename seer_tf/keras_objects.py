@@ -10,6 +10,7 @@ import wrapt
 
 _CLASSES = {
     "seer_tf.methods.swav.model": ("SwavModel",),
+    "seer_tf.models.all_stages": ("AllStages",),
     "seer_tf.models.backbones.keras_model.layers": ("FixedNormalization", "GroupedConv2D", "KerasBatchNormalization"),
     "seer_tf.models.backbones.keras_model.network": ("KerasBackbone",),
     "seer_tf.models.backbones.keras_model.preprocessing": ("Preprocessing",),

@@ -18,12 +18,13 @@ from benchmarks.harness.settings import Settings
 from benchmarks.peers import torch_regnet
 from seer_tf.config import CropsConfig
 from seer_tf.distributed.inference import InferenceDevices
-from seer_tf.evaluation.features.stages import AVGPOOL, Pooling, StageFeatures, poolings, stage_features
+from seer_tf.evaluation.features.stages import Pooling, StageFeatures, poolings, stage_features
 from seer_tf.evaluation.protocols.knn import nearest
 from seer_tf.evaluation.protocols.probe_grid import RECIPES, Batches, ProbeGrid, shuffled_batches
 from seer_tf.models import RegNetY
 from seer_tf.models.backbones.regnet import design
 from seer_tf.models.encoder import Encoder
+from seer_tf.models.stage_maps import AVGPOOL
 from seer_tf.progress import silent
 
 _NUM_CLASSES, _NEIGHBOURS, _PROBE_BATCH = 10, 200, 256

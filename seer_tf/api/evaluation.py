@@ -45,8 +45,8 @@ def evaluate(
             one.
         untrained: Whether a run's network has its initial weights.
         pixels: Pixel features in place of a network's features, e.g. histogram.
-        stages: Some of avgpool, res2, res3 …, pooled as in VISSL. If empty, the pooled last stage, or all stages of
-            stored features.
+        stages: Some of avgpool, res2, res3 …, pooled as in VISSL, and all_stages. If empty, what the run names as its
+            own (`backbone.features`), avgpool without a run, or all stages of stored features.
         size_px: Side of the square that the network sees, in pixels; the model's own if None.
         squash: Whether whole images are squeezed into the square instead of cropped.
         batch_size: Number of images in a batch.

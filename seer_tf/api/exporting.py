@@ -11,11 +11,13 @@ from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.registry import Data, check_source, open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import model_digest
+from seer_tf.evaluation.features.run_features import own_stage, whitened_stages
 from seer_tf.evaluation.result import EvaluationResult, read_file
 from seer_tf.exporting.card import ExportedFile
 from seer_tf.exporting.exporter import export_into
 from seer_tf.exporting.registry import FORMATS, check_formats
 from seer_tf.files.new_directory import new_directory
+from seer_tf.models import all_stages
 from seer_tf.networks.load import check_network, load_network
 from seer_tf.networks.network import Network, check_part
 
@@ -104,6 +106,8 @@ def export(
         whole = _network(place, size_px, class_names, licence)
         found = _results_of_run(place, whole) if given is None else given
         network = whole.selected(part)
+        if own_stage(place) == all_stages.NAME:
+            network = dataclasses.replace(network, whitened=whitened_stages(place, whole))
         source = _images(network, place, data, formats)
         results = [dataclasses.asdict(result) for result in found]
         files = export_into(network, directory, source=source, formats=formats, metrics=results)

@@ -15,7 +15,6 @@ from seer_tf.data.sources.registry import name_of, open_source
 from seer_tf.data.sources.usable import usable
 from seer_tf.evaluation.features.feature_set import Extractor
 from seer_tf.evaluation.features.request import BATCH_SIZE, FeatureRequest
-from seer_tf.evaluation.features.stages import AVGPOOL
 from seer_tf.evaluation.protocols import online_probe
 from seer_tf.evaluation.result import EvaluationResult
 from seer_tf.methods.swav.metrics import RELATIVE_LOSS
@@ -69,7 +68,7 @@ class Model:
         self,
         images: Images,
         *,
-        stage: str = AVGPOOL,
+        stage: str | None = None,
         size_px: int | None = None,
         squash: bool = False,
         batch_size: int = BATCH_SIZE,
@@ -79,7 +78,8 @@ class Model:
         Args:
             images: A folder, a data spec, uint8 `[N, h, w, 3]` (or a pair of these and labels), or a
                 `tf.data.Dataset` of images.
-            stage: avgpool for the pooled last stage, or res2, res3 … pooled as in VISSL.
+            stage: avgpool for the pooled last stage; res2, res3 … pooled as in VISSL; all_stages for whitened
+                statistics of every stage; None for what the run names as its own (`backbone.features`).
             size_px: Side of the square that the network sees, in pixels; the model's own if None.
             squash: Whether whole images are squeezed into the square instead of cropped.
             batch_size: Number of images in a batch.
@@ -88,12 +88,15 @@ class Model:
             InputError: The images cannot be read, or the model has no such stage.
         """
         data = as_data(images)
-        request = FeatureRequest(self.path, stages=(stage,), size_px=size_px, squash=squash, batch_size=batch_size)
+        request = FeatureRequest(
+            self.path, stages=tuple(filter(None, [stage])), size_px=size_px, squash=squash, batch_size=batch_size
+        )
         source = usable(open_source(data))
         if request not in self._extractors:
             self._extractors[request] = request.extractor()
         found = self._extractors[request].extract(source, name_of(data))
-        return Features(list(found.ids), found.rows[stage][:], found.labels, found.class_names)
+        (rows,) = found.rows.values()
+        return Features(list(found.ids), rows[:], found.labels, found.class_names)
 
     def evaluate(self, **options: Any) -> EvaluationResult:
         """Evaluates the network; see `seer_tf.evaluate`."""

@@ -15,13 +15,17 @@ from seer_tf.api.images import Images, spec_of_run
 from seer_tf.api.model import Run
 from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.labelled import open_labelled
+from seer_tf.data.sources.part import training_images
 from seer_tf.data.sources.places import with_absolute_places
 from seer_tf.data.sources.registry import Source, absolute, check_source
 from seer_tf.distributed.devices import Devices
+from seer_tf.distributed.strategy import is_chief
 from seer_tf.errors import InputError
 from seer_tf.evaluation.colour import colour_accuracy
+from seer_tf.evaluation.features.run_features import keep_whitened_stages
 from seer_tf.evaluation.protocols.online_probe import OnlineProbe, compared_by_own_labels, has_two_classes
 from seer_tf.files.atomic import check_directory
+from seer_tf.models import all_stages
 from seer_tf.models.backbones.registry import check_backbone
 from seer_tf.networks.load import check_network
 from seer_tf.networks.pretrained import read_config
@@ -105,14 +109,18 @@ class Pretraining:
         def opened_for(num_replicas: int) -> Opened[PretrainingConfig, Source]:
             directory.check(config)
             self._check_first(config)
-            source = task.training_images(config)
+            source = training_images(config.data)
             task.check_fit(config, source, num_replicas)
             return Opened(config, source, task.identity(source))
 
         with begun_run(self.devices, directory, opened_for) as (strategy, opened):
             summarize(opened.data)  # raises if the images teach nothing, on every worker
             log_options = functools.partial(self._log_options, config, opened.data)
-            return task.pretrain(config, opened.data, directory, strategy, log_options)
+            result = task.pretrain(config, opened.data, directory, strategy, log_options)
+            has_whitening = config.backbone.features == all_stages.NAME
+            if has_whitening and result.stopped_by is None and is_chief(strategy):
+                keep_whitened_stages(directory, opened.data)
+            return result
 
     def _check_method(self, directory: RunDirectory) -> None:
         if self.method not in (None, begun := directory.method()):
@@ -144,7 +152,7 @@ class Pretraining:
         if not minutes >= _LEAST_MINUTES:
             raise InputError(f"`minutes={minutes:g}` must be {_LEAST_MINUTES} or more")
         placement = self.devices.placement(self.devices.cluster())
-        source = task.training_images(named)
+        source = training_images(named.data)
         colour = functools.partial(self._colour, source)
         derive = Derivation(
             placement, self.devices.strategy, minutes, self.device_memory_gib, self.say, colour, method, self.clock

@@ -21,7 +21,10 @@ PIXELS = flags.DEFINE_string(
     "large as for the run's network, and the result is kept with the run.",
 )
 STAGES = flags.DEFINE_list(
-    "stages", None, "Some of avgpool, res2, res3 …, pooled as in VISSL. [avgpool; for stored features all]"
+    "stages",
+    None,
+    "Some of avgpool, res2, res3 …, pooled as in VISSL, and all_stages. [backbone.features of the run, without a run "
+    "avgpool; for stored features all]",
 )
 SIZE_PX = flags.DEFINE_integer(
     "size_px", None, "Side of the square that the network sees, in pixels. [the model's own]", lower_bound=1

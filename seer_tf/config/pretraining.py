@@ -17,6 +17,8 @@ from seer_tf.config.fields import ABOVE_ZERO, FROM_ZERO, PROBABILITY, Range, che
 from seer_tf.errors import InputError
 from seer_tf.quantities import counted
 
+#: Features of a run: the mean of the last stage's map, or whitened statistics of all stages.
+FEATURES = ("avgpool", "all_stages")
 #: Where crops are flipped, coloured and blurred.
 PLACES = ("host", "accelerator")
 #: What is shuffled in each epoch.
@@ -68,6 +70,13 @@ class BackboneConfig:
     activation_checkpointing: str = field("none", ACTIVATION_CHECKPOINTING_HELP, within=ACTIVATION_CHECKPOINTING)
     weights: str = field(
         "", "File with weights of the Keras model (.weights.h5, .h5 or .keras) to start from.", added_later=True
+    )
+    features: str = field(
+        "avgpool",
+        "Features of the run for evaluations and exports: avgpool, the mean of the last stage, as in the papers; or "
+        "all_stages, whitened statistics of every stage, for runs of minutes.",
+        within=FEATURES,
+        added_later=True,
     )
 
 

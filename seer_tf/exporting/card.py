@@ -15,6 +15,7 @@ from seer_tf.versions import versions
 # S evaluation size
 _MEANINGS = {
     "features": "mean of the last stage over its pixels",
+    "all_stages": "mean, deviation and maximum of every stage, whitened: the features that the run's results are for",
     "embeddings": "SwAV's projection of the features, with unit norm",
     "cluster": "number of the prototype nearest to the embedding",
     "cluster_score": "cosine of the angle between embedding and nearest prototype",

@@ -8,6 +8,7 @@ from pathlib import Path
 from seer_tf.errors import InputError
 from seer_tf.exporting import fresh_process
 from seer_tf.exporting.writers import keras_file, litert, onnx, pytorch, saved_model
+from seer_tf.models import all_stages
 from seer_tf.networks.network import Network
 from seer_tf.registry import Registry
 
@@ -30,6 +31,7 @@ class Format:
         extra: Extra of this package that installs `modules`.
         modules: Modules that are needed to write or read such a file.
         user_variables: Environment variables that users may have set. The file is tested once with each setting.
+        lacks: Outputs of a network that such a file cannot have.
         stand_in: Program that reads the file in place of the users' own program; empty if it is the same program.
     """
 
@@ -44,6 +46,7 @@ class Format:
     modules: tuple[str, ...] = ()
     user_variables: Sequence[Mapping[str, str]] = (fresh_process.AS_IT_IS,)
     stand_in: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 def _litert(name: str, tolerance: float, write: Callable[..., None], weight_bytes: int) -> Format:
@@ -62,7 +65,8 @@ def _litert(name: str, tolerance: float, write: Callable[..., None], weight_byte
 
 def _pytorch(file_name: str, write: Callable[..., None]) -> Format:
     reader = fresh_process.READERS / "pytorch.py"
-    return Format(file_name, 1e-5, reader, write, stand_in="the converter of seer_tf (PyTorch was not run)")
+    stand_in = "the converter of seer_tf (PyTorch was not run)"
+    return Format(file_name, 1e-5, reader, write, stand_in=stand_in, lacks=(all_stages.NAME,))
 
 
 _OF_THIS_PACKAGE = {

@@ -14,6 +14,8 @@ import tensorflow as tf
 from seer_tf.exporting import fresh_process
 from seer_tf.exporting.gradients import check_gradient_norms, gradient_norms
 from seer_tf.exporting.registry import Format
+from seer_tf.models import all_stages
+from seer_tf.models.stage_maps import stage_maps, stage_names
 from seer_tf.networks.network import Network
 
 
@@ -41,6 +43,10 @@ class Reference:
         # One image at a time, because the maps of several large images would take more memory than the weights.
         features = tf.concat([network.features(crop[None], training=False) for crop in self._normalized], axis=0)
         self._expected = {"features": features}
+        if network.whitened is not None:
+            maps = stage_maps(network.backbone)(self._normalized, training=False)
+            stages = [maps[stage] for stage in stage_names(network.backbone)]
+            self._expected[all_stages.NAME] = network.whitened(stages)
         if network.head is not None:
             self._expected["embeddings"], self._expected["scores"] = network.head(features, training=False)
             self._expected["cluster_score"] = tf.reduce_max(self._expected["scores"], axis=-1)
@@ -69,12 +75,13 @@ class Reference:
         with tempfile.TemporaryDirectory() as scratch:
             self._write_given(Path(scratch))
             return max(
-                self._difference(fresh_process.run(kind.reader, path, Path(scratch), variables), path)
+                self._difference(fresh_process.run(kind.reader, path, Path(scratch), variables), kind, path)
                 for variables in kind.user_variables
             )
 
-    def _difference(self, found: Mapping[str, np.ndarray], path: Path) -> float:
-        missing = set(self._network.on_images.output) - {name.rpartition("/")[2] for name in found}
+    def _difference(self, found: Mapping[str, np.ndarray], kind: Format, path: Path) -> float:
+        wanted = set(self._network.on_images.output) - set(kind.lacks)
+        missing = wanted - {name.rpartition("/")[2] for name in found}
         if missing:
             raise RuntimeError(f"{path} has no output {', '.join(sorted(missing))}")
         outputs = dict(found)

@@ -14,8 +14,10 @@ import numpy as np
 
 from seer_tf.data.images.transform import Transform
 from seer_tf.errors import InputError
-from seer_tf.models import Backbone, Encoder, SwavHead
+from seer_tf.models import Backbone, Encoder, SwavHead, all_stages
+from seer_tf.models.all_stages import AllStages
 from seer_tf.models.outputs import ClassProbabilities, NearestPrototype
+from seer_tf.models.stage_maps import AVGPOOL, stage_maps, stage_names
 
 PARTS = ("backbone", "head", "prototypes", "classifier")
 
@@ -33,6 +35,7 @@ class Network(Encoder):
         classifier: Layer or model from pooled features [B, C] to logits [B, L].
         class_names: Names of the classes, in the order of the logits.
         reads_prototypes: Whether the outputs use the head's scores, or only its embeddings.
+        whitened: Layer for features of all stages.
         metadata: Entries of the model card, as JSON types.
         data: Data spec of images like the training images; empty if unknown.
     """
@@ -45,6 +48,7 @@ class Network(Encoder):
     classifier: keras.layers.Layer | None = None
     class_names: tuple[str, ...] = ()
     reads_prototypes: bool = True
+    whitened: AllStages | None = None
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: str = ""
 
@@ -121,7 +125,7 @@ class Network(Encoder):
     def on_crops(self) -> keras.Model:
         """Model from normalised crops, float32 [B, h, w, 3], to outputs by name."""
         crops = keras.Input((None, None, 3), name="crops", dtype="float32")
-        return keras.Model(crops, self._outputs(self.backbone(crops)), name="on_crops")
+        return keras.Model(crops, self._outputs(crops), name="on_crops")
 
     @functools.cached_property
     def on_images(self) -> keras.Model:
@@ -130,11 +134,15 @@ class Network(Encoder):
         scale = [1.0 / (255.0 * std) for std in self.std]
         offset = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
         crops = keras.layers.Rescaling(scale, offset, name="normalize", dtype="float32")(images)
-        return keras.Model(images, self._outputs(self.backbone(crops)), name="on_images")
+        return keras.Model(images, self._outputs(crops), name="on_images")
 
-    def _outputs(self, maps: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
-        features = keras.layers.GlobalAveragePooling2D(name="features", dtype="float32")(maps)
+    def _outputs(self, crops: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+        maps = self.backbone(crops) if self.whitened is None else stage_maps(self.backbone)(crops)
+        last = maps if self.whitened is None else maps[AVGPOOL]
+        features = keras.layers.GlobalAveragePooling2D(name="features", dtype="float32")(last)
         outputs = {"features": features}
+        if self.whitened is not None:
+            outputs[all_stages.NAME] = self.whitened([maps[stage] for stage in stage_names(self.backbone)])
         if self.head is not None:
             outputs["embeddings"], scores = self.head(features)
             if self.reads_prototypes:

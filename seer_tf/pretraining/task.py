@@ -10,8 +10,6 @@ from seer_tf.data.pipelines import read
 from seer_tf.data.pipelines.order import Order, blocks_at, images_at
 from seer_tf.data.pipelines.pretraining import Batch, distorted, pretraining_dataset
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.part import Part
-from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.replacing import ReplacingSource
 from seer_tf.errors import InputError
 from seer_tf.pretraining.logger import PretrainingLogger, PretrainingLogOptions
@@ -73,16 +71,6 @@ def _state(method: Method, config: PretrainingConfig) -> RunState:
     state = method.state(config)
     state.model.backbone.check_size(min(config.crops.forward_sizes_px))
     return state
-
-
-def training_images(config: PretrainingConfig) -> Source:
-    """Opens the images that a run is trained on: those of `data.source`, or the part that `data.num_images` says.
-
-    Raises:
-        InputError: They cannot be opened, or there are fewer.
-    """
-    source = open_source(config.data.source)
-    return Part(source, config.data.num_images) if config.data.num_images else source
 
 
 def identity(source: Source) -> dict[str, str]:

@@ -22,6 +22,7 @@ from seer_tf.versions import versions
 
 _MAY_CHANGE = (
     "backbone.activation_checkpointing",
+    "backbone.features",
     "data.augment_on",
     "data.max_bad_fraction",
     "run.log_every_steps",
@@ -100,6 +101,11 @@ class RunDirectory:
     def conclusion(self) -> pathlib.Path:
         """Returns the file with what the complete run says about its result."""
         return self.path / "conclusion.json"
+
+    @property
+    def all_stages(self) -> pathlib.Path:
+        """Returns the file with the whitening of all stages of the last checkpoint."""
+        return self.path / "all_stages.npz"
 
     def attempt(self, number: int) -> pathlib.Path:
         """Returns the directory for the events of an attempt that was given up, counted from 1."""

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from seer_tf.config import DataConfig
 from seer_tf.data.sources.base import Source, single_labels
+from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.view import View
 from seer_tf.errors import InputError
 from seer_tf.quantities import counted
@@ -63,6 +65,16 @@ class Part(View):
 
     def _number(self, index: int) -> int:
         return _spread(index, self._num_images, self._source.num_images)
+
+
+def training_images(config: DataConfig) -> Source:
+    """Opens the images that a run is trained on: those of `data.source`, or the part that `data.num_images` says.
+
+    Raises:
+        InputError: They cannot be opened, or there are fewer.
+    """
+    source = open_source(config.source)
+    return Part(source, config.num_images) if config.num_images else source
 
 
 class _Names(Sequence[str]):

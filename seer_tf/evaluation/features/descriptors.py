@@ -19,8 +19,8 @@ from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.sources.base import Source
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.stages import stage_maps
 from seer_tf.models import Encoder
+from seer_tf.models.stage_maps import stage_maps
 from seer_tf.progress import Progress
 
 POOLINGS = ("rmac", "gem")

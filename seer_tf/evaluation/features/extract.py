@@ -9,8 +9,9 @@ import tensorflow as tf
 from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.distributed.inference import InferenceDevices
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.stages import AVGPOOL, StageFeatures
+from seer_tf.evaluation.features.stages import StageFeatures
 from seer_tf.models import Encoder
+from seer_tf.models.stage_maps import AVGPOOL
 from seer_tf.progress import Progress
 
 # B images, h x w pixels, C feature channels

@@ -11,8 +11,9 @@ from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import model_digest
 from seer_tf.evaluation.features.feature_set import Extractor
 from seer_tf.evaluation.features.pixels import pixel_features
-from seer_tf.evaluation.features.stages import AVGPOOL, Pooling, poolings, stage_features
-from seer_tf.models import Encoder
+from seer_tf.evaluation.features.run_features import own_stage, whitened_stages
+from seer_tf.evaluation.features.stages import Pooling, poolings, stage_features
+from seer_tf.models import Encoder, all_stages
 from seer_tf.networks.load import load_network
 from seer_tf.networks.pretrained import load_model, read_config
 from seer_tf.training.run_directory import RunDirectory, check_exists
@@ -30,7 +31,8 @@ class FeatureRequest:
         model: A run, one of its checkpoints, a conversion or a `.keras` file; None for pixel features.
         untrained: Whether the network has its initial weights.
         pixels: Name of pixel features, in place of a network's features.
-        stages: Names of stages; empty for the pooled last stage, or for all stages of stored features.
+        stages: Names of stages; empty for the features that the run names as its own, for the pooled last stage of
+            other models, or for all stages of stored features.
         size_px: Side of the square that the network sees, in pixels; None for the model's own.
         squash: Whether whole images are squeezed into the square instead of cropped.
         squash_at_once: Whether squeezing resizes an image once, and not the shorter side first.
@@ -87,8 +89,13 @@ class FeatureRequest:
             raise InputError("give either `model` for features of a network or `pixels` for pixel features")
         with devices.scope():
             encoder, transform, step = self._open(self.model)
-            pooled = poolings(encoder.backbone, self.stages or [AVGPOOL], size_px=transform.size_px)
-            features = stage_features(encoder, pooled)
+            stages = self.stages or (own_stage(self.model),)
+            single = [stage for stage in stages if stage != all_stages.NAME]
+            pooled = poolings(encoder.backbone, single, size_px=transform.size_px)
+            whitened = whitened_stages(self.model, encoder) if all_stages.NAME in stages else None
+            features = stage_features(encoder, pooled, whitened)
+        if whitened is not None:
+            pooled = {**pooled, all_stages.NAME: Pooling(1, 1, whitened.num_components)}
         return Extractor(features, pooled, self.name, model_digest(encoder), transform, self.batch_size, devices, step)
 
     @property

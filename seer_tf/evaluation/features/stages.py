@@ -7,15 +7,13 @@ feature.
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from seer_tf.errors import InputError
-from seer_tf.models import Backbone, Encoder
-
-AVGPOOL = "avgpool"
-"""The mean over the map of the last stage: the features for k-NN, retrieval and fine-tuning."""
+from seer_tf.models import Backbone, Encoder, all_stages
+from seer_tf.models.all_stages import AllStages
+from seer_tf.models.stage_maps import AVGPOOL, stage_maps, stage_names
 
 StageFeatures = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 """A function from images, uint8 [B, s, s, 3], to features, float32 [B, D], by name of the stage."""
@@ -59,25 +57,21 @@ class Pooling:
         return self.rows * self.columns * self.channels
 
 
-def stage_names(backbone: Backbone) -> tuple[str, ...]:
-    """Returns the names that `poolings` accepts: the paper's names of the stages, from res2 on, and `AVGPOOL`."""
-    return (*(f"res{output.removeprefix('P')}" for output in backbone.pyramid_outputs if output != "P1"), AVGPOOL)
-
-
 def poolings(backbone: Backbone, stages: Sequence[str], *, size_px: int) -> dict[str, Pooling]:
     """Returns how each stage is pooled.
 
     Args:
         backbone: Backbone of the features.
-        stages: Some of `stage_names(backbone)`.
+        stages: Some of `stage_names(backbone)` and `AVGPOOL`.
         size_px: Side of the images in pixels.
 
     Raises:
         InputError: The network has no such stage.
     """
+    known = (*stage_names(backbone), AVGPOOL)
     for stage in stages:
-        if stage not in stage_names(backbone):
-            raise InputError.unknown("stage of this network", stage, stage_names(backbone))
+        if stage not in known:
+            raise InputError.unknown("stage of this network", stage, (*known, all_stages.NAME))
     shapes = stage_maps(backbone).compute_output_shape((None, size_px, size_px, 3))
     return {stage: pooling(backbone.variant, stage, shapes[stage][1:]) for stage in stages}
 
@@ -99,26 +93,23 @@ def pooling(variant: str, stage: str, map_shape: tuple[int, int, int]) -> Poolin
     return Pooling(min(rows, height), min(columns, width), channels)
 
 
-def stage_features(encoder: Encoder, pooled: Mapping[str, Pooling]) -> StageFeatures:
+def stage_features(encoder: Encoder, pooled: Mapping[str, Pooling], whitened: AllStages | None = None) -> StageFeatures:
     """Returns a function from images to the features of several stages, in one pass with batch norm in inference mode.
 
     Args:
         encoder: Backbone and normalisation.
         pooled: Pooling of each stage, from `poolings`.
+        whitened: Layer for features of all stages; None for none.
     """
-    maps = stage_maps(encoder.backbone)
+    maps, stages = stage_maps(encoder.backbone), stage_names(encoder.backbone)
 
     def features(images: tf.Tensor) -> dict[str, tf.Tensor]:
         of_stage = maps(encoder.normalize(images), training=False)  # [B, h, w, C] each
-        return {stage: _pool(of_stage[stage], grid) for stage, grid in pooled.items()}
+        found = {stage: _pool(of_stage[stage], grid) for stage, grid in pooled.items()}
+        of_all = {} if whitened is None else {all_stages.NAME: whitened([of_stage[stage] for stage in stages])}
+        return found | of_all
 
     return features
-
-
-def stage_maps(backbone: Backbone) -> keras.Model:
-    """Returns the model that computes the maps of all stages; `AVGPOOL` names the map of the last stage."""
-    outputs = {f"res{name.removeprefix('P')}": output for name, output in backbone.pyramid_outputs.items()}
-    return keras.Model(backbone.input, {**outputs, AVGPOOL: backbone.output})
 
 
 def _pool(maps: tf.Tensor, grid: Pooling) -> tf.Tensor:

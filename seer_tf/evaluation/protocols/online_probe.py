@@ -22,12 +22,14 @@ from seer_tf.data.sources.usable import usable
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.extract import ImageFeatures, image_features
 from seer_tf.evaluation.features.pixels import PIXEL_FEATURES
-from seer_tf.evaluation.features.stages import AVGPOOL, poolings, stage_features, stage_names
+from seer_tf.evaluation.features.run_features import fit_to_rows, stage_statistics
+from seer_tf.evaluation.features.stages import poolings, stage_features
 from seer_tf.evaluation.held_out import held_out
 from seer_tf.evaluation.pixel_baseline import PixelBaseline, half_interval
 from seer_tf.evaluation.protocols.knn import knn_accuracy
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
 from seer_tf.models.encoder import Encoder
+from seer_tf.models.stage_maps import AVGPOOL, stage_names
 from seer_tf.progress import silent
 from seer_tf.quantities import percent
 
@@ -74,6 +76,7 @@ class OnlineProbe:
         if training is not None:
             numbers = _untrained(source, numbers, labels, training)
         chosen = usable(Selection(source, numbers))
+        self._own = config.backbone.features
         self._labels, self._num_classes = np.asarray(chosen.labels), len(class_names)
         self._is_query = held_out(self._labels, _QUERY_FRACTION)
         transform = Transform(config.crops.sizes_px[0])
@@ -87,18 +90,31 @@ class OnlineProbe:
         The function returns the shares of queries that k-NN and the linear probe classify correctly, by their names in
         the log, and the share that k-NN classifies correctly by the best pixel features, which is always the same.
         """
-        features = tf.function(image_features(model), reduce_retracing=True)
-        return lambda: self._accuracies(self._features(features))
+        features = self._own_features(model)
+        return lambda: self._accuracies(features())
 
     def conclusion(self, model: Encoder) -> str:
         """Returns sentences that compare the model's current features with pixels, and with those of earlier stages."""
-        shares, num_queries = self._of_stages(model), int(self._is_query.sum())
-        said = self._baseline.compared_with(shares[AVGPOOL], num_queries)
-        return " ".join(filter(None, [said, better_stage(shares, num_queries)]))
+        own, num_queries = self._knn(self._own_features(model)()), int(self._is_query.sum())
+        said = self._baseline.compared_with(own, num_queries)
+        return " ".join(filter(None, [said, better_stage(self._of_stages(model), own, num_queries)]))
+
+    def _own_features(self, model: Encoder) -> Callable[[], np.ndarray]:
+        """Returns a function that computes the features that the run names as its own; the bank whitens all stages."""
+        if self._own == AVGPOOL:
+            features = tf.function(image_features(model), reduce_retracing=True)
+            return lambda: self._features(features)
+        statistics = tf.function(stage_statistics(model), reduce_retracing=True)
+
+        def whitened() -> np.ndarray:
+            rows = self._features(lambda batch: statistics(batch)[self._own])
+            return fit_to_rows(model, rows[~self._is_query]).of_statistics(rows).numpy()
+
+        return whitened
 
     def _of_stages(self, model: Encoder) -> dict[str, float]:
         """Returns the share of queries that k-NN classifies correctly, by name of the stage."""
-        stages = stage_names(model.backbone)
+        stages = (*stage_names(model.backbone), AVGPOOL)
         pooled = poolings(model.backbone, stages, size_px=self._images[0].shape[1])
         features = tf.function(stage_features(model, pooled), reduce_retracing=True)
         batches = [features(batch) for batch in self._images]
@@ -127,18 +143,19 @@ class OnlineProbe:
         return features[~is_query], labels[~is_query], features[is_query], labels[is_query]
 
 
-def better_stage(shares: Mapping[str, float], num_queries: int) -> str:
-    """Returns a sentence if an earlier stage is better than `AVGPOOL` by more than half of its 95 % interval.
+def better_stage(shares: Mapping[str, float], own: float, num_queries: int) -> str:
+    """Returns a sentence if a stage is better than the run's own features by more than half of its 95 % interval.
 
     Args:
         shares: Share of queries that k-NN classifies correctly, by name of the stage.
+        own: The same share with the features that the run names as its own.
         num_queries: Number of queries.
     """
     best = max(shares, key=lambda stage: shares[stage])
-    if shares[best] - shares[AVGPOOL] <= half_interval(shares[best], num_queries):
+    if shares[best] - own <= half_interval(shares[best], num_queries):
         return ""
     return (
-        f"An earlier stage of the network has better features: k-NN {percent(shares[best])} with {best}. Evaluations "
+        f"One stage of the network has better features: k-NN {percent(shares[best])} with {best}. Evaluations "
         f"take them with `stages={best}`."
     )
 

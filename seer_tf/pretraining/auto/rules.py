@@ -29,6 +29,7 @@ _VARIANTS = (
     *("90MF", "190MF", "200MF", "400MF", "800MF", "1.6GF", "4GF", "8GF"),
     *("16GF", "32GF", "64GF", "128GF", "256GF"),
 )
+_SMALLEST = _VARIANTS[:2]  # for runs of minutes
 _STRIDE_ONE_PX = 64  # up to this crop size the stem keeps the resolution
 _LEAST_STEPS = 4000
 #: With fewer steps a run learns little; a smaller network makes more steps in the same time.
@@ -162,7 +163,15 @@ def _network(choices: Choices, facts: Facts, side: int, variant: str) -> list[Ch
         Choice("backbone.variant", variant, reason),
         *find_rules(choices.kind.method).crops(side, facts.num_images),
         Choice("backbone.stem_stride", _stem_stride(side), "crops up to 64 px keep their resolution in the stem"),
+        _features(variant),
     ]
+
+
+def _features(variant: str) -> Choice:
+    if variant in _SMALLEST:
+        reason = "after runs of minutes all stages together are better than the last one (measured)"
+        return Choice("backbone.features", "all_stages", reason)
+    return Choice("backbone.features", "avgpool", "the mean of the last stage (SwAV, SEER)")
 
 
 def _candidates(facts: Facts, choices: Choices) -> list[tuple[int, str]]:
@@ -181,7 +190,7 @@ def _candidates(facts: Facts, choices: Choices) -> list[tuple[int, str]]:
         (side, variant)
         for side, variant in itertools.product(sides, variants)
         # Small crops are too small for the maps of a deep network, and large crops are wasted on the smallest networks.
-        if (side < SMALL_PX) == (variant in _VARIANTS[:2]) or len(variants) <= 2
+        if (side < SMALL_PX) == (variant in _SMALLEST) or len(variants) <= 2
     ]
     return sorted(
         pairs,

@@ -5,10 +5,9 @@ import pytest
 
 from seer_tf import config as configs
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.part import Part
+from seer_tf.data.sources.part import Part, training_images
 from seer_tf.errors import InputError
 from seer_tf.pretraining.recipes import recipe
-from seer_tf.pretraining.task import training_images
 
 
 class _Numbers(Source):
@@ -51,7 +50,7 @@ def test_a_part_larger_than_its_source_is_refused() -> None:
 
 def test_a_run_trains_on_the_part_that_its_config_names() -> None:
     assignments = ["data.source=builtin", "data.num_images=50"]
-    source = training_images(configs.override(recipe("debug_tiny"), assignments))
-    whole = training_images(configs.override(recipe("debug_tiny"), assignments[:1]))
+    source = training_images(configs.override(recipe("debug_tiny"), assignments).data)
+    whole = training_images(configs.override(recipe("debug_tiny"), assignments[:1]).data)
     assert source.num_images == 50 < whole.num_images
     assert source.read(1) == whole.read(whole.num_images // 50)

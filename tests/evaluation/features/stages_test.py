@@ -6,9 +6,10 @@ import tensorflow as tf
 import torch
 
 from seer_tf.errors import InputError
-from seer_tf.evaluation.features.stages import Pooling, pooling, poolings, stage_features, stage_names
+from seer_tf.evaluation.features.stages import Pooling, pooling, poolings, stage_features
 from seer_tf.methods.swav.model import SwavModel, build_swav_model
 from seer_tf.models.backbones.regnet.design import design
+from seer_tf.models.stage_maps import stage_names
 from seer_tf.pretraining.recipes import recipe
 
 _SIZE_PX = 36
@@ -38,7 +39,7 @@ def test_a_released_network_has_vissls_dimensions(variant, dims):
 
 def test_another_network_has_about_9000_features_and_no_more_cells_than_its_map(model):
     """The stages have widths 32 to 256, and at 36 px their maps have sides of at most 18 px."""
-    assert stage_names(model.backbone) == ("res2", "res3", "res4", "res5", "avgpool")
+    assert stage_names(model.backbone) == ("res2", "res3", "res4", "res5")
     found = poolings(model.backbone, ["res2", "res3", "res5"], size_px=_SIZE_PX)
     assert found == {"res2": Pooling(17, 17, 32), "res3": Pooling(9, 9, 64), "res5": Pooling(3, 3, 256)}
     with pytest.raises(InputError, match="did you mean 'res5'"):
