@@ -1,5 +1,6 @@
 """The whole export: writes files, loads them again in a fresh process, compares and describes them; all or nothing."""
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,7 +77,8 @@ def export_into(
         files = []
         for name, kind in kinds.items():
             path = directory / kind.file_name
-            kind.write(network, path, *([_calibration(network, images, reference)] if kind.is_calibrated else []))
+            part = dataclasses.replace(network, whitened=None) if kind.lacks else network
+            kind.write(part, path, *([_calibration(network, images, reference)] if kind.is_calibrated else []))
             files.append(_checked(name, kind, path, reference))
             progress.advance(note=name)
         Card(network, files, metrics, num_compared=len(reference.crops)).write(directory)

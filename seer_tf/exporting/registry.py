@@ -31,7 +31,7 @@ class Format:
         extra: Extra of this package that installs `modules`.
         modules: Modules that are needed to write or read such a file.
         user_variables: Environment variables that users may have set. The file is tested once with each setting.
-        lacks: Outputs of a network that such a file cannot have.
+        lacks: Outputs of a network that such a file does not have.
         stand_in: Program that reads the file in place of the users' own program; empty if it is the same program.
     """
 
@@ -60,6 +60,7 @@ def _litert(name: str, tolerance: float, write: Callable[..., None], weight_byte
         max_bytes=_PROTOCOL_BUFFER_BYTES,
         extra="litert",
         modules=("ai_edge_litert",),
+        lacks=(all_stages.NAME,) if weight_bytes == 1 else (),  # whitening raises the errors of int8
     )
 
 

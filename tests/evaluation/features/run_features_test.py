@@ -116,7 +116,7 @@ def test_an_evaluation_takes_the_own_features_and_an_export_serves_them(
     run.evaluate(train=photos, test=(images, np.arange(12) % 2), results=tmp_path / "results.jsonl")
     (result,) = read_file(tmp_path / "results.jsonl")
     assert "all_stages of " in result.protocol
-    seer_tf.export(run, tmp_path / "model", formats=("saved_model", "keras", "litert_float32", "litert_int8", "onnx"))
+    seer_tf.export(run, tmp_path / "model", formats=("saved_model", "keras", "litert_float16", "litert_int8", "onnx"))
     side = run.network.size_px
     crops = tf.cast(tf.image.resize(images, [side, side]), tf.uint8)
     served = tf.saved_model.load(str(tmp_path / "model")).serve(crops)
