@@ -13,7 +13,7 @@ from seer_tf.files.atomic import UNFINISHED, check_directory, finish_directory
 from seer_tf.files.lock import locked
 from seer_tf.files.remote import is_remote
 
-_LOCK = ".lock"
+_LOCK = f"{UNFINISHED}.lock"  # No other program's lock has this name, so a complete directory can lose it.
 
 
 @contextlib.contextmanager
@@ -21,8 +21,8 @@ def new_directory(output: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a directory to write into. It gets the name `output` at the end, or is removed if the body fails.
 
     The directory lies beside `output` and is locked, so that only one process at a time makes `output`. The next
-    process removes the files of a process that died. For a URL the directory lies on this machine and is copied at the
-    end; nothing is locked.
+    process removes the files of a process that died, and the lock of one that died just after it had made `output`.
+    For a URL the directory lies on this machine and is copied at the end; nothing is locked.
 
     Args:
         output: Directory to make, or its URL.
@@ -30,6 +30,8 @@ def new_directory(output: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         InputError: `output` exists, another process is making it, or it cannot be made.
     """
+    if not is_remote(output):
+        Path(output, _LOCK).unlink(missing_ok=True)
     check_new(output)
     with _copied(os.fspath(output)) if is_remote(output) else _renamed(Path(output)) as directory:
         yield directory
@@ -60,7 +62,7 @@ def _renamed(output: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        (output / _LOCK).unlink()
+        (output / _LOCK).unlink(missing_ok=True)
 
 
 def _remove_what_was_left(partial: Path) -> None:

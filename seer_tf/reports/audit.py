@@ -19,7 +19,7 @@ _PICTURE_PX = 144
 
 
 def write_audit(audit: Audit, directory: str, path: str) -> None:
-    """Writes the page about finished shards, completely or not at all.
+    """Writes the page about finished shards, completely or not at all. The page is the same wherever the shards lie.
 
     Args:
         audit: The numbers.
@@ -32,7 +32,6 @@ def write_audit(audit: Audit, directory: str, path: str) -> None:
     page = render_page(
         "audit.html.jinja2",
         title=counted(audit.num_images, "image"),
-        directory=directory,
         audit=audit,
         pictures=[_picture(source, int(number)) for number in chosen],
         groups=[[_picture(source, number) for number in group] for group in audit.duplicate_examples],

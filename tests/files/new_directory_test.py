@@ -60,8 +60,25 @@ with new_directory({str(tmp_path / "out")!r}) as directory:
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == -signal.SIGKILL
     assert os.listdir(tmp_path) == [".out.unfinished"]
     with new_directory(tmp_path / "out") as directory:
-        assert os.listdir(directory) == [".lock"]
+        assert os.listdir(directory) == [".unfinished.lock"]
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_the_lock_that_a_dead_process_left_in_a_complete_directory_is_removed(tmp_path: Path) -> None:
+    """The process was killed between the directory's rename and its own end. Locks of other commands stay."""
+    code = f"""
+import os, pathlib, signal
+from seer_tf.files.new_directory import new_directory
+with new_directory({str(tmp_path / "out")!r}) as directory:
+    (directory / "file").write_text("content")
+    (directory / ".lock").write_text("")
+    pathlib.Path.unlink = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == -signal.SIGKILL
+    assert sorted(os.listdir(tmp_path / "out")) == [".lock", ".unfinished.lock", "file"]
+    with pytest.raises(InputError, match="out exists already"), new_directory(tmp_path / "out"):
+        pass
+    assert sorted(os.listdir(tmp_path / "out")) == [".lock", "file"]
 
 
 def test_a_directory_that_another_program_made_meanwhile_stays_as_it_is(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Random damage to everything that the program reads: each input gives a result or one sentence.
 
-    python -m tests.fuzz --minutes=10 --seed=1 [--kinds=tar,coco]
+    python -m tests.fuzz --number=10000 --seed=1 [--kinds=tar,coco] [--minutes=60]
 
 A traceback, or an input that takes longer than half a minute of the processor, is a fault. Each kind of fault is
 printed once, with the seed that shows it again. The exit status is 1 if there was one.
@@ -24,15 +24,16 @@ from tests.fuzz.trials import trials
 
 
 def main() -> int:
-    """Runs trials for a time, and prints each kind of fault once."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=5)
+    """Runs a number of trials, and prints each kind of fault once."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--number", type=int, default=10_000, help="Number of inputs.")
+    parser.add_argument("--minutes", type=float, default=60, help="End earlier after this time.")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--kinds", default=",".join(KINDS))
     given = parser.parse_args()
     found: dict[tuple[str, str], int] = {}
     quiet()
-    deadline, count = time.monotonic() + 60 * given.minutes, 0
+    started, count = time.monotonic(), 0
     with tempfile.TemporaryDirectory() as root:
         for fault in trials(given.kinds.split(","), given.seed, pathlib.Path(root)):
             count += 1
@@ -41,9 +42,10 @@ def main() -> int:
                 found[key] = found.get(key, 0) + 1
                 if found[key] == 1:
                     print(f"--- {fault.kind} {fault.seed} at {fault.place}: {fault.error}\n{fault.text}", flush=True)
-            if time.monotonic() > deadline:
+            if count == given.number or time.monotonic() - started > 60 * given.minutes:
                 break
-    print(f"{count} inputs, seed {given.seed}, {sum(found.values())} faults of {len(found)} kinds")
+    minutes = (time.monotonic() - started) / 60
+    print(f"{count} inputs in {minutes:.1f} min, seed {given.seed}, {sum(found.values())} faults of {len(found)} kinds")
     for (error, place), times in sorted(found.items()):
         print(f"{times:6} {error} at {place}")
     return bool(found)

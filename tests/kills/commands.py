@@ -91,8 +91,8 @@ def _set(settings: Mapping[str, object]) -> list[str]:
 
 
 def _every_byte(output: pathlib.Path) -> dict[str, bytes]:
-    """Returns the content of all visible files but pages, which name the place where they lie."""
-    files = (path for path in output.glob("*") if path.is_file() and path.name[0] != "." and path.suffix != ".html")
+    """Returns the content of all visible files."""
+    files = (path for path in output.glob("*") if path.is_file() and path.name[0] != ".")
     return {path.name: path.read_bytes() for path in files}
 
 

@@ -31,7 +31,7 @@ from seer_tf.evaluation.features.store import (
     read_manifest,
 )
 from seer_tf.files import sealed_json, storage
-from seer_tf.files.atomic import atomic_file, check_directory, write_atomically
+from seer_tf.files.atomic import UNFINISHED, atomic_file, check_directory
 from seer_tf.files.lock import locked
 
 SHARD_BYTES = 128 * 2**20
@@ -77,8 +77,9 @@ def write_features(
         digest_of_ids=digest_of_ids(source.ids),
     )
     directory = Path(directory)
-    _claim(directory, manifest)
+    check_output(directory)
     with _locked(directory, worker):
+        _claim(directory, manifest, worker)
         shards = [
             shard
             for shard in range(worker, manifest.num_shards, num_workers)
@@ -107,13 +108,17 @@ def check_output(directory: str | os.PathLike[str]) -> None:
         raise InputError(f"{directory} holds files that are not features; give another directory")
 
 
-def _claim(directory: Path, manifest: FeatureManifest) -> None:
+def _claim(directory: Path, manifest: FeatureManifest, worker: int) -> None:
     """Claims a new directory for these features, or checks that an existing one belongs to them.
 
+    All workers write the same manifest, each under a name of its own until it is complete, which a later process with
+    the same lock removes.
+
     Raises:
-        InputError: The directory holds something else.
+        InputError: The directory holds other features.
     """
-    check_output(directory)
+    unfinished = directory / f".features-{worker}{UNFINISHED}.json"
+    unfinished.unlink(missing_ok=True)
     if (directory / MANIFEST).exists():
         found, wanted = (_facts(one) for one in (read_manifest(directory), manifest))
         other = [name for name in wanted if found[name] != wanted[name]]
@@ -123,8 +128,8 @@ def _claim(directory: Path, manifest: FeatureManifest) -> None:
                 "or give another directory"
             )
     else:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(directory / MANIFEST, manifest.to_json())
+        unfinished.write_text(manifest.to_json())
+        unfinished.replace(directory / MANIFEST)
 
 
 def _facts(manifest: FeatureManifest) -> dict[str, Any]:
@@ -137,7 +142,8 @@ def _facts(manifest: FeatureManifest) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _locked(directory: Path, worker: int) -> Iterator[None]:
-    """Keeps other processes from writing this worker's shards."""
+    """Makes the directory, and keeps other processes from writing this worker's shards."""
+    directory.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(directory / f".lock-{worker}"))

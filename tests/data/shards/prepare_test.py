@@ -157,6 +157,16 @@ def test_the_audit_counts_formats_and_sizes_and_is_stored(folder, tmp_path):
     assert "odd/17 short.jpg" in page and "does not decode" in page and "even/00.jpg" in page
 
 
+def test_two_preparations_of_the_same_images_are_equal_byte_by_byte(folder, tmp_path):
+    """The places of the images and of the shards are in no file."""
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    contents = []
+    for images, output in ((folder, tmp_path / "one"), (tmp_path / "elsewhere", tmp_path / "another place")):
+        write_audit(_write(images, output), str(output), str(output / "audit.html"))
+        contents.append({path.name: path.read_bytes() for path in output.iterdir() if not storage.is_hidden(path.name)})
+    assert contents[0] == contents[1] and contents[0].keys() >= {"audit.html", "manifest.json", "rejected.tsv"}
+
+
 def test_several_labels_of_an_image_are_kept(folder, tmp_path):
     table = folder / "labels.csv"
     table.write_text("file,one,two\neven/00.jpg,cat,dog\nodd/01.jpg,dog,\neven/02.jpg,,\n")

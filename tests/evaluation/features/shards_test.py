@@ -1,6 +1,10 @@
 """Features in files: equal to features in memory, continued after a stop, and never mixed with other features."""
 
 import dataclasses
+import functools
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,8 +161,32 @@ def test_workers_share_the_work(write):
     assert open_features(directory).num_images == _NUM_IMAGES
 
 
-def test_a_directory_that_a_killed_process_left_can_be_used(write):
-    """The killed process left a manifest under its temporary name."""
+@pytest.mark.parametrize("another_wrote_it", [False, True])
+def test_the_manifest_that_a_killed_process_left_unfinished_is_removed(extractor, tmp_path, another_wrote_it):
+    """Another worker may have written the manifest meanwhile. What that worker is writing stays."""
+    process = multiprocessing.get_context("fork").Process(target=_killed_at_its_manifest, args=(extractor, tmp_path))
+    process.start()
+    process.join()
+    left = [name for name in os.listdir(tmp_path) if "unfinished" in name]
+    assert process.exitcode == -signal.SIGKILL and len(left) == 1
+    write = functools.partial(write_features, extractor, _Images(), tmp_path, data="x", num_workers=2)
+    if another_wrote_it:
+        write(worker=1)
+        assert left[0] in os.listdir(tmp_path)
+    write(worker=0)
+    assert not [name for name in os.listdir(tmp_path) if "unfinished" in name]
+
+
+def _killed_at_its_manifest(extractor, directory):
+    def kill(*arguments):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Path.replace = kill
+    write_features(extractor, _Images(), directory, data="x", num_workers=2)
+
+
+def test_hidden_files_do_not_make_a_directory_foreign(write):
+    """Workers that start together see what the others are writing."""
     directory = write(_Images())
     for file in directory.iterdir():
         file.unlink()
