@@ -119,7 +119,8 @@ def test_an_evaluation_takes_the_own_features_and_an_export_serves_them(
     seer_tf.export(run, tmp_path / "model", formats=("saved_model", "keras", "litert_float16", "litert_int8", "onnx"))
     side = run.network.size_px
     crops = tf.cast(tf.image.resize(images, [side, side]), tf.uint8)
-    served = tf.saved_model.load(str(tmp_path / "model")).serve(crops)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    served = loaded.serve(crops)
     assert set(served) == {"features", all_stages.NAME}
     expected = run.features(crops.numpy()).values
     np.testing.assert_allclose(unit_norm(served[all_stages.NAME]), unit_norm(expected), atol=1e-4)
