@@ -6,17 +6,13 @@ their bytes.
 """
 
 import dataclasses
-import functools
-import importlib
-import importlib.util
 import io
 import struct
-import warnings
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from seer_tf.data.images import acceptance, decode, deep_colour, formats, heif, limits, profiles
+from seer_tf.data.images import acceptance, decode, deep_colour, formats, heif, limits, plugins, profiles
 from seer_tf.data.images.formats import UnusableImageError
 
 JPEG_QUALITY = 95
@@ -90,7 +86,7 @@ def _found(encoded: bytes, kind: str, profile: bytes | None) -> dict[str, str]:
     orientation = decode.exif_orientation(encoded)
     details = {
         "format": kind,
-        "profile": None if profile is None else profiles.name(profile),
+        "profile": profiles.unread(encoded) if profile is None else profiles.name(profile),
         "bits": "16" if formats.is_16_bit_png(encoded) else None,
         "orientation": str(orientation) if orientation > 1 else None,
         "frames": _SEVERAL_FRAMES if formats.has_several_frames(encoded) else None,
@@ -114,7 +110,7 @@ def _from_pillow(encoded: bytes) -> Prepared:
             deep = deep_colour.deep_colour(image, encoded)
             _check_size(image, deep)
             kind = _NAMES.get(str(image.format), str(image.format))
-            profile = image.info.get("icc_profile")
+            profile = image.info.get("icc_profile") or heif.coded_profile(encoded)
             num_frames = 1 if kind in _WITH_LAYERS else _num_frames(image)
             levels, reduced = _eight_bits(image, encoded) if deep is None else deep.eight_bits()
             upright = ImageOps.exif_transpose(levels)
@@ -210,7 +206,7 @@ def _stored(image: Image.Image, kind: str) -> tuple[bytes, str]:
 
 def _formats(encoded: bytes) -> list[str]:
     """Returns Pillow's names of the formats that the first bytes may be of."""
-    _register_plugins()
+    plugins.register()
     return [name for name, (_, accept) in Image.OPEN.items() if name not in _REFUSED and _accepts(accept, encoded)]
 
 
@@ -222,17 +218,6 @@ def _accepts(accept: object, encoded: bytes) -> bool:
         return accept(encoded[:_MAGIC_BYTES]) is True  # A text says why the plugin cannot.
     except (IndexError, ValueError, struct.error):
         return False
-
-
-@functools.cache
-def _register_plugins() -> None:
-    """Loads Pillow's plugins, and those for HEIC and JPEG XL where they are installed."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # Remarks on metadata, without the name of the file.
-    Image.init()
-    if importlib.util.find_spec("pillow_heif"):
-        importlib.import_module("pillow_heif").register_heif_opener()
-    if importlib.util.find_spec("pillow_jxl"):
-        importlib.import_module("pillow_jxl")
 
 
 def _lacks_plugin(encoded: bytes) -> bool:

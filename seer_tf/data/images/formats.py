@@ -244,10 +244,10 @@ def _webp_size(encoded: bytes) -> tuple[int, int]:
 
 
 def _jpeg_xl_size(encoded: bytes) -> tuple[int, int]:
-    height, width, is_animated = jpeg_xl.read_size(encoded)
-    if is_animated:
+    start = jpeg_xl.read_start(jpeg_xl.header_bits(encoded))
+    if start.is_animated:
         raise UnusableImageError("an animated JPEG XL, or one with a preview, is not supported")
-    return height, width
+    return start.height, start.width
 
 
 _SIZE_READERS = {

@@ -1,9 +1,12 @@
-"""The parts of a HEIC or AVIF, counted before it is decoded (ISO/IEC 14496-12 for boxes, 23008-12 for items)."""
+"""The boxes of a HEIC or AVIF: its parts, counted before it is decoded, and the numbers of its colours.
+
+ISO/IEC 14496-12 describes boxes and colours, 23008-12 items.
+"""
 
 import struct
 from collections.abc import Iterator
 
-from seer_tf.data.images import limits
+from seer_tf.data.images import coded_colour, limits
 from seer_tf.data.images.formats import UnusableImageError
 
 _OVERLAY = b"iovl"
@@ -25,6 +28,24 @@ def check_parts(encoded: bytes) -> None:
             number += _num_items(encoded, first, last)
     if number > limits.HEIF_PARTS.largest:
         raise UnusableImageError(limits.HEIF_PARTS.refused(number))
+
+
+def coded_profile(encoded: bytes) -> bytes | None:
+    """Returns the profile that the numbers of a HEIC or AVIF stand for; None without them, or for other formats."""
+    if encoded[4:8] != b"ftyp":
+        return None
+    for start, end in _properties(encoded):
+        if encoded[start : start + 4] == b"nclx" and end >= start + 8:
+            return coded_colour.profile(*struct.unpack_from(">HH", encoded, start + 4))
+    return None
+
+
+def _properties(encoded: bytes) -> Iterator[tuple[int, int]]:
+    """Yields where the descriptions of colours begin and end."""
+    for start, end in _inside(encoded, 0, len(encoded), b"meta"):
+        for first, last in _inside(encoded, start + 4, end, b"iprp"):
+            for one, until in _inside(encoded, first, last, b"ipco"):
+                yield from _inside(encoded, one, until, b"colr")
 
 
 def _boxes(encoded: bytes, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -4,22 +4,29 @@ TensorFlow decodes JPEG XL, but has no operation that reads the size alone.
 """
 
 import struct
+from typing import NamedTuple
 
 CODESTREAM = b"\xff\x0a"
 CONTAINER = b"\x00\x00\x00\x0cJXL "
 SIZE_BITS = (9, 13, 18, 30)
 #: Width over height for each value of the three bits of the ratio; 0 means that the width follows.
 RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-_HEADER_BYTES = 32
+_HEADER_BYTES = 2048  # A channel beyond colour and alpha may have a name of 1071 bytes; most headers have 20 bytes.
 
 
-class _Bits:
+class Bits:
     """Reads numbers from bytes, least significant bit first."""
 
     def __init__(self, data: bytes) -> None:
+        """Takes the bytes."""
         self._value, self._left = int.from_bytes(data, "little"), 8 * len(data)
 
     def take(self, count: int) -> int:
+        """Returns the next number, of `count` bits.
+
+        Raises:
+            IndexError: Fewer bits are left.
+        """
         self._left -= count
         if self._left < 0:
             raise IndexError("the header ends early")
@@ -28,22 +35,53 @@ class _Bits:
         return taken
 
 
-def read_size(encoded: bytes) -> tuple[int, int, bool]:
-    """Returns height and width of the decoded image in px, and whether the file is animated or holds a preview.
+class Start(NamedTuple):
+    """The beginning of a header.
+
+    Attributes:
+        height: Height of the decoded image in px.
+        width: Width of the decoded image in px.
+        is_animated: Whether the file is animated or holds a preview.
+        all_default: Whether all other fields have their defaults.
+    """
+
+    height: int
+    width: int
+    is_animated: bool
+    all_default: bool
+
+
+def read_start(bits: Bits) -> Start:
+    """Reads the beginning of a header; the fields about samples and colours follow in an image without animation.
 
     Raises:
-        IndexError, struct.error: The header ends early.
+        IndexError: The header ends early.
     """
-    start = len(CODESTREAM)
-    bits = _Bits(_codestream(encoded)[start : start + _HEADER_BYTES])
     height, width = _size(bits)
-    if bits.take(1) or not bits.take(1):  # All fields have their defaults, or all later ones have.
-        return height, width, False
+    all_default = bool(bits.take(1))
+    if all_default or not bits.take(1):
+        return Start(height, width, False, all_default)
     turned = bits.take(3) >= 4
     if bits.take(1):
         _size(bits)
     preview, animation = bits.take(1), bits.take(1)
-    return (width, height, bool(preview or animation)) if turned else (height, width, bool(preview or animation))
+    sides = (width, height) if turned else (height, width)
+    return Start(*sides, bool(preview or animation), False)
+
+
+def is_one(encoded: bytes) -> bool:
+    """Whether a file is a JPEG XL, by its first bytes."""
+    return encoded.startswith((CODESTREAM, CONTAINER))
+
+
+def header_bits(encoded: bytes) -> Bits:
+    """Returns the bits of the header of a JPEG XL.
+
+    Raises:
+        IndexError, struct.error: No codestream follows.
+    """
+    start = len(CODESTREAM)
+    return Bits(_codestream(encoded)[start : start + _HEADER_BYTES])
 
 
 def _codestream(encoded: bytes) -> bytes:
@@ -64,7 +102,7 @@ def _codestream(encoded: bytes) -> bytes:
         place += length
 
 
-def _size(bits: _Bits) -> tuple[int, int]:
+def _size(bits: Bits) -> tuple[int, int]:
     small = bits.take(1)
     height = _side(bits, small)
     ratio = RATIOS[bits.take(3)]
@@ -72,5 +110,5 @@ def _size(bits: _Bits) -> tuple[int, int]:
     return height, width
 
 
-def _side(bits: _Bits, small: int) -> int:
+def _side(bits: Bits, small: int) -> int:
     return 8 * (1 + bits.take(5)) if small else 1 + bits.take(SIZE_BITS[bits.take(2)])

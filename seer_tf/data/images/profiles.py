@@ -13,7 +13,7 @@ import zlib
 import numpy as np
 from PIL import Image, ImageCms
 
-from seer_tf.data.images import limits, png_colour
+from seer_tf.data.images import jpeg_xl, jpeg_xl_colour, limits, png_colour
 
 _JPEG_MARK = b"ICC_PROFILE\0"
 #: Profiles that move no colour further are those of sRGB, rounded in one of many ways.
@@ -22,7 +22,7 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
 def embedded(encoded: bytes) -> bytes | None:
-    """Returns the profile in a JPEG, PNG or WebP file, or the one that chunks of a PNG stand for, or None.
+    """Returns the profile in a JPEG, PNG, WebP or JPEG XL, or the one that numbers in it stand for, or None.
 
     Args:
         encoded: The file or its beginning; a profile that reaches beyond it does not count.
@@ -31,12 +31,22 @@ def embedded(encoded: bytes) -> bytes | None:
         if encoded.startswith(b"\xff\xd8"):
             return _in_jpeg(encoded)
         if encoded.startswith(b"\x89PNG"):
-            return _in_png(encoded) or png_colour.profile(encoded)
+            return png_colour.coded_profile(encoded) or _in_png(encoded) or png_colour.profile(encoded)
         if encoded[:4] == b"RIFF" and encoded[12:16] == b"VP8X":
             return _chunk(encoded, b"ICCP", "<I", size_first=False)
+        if jpeg_xl.is_one(encoded):
+            return jpeg_xl_colour.profile(encoded)
     except (struct.error, zlib.error, IndexError, ValueError):
         pass
     return None
+
+
+def unread(encoded: bytes) -> str | None:
+    """Returns what is known of a profile that only a plugin unpacks; None without one. For files without `embedded`."""
+    try:
+        return jpeg_xl_colour.PACKED if jpeg_xl_colour.has_packed_profile(encoded) else None
+    except (struct.error, IndexError):
+        return None
 
 
 def _in_jpeg(encoded: bytes) -> bytes | None:

@@ -153,6 +153,12 @@ def _look(read: Callable[[str, int], bytes], to_prepare: bool, name: str) -> _Lo
     if reason is not None:
         is_convertible = conversion.can_read(beginning)
         return _Look(None) if is_convertible and to_prepare else _Look(reason, is_convertible)
-    profile = None if to_prepare else profiles.embedded(beginning)
-    is_ignored = profile is not None and profiles.changes_colours(profile)
-    return _Look(None, profile=profiles.name(profile) if is_ignored and profile else None)
+    return _Look(None, profile=None if to_prepare else _ignored_profile(beginning))
+
+
+def _ignored_profile(beginning: bytes) -> str | None:
+    """Returns the name of a profile that changes the colours of a file, which nothing applies without shards."""
+    profile = profiles.embedded(beginning)
+    if profile is None:
+        return profiles.unread(beginning)
+    return profiles.name(profile) if profiles.changes_colours(profile) else None

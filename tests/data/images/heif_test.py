@@ -1,13 +1,15 @@
-"""A HEIC or AVIF of too many parts is refused before it is decoded."""
+"""A HEIC or AVIF of too many parts is refused before it is decoded, and the numbers of its colours count."""
 
 import io
 import struct
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from seer_tf.data.images import conversion, heif
 from seer_tf.data.images.formats import UnusableImageError
+from tests.data.images import icc
 
 
 def _box(name: bytes, content: bytes, *, is_long: bool = False) -> bytes:
@@ -57,6 +59,38 @@ def test_an_avif_passes_and_pieces_of_one_never_fail_otherwise() -> None:
     for encoded in (file.getvalue(), whole):
         for length in range(0, len(encoded), 7):
             heif.check_parts(encoded[:length])
+
+
+def _avif(image: Image.Image, primaries: int, curve: int) -> bytes:
+    """Returns an AVIF whose colours have these numbers."""
+    file = io.BytesIO()
+    image.save(file, "AVIF", quality=100, subsampling="4:4:4")
+    whole = file.getvalue()
+    place = whole.index(b"colrnclx") + 8
+    return whole[:place] + struct.pack(">HH", primaries, curve) + whole[place + 4 :]
+
+
+def test_the_numbers_of_an_avif_are_its_colours(monkeypatch):
+    monkeypatch.setattr(conversion, "_LOSSY", frozenset())  # a JPEG moves colours in a picture of noise
+    levels = np.random.default_rng(0).integers(30, 226, (4, 6, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    prepared = conversion.prepared(_avif(Image.fromarray(levels), 12, 4))
+    right = icc.to_srgb(levels, icc.DISPLAY_P3, 2.2)
+    found = np.asarray(Image.open(io.BytesIO(prepared.encoded))).astype(int)
+    assert np.abs(found - right).mean() < 1.5 and np.abs(levels - right).mean() > 5
+    assert "converted to sRGB: Display P3, gamma 2.2" in prepared.done
+
+
+@pytest.mark.parametrize("numbers", [(1, 13), (2, 2)])
+def test_usual_and_unspecified_numbers_of_an_avif_change_nothing(numbers):
+    prepared = conversion.prepared(_avif(Image.new("RGB", (30, 20), "red"), *numbers))
+    assert prepared.done == ("AVIF stored as JPEG of quality 95, all colours kept",)
+
+
+def test_an_embedded_profile_goes_before_the_numbers():
+    file = io.BytesIO()
+    image = Image.new("RGB", (30, 20), "red")
+    image.save(file, "AVIF", icc_profile=icc.rgb_profile(icc.DISPLAY_P3, 2.2, "Mine"))
+    assert "converted to sRGB: Mine" in conversion.prepared(file.getvalue()).done
 
 
 def test_shards_leave_it_out_with_the_reason() -> None:

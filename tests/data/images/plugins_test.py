@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from seer_tf.data.images import conversion, decode
+from seer_tf.data.images import conversion, decode, plugins
 from seer_tf.data.images.formats import UnusableImageError
 from tests.data.images import icc
 
@@ -22,9 +22,9 @@ def _plugin(module: str, package: str) -> Any:
 
 @pytest.fixture
 def heif() -> Any:
-    """The plugin for HEIC, which `conversion.py` registers."""
+    """The plugin for HEIC, which `plugins.py` registers."""
     plugin = _plugin("pillow_heif", "pillow-heif")
-    conversion._register_plugins()
+    plugins.register()
     return plugin
 
 

@@ -15,6 +15,7 @@ from tests.data.images import icc
 _WHITE = (31270, 32900)
 _SRGB = (64000, 33000, 30000, 60000, 15000, 6000)
 _P3 = (68000, 32000, 26500, 69000, 15000, 6000)
+_REC_2020 = ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046))
 _SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 
 
@@ -97,6 +98,43 @@ def test_what_means_srgb_or_nothing_keeps_its_bytes(chunks):
     encoded = _png(_picture(), *chunks)
     prepared = conversion.prepared(encoded)
     assert prepared.encoded is encoded and prepared.done == ()
+
+
+def _coded(*numbers: int) -> tuple[bytes, bytes]:
+    return b"cICP", bytes((*numbers, 0, 1))
+
+
+@pytest.mark.parametrize(("code", "primaries"), [(12, icc.DISPLAY_P3), (1, _SRGB_PRIMARIES), (9, _REC_2020)])
+def test_coded_colours_are_converted_and_go_before_all_others(code, primaries):
+    """The number 4 stands for a gamma of 2.2, 5 for 2.8."""
+    image = _picture()
+    found = conversion.prepared(_png(image, _coded(code, 5), (b"sRGB", b"\0"), _gamma(100_000)))
+    right = icc.to_srgb(np.asarray(image), primaries, 2.8)
+    assert np.quantile(np.abs(_pixels(found.encoded) - right), 0.98) <= 1.1
+    assert np.abs(np.asarray(image) - right).mean() > 3
+    assert found.found["profile"].endswith(", gamma 2.8")
+
+
+def test_coded_grey_is_converted_too():
+    image = _picture("L")
+    found = _pixels(conversion.prepared(_png(image, _coded(12, 8))).encoded)
+    right = icc.to_srgb(np.asarray(image.convert("RGB")), _SRGB_PRIMARIES, 1.0)
+    assert np.quantile(np.abs(found - right), 0.98) <= 1.1
+
+
+@pytest.mark.parametrize("numbers", [(2, 2), (1, 2), (200, 13), (12, 200), (1, 1)])
+def test_unspecified_and_unknown_numbers_change_nothing(numbers):
+    encoded = _png(_picture(), _coded(*numbers))
+    assert conversion.prepared(encoded).encoded is encoded
+
+
+@pytest.mark.parametrize(("curve", "paper"), [(16, 148), (18, 191)])
+def test_paper_is_white_and_what_is_brighter_is_clipped(curve, paper):
+    """203 cd/m2 is level 0.581 of PQ, and level 0.75 of HLG (ITU-R BT.2408, table 1)."""
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)[None]
+    found = _pixels(conversion.prepared(_png(Image.fromarray(levels), _coded(9, curve))).encoded)[0, :, 0]
+    assert (np.diff(found) >= 0).all() and (found[paper + 1 :] == 255).all()
+    assert found[paper - 1] >= 250 and found[paper - 10] < 245 and found[0] == 0
 
 
 def test_a_profile_goes_before_the_chunks():
