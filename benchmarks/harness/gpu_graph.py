@@ -19,6 +19,7 @@ from tensorflow.python.grappler import cluster, tf_optimizer
 
 from seer_tf.methods.swav import sinkhorn
 from seer_tf.models import convolution
+from seer_tf.optimizers import packing
 
 _DEVICE = "/job:localhost/replica:0/task:0/device:GPU:"
 _AMPERE = "8.0"  # compute capability of an A100
@@ -49,10 +50,11 @@ class Counts:
 
 @contextlib.contextmanager
 def tracing_for_gpus() -> Iterator[None]:
-    """Traces functions as for GPUs: grouped convolutions are one operation, and Sinkhorn is not compiled."""
+    """Traces as for GPUs: grouped convolutions stay whole, Sinkhorn is not compiled, larger tensors are joined."""
     with (
         mock.patch.object(convolution, "is_on_cpu", lambda _: False),
         mock.patch.object(sinkhorn, "_on_gpu", lambda: True),
+        mock.patch.object(packing, "_on_gpu", lambda: True),
     ):
         yield
 

@@ -7,6 +7,8 @@ Nothing is computed, and variables have no values: a step of 256GF takes a minut
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if __name__ == "__main__":
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # as `seer_tf` does beside a GPU, before anything imports TensorFlow
 
 import dataclasses
 import functools

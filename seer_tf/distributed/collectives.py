@@ -98,7 +98,7 @@ def _in_own_row(x: tf.Tensor, group_replicas: int) -> tf.Tensor:
     """
     number = num_groups(num_replicas(), group_replicas=group_replicas)
     if number == 1:
-        return x[tf.newaxis]
+        return tf.expand_dims(x, 0)  # unlike x[tf.newaxis] no operation of a device
     own = tf.range(number) == group_id(group_replicas=group_replicas)
     return tf.where(tf.reshape(own, [-1] + [1] * x.shape.rank), x[tf.newaxis], tf.zeros([], x.dtype))
 

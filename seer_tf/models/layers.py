@@ -169,7 +169,7 @@ class BatchNormalization(keras.layers.Layer):
         shift = tf.convert_to_tensor(self.moving_mean)
         sums = self._in_groups(_shifted_sums(tf.stop_gradient(inputs), shift))  # [groups, 2C + 1]
         means, variances, num_rows = _moments(sums, shift)
-        unbiased = variances * (num_rows / tf.maximum(num_rows - 1.0, 1.0))
+        unbiased = variances * tf.math.divide_no_nan(num_rows, num_rows - 1.0)  # a single row has none
         self._move(*(_mean_of_groups(rows) for rows in (means, unbiased)))
         shared = tuple(self._of_own_group(rows) for rows in (means, variances, num_rows))
         if statistics:

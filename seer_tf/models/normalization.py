@@ -87,7 +87,7 @@ def normalized_by_shared(
         variance: Their variance.
         num_rows: Their number, [1].
         epsilon: Number added to the variance.
-        total: Function that sums a tensor [2C] over the replicas that share the statistics.
+        total: Function that sums a tensor [2, C] over the replicas that share the statistics.
     """
 
     @tf.custom_gradient
@@ -96,10 +96,10 @@ def normalized_by_shared(
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], Sequence[tf.Tensor]]]:
         def gradient(upstream: tf.Tensor) -> Sequence[tf.Tensor]:
             scaled, by_gamma, by_beta = _scaled_and_summed(upstream, x, gamma, mean, variance, epsilon=epsilon)
-            of_products, of_upstream = tf.split(total(tf.concat([by_gamma, by_beta], axis=0)), 2)
-            slope = -gamma * tf.math.rsqrt(variance + epsilon) / num_rows
-            correction = normalized(x, slope * of_products, slope * of_upstream, mean, variance, epsilon=epsilon)
-            return scaled + correction, by_gamma, by_beta
+            slope = gamma * tf.math.rsqrt(variance + epsilon) / num_rows
+            of_products, of_upstream = tf.unstack(slope * total(tf.stack([by_gamma, by_beta])))
+            correction = normalized(x, of_products, of_upstream, mean, variance, epsilon=epsilon)
+            return scaled - correction, by_gamma, by_beta
 
         return normalized(x, gamma, beta, mean, variance, epsilon=epsilon), gradient
 

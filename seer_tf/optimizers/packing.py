@@ -10,8 +10,12 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import tensorflow as tf
 
-#: Numbers in a tensor above which joining, which copies, costs more than it saves.
-_SMALL = 16_384
+#: Numbers in a tensor above which joining, which copies, costs more than it saves. A GPU copies fast and starts slowly.
+_SMALL_ON_CPU, _SMALL_ON_GPU = 16_384, 131_072
+
+
+def _on_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 class Packing:
@@ -29,9 +33,10 @@ class Packing:
             kinds: A key for each tensor; only small tensors with equal keys are joined.
         """
         self._shapes = list(shapes)
+        largest = _SMALL_ON_GPU if _on_gpu() else _SMALL_ON_CPU
         groups: dict[Hashable, list[int]] = {}
         for index, (shape, kind) in enumerate(zip(shapes, kinds, strict=True)):
-            is_small = shape.num_elements() <= _SMALL
+            is_small = shape.num_elements() <= largest
             groups.setdefault((is_small, kind if is_small else index), []).append(index)
         self.groups = [sorted(group, key=lambda index: shapes[index].num_elements()) for group in groups.values()]
 
@@ -60,7 +65,7 @@ class Packing:
     def l2_losses(self, joined: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns, for each group, half the sum of squares of each of its tensors, [tensors]."""
         return [
-            tf.nn.l2_loss(tensor)[tf.newaxis] if len(group) == 1 else self._l2_losses(group, tensor)
+            tf.reshape(tf.nn.l2_loss(tensor), [1]) if len(group) == 1 else self._l2_losses(group, tensor)
             for group, tensor in zip(self.groups, joined, strict=True)
         ]
 

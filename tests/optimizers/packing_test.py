@@ -1,6 +1,7 @@
 """Small tensors are joined and come back; results are those of the single tensors."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from seer_tf.optimizers import packing as module
@@ -17,11 +18,19 @@ def _tensors() -> list[tf.Tensor]:
 
 def test_small_tensors_of_a_kind_are_joined_and_come_back() -> None:
     packing, tensors = Packing(_SHAPES, _KINDS), _tensors()
-    assert packing.groups == [[2, 0, 4, 5], [1], [3]] and 200 * 100 > module._SMALL
+    assert packing.groups == [[2, 0, 4, 5], [1], [3]] and 200 * 100 > module._SMALL_ON_CPU
     joined = packing.joined(tensors)
     assert [tensor.shape.as_list() for tensor in joined] == [[16], [200, 100], []]
     for tensor, back in zip(tensors, packing.separated(joined), strict=True):
         np.testing.assert_array_equal(back, tensor)
+
+
+def test_a_gpu_joins_larger_tensors_with_the_same_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_on_gpu", lambda: True)
+    packing = Packing(_SHAPES, _KINDS)
+    assert packing.groups == [[2, 0, 4, 5, 1], [3]] and 200 * 100 <= module._SMALL_ON_GPU
+    test_one_value_for_each_tensor_meets_each_of_its_numbers()
+    test_sums_of_squares_are_those_of_the_tensors()
 
 
 def test_one_value_for_each_tensor_meets_each_of_its_numbers() -> None:
