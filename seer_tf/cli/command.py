@@ -25,7 +25,7 @@ from seer_tf.stop_signals import Interrupted, StopSignals
 
 TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75: the command is not finished, and the same command continues
 _INFO, _WARNING = 20, 30  # levels of the standard library; TensorFlow's remarks at _INFO are for its developers
-_SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 _HELP = ("--help", "-help", "-h", "-?")
 _LARGEST_INTEGER = 2**32  # larger than any seed
 _NEAR = 0.5  # names with a lower similarity are not suggested

@@ -5,6 +5,7 @@ as `pytorch_model.bin.index.json` beside `pytorch_model-00001-of-00003.bin`.
 """
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def _read_indexed(index: Path) -> dict[str, StoredTensor]:
     parts = {}
     for file_name in dict.fromkeys(file_names.values()):
         part = index.with_name(file_name)
-        if not part.is_file():
+        if not os.path.isfile(part):  # False for a name too long for the system, where `Path.is_file` fails.
             raise InputError(f"{index}: its part {file_name} is missing; fetch it into the same directory.")
         parts[file_name] = read_tensors(part)
     absent = [name for name, file_name in file_names.items() if name not in parts[file_name]]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from seer_tf.cli.command import answer_errors
 from seer_tf.cli.entry import COMMANDS
 
 _TIMEOUT_SECONDS = 300
@@ -109,6 +110,13 @@ def test_flags_that_are_wrong_missing_or_unknown_get_one_sentence(tmp_path: path
     assert [answer.err for answer in answers] == [f"error: {sentence}\n" for sentence in sentences.values()]
     assert {answer.status for answer in answers} == {2}
     assert {answer.out for answer in answers} == {""}
+
+
+def test_a_path_that_is_too_long_for_the_system_gets_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    path = pathlib.Path("x" * 300)
+    with pytest.raises(SystemExit, match="^2$"):
+        answer_errors(path.touch)
+    assert capsys.readouterr().err == f"error: {path}: File name too long; nothing half-written is left\n"
 
 
 def test_a_command_with_right_flags_runs(tmp_path: pathlib.Path) -> None:

@@ -84,10 +84,22 @@ def test_a_single_part_is_refused_and_the_index_is_named(tmp_path: Path) -> None
         (lambda parts, index: index.write_text("[]"), "this is no index of a checkpoint"),
         (lambda parts, index: index.write_text('{"weight_map": {}}'), "this is no index of a checkpoint"),
         (lambda parts, index: index.write_text('{"weight_map": {"a": "../b"}}'), "a file in the same directory"),
+        (lambda parts, index: index.write_text(f'{{"weight_map": {{"a": "{"b" * 300}"}}}}'), "its part b+ is missing"),
         (lambda parts, index: index.write_text('{"weight_map": {"a": 3}}'), "this is no index of a checkpoint"),
         (lambda parts, index: index.write_bytes(b"\xff\xfe"), "this is no index of a checkpoint"),
     ],
-    ids=["missing", "other part", "truncated", "cut index", "list", "empty", "elsewhere", "number", "no text"],
+    ids=[
+        "missing",
+        "other part",
+        "truncated",
+        "cut index",
+        "list",
+        "empty",
+        "elsewhere",
+        "long name",
+        "number",
+        "no text",
+    ],
 )
 def test_damage_is_named(tmp_path: Path, damage: Callable[[list[Path], Path], object], sentence: str) -> None:
     index = _write(tmp_path, "safetensors")
