@@ -31,7 +31,8 @@ def new_directory(output: str | os.PathLike[str]) -> Iterator[Path]:
         InputError: `output` exists, another process is making it, or it cannot be made.
     """
     if not is_remote(output):
-        Path(output, _LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # `check_new` says what is wrong with the path
+            Path(output, _LOCK).unlink()
     check_new(output)
     with _copied(os.fspath(output)) if is_remote(output) else _renamed(Path(output)) as directory:
         yield directory

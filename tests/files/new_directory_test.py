@@ -39,6 +39,14 @@ def test_an_existing_directory_stays_as_it_is(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize(("name", "sentence"), [("file", "file exists already"), ("file/out", "file is a file")])
+def test_a_file_in_place_of_the_directory_is_named(tmp_path: Path, name: str, sentence: str) -> None:
+    (tmp_path / "file").write_text("content")
+    with pytest.raises(InputError, match=sentence), new_directory(tmp_path / name):
+        pass
+    assert (tmp_path / "file").read_text() == "content"
+
+
 def test_only_one_process_makes_the_directory(tmp_path: Path) -> None:
     with new_directory(tmp_path / "out") as directory:
         with pytest.raises(InputError, match="another process is writing .*/out: wait until it ends"):
