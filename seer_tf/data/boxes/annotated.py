@@ -55,11 +55,13 @@ class AnnotatedImage:
         file: Image file.
         size_px: Width and height; None if the annotation does not state them.
         boxes: Boxes around the objects in it.
+        place: Words that locate the image in the annotations, e.g. `image 17, `; may be empty.
     """
 
     file: Path
     size_px: tuple[int, int] | None
     boxes: list[AnnotatedBox]
+    place: str = ""
 
 
 def file_alone(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from seer_tf.data.boxes import annotated, masks
 from seer_tf.data.boxes.annotated import AnnotatedBox, AnnotatedImage, Corners, Remarks, four_numbers
+from seer_tf.data.sources import suffixes
 from seer_tf.errors import InputError, shorten
 
 
@@ -33,7 +34,9 @@ def read_coco(directory: Path, split: str, remarks: Remarks) -> list[AnnotatedIm
     stated = {key: str(image["file_name"]) for key, image in files.items()}
     are_unique = len(set(map(annotated.file_alone, stated.values()))) == len(stated)
     images = {
-        key: AnnotatedImage(_image_file(directory, split, stated[key], are_unique), _size_px(image), [])
+        key: AnnotatedImage(
+            _image_file(directory, split, stated[key], are_unique), _size_px(image), [], f"image {image['id']}, "
+        )
         for key, image in files.items()
     }
     for annotation in _objects(file, content, "annotations"):
@@ -99,7 +102,9 @@ def _image_file(directory: Path, split: str, name: str, are_unique: bool) -> Pat
     """
     places = [directory / split, directory, directory / "images", directory / "images" / split]
     candidates = [
-        place / one for one in (name, *([annotated.file_alone(name)] if are_unique else [])) for place in places
+        place / suffixes.completed(str(place), one)
+        for one in (name, *([annotated.file_alone(name)] if are_unique else []))
+        for place in places
     ]
     return next((file for file in candidates if os.path.isfile(file)), candidates[0])
 

@@ -75,7 +75,7 @@ class BoxedImages:
 
 
 def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | None = None) -> BoxedImages:
-    """Reads the annotations of a split, and decodes every image once. An image that does not decode is left out.
+    """Reads the annotations of a split, and decodes every image once. An image that is missing or bad is left out.
 
     Args:
         directory: Directory in one of the two layouts.
@@ -83,8 +83,8 @@ def open_boxes(directory: str | Path, split: str, class_names: Sequence[str] | N
         class_names: Classes of the training split, if this is another split; None takes the classes of the boxes.
 
     Raises:
-        InputError: The directory has neither layout or lacks the split, an annotation cannot be read, an image is
-            missing or has another size than its annotation says, none decodes, or a box has an unknown class.
+        InputError: The directory has neither layout or lacks the split, an annotation cannot be read, an image has
+            another size than its annotation says, none decodes, or a box has an unknown class.
     """
     directory = Path(directory)
     check_split(directory, split)
@@ -110,7 +110,7 @@ def _usable(
     with Progress(len(images), "image", f"looking into {directory}") as progress:
         for image, found in zip(images, parallel.in_order(_measure, images, parallel.num_cores()), strict=True):
             if isinstance(found, str):
-                bad.append(f"{image.file.name}: {found}")
+                bad.append(f"{image.place}{image.file.name}: {found}")
             else:
                 usable.append(image)
                 sizes.append(found)
@@ -215,14 +215,14 @@ def _measure(image: AnnotatedImage) -> tuple[int, int, int] | str:
         Width, height and orientation; the reason in a few words for an image that cannot be used.
 
     Raises:
-        InputError: The image is missing or is of another size.
+        InputError: The image is of another size.
     """
     try:
         image_files.check_num_bytes(storage.size(image.file))
         encoded = storage.read(image.file)
         shape = acceptance.decoded(encoded).shape
     except OSError as error:
-        raise InputError(f"{image.file} is annotated and cannot be read: {error.strerror}") from None
+        return f"is annotated and cannot be read: {error.strerror}"
     except UnusableImageError as error:
         return str(error)
     orientation = decode.exif_orientation(encoded)

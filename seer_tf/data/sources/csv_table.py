@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from seer_tf.data.sources import image_files, label_cell
+from seer_tf.data.sources import image_files, label_cell, suffixes
 from seer_tf.data.sources.base import single_labels
 from seer_tf.data.sources.label_cell import labels_in
 from seer_tf.data.sources.table import Table, read_table
@@ -153,9 +153,10 @@ def _classes(path: str, table: Table, options: Mapping[str, Sequence[str]]) -> d
 
 
 def _file_name(directory: str, cell: str) -> str:
-    """Returns the name in a cell; if there is no such file, without spaces around it and with slashes as on Windows."""
+    """Returns the name in a cell; if there is no such file, without spaces, with slashes and with a suffix."""
     plain = cell.strip() if storage.is_remote(cell.strip()) else cell.strip().replace("\\", "/")
-    return cell if plain == cell or storage.is_file(storage.join(directory, cell)) else plain
+    is_plain = plain != cell and not storage.is_file(storage.join(directory, cell))
+    return suffixes.completed(directory, plain if is_plain else cell)
 
 
 def _absent(path: str, table: Table, classes: Classes) -> Classes | None:

@@ -277,12 +277,32 @@ def test_images_are_found_without_the_folders_of_another_machine(tmp_path, path)
     assert [image.file.name for image in open_boxes(directory, "train").images] == [f"photo {n}.jpg" for n in range(3)]
 
 
-def test_files_of_one_name_in_two_folders_are_not_taken_for_each_other(tmp_path):
+def test_coco_may_name_images_without_their_suffix(tmp_path):
+    directory = _write_coco(tmp_path / "coco")
+    file = directory / "annotations" / "instances_train.json"
+    file.write_text(file.read_text().replace('.jpg"', '"'))
+    assert _as_text(open_boxes(directory, "train")) == _as_text(open_boxes(_write_coco(tmp_path / "same"), "train"))
+
+
+def test_an_image_without_a_file_is_left_out_and_named_by_its_id(tmp_path, caplog):
+    directory = _write_coco(tmp_path)
+    (directory / "train" / "b.jpg").unlink()
+    images = open_boxes(directory, "train")
+    assert [image.file.name for image in images.images] == ["a.jpg", "c.jpg"]
+    named = "image 11, b.jpg: is annotated and cannot be read: No such file or directory"
+    assert f"1 of 3 images left out ({named})" in caplog.text
+    for name in ("a.jpg", "c.jpg"):
+        (directory / "train" / name).unlink()
+    with pytest.raises(InputError, match="none of 3 images can be used .image 10, a.jpg: is annotated and cannot"):
+        open_boxes(directory, "train")
+
+
+def test_files_of_one_name_in_two_folders_are_not_taken_for_each_other(tmp_path, caplog):
     directory = _write_coco(tmp_path)
     file = directory / "annotations" / "instances_train.json"
     file.write_text(file.read_text().replace('"a.jpg"', '"x/b.jpg"'))
-    with pytest.raises(InputError, match="x/b.jpg is annotated and cannot be read"):
-        open_boxes(directory, "train")
+    assert [image.file.parent.name for image in open_boxes(directory, "train").images] == ["train", "train"]
+    assert "image 10, b.jpg: is annotated and cannot be read" in caplog.text
 
 
 def test_an_object_of_pascal_voc_without_a_box_is_named(tmp_path):
@@ -308,8 +328,7 @@ def test_data_that_cannot_be_used_is_refused(tmp_path):
         open_boxes(_write_coco(tmp_path / "bare", {name: [] for name in _BOXES}), "train")
     missing = _write_voc(tmp_path / "missing")
     (missing / "JPEGImages" / "b.jpg").unlink()
-    with pytest.raises(InputError, match="b.jpg is annotated and cannot be read: No such file"):
-        open_boxes(missing, "train")
+    assert [image.file.name for image in open_boxes(missing, "train").images] == ["a.jpg", "c.jpg"]
     (missing / "JPEGImages" / "b.jpg").write_bytes(b"no image")
     assert [image.file.name for image in open_boxes(missing, "train").images] == ["a.jpg", "c.jpg"]
     Image.new("RGB", (50, 40)).save(missing / "JPEGImages" / "b.jpg")

@@ -31,6 +31,10 @@ def _classes(source: Source) -> dict[str, tuple[str, ...]]:
     return {name: tuple(names[label] for label in source.classes_of(n)) for n, name in enumerate(source.ids)}
 
 
+def test_ids_without_a_suffix_stand_for_files(folder: pathlib.Path) -> None:
+    assert _classes(_open(folder, "breed,id\ncat,0\ndog,1\n", "?label_column=breed")) == _CAT_AND_DOG
+
+
 _CAT_AND_DOG = {"0.png": ("cat",), "1.png": ("dog",)}
 
 
