@@ -15,6 +15,7 @@ from absl import logging
 from seer_tf.api import tables
 from seer_tf.data.images import acceptance
 from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, check_split, describe_remarks, open_boxes
+from seer_tf.distributed.strategy import num_gpus
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.fingerprints import fingerprints, unshared
 from seer_tf.evaluation.protocols.detection import (
@@ -153,7 +154,8 @@ class _Work:
     seed: int
 
     def check(self) -> None:
-        """Raises an `InputError` for an argument that is wrong. Reads no image."""
+        """Raises an `InputError` for an argument that is wrong, or a GPU too new for TensorFlow. Reads no image."""
+        num_gpus()
         pycocotools()  # raises if the library is missing, before the long fitting
         for name in ("num_steps", "batch_size", "num_head_layers"):
             if getattr(self, name) < 1:
