@@ -196,7 +196,7 @@ def test_swavs_setting_for_small_batches_has_the_scripts_numbers(name: str) -> N
     config = recipe(name)  # S: scripts/swav_200ep_bs256_pretrain.sh
     assert (config.data.global_batch_size, config.head.num_prototypes, config.swav.epsilon) == (256, 3000, 0.05)
     assert (config.schedule.peak_learning_rate, config.schedule.final_learning_rate) == (0.6, 0.0006)
-    assert config.swav.freeze_prototypes_steps == 5005
+    assert config.swav.freeze_prototypes_steps == 5005 and config.run.precision == "mixed_float16"
     assert (config.swav.queue_length, config.swav.queue_start_step) == (3840, 75_075)
 
 
