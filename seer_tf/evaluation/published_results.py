@@ -4,8 +4,8 @@
 They list the weights that were released later, so their numbers differ from the paper's. Nothing here was measured
 with this package.
 
-Only numbers whose source was read are here. Missing are the paper's tables of linear classifiers (iNaturalist 2018,
-OpenImages, Places205, VOC07) and of COCO, and its figures: no copy of them could be read.
+Missing are the paper's tables of linear classifiers (iNaturalist 2018, OpenImages, Places205, VOC07) and of COCO, and
+its figures: no copy of them could be read.
 """
 
 import dataclasses
