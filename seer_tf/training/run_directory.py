@@ -104,8 +104,8 @@ class RunDirectory:
 
     @property
     def all_stages(self) -> pathlib.Path:
-        """Returns the file with the whitening of all stages of the last checkpoint."""
-        return self.path / "all_stages.npz"
+        """Returns the directory with the whitening of all stages, a file for each state of the weights."""
+        return self.path / "all_stages"
 
     def attempt(self, number: int) -> pathlib.Path:
         """Returns the directory for the events of an attempt that was given up, counted from 1."""

@@ -1,12 +1,12 @@
 """The features that a run names as its own, and the whitening of all stages, which is fitted to the run's images.
 
-A complete run keeps the whitening of its last checkpoint in `all_stages.npz`. For other checkpoints, for the untrained
-network, and where the file is missing or damaged, the whitening is fitted again to the run's images, without labels.
+A complete run keeps the whitening of its last checkpoint and of its untrained network in `all_stages/`, each under the
+digest of its weights. For other checkpoints, and where a file is missing or damaged, the whitening is fitted again to
+the run's images, without labels.
 """
 
 import io
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def whitened_stages(model: str, encoder: Encoder) -> AllStages:
     directory = _run_of(model)
     if directory is None:
         raise InputError(f"{model} is no pretraining run, so it names no images for features of all stages")
-    kept = _kept(directory, model_digest(encoder))
+    kept = _kept(_file(directory, encoder))
     if kept is not None:
         return kept
     config = read_config(directory)
@@ -64,7 +64,7 @@ def whitened_stages(model: str, encoder: Encoder) -> AllStages:
 
 
 def keep_whitened_stages(directory: RunDirectory, source: Source) -> None:
-    """Fits the layer of a run's newest checkpoint, and keeps it in the run directory, if it is not there yet.
+    """Fits the layers of a run's newest checkpoint and of its untrained network, and keeps those that are not kept yet.
 
     Args:
         directory: Run directory.
@@ -73,17 +73,11 @@ def keep_whitened_stages(directory: RunDirectory, source: Source) -> None:
     Raises:
         InputError: The images cannot be read, or the directory cannot be written.
     """
-    config, encoder = load_model(directory.path)
-    digest = model_digest(encoder)
-    if _kept(directory, digest) is not None:
-        return
-    mean, projection = fit_to_images(encoder, source, config).get_weights()
-    content = io.BytesIO()
-    np.savez(content, digest=digest, mean=mean, projection=projection)
-    try:
-        write_atomically(directory.all_stages, content.getvalue())
-    except OSError as error:
-        raise InputError(f"{directory.all_stages} cannot be written ({error.strerror}); make room") from None
+    for untrained in (False, True):
+        config, encoder = load_model(directory.path, untrained=untrained)
+        file = _file(directory, encoder)
+        if _kept(file) is None:
+            _keep(fit_to_images(encoder, source, config), file)
 
 
 def fit_to_images(encoder: Encoder, source: Source, config: PretrainingConfig) -> AllStages:
@@ -107,13 +101,8 @@ def fit_to_images(encoder: Encoder, source: Source, config: PretrainingConfig) -
 
 def fit_to_rows(encoder: Encoder, rows: np.ndarray) -> AllStages:
     """Returns the layer fitted to the statistics of some images, float32 [N, S]."""
-    return all_stages.fitted(rows, widths(encoder))
-
-
-def widths(encoder: Encoder) -> Sequence[int]:
-    """Returns the number of channels of each stage."""
     outputs = stage_maps(encoder.backbone).output
-    return [outputs[stage].shape[-1] for stage in stage_names(encoder.backbone)]
+    return all_stages.fitted(rows, [outputs[stage].shape[-1] for stage in stage_names(encoder.backbone)])
 
 
 def stage_statistics(encoder: Encoder) -> StageFeatures:
@@ -140,11 +129,25 @@ def _run_of(model: str) -> RunDirectory | None:
     return None
 
 
-def _kept(directory: RunDirectory, digest: str) -> AllStages | None:
-    """Returns the layer in the run directory; None if there is none for these weights, or the file is damaged."""
+def _file(directory: RunDirectory, encoder: Encoder) -> Path:
+    return directory.all_stages / f"{model_digest(encoder)}.npz"
+
+
+def _keep(layer: AllStages, file: Path) -> None:
+    mean, projection = layer.get_weights()
+    content = io.BytesIO()
+    np.savez(content, mean=mean, projection=projection)
     try:
-        with np.load(io.BytesIO(directory.all_stages.read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return all_stages.of_weights(arrays) if str(arrays.pop("digest")) == digest else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, content.getvalue())
+    except OSError as error:
+        raise InputError(f"{file} cannot be written ({error.strerror}); make room or give permission") from None
+
+
+def _kept(file: Path) -> AllStages | None:
+    """Returns the layer in a file; None if there is no file, or it is damaged."""
+    try:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
+            return all_stages.of_weights({name: arrays[name] for name in arrays.files})
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
