@@ -123,7 +123,7 @@ def test_every_number_equals_a_step_without_checkpointing(
 def test_statistics_are_reduced_once_and_their_gradients_once(kind: str) -> None:
     reductions = _step(kind, "float64", (32,), 2).reductions
     assert len(reductions) == 2 * 2 * NUM_NORMS  # two replicas, forward and backward
-    of_stem = [reductions.count((1, width)) for width in (2 * 32 + 1, 2 * 32)]
+    of_stem = [reductions.count(shape) for shape in ((1, 2 * 32 + 1), (1, 2, 32))]
     assert of_stem == [2, 2]  # forward and backward
 
 

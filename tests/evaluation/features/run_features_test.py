@@ -73,6 +73,7 @@ def test_the_untrained_network_is_whitened_by_the_images_of_the_run(
     assert np.diag(covariance).max() < 1
 
 
+@pytest.mark.slow
 def test_both_kinds_of_features_come_in_one_pass(tmp_path: pathlib.Path, photos: pathlib.Path) -> None:
     request = FeatureRequest(_begun(tmp_path / "run", photos), untrained=True, stages=("avgpool", all_stages.NAME))
     assert list(request.extractor().poolings) == ["avgpool", all_stages.NAME]
