@@ -74,7 +74,8 @@ class LocalRunner:
         num_threads = -(-self._num_workers // num_processes)
         # Spawned, because a forked child would lack the threads of TensorFlow.
         context = multiprocessing.get_context("spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(num_processes, context, initializer=_keep, initargs=(job,))
+        with _signals_of_terminal_blocked():  # also in the process that keeps the pool's semaphores
+            pool = concurrent.futures.ProcessPoolExecutor(num_processes, context, initializer=_keep, initargs=(job,))
         try:
             with _signals_of_terminal_blocked(), _environment(gpu.HIDDEN):
                 futures = {pool.submit(_do, number, num_threads): number for number in numbers}
