@@ -15,7 +15,7 @@ from seer_tf.exporting import fresh_process
 from seer_tf.exporting.gradients import check_gradient_norms, gradient_norms
 from seer_tf.exporting.registry import Format
 from seer_tf.models import all_stages
-from seer_tf.models.stage_maps import stage_maps, stage_names
+from seer_tf.models.stage_maps import in_order, stage_maps
 from seer_tf.networks.network import Network
 
 
@@ -44,9 +44,12 @@ class Reference:
         features = tf.concat([network.features(crop[None], training=False) for crop in self._normalized], axis=0)
         self._expected = {"features": features}
         if network.whitened is not None:
-            maps = stage_maps(network.backbone)(self._normalized, training=False)
-            stages = [maps[stage] for stage in stage_names(network.backbone)]
-            self._expected[all_stages.NAME] = network.whitened(stages)
+            maps = stage_maps(network.backbone)
+            whitened = [
+                network.whitened(in_order(network.backbone, maps(crop[None], training=False)))
+                for crop in self._normalized
+            ]
+            self._expected[all_stages.NAME] = tf.concat(whitened, axis=0)
         if network.head is not None:
             self._expected["embeddings"], self._expected["scores"] = network.head(features, training=False)
             self._expected["cluster_score"] = tf.reduce_max(self._expected["scores"], axis=-1)

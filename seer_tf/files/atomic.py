@@ -33,14 +33,18 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
 
 
 @contextlib.contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+def atomic_file(path: str | os.PathLike[str], writer: str = "") -> Iterator[pathlib.Path]:
     """Yields a temporary path with the same suffix; the file written there replaces `path` when the body succeeds.
 
     The temporary name is always the same, so a process that was killed leaves at most one file, which the next attempt
-    overwrites. Therefore only one process at a time may write a file this way.
+    overwrites. Therefore only one process at a time may write a file this way, or each has a name as `writer`.
+
+    Args:
+        path: File to write.
+        writer: Part of the temporary name.
     """
     path = pathlib.Path(path)
-    with _renamed(path.with_name(f".{path.stem}{UNFINISHED}{path.suffix}"), path) as unfinished:
+    with _renamed(path.with_name(f".{path.stem}{writer}{UNFINISHED}{path.suffix}"), path) as unfinished:
         yield unfinished
 
 

@@ -17,7 +17,7 @@ from seer_tf.errors import InputError
 from seer_tf.models import Backbone, Encoder, SwavHead, all_stages
 from seer_tf.models.all_stages import AllStages
 from seer_tf.models.outputs import ClassProbabilities, NearestPrototype
-from seer_tf.models.stage_maps import AVGPOOL, stage_maps, stage_names
+from seer_tf.models.stage_maps import AVGPOOL, in_order, stage_maps
 
 PARTS = ("backbone", "head", "prototypes", "classifier")
 
@@ -142,7 +142,7 @@ class Network(Encoder):
         features = keras.layers.GlobalAveragePooling2D(name="features", dtype="float32")(last)
         outputs = {"features": features}
         if self.whitened is not None:
-            outputs[all_stages.NAME] = self.whitened([maps[stage] for stage in stage_names(self.backbone)])
+            outputs[all_stages.NAME] = self.whitened(in_order(self.backbone, maps))
         if self.head is not None:
             outputs["embeddings"], scores = self.head(features)
             if self.reads_prototypes:

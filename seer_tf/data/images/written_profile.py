@@ -18,13 +18,13 @@ Curve = Callable[[np.ndarray], np.ndarray]
 def rgb(name: str, curve: Curve, chromaticities: tuple[float, ...] = SRGB) -> bytes:
     """Returns a profile of colours with one curve and the x and y of white, red, green and blue."""
     matrix = _to_d50(chromaticities)
-    tags = {f"{channel}XYZ": _xyz(matrix[:, number]) for number, channel in enumerate("rgb")}
-    return _icc("RGB ", name, tags | {f"{channel}TRC": _table(curve) for channel in "rgb"})
+    tags = {f"{channel}XYZ": xyz(matrix[:, number]) for number, channel in enumerate("rgb")}
+    return icc("RGB ", name, tags | {f"{channel}TRC": _table(curve) for channel in "rgb"})
 
 
 def grey(name: str, curve: Curve) -> bytes:
     """Returns a profile of grey levels with a curve."""
-    return _icc("GRAY", name, {"kTRC": _table(curve)})
+    return icc("GRAY", name, {"kTRC": _table(curve)})
 
 
 def are_colours(chromaticities: tuple[float, ...]) -> bool:
@@ -58,9 +58,10 @@ def _table(curve: Curve) -> bytes:
     return b"curv\0\0\0\0" + struct.pack(">I", _CURVE_POINTS) + table
 
 
-def _icc(space: str, name: str, tags: Mapping[str, bytes]) -> bytes:
+def icc(space: str, name: str, tags: Mapping[str, bytes]) -> bytes:
+    """Returns the file of a profile with these tags, in a space of colours, a name of four letters."""
     described = b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name.encode() + bytes(79)
-    everything = {"desc": described, "cprt": b"text\0\0\0\0CC0\0", "wtpt": _xyz(_D50), **tags}
+    everything = {"desc": described, "cprt": b"text\0\0\0\0CC0\0", "wtpt": xyz(_D50), **tags}
     table, body = struct.pack(">I", len(everything)), b""
     start = 128 + 4 + 12 * len(everything)
     for tag, data in everything.items():
@@ -72,7 +73,8 @@ def _icc(space: str, name: str, tags: Mapping[str, bytes]) -> bytes:
     return head + struct.pack(">3i", *_fixed(_D50)) + bytes(48) + table + body
 
 
-def _xyz(values: np.ndarray) -> bytes:
+def xyz(values: np.ndarray) -> bytes:
+    """Returns the tag of a colour, XYZ [3]."""
     return b"XYZ \0\0\0\0" + struct.pack(">3i", *_fixed(values))
 
 

@@ -24,7 +24,7 @@ from seer_tf.evaluation.features.stages import StageFeatures
 from seer_tf.files.atomic import write_atomically
 from seer_tf.models import Encoder, all_stages
 from seer_tf.models.all_stages import AllStages
-from seer_tf.models.stage_maps import AVGPOOL, stage_maps, stage_names
+from seer_tf.models.stage_maps import AVGPOOL, in_order, stage_maps
 from seer_tf.networks.pretrained import load_model, read_config
 from seer_tf.training.run_directory import RunDirectory
 
@@ -102,16 +102,16 @@ def fit_to_images(encoder: Encoder, source: Source, config: PretrainingConfig) -
 def fit_to_rows(encoder: Encoder, rows: np.ndarray) -> AllStages:
     """Returns the layer fitted to the statistics of some images, float32 [N, S]."""
     outputs = stage_maps(encoder.backbone).output
-    return all_stages.fitted(rows, [outputs[stage].shape[-1] for stage in stage_names(encoder.backbone)])
+    return all_stages.fitted(rows, [output.shape[-1] for output in in_order(encoder.backbone, outputs)])
 
 
 def stage_statistics(encoder: Encoder) -> StageFeatures:
     """Returns a function from images, uint8 [B, s, s, 3], to the statistics of all stages, float32 [B, S], by name."""
-    maps, stages = stage_maps(encoder.backbone), stage_names(encoder.backbone)
+    maps = stage_maps(encoder.backbone)
 
     def of(images: tf.Tensor) -> dict[str, tf.Tensor]:
         of_stage = maps(encoder.normalize(images), training=False)
-        return {all_stages.NAME: all_stages.statistics([of_stage[stage] for stage in stages])}
+        return {all_stages.NAME: all_stages.statistics(in_order(encoder.backbone, of_stage))}
 
     return of
 

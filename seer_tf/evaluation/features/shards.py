@@ -117,8 +117,8 @@ def _claim(directory: Path, manifest: FeatureManifest, worker: int) -> None:
     Raises:
         InputError: The directory holds other features.
     """
-    unfinished = directory / f".features-{worker}{UNFINISHED}.json"
-    unfinished.unlink(missing_ok=True)
+    own = f"-{worker}"
+    (directory / f".features{own}{UNFINISHED}.json").unlink(missing_ok=True)
     if (directory / MANIFEST).exists():
         found, wanted = (_facts(one) for one in (read_manifest(directory), manifest))
         other = [name for name in wanted if found[name] != wanted[name]]
@@ -128,8 +128,8 @@ def _claim(directory: Path, manifest: FeatureManifest, worker: int) -> None:
                 "or give another directory"
             )
     else:
-        unfinished.write_text(manifest.to_json())
-        unfinished.replace(directory / MANIFEST)
+        with atomic_file(directory / MANIFEST, own) as unfinished:
+            unfinished.write_text(manifest.to_json())
 
 
 def _facts(manifest: FeatureManifest) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from seer_tf.errors import InputError
 from seer_tf.models import Backbone, Encoder, all_stages
 from seer_tf.models.all_stages import AllStages
-from seer_tf.models.stage_maps import AVGPOOL, stage_maps, stage_names
+from seer_tf.models.stage_maps import AVGPOOL, in_order, stage_maps, stage_names
 
 StageFeatures = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 """A function from images, uint8 [B, s, s, 3], to features, float32 [B, D], by name of the stage."""
@@ -101,12 +101,12 @@ def stage_features(encoder: Encoder, pooled: Mapping[str, Pooling], whitened: Al
         pooled: Pooling of each stage, from `poolings`.
         whitened: Layer for features of all stages; None for none.
     """
-    maps, stages = stage_maps(encoder.backbone), stage_names(encoder.backbone)
+    maps = stage_maps(encoder.backbone)
 
     def features(images: tf.Tensor) -> dict[str, tf.Tensor]:
         of_stage = maps(encoder.normalize(images), training=False)  # [B, h, w, C] each
         found = {stage: _pool(of_stage[stage], grid) for stage, grid in pooled.items()}
-        of_all = {} if whitened is None else {all_stages.NAME: whitened([of_stage[stage] for stage in stages])}
+        of_all = {} if whitened is None else {all_stages.NAME: whitened(in_order(encoder.backbone, of_stage))}
         return found | of_all
 
     return features

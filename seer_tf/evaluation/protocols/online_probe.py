@@ -95,9 +95,10 @@ class OnlineProbe:
 
     def conclusion(self, model: Encoder) -> str:
         """Returns sentences that compare the model's current features with pixels, and with those of earlier stages."""
-        own, num_queries = self._knn(self._own_features(model)()), int(self._is_query.sum())
+        shares, num_queries = self._of_stages(model), int(self._is_query.sum())
+        own = shares[self._own] if self._own in shares else self._knn(self._own_features(model)())
         said = self._baseline.compared_with(own, num_queries)
-        return " ".join(filter(None, [said, better_stage(self._of_stages(model), own, num_queries)]))
+        return " ".join(filter(None, [said, better_stage(shares, own, num_queries)]))
 
     def _own_features(self, model: Encoder) -> Callable[[], np.ndarray]:
         """Returns a function that computes the features that the run names as its own; the bank whitens all stages."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from seer_tf.data.images import written_profile
+
 DISPLAY_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 _SRGB = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
 _D65, _D50 = (0.3127, 0.3290), np.array((0.9642, 1.0, 0.8249))
@@ -15,7 +17,7 @@ _BRADFORD = np.array(((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0
 def rgb_profile(primaries: Sequence[tuple[float, float]], gamma: float, name: str = "Wide") -> bytes:
     """Returns a profile with three primaries, one gamma, and D65 as white."""
     matrix = _to_d50(primaries)
-    tags = {f"{channel}XYZ": _xyz(matrix[:, number]) for number, channel in enumerate("rgb")}
+    tags = {f"{channel}XYZ": written_profile.xyz(matrix[:, number]) for number, channel in enumerate("rgb")}
     tags |= {f"{channel}TRC": _gamma(gamma) for channel in "rgb"}
     return _profile("RGB ", "XYZ ", name, tags)
 
@@ -63,20 +65,8 @@ def _to_d50(primaries: Sequence[tuple[float, float]]) -> np.ndarray:
 
 
 def _profile(space: str, connection: str, name: str, tags: Mapping[str, bytes], kind: str = "mntr") -> bytes:
-    described = b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name.encode() + bytes(79)
-    everything = {"desc": described, "cprt": b"text\0\0\0\0CC0\0", "wtpt": _xyz(_D50), **tags}
-    table, body = struct.pack(">I", len(everything)), b""
-    start = 128 + 4 + 12 * len(everything)
-    for tag, data in everything.items():
-        table += tag.encode() + struct.pack(">II", start + len(body), len(data))
-        body += data + bytes(-len(data) % 4)
-    head = struct.pack(">I4sI4s4s4s12x4s28x", start + len(body), b"none", 0x02400000, kind.encode(), space.encode(),
-                       connection.encode(), b"acsp")  # fmt: skip
-    return head + struct.pack(">3i", *(round(65536 * value) for value in _D50)) + bytes(48) + table + body
-
-
-def _xyz(values: np.ndarray) -> bytes:
-    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(65536 * value) for value in values))
+    whole = written_profile.icc(space, name, tags)
+    return whole[:12] + kind.encode() + space.encode() + connection.encode() + whole[24:]
 
 
 def _gamma(gamma: float) -> bytes:
