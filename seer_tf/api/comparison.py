@@ -18,7 +18,7 @@ from seer_tf.api.contestants import CONTESTANTS, Contestants, method_of, setting
 from seer_tf.api.images import Images, as_data
 from seer_tf.api.pretraining import Pretraining
 from seer_tf.config import PretrainingConfig
-from seer_tf.data.sources.registry import Data, absolute, name_of, open_source
+from seer_tf.data.sources.registry import Data, absolute, check_source, name_of, open_source
 from seer_tf.distributed.devices import Devices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations.registry import EVALUATIONS
@@ -27,6 +27,7 @@ from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.files import sealed_json
 from seer_tf.files.atomic import check_directory, write_atomically
 from seer_tf.files.lock import locked
+from seer_tf.files.system_errors import takes_paths
 from seer_tf.pretraining.auto.rules import METHODS, find_rules
 from seer_tf.quantities import counted
 from seer_tf.reports.curves import read_events
@@ -112,6 +113,9 @@ class Comparison:
             )
         for name in self.methods:
             configs.parse(find_rules(method_of(name)).kind, settings_of(name, self.settings))
+        for data in (self.data, self.train_data, self.test_data):
+            if data is not None:
+                check_source(data)
         check_directory(self.output)
         if self.output.exists() and any(self.output.iterdir()) and not (self.output / _PLAN).exists():
             raise InputError(f"{self.output} holds something else than a comparison; give another `output`")
@@ -234,6 +238,7 @@ def _accuracies(features: FeatureRequest, images: ComparisonImages) -> dict[str,
     return found
 
 
+@takes_paths
 def compare_methods(
     data: Images,
     output: str | os.PathLike[str],

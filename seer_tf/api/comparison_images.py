@@ -8,7 +8,7 @@ from seer_tf.data.shards.prepare import write_shards
 from seer_tf.data.shards.writer import ShardOptions
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.labelled import open_labelled
-from seer_tf.data.sources.registry import Data, absolute, check_source, name_of
+from seer_tf.data.sources.registry import Data, absolute, name_of
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.labelled import class_labels
 from seer_tf.parallel import LocalRunner, num_cores
@@ -48,8 +48,6 @@ def comparison_images(data: Data, labelled: Data | None, test: Data | None, dire
             raise InputError("`train_data` without `test_data` measures nothing; give both, or leave out `train_data`")
         return _own(data, directory)
     others = [data] if labelled is None else [data, labelled]
-    for each in (*others, test):
-        check_source(each)
     if absolute(name_of(test)) in {absolute(name_of(each)) for each in others}:
         raise InputError(f"`test_data` is the training data, {name_of(test)}; give other labelled images")
     train = _spec(data, directory / "train")

@@ -28,6 +28,7 @@ from seer_tf.evaluation.protocols.detection import (
 )
 from seer_tf.exporting.writers.detector import write_detector
 from seer_tf.files.new_directory import new_directory
+from seer_tf.files.system_errors import takes_paths
 from seer_tf.models.tasks.detector import Detector, check_size, smallest_anchor_px
 from seer_tf.networks.load import backbone_metadata, check_network, load_network
 from seer_tf.networks.network import Network
@@ -81,6 +82,7 @@ class TunedDetector:
         return tables.facts({"detector": self.path, **whole, **of_classes})
 
 
+@takes_paths
 def finetune_detector(
     model: str | os.PathLike[str],
     output_dir: str | os.PathLike[str],

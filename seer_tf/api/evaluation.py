@@ -14,8 +14,10 @@ from seer_tf.evaluation.evaluations.registry import EVALUATIONS
 from seer_tf.evaluation.features.request import BATCH_SIZE, FeatureRequest
 from seer_tf.evaluation.request import EvaluationRequest
 from seer_tf.evaluation.result import EvaluationResult
+from seer_tf.files.system_errors import takes_paths
 
 
+@takes_paths
 def evaluate(
     model: str | os.PathLike[str] | None = None,
     *,

@@ -17,6 +17,7 @@ from seer_tf.exporting.card import ExportedFile
 from seer_tf.exporting.exporter import export_into
 from seer_tf.exporting.registry import FORMATS, check_formats
 from seer_tf.files.new_directory import new_directory
+from seer_tf.files.system_errors import takes_paths
 from seer_tf.models import all_stages
 from seer_tf.networks.load import check_network, load_network
 from seer_tf.networks.network import Network, check_part
@@ -64,6 +65,7 @@ def _reader_of(file: ExportedFile) -> str:
     return f" with {stand_in}" if stand_in else ""
 
 
+@takes_paths
 def export(
     model: str | os.PathLike[str],
     output_dir: str | os.PathLike[str],

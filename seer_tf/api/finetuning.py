@@ -26,6 +26,7 @@ from seer_tf.evaluation.published_results import FINE_TUNING
 from seer_tf.evaluation.result import UNCOVERED, EvaluationResult, add_to_file, mean_interval
 from seer_tf.files import jsonl, storage
 from seer_tf.files.atomic import atomic_file, check_directory
+from seer_tf.files.system_errors import takes_paths
 from seer_tf.finetuning import config as finetune_config
 from seer_tf.finetuning import recipes
 from seer_tf.finetuning.config import FinetuneConfig
@@ -164,6 +165,7 @@ class Classifier(Model):
         return f"{self.result.metric} {100 * self.result.value:.1f} % ({low:.1f} to {high:.1f})"
 
 
+@takes_paths
 def finetune(
     model: str | os.PathLike[str],
     run_dir: str | os.PathLike[str],

@@ -17,6 +17,7 @@ from seer_tf.evaluation.features.feature_set import Extractor
 from seer_tf.evaluation.features.request import BATCH_SIZE, FeatureRequest
 from seer_tf.evaluation.protocols import online_probe
 from seer_tf.evaluation.result import EvaluationResult
+from seer_tf.files.system_errors import takes_paths
 from seer_tf.methods.swav.metrics import RELATIVE_LOSS
 from seer_tf.models import Backbone
 from seer_tf.networks.load import check_network, load_network
@@ -64,6 +65,7 @@ class Model:
         """The Keras model from normalised crops `[B, h, w, 3]` to the last stage `[B, h', w', C]`."""
         return self.network.backbone
 
+    @takes_paths
     def features(
         self,
         images: Images,
@@ -163,6 +165,7 @@ class Run(Model):
         return f"step {made:,} of {self.config.run.num_steps:,}{stopped}"
 
 
+@takes_paths
 def load(path: str | os.PathLike[str]) -> Model:
     """Opens a trained network.
 

@@ -25,6 +25,7 @@ from seer_tf.evaluation.colour import colour_accuracy
 from seer_tf.evaluation.features.run_features import keep_whitened_stages
 from seer_tf.evaluation.protocols.online_probe import OnlineProbe, compared_by_own_labels, has_two_classes
 from seer_tf.files.atomic import check_directory
+from seer_tf.files.system_errors import takes_paths
 from seer_tf.models import all_stages
 from seer_tf.models.backbones.registry import check_backbone
 from seer_tf.networks.load import check_network
@@ -217,6 +218,7 @@ def _is_labelled(source: Source) -> bool:
     return source.labels is not None and has_two_classes(source.labels)
 
 
+@takes_paths
 def pretrain(
     data: Images,
     run_dir: str | os.PathLike[str],

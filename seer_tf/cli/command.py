@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import errno
 import io
 import itertools
 import math
@@ -21,11 +20,11 @@ from absl import flags, logging
 from seer_tf.cli import usage
 from seer_tf.cli.messages import FlagsInMessages, with_flags
 from seer_tf.errors import InputError, LostWorkerError, printable, printable_lines, shorten
+from seer_tf.files.system_errors import system_errors_named
 from seer_tf.stop_signals import Interrupted, StopSignals
 
 TRY_AGAIN = os.EX_TEMPFAIL  # exit status 75: the command is not finished, and the same command continues
 _INFO, _WARNING = 20, 30  # levels of the standard library; TensorFlow's remarks at _INFO are for its developers
-_SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 _HELP = ("--help", "-help", "-h", "-?")
 _LARGEST_INTEGER = 2**32  # larger than any seed
 _NEAR = 0.5  # names with a lower similarity are not suggested
@@ -98,16 +97,13 @@ def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> N
 def answer_errors(work: Callable[[], None]) -> None:
     """Calls a function; ends the process with one line on standard error for the errors that `run` names."""
     try:
-        work()
+        with system_errors_named():
+            work()
     except InputError as error:
         _stop(str(error), status=2)
     except LostWorkerError as error:
         _say(str(error))
         os._exit(TRY_AGAIN)  # an ordinary exit would wait up to a minute for TensorFlow's pending operations
-    except OSError as error:
-        if error.errno not in _SURROUNDINGS:
-            raise
-        _stop(f"{error.filename or 'the output'}: {error.strerror}; nothing half-written is left", status=2)
 
 
 def _read_flags(module: ModuleType, words: flags.FlagHolder | None) -> None:

@@ -10,11 +10,13 @@ import secrets
 import shutil
 from collections.abc import Iterator
 
-from seer_tf.errors import InputError
+from seer_tf.errors import InputError, shorten
 from seer_tf.files.remote import is_remote
 
 #: Part of every temporary name.
 UNFINISHED = ".unfinished"
+#: Linux takes 255 bytes in a name and 4,095 in a path. A temporary name has 21 more, and a directory gets files.
+_NAME_BYTES, _PATH_BYTES = 255 - 21, 4095 - 255
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -117,7 +119,7 @@ def check_file(path: str | os.PathLike[str]) -> None:
     """Checks that a file can be written, before the work whose result it will hold.
 
     Raises:
-        InputError: `path` is a URL or a directory, its parent is not a directory, or it may not be written.
+        InputError: `path` is too long, a URL or a directory, its parent is no directory, or it may not be written.
     """
     path = _local(path)
     if path.is_dir():
@@ -133,7 +135,8 @@ def check_directory(path: str | os.PathLike[str]) -> None:
     """Checks that a directory exists or can be created, together with its parents, and can be written.
 
     Raises:
-        InputError: `path` is a URL, it or one of its parents is a file, it may not be written, or it is not UTF-8.
+        InputError: `path` is too long, a URL or not UTF-8, or it may not be written, or it or one of its parents is a
+            file.
     """
     path = _local(path)
     try:
@@ -151,7 +154,19 @@ def check_directory(path: str | os.PathLike[str]) -> None:
 def _local(path: str | os.PathLike[str]) -> pathlib.Path:
     if is_remote(path):
         raise InputError(f"{os.fspath(path)} is a URL; name a place on this machine, and copy what is written there")
-    return pathlib.Path(path)
+    path = pathlib.Path(path)
+    _check_room(path)
+    return path
+
+
+def _check_room(path: pathlib.Path) -> None:
+    """Raises an error for a path that leaves no room for temporary names and for files in it."""
+    for part, most in ((path.name, _NAME_BYTES), (os.path.abspath(path), _PATH_BYTES)):
+        if (found := len(os.fsencode(part))) > most:
+            raise InputError(
+                f"{shorten(part)} has {found:,} bytes, and what is written can have at most {most:,}; name a shorter "
+                "path"
+            )
 
 
 def _check_writable(path: pathlib.Path, there: pathlib.Path) -> None:

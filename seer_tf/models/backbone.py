@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, Self
 import keras
 
 from seer_tf.errors import InputError
+from seer_tf.files.system_errors import takes_paths
 from seer_tf.models.keras_file import read_keras_file
 from seer_tf.precision import at_least_float32
 
@@ -46,6 +47,7 @@ class Backbone(keras.Model):
     pyramid_outputs: dict[str, keras.KerasTensor]
 
     @classmethod
+    @takes_paths
     def from_preset(cls, preset: str | os.PathLike[str], *, load_weights: bool = True, **kwargs: Any) -> Self:
         """Returns a backbone by the name of a preset, or with the weights in a file.
 

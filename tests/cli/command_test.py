@@ -10,6 +10,7 @@ import pytest
 
 from seer_tf.cli.command import answer_errors
 from seer_tf.cli.entry import COMMANDS
+from seer_tf.errors import shorten
 
 _TIMEOUT_SECONDS = 300
 
@@ -116,7 +117,8 @@ def test_a_path_that_is_too_long_for_the_system_gets_one_sentence(capsys: pytest
     path = pathlib.Path("x" * 300)
     with pytest.raises(SystemExit, match="^2$"):
         answer_errors(path.touch)
-    assert capsys.readouterr().err == f"error: {path}: File name too long; nothing half-written is left\n"
+    sentence = "File name too long; nothing half-written is left; name a shorter path"
+    assert capsys.readouterr().err == f"error: {shorten(path)}: {sentence}\n"
 
 
 def test_a_command_with_right_flags_runs(tmp_path: pathlib.Path) -> None:

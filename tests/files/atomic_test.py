@@ -66,6 +66,18 @@ def test_places_are_checked_before_the_work(tmp_path: pathlib.Path) -> None:
             check_directory(path)
 
 
+def test_a_path_leaves_room_for_temporary_names_and_for_files(tmp_path: pathlib.Path) -> None:
+    fits, folders = tmp_path / ("é" * 117), "directory/" * 380  # 234 bytes, as the longest temporary name has 255
+    check_file(fits)
+    check_directory(fits)
+    write_atomically(fits, "content")
+    for check in (check_file, check_directory):
+        with pytest.raises(InputError, match="has 235 bytes, and what is written can have at most 234; name a shorter"):
+            check(tmp_path / ("x" * 235))
+        with pytest.raises(InputError, match="bytes, and what is written can have at most 3,840"):
+            check(tmp_path / folders / ("x" * 100))
+
+
 def test_a_file_written_in_parts_takes_its_name_at_the_end(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "model.keras"
     file.write_text("old")
