@@ -1,4 +1,7 @@
-"""Files behind URLs: in the memory of this process, and on a local HTTP server."""
+"""Files behind URLs: in the memory of this process, on a local HTTP server, and in buckets of local servers.
+
+S3 and Google Cloud Storage are tested where `moto[server]` and s3fs, or gcp-storage-emulator and gcsfs, are installed.
+"""
 
 import contextlib
 import http.server
@@ -8,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 
+import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -60,6 +64,46 @@ def served(directory: pathlib.Path, handler: type[_Server]) -> Iterator[str]:
         thread.join()
 
 
+@contextlib.contextmanager
+def _memory(patch: pytest.MonkeyPatch) -> Iterator[str]:
+    yield "memory://remote_test"
+
+
+@contextlib.contextmanager
+def _s3(patch: pytest.MonkeyPatch) -> Iterator[str]:
+    pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    patch.delenv("AWS_CA_BUNDLE", raising=False)
+    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "NO_PROXY": host}.items():
+        patch.setenv(name, value)
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    fsspec.filesystem("s3").mkdir("bucket")
+    yield "s3://bucket/remote_test"
+    server.stop()
+
+
+@contextlib.contextmanager
+def _gs(patch: pytest.MonkeyPatch) -> Iterator[str]:
+    pytest.importorskip("gcsfs")
+    server = pytest.importorskip("gcp_storage_emulator.server").create_server("127.0.0.1", 0, True, "bucket")
+    server.start()
+    port = server._api._httpd.server_port
+    for name, value in {"GOOGLE_CLOUD_PROJECT": "project", "NO_PROXY": "127.0.0.1"}.items():
+        patch.setenv(name, value)
+    patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    yield "gs://bucket/remote_test"
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=[_memory, _s3, _gs], ids=["memory", "s3", "gs"])
+def root(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a directory."""
+    with pytest.MonkeyPatch.context() as patch, request.param(patch) as url:
+        yield url
+
+
 @pytest.mark.parametrize("handler", [_Server, _ServerOfParts])
 def test_a_file_on_a_server_is_read_whole_and_in_parts(tmp_path: pathlib.Path, handler: type[_Server]) -> None:
     (tmp_path / "file").write_bytes(bytes(range(200)))
@@ -76,8 +120,8 @@ def test_a_file_on_a_server_is_read_whole_and_in_parts(tmp_path: pathlib.Path, h
             storage.write(file, b"a server that only reads")
 
 
-def test_a_directory_behind_a_url_is_listed_and_removed() -> None:
-    root = "memory://remote_test"
+def test_a_directory_behind_a_url_is_listed_and_removed(root: str) -> None:
+    root = f"{root}/listed"
     for name in ("b/2", "a/1", "c"):
         storage.write(f"{root}/{name}", name.encode())
     assert storage.names(root) == ["a", "b", "c"] and storage.is_directory(f"{root}/a")
@@ -86,12 +130,17 @@ def test_a_directory_behind_a_url_is_listed_and_removed() -> None:
     assert sorted(storage.walk(root)) == [f"{root}/a/1", f"{root}/b/2", f"{root}/c"]
     assert [found.rpartition("/")[2] for found in storage.matches(f"{root}/*/[12]")] == ["1", "2"]
     assert [storage.read(found) for found in storage.matches(f"{root}/*/[12]")] == [b"a/1", b"b/2"]
+    assert storage.read(f"{root}/b/2", 1, 9) == b"/2" and storage.size(f"{root}/b/2") == 3
+    with storage.file_to_read(f"{root}/b/2") as file:
+        assert file.seek(2) == 2 and file.read() == b"2"
     storage.remove(f"{root}/c")
     assert not storage.exists(f"{root}/c")
+    with pytest.raises(FileNotFoundError, match="there is no such file or directory"):
+        storage.read(f"{root}/c")
 
 
-def test_a_file_appears_only_with_its_whole_content() -> None:
-    url = "memory://remote_test/file"
+def test_a_file_appears_only_with_its_whole_content(root: str) -> None:
+    url = f"{root}/file"
     with pytest.raises(RuntimeError), storage.atomic_file(url) as path:
         pathlib.Path(path).write_text("half")
         raise RuntimeError
@@ -102,8 +151,8 @@ def test_a_file_appears_only_with_its_whole_content() -> None:
     assert storage.read(url) == b"whole"
 
 
-def test_a_new_directory_by_url() -> None:
-    url = "memory://remote_test/new"
+def test_a_new_directory_by_url(root: str) -> None:
+    url = f"{root}/new"
     with pytest.raises(RuntimeError), new_directory(url) as directory:
         (directory / "file").write_text("content")
         raise RuntimeError
