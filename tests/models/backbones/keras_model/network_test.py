@@ -91,6 +91,16 @@ def test_layers_are_ours_and_dropout_is_off() -> None:
     np.testing.assert_array_equal(local(_images(), training=True), local(_images(), training=True))
 
 
+def test_moving_statistics_follow_within_thirty_steps() -> None:
+    """Keras's momentum of 0.999 would keep 97 % of the initial variance."""
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, keras.layers.BatchNormalization(momentum=0.999)(image))
+    backbone = KerasBackbone("slow", architecture=network)
+    for _ in range(30):
+        backbone(10 * _images(), training=True)
+    np.testing.assert_allclose(backbone.layers[1].moving_variance, 100, rtol=0.1)
+
+
 def test_pyramid_outputs_strides_and_cost_agree() -> None:
     backbone, small = build("three_layers:build"), build("three_layers:build", stem_stride=1)
     assert {name: output.shape[-1] for name, output in backbone.pyramid_outputs.items()} == {
