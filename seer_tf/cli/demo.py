@@ -15,18 +15,19 @@ from pathlib import Path
 from absl import flags
 
 from seer_tf import config as configs
+from seer_tf.api.exporting import export
 from seer_tf.api.train_and_test import train_and_test
 from seer_tf.cli.demo_findings import Findings, findings
 from seer_tf.cli.demo_images import sharded
 from seer_tf.cli.training import end_unfinished
 from seer_tf.config import Config
-from seer_tf.data.sources.registry import Source, absolute, grammar, open_source
+from seer_tf.data.sources.registry import Source, absolute, grammar
 from seer_tf.distributed.strategy import make_strategy, num_gpus, place
 from seer_tf.errors import InputError
-from seer_tf.exporting.exporter import export
+from seer_tf.evaluation.features.run_features import keep_whitened_stages
 from seer_tf.files.atomic import check_directory, write_atomically
 from seer_tf.files.lock import locked
-from seer_tf.networks.load import load_network
+from seer_tf.models import all_stages
 from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.logger import PretrainingLogOptions
 from seer_tf.pretraining.recipes import RECIPES, recipe
@@ -183,13 +184,14 @@ def _pretrain(config: Config, train: Source, directory: RunDirectory, *, is_labe
     log_options = PretrainingLogOptions(conclusion=(lambda _: "") if is_labelled else None)
     outcome = pretrain(config, train, directory, strategy, lambda: log_options)
     end_unfinished(outcome, directory, config.run.num_steps)
+    if config.backbone.features == all_stages.NAME:
+        keep_whitened_stages(directory, train)
 
 
 def _export(directory: RunDirectory) -> float:
     """Exports the run's model, replacing an earlier export, and returns the difference found in a fresh process."""
-    network = load_network(directory.path).selected("backbone")
     shutil.rmtree(directory.export, ignore_errors=True)
-    (saved_model,) = export(network, directory.export, source=open_source(network.data))
+    (saved_model,) = export(directory.path, directory.export).files
     return saved_model.largest_difference
 
 

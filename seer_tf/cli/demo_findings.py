@@ -15,15 +15,19 @@ from seer_tf.data.pipelines.evaluation import images_dataset
 from seer_tf.data.pipelines.read import unreadable_images_named
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.selection import Selection
-from seer_tf.evaluation.features.extract import ImageFeatures, extract, image_features
+from seer_tf.evaluation.features.extract import ImageFeatures, extract
 from seer_tf.evaluation.features.labelled import matched_labels
 from seer_tf.evaluation.features.pixels import PIXEL_FEATURES
+from seer_tf.evaluation.features.run_features import whitened_stages
+from seer_tf.evaluation.features.stages import StageFeatures, poolings, stage_features
 from seer_tf.evaluation.pixel_baseline import PixelBaseline
 from seer_tf.evaluation.protocols.image_map import image_map
 from seer_tf.evaluation.protocols.knn import knn_accuracy, nearest
 from seer_tf.evaluation.protocols.linear_probe import linear_probe
 from seer_tf.methods.swav.model import SwavModel
+from seer_tf.models import Encoder, all_stages
 from seer_tf.models.embeddings import rank_me
+from seer_tf.models.stage_maps import AVGPOOL
 from seer_tf.networks.pretrained import load_model
 from seer_tf.quantities import counted, percent
 from seer_tf.reports.demo_report import Accuracy, DemoReport, Neighbours, Prototype
@@ -41,10 +45,14 @@ _NUM_PROTOTYPES, _IMAGES_PER_PROTOTYPE = 8, 8
 _NUM_CROPPED_IMAGES = 6
 _NUM_ON_MAP = 400
 _AFTER, _BEFORE = "the pretrained network", "the same, untrained"
+_FEATURES = {
+    AVGPOOL: "the mean of each channel of the last stage",
+    all_stages.NAME: "mean, deviation and maximum of each channel of every stage, whitened by the training images",
+}
 _PIXELS = {"histogram": "colour histograms", "thumbnail": "thumbnails of 8 x 8 pixels"}
 _FIGURES_NOTE = (
     "ln K is the loss of a network that cannot tell one of the K prototypes from another. RankMe is the number of "
-    "dimensions that the features span. RankMe falls in healthy runs too; only a value near 1 is a collapse."
+    "dimensions that the last stage spans. RankMe falls in healthy runs too; only a value near 1 is a collapse."
 )
 
 Labels = tuple[Sequence[str], np.ndarray, np.ndarray]
@@ -63,8 +71,8 @@ class Findings:
         num_parameters: Number of parameters in the backbone.
         accuracies: Rows of the table of accuracies; empty without labels.
         learning_curve: Pairs of step and loss / ln K.
-        rank_me_before: RankMe of the untrained network's features.
-        rank_me_after: RankMe of the pretrained network's features.
+        rank_me_before: RankMe of the untrained network's last stage.
+        rank_me_after: RankMe of the pretrained network's last stage.
         prototypes_in_use: Share of prototypes that are the best one for some image.
         crops: Images with their crops.
         neighbours: Queries with their nearest images.
@@ -128,7 +136,8 @@ class Findings:
             accuracy_note=(
                 f"Share of {counted(self.num_test, 'test image')} that are classified correctly from "
                 f"{counted(self.num_train, 'training image')}: by a vote of the {min(_K, self.num_train)} nearest, and "
-                "by a linear classifier on the frozen features. Labels are used only for this comparison. "
+                "by a linear classifier on the frozen features. The features of both networks are "
+                f"{_FEATURES[self.config.backbone.features]}. Labels are used only for this comparison. "
                 f"{self._compared_with_pixels()}"
             ),
             places=places,
@@ -144,6 +153,11 @@ class Findings:
         shares = dict(zip(PIXEL_FEATURES, (row.knn for row in self.accuracies[2:]), strict=True))
         return PixelBaseline.best(shares).compared_with(self.accuracies[0].knn, self.num_test)
 
+    def _right_neighbours(self) -> str:
+        before = sum(sum(query.before_right) for query in self.neighbours)
+        after = sum(sum(query.after_right) for query in self.neighbours)
+        return f"{before} → {after} of {sum(len(query.after_right) for query in self.neighbours)}"
+
     def _compared_with_pixels(self) -> str:
         return self.against_pixels().replace("`", "")
 
@@ -152,6 +166,7 @@ class Findings:
         if self.accuracies:
             after, before = self.accuracies[:2]
             figures.append(("k-NN, before → after", f"{100 * before.knn:.1f} → {percent(after.knn)}"))
+            figures.append(("neighbours of the query's class, before → after", self._right_neighbours()))
         if self.learning_curve:
             figures.append(("loss / ln K at the end", f"{self.learning_curve[-1][1]:.3f}"))
         num_prototypes = self.config.head.num_prototypes
@@ -172,18 +187,20 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
     _, pretrained = load_model(directory.path)
     _, untrained = load_model(directory.path, untrained=True)
     assert isinstance(pretrained, SwavModel)
+    networks = {_AFTER: pretrained, _BEFORE: untrained}
     bank, queries = _bank_and_queries(train, test)
     labels = None if test is None else matched_labels(bank, queries)
-    methods: dict[str, ImageFeatures] = {_AFTER: image_features(pretrained), _BEFORE: image_features(untrained)}
+    own = config.backbone.features
+    methods = {name: _of_network(network, directory, config) for name, network in networks.items()}
     if labels is not None:
-        methods |= {_PIXELS[name]: of for name, of in PIXEL_FEATURES.items()}
+        methods |= {_PIXELS[name]: _of_pixels(of, own) for name, of in PIXEL_FEATURES.items()}
     # Images are read and decoded once for all methods, because decoding would take most of the time.
     pixels, query_pixels = (_pixels(side, config.crops.sizes_px[0]) for side in (bank, queries))
+    by_stage = {name: _extracted(method, pixels, name) for name, method in methods.items()}
     features = {
-        name: (_extracted(method, pixels, name), _extracted(method, query_pixels, name))
-        for name, method in methods.items()
+        name: (by_stage[name][own], _extracted(method, query_pixels, name)[own]) for name, method in methods.items()
     }
-    scores = pretrained.head(tf.constant(features[_AFTER][0]), training=False)[1].numpy()  # [N, K]
+    scores = pretrained.head(tf.constant(by_stage[_AFTER][AVGPOOL]), training=False)[1].numpy()  # [N, K]
     return Findings(
         config=config,
         retries=retries.read_retries(directory),
@@ -192,8 +209,8 @@ def findings(directory: RunDirectory, train: Source, test: Source | None) -> Fin
         num_parameters=pretrained.backbone.count_params(),
         accuracies=[] if labels is None else [_accuracy(name, *pair, labels) for name, pair in features.items()],
         learning_curve=read_scalars(directory.tensorboard, RELATIVE_LOSS),
-        rank_me_before=float(rank_me(features[_BEFORE][0])),
-        rank_me_after=float(rank_me(features[_AFTER][0])),
+        rank_me_before=float(rank_me(by_stage[_BEFORE][AVGPOOL])),
+        rank_me_after=float(rank_me(by_stage[_AFTER][AVGPOOL])),
         prototypes_in_use=len(np.unique(scores.argmax(axis=1))) / scores.shape[1],
         crops=_crops(config, bank),
         neighbours=_neighbours((features[_BEFORE], features[_AFTER]), bank, queries, labels),
@@ -221,9 +238,22 @@ def _pixels(source: Source, side_px: int) -> np.ndarray:
         return np.concatenate(list(images.as_numpy_iterator()))
 
 
-def _extracted(method: ImageFeatures, images: np.ndarray, name: str) -> np.ndarray:
-    """Returns the features, float32 [N, C], of images, uint8 [N, side, side, 3]."""
-    return extract(method, tf.data.Dataset.from_tensor_slices(images).batch(_BATCH_SIZE), len(images), label=name)
+def _of_network(network: Encoder, directory: RunDirectory, config: Config) -> StageFeatures:
+    """Returns the pooled last stage, and the features that the run names as its own, by name of the stage."""
+    pooled = poolings(network.backbone, [AVGPOOL], size_px=config.crops.sizes_px[0])
+    is_whitened = config.backbone.features == all_stages.NAME
+    whitened = whitened_stages(str(directory.path), network) if is_whitened else None
+    return stage_features(network, pooled, whitened)
+
+
+def _of_pixels(features: ImageFeatures, stage: str) -> StageFeatures:
+    """Returns pixel features under the name of a stage."""
+    return lambda images: {stage: features(images)}
+
+
+def _extracted(features: StageFeatures, images: np.ndarray, name: str) -> dict[str, np.ndarray]:
+    """Returns the features by stage, float32 [N, C], of images, uint8 [N, side, side, 3]."""
+    return extract(features, tf.data.Dataset.from_tensor_slices(images).batch(_BATCH_SIZE), len(images), label=name)
 
 
 def _accuracy(name: str, bank: np.ndarray, queries: np.ndarray, labels: Labels) -> Accuracy:

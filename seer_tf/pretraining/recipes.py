@@ -47,7 +47,7 @@ def demo() -> Config:
         crops=dataclasses.replace(
             _small_crops(48, 24), min_area_fractions=(0.5, 0.2), max_area_fractions=(1.0, 0.6), hue=0.5
         ),
-        backbone=BackboneConfig(variant=_SMALL),
+        backbone=BackboneConfig(variant=_SMALL, features="all_stages"),
         head=HeadConfig(hidden_dims=(512,), embedding_dim=64, num_prototypes=30),
         swav=SwavConfig(epsilon=0.02, freeze_prototypes_steps=50),
         schedule=ScheduleConfig(

@@ -11,7 +11,6 @@ from seer_tf.distributed.inference import InferenceDevices
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.stages import StageFeatures
 from seer_tf.models import Encoder
-from seer_tf.models.stage_maps import AVGPOOL
 from seer_tf.progress import Progress
 
 # B images, h x w pixels, C feature channels
@@ -29,25 +28,25 @@ def image_features(model: Encoder) -> ImageFeatures:
 
 
 def extract(
-    features: ImageFeatures, images: tf.data.Dataset, num_images: int, *, label: str = "features"
-) -> np.ndarray:
+    features: StageFeatures, images: tf.data.Dataset, num_images: int, *, label: str = "features"
+) -> dict[str, np.ndarray]:
     """Runs every image of a data set through `features`.
 
     Args:
-        features: Function from uint8 [B, h, w, 3] to float [B, C].
+        features: Function from uint8 [B, h, w, 3] to float [B, D] by stage.
         images: Batches of uint8 [b, h, w, 3], each image once.
         num_images: Total number of images, N.
         label: Text of the progress line.
 
     Returns:
-        Float32 [N, C], in the order of the data set.
+        Float32 [N, D] by stage, in the order of the data set.
 
     Raises:
         InputError: `feature_batches` raises it.
     """
     numbers = [f"image {number}" for number in range(num_images)]
-    batches = feature_batches(lambda batch: {AVGPOOL: features(batch)}, images, numbers, label=label)
-    return np.concatenate([batch[AVGPOOL] for batch in batches])
+    batches = list(feature_batches(features, images, numbers, label=label))
+    return {stage: np.concatenate([batch[stage] for batch in batches]) for stage in batches[0]}
 
 
 def feature_batches(

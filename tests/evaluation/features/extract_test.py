@@ -34,7 +34,9 @@ def test_features_equal_the_pooled_backbone(model):
     normalized = ((images / 255.0 - config.mean) / config.std).astype(np.float32)
     expected = pooled(model.backbone)(normalized, training=False)
     before = [variable.numpy() for variable in model.variables]
-    found = extract(image_features(model), tf.data.Dataset.from_tensor_slices(images).batch(3), 7)
+    features = image_features(model)
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(3)
+    found = extract(lambda batch: {"avgpool": features(batch)}, batches, 7)["avgpool"]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
     for variable, value in zip(model.variables, before, strict=True):
@@ -45,10 +47,10 @@ def test_order_and_last_batch():
     """The test fails if a batch is dropped or batches are interleaved."""
     images = _images(11)
     mean = extract(
-        lambda x: tf.reduce_mean(tf.cast(x, tf.float64), [1, 2]),
+        lambda x: {"mean": tf.reduce_mean(tf.cast(x, tf.float64), [1, 2])},
         tf.data.Dataset.from_tensor_slices(images).batch(4),
         11,
-    )
+    )["mean"]
     assert mean.dtype == np.float32
     np.testing.assert_allclose(mean, images.mean(axis=(1, 2)), rtol=1e-6)
 
@@ -57,11 +59,11 @@ def test_another_number_of_images_is_refused():
     """The labels would belong to other images."""
     images = tf.data.Dataset.from_tensor_slices(_images(4)).batch(4)
     with pytest.raises(InputError, match="4 readable images instead of the 5"):
-        extract(lambda x: tf.cast(x[:, 0, 0], tf.float32), images, 5)
+        extract(lambda x: {"pixel": tf.cast(x[:, 0, 0], tf.float32)}, images, 5)
 
 
 def test_features_that_are_not_finite_are_refused():
     """One NaN in one image is enough."""
     images = tf.data.Dataset.from_tensor_slices(_images(4)).batch(4)
     with pytest.raises(InputError, match="not finite"):
-        extract(lambda x: tf.constant([[1.0], [2.0], [np.nan], [3.0]]), images, 4)
+        extract(lambda x: {"broken": tf.constant([[1.0], [2.0], [np.nan], [3.0]])}, images, 4)

@@ -10,6 +10,7 @@ import tensorflow as tf
 import seer_tf
 from seer_tf import config as configs
 from seer_tf.api.model import Run
+from seer_tf.cli.demo_findings import findings
 from seer_tf.data.sources import builtin
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
@@ -32,14 +33,18 @@ _SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    directory = tmp_path_factory.mktemp("photos")
-    for number in range(40):
-        image, label = builtin.render_image("train", number)
+def _drawn(directory: pathlib.Path, split: str, num_images: int) -> pathlib.Path:
+    """Writes built-in images in folders of two classes."""
+    for number in range(num_images):
+        image, label = builtin.render_image(split, number)
         (directory / str(label % 2)).mkdir(exist_ok=True)
         (directory / str(label % 2) / f"{number}.jpg").write_bytes(image)
     return directory
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return _drawn(tmp_path_factory.mktemp("photos"), "train", 40)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +132,20 @@ def test_an_evaluation_takes_the_own_features_and_an_export_serves_them(
     assert set(served) == {"features", all_stages.NAME}
     expected = run.features(crops.numpy()).values
     np.testing.assert_allclose(unit_norm(served[all_stages.NAME]), unit_norm(expected), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_demo_measures_the_features_that_evaluations_measure(
+    run: Run, photos: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    test = _drawn(tmp_path, "test", 20)
+    sources = (open_source(f"folder:{each}") for each in (photos, test))
+    measured = [row.knn for row in findings(RunDirectory(run.path), *sources).accuracies[:2]]
+    results = [
+        seer_tf.evaluate(run, train=photos, test=test, untrained=untrained, results=tmp_path / "results.jsonl")
+        for untrained in (False, True)
+    ]
+    assert measured == pytest.approx([result.value for result in results])
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def test_uint8_and_encoded_images_give_the_features_of_the_evaluation(network, s
     for number, image in enumerate(images):
         (tmp_path / f"{number}.png").write_bytes(_encoded(image, "PNG"))
     dataset = images_dataset(open_source(f"folder:{tmp_path}"), network.transform, batch_size=2)
-    evaluated = extract(lambda batch: network.features(network.normalize(batch)), dataset, len(images))
+    evaluated = extract(lambda batch: {"all": network.features(network.normalize(batch))}, dataset, len(images))["all"]
     for name in ("serve", "serving_default"):
         np.testing.assert_allclose(signatures[name](images=images)["features"], evaluated, atol=1e-5)
     files = tf.constant([_encoded(image, "PNG") for image in images])
