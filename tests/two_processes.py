@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from typing import TextIO
 
 from tests.places import ROOT
 
@@ -33,11 +32,35 @@ def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_secon
     Raises:
         AssertionError: A worker failed or the time was over. The text holds the end of the worker's standard error.
     """
-    addresses = [f"localhost:{port}" for port in free_ports(2)]
     deadline = time.monotonic() + timeout_seconds
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        outputs = [stack.enter_context(open(f"{folder}/{i}.out", "w+")) for i in range(2)]
-        errors = [stack.enter_context(open(f"{folder}/{i}.err", "w+")) for i in range(2)]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        started_workers(code, folder := pathlib.Path(name), arguments) as workers,
+    ):
+        while (statuses := [worker.poll() for worker in workers]) != [0, 0]:
+            for index, status in enumerate(statuses):
+                if status:
+                    raise AssertionError(f"worker {index} ended with {status}: {_text(folder, index, 'err')[-2000:]}")
+            if time.monotonic() > deadline:
+                said = " ".join(_text(folder, index, "err")[-1000:] for index in range(2))
+                raise AssertionError(f"the workers were still running after {timeout_seconds} s: {said}")
+            time.sleep(0.05)
+        return [_text(folder, index, "out").strip() for index in range(2)]
+
+
+@contextlib.contextmanager
+def started_workers(
+    code: str, folder: pathlib.Path, arguments: Sequence[str] = ()
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Starts Python code as worker 0 and worker 1 of a cluster, and kills the remaining processes at the end.
+
+    Args:
+        code: Text of the program.
+        folder: Directory for `0.out`, `0.err`, `1.out` and `1.err`, which get the output of the workers.
+        arguments: Values of `sys.argv[1:]` in the program.
+    """
+    addresses = [f"localhost:{port}" for port in free_ports(2)]
+    with contextlib.ExitStack() as stack:
         workers = []
         for index in range(2):
             cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
@@ -45,22 +68,13 @@ def run_two_processes(code: str, arguments: Sequence[str] = (), *, timeout_secon
                 [sys.executable, "-c", code, *arguments],
                 cwd=ROOT,
                 env={**os.environ, "TF_CONFIG": json.dumps(cluster), "CUDA_VISIBLE_DEVICES": "-1"},
-                stdout=outputs[index],
-                stderr=errors[index],
+                stdout=stack.enter_context(open(folder / f"{index}.out", "w")),
+                stderr=stack.enter_context(open(folder / f"{index}.err", "w")),
             )
             stack.callback(worker.wait)  # runs after the kill below
             stack.callback(worker.kill)
             workers.append(worker)
-
-        while (statuses := [worker.poll() for worker in workers]) != [0, 0]:
-            for index, status in enumerate(statuses):
-                if status:
-                    raise AssertionError(f"worker {index} ended with {status}: {_text(errors[index])[-2000:]}")
-            if time.monotonic() > deadline:
-                said = " ".join(_text(file)[-1000:] for file in errors)
-                raise AssertionError(f"the workers were still running after {timeout_seconds} s: {said}")
-            time.sleep(0.05)
-        return [_text(file).strip() for file in outputs]
+        yield workers
 
 
 @contextlib.contextmanager
@@ -101,9 +115,8 @@ def _kill_all(worker: subprocess.Popen[str]) -> None:
         os.killpg(worker.pid, signal.SIGKILL)
 
 
-def _text(file: TextIO) -> str:
-    file.seek(0)
-    return file.read()
+def _text(folder: pathlib.Path, index: int, ending: str) -> str:
+    return (folder / f"{index}.{ending}").read_text()
 
 
 def free_ports(count: int) -> list[int]:

@@ -3,8 +3,8 @@
 TensorFlow reports a lost worker to the collectives that are under way. A process that traces a graph, or measures a
 probe, is in none of them and would learn of the loss minutes later. Therefore each worker keeps its connection from
 the meeting. When a process ends, the kernel of its host closes its connections. When a host is lost, the kernel of the
-other host finds out by TCP's keepalive. Neither needs the interpreter. A thread waits for that, and ends the process
-unless TensorFlow does so first.
+other host finds out by TCP's keepalive. A process that is stopped leaves questions unanswered. None of this needs the
+interpreter of the other worker. A thread waits for that, and ends the process unless TensorFlow does so first.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 
 from seer_tf.distributed.cluster import Cluster
+from seer_tf.distributed.questions import Questions
 
 #: A host counts as lost if it leaves six of the kernel's probes, two seconds apart, without an answer.
 _KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 5}
@@ -29,13 +30,15 @@ _MESSAGE_BYTES = 64
 class Watch:
     """The connections between the chief and the other workers, after their meeting."""
 
-    def __init__(self, cluster: Cluster | None) -> None:
+    def __init__(self, cluster: Cluster | None, questions: Questions | None = None) -> None:
         """Starts without connections; the meeting adds them.
 
         Args:
             cluster: Workers; None for a run of one process, which watches nobody.
+            questions: Asks the workers that are connected.
         """
         self._cluster = cluster
+        self._questions = questions or Questions()
         self._connections: dict[int, socket.socket] = {}
         self._has_ended = threading.Event()
 
@@ -95,6 +98,9 @@ class Watch:
                         of_chief = _LOST.match(received)
                         return int(of_chief[1]) if of_chief else key.data
                     selector.unregister(key.fileobj)
+                silent = self._questions.silent([key.data for key in selector.get_map().values()])
+                if silent is not None:
+                    return silent
         return None
 
     def _tell(self, message: bytes) -> None:
