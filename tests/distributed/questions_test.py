@@ -60,7 +60,12 @@ def test_a_worker_that_has_never_answered_does_not_count(monkeypatch: pytest.Mon
 
 def test_a_round_takes_place_once_a_second_at_most() -> None:
     asked: list[int] = []
-    few = Questions(lambda index: bool(asked.append(index)))
+
+    def ask(index: int) -> bool:
+        asked.append(index)
+        return True
+
+    few = Questions(ask)
     for _ in range(10):
         few.silent([1])
     assert asked == [1]
