@@ -73,6 +73,23 @@ def test_broken_metadata_mean_upright(encoded):
     assert _in_graph(encoded).numpy() == 1
 
 
+@pytest.mark.parametrize("order", ["II", "MM"])
+def test_every_damaged_byte_of_mark_and_entry_counts_as_in_pillow(order: str) -> None:
+    """The marker and mark of the segment, the beginning of TIFF, and the only entry."""
+    whole = _jpeg(_exif(6, order))
+    start = whole.index(b"\xff\xe1")
+    for place in (
+        start,
+        start + 1,
+        *range(start + 4, start + 10),
+        *range(start + 10, start + 14),
+        *range(start + 20, start + 32),
+    ):
+        for value in (whole[place] ^ 2, whole[place] ^ 16, 255, 4):
+            damaged = whole[:place] + bytes([value]) + whole[place + 1 :]
+            assert exif_orientation(damaged) == _in_graph(damaged).numpy(), (place - start, value)
+
+
 @needs_real_images
 def test_orientations_of_real_files_equal_pillows():
     """The files are photographs from many cameras, and files that are difficult on purpose."""
