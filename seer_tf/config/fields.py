@@ -16,6 +16,8 @@ from seer_tf.errors import InputError, shorten
 
 #: The product of two fields, such as a number of images, then fits into 64 bits.
 _LARGEST_INTEGER = 2**31 - 1
+#: Squares of these numbers fit into float32, in which networks compute: no setting becomes zero or infinite there.
+_SMALLEST_SIZE, _LARGEST_SIZE = 1e-18, 1e18
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "one line of text"}
 
 T = TypeVar("T")
@@ -147,6 +149,11 @@ class Field:
                 raise InputError(f"{shown} must be {self.within}")
             if isinstance(value, int) and value > _LARGEST_INTEGER and self.within.high == math.inf:
                 raise InputError(f"{shown} must be at most {_LARGEST_INTEGER:,}")
+        if self.element_type is float and value and not _SMALLEST_SIZE <= abs(value) <= _LARGEST_SIZE:
+            raise InputError(
+                f"{shown} must be zero or of a size from {_SMALLEST_SIZE:g} to {_LARGEST_SIZE:g}, as float32 computes "
+                "with it"
+            )
 
     def _wrong_type(self, value: object) -> InputError:
         name = _TYPE_NAMES[self.element_type]

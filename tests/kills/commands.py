@@ -1,6 +1,7 @@
 """The commands that are killed: how each is started, and what of its output must be equal in the end."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Mapping
@@ -68,10 +69,12 @@ def _extract(place: pathlib.Path, output: pathlib.Path) -> list[str]:
     return ["extract_features", data, f"--output={output}", "--pixels=histogram", "--shard_mb=0.001", "--batch_size=4"]
 
 
-def _pretrain(place: pathlib.Path, output: pathlib.Path) -> list[str]:
-    settings = {**_TRAINING, "run.num_steps": _STEPS, "crops.sizes_px": "16,8", "run.examine_every_steps": 3}
-    data = [f"--data=folder:{place / 'images'}", "--recipe=debug_tiny", "--on_trouble=recover"]
-    return ["pretrain", *data, f"--run_dir={output}", *_set(settings)]
+def _pretrain(
+    place: pathlib.Path, output: pathlib.Path, *, recipe: str = "debug_tiny", sizes_px: str = "16,8"
+) -> list[str]:
+    settings = {**_TRAINING, "run.num_steps": _STEPS, "crops.sizes_px": sizes_px, "run.examine_every_steps": 3}
+    data = [f"--data=folder:{place / 'images'}", f"--recipe={recipe}", "--on_trouble=recover"]
+    return ["pretrain", *data, f"--run_dir={output}", *_set({**settings, "schedule.warmup_steps": 2})]
 
 
 def _finetune(place: pathlib.Path, output: pathlib.Path) -> list[str]:
@@ -132,6 +135,10 @@ COMMANDS = {
     "prepare_shards": Command(_prepare_shards, _every_byte),
     "extract_features": Command(_extract, _every_byte),
     "pretrain": Command(_pretrain, _run),
+    **{
+        f"pretrain_{method}": Command(functools.partial(_pretrain, recipe=f"{method}_cifar10", sizes_px="16"), _run)
+        for method in ("moco_v2", "byol")
+    },
     "pretrain_two": Command(_pretrain, _run, num_workers=2),
     "finetune": Command(_finetune, _run),
     "export": Command(_export, _exported),
