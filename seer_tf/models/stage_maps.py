@@ -14,8 +14,9 @@ AVGPOOL = "avgpool"
 
 
 def stage_names(backbone: Backbone) -> tuple[str, ...]:
-    """Returns the names of the stages, from res2 on."""
-    return tuple(f"res{output.removeprefix('P')}" for output in backbone.pyramid_outputs if output != "P1")
+    """Returns the names of the stages, from res2 on; res1 if the network has no other stage."""
+    outputs = list(backbone.pyramid_outputs)
+    return tuple(f"res{output.removeprefix('P')}" for output in outputs if output != "P1" or len(outputs) == 1)
 
 
 def stage_maps(backbone: Backbone) -> keras.Model:
@@ -25,5 +26,5 @@ def stage_maps(backbone: Backbone) -> keras.Model:
 
 
 def in_order(backbone: Backbone, maps: Mapping[str, T]) -> list[T]:
-    """Returns the maps of the stages, from res2 on, out of the outputs of `stage_maps`."""
+    """Returns the maps of the stages, in the order of their names, out of the outputs of `stage_maps`."""
     return [maps[stage] for stage in stage_names(backbone)]

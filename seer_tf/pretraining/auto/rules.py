@@ -163,12 +163,12 @@ def _network(choices: Choices, facts: Facts, side: int, variant: str) -> list[Ch
         Choice("backbone.variant", variant, reason),
         *find_rules(choices.kind.method).crops(side, facts.num_images),
         Choice("backbone.stem_stride", _stem_stride(side), "crops up to 64 px keep their resolution in the stem"),
-        _features(variant),
     ]
 
 
-def _features(variant: str) -> Choice:
-    if variant in _SMALLEST:
+def _features(config: PretrainingConfig) -> Choice:
+    """Returns the features that a run of this length should name. A network that the user gives may be of any size."""
+    if config.backbone.variant in _SMALLEST or config.run.num_steps < FEWEST_STEPS:
         reason = "after runs of minutes all stages together are better than the last one (measured)"
         return Choice("backbone.features", "all_stages", reason)
     return Choice("backbone.features", "avgpool", "the mean of the last stage (SwAV, SEER)")
@@ -228,6 +228,7 @@ def _with_length(choices: Choices, facts: Facts, steps: int, why: str) -> Choice
     choices = choices.added(
         [
             dataclasses.replace(peak, value=of_reference),
+            _features(choices.config),
             Choice(
                 "schedule.warmup_steps", warmup, "a fortieth of the run, from 50 to 8,000 (measured; SEER has 8,000)"
             ),

@@ -215,3 +215,11 @@ def test_colour_is_kept_if_it_separates_the_classes(share: float, hues: list[flo
     assert [each.config.crops.hue for each in tried] == hues
     said = {choice.field: choice.reason for choice in with_view_correlation(tried[0], 0.2, share)}
     assert ("colour tells the classes apart" in said["crops.brightness"]) == (share == 0.5)
+
+
+@pytest.mark.parametrize(("steps", "features"), [(300, "all_stages"), (3000, "avgpool")])
+def test_a_short_run_of_a_given_network_names_the_features_of_all_stages(steps: int, features: str) -> None:
+    config = _choose(LAPTOP, "backbone.variant=resnet50", f"run.num_steps={steps}").config
+    assert config.backbone.features == features
+    measured = with_speed(_choose(LAPTOP, "backbone.variant=resnet50"), LAPTOP, 1.0)  # one image in a second
+    assert measured.config.run.num_steps < 300 and measured.config.backbone.features == "all_stages"

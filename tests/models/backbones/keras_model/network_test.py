@@ -17,6 +17,7 @@ from seer_tf.models.backbones.keras_model.network import KerasBackbone, build
 from seer_tf.models.backbones.keras_model.preprocessing import KINDS, Preprocessing, kind_of
 from seer_tf.models.backbones.keras_model.source import Variants, flat, read_source
 from seer_tf.models.backbones.registry import backbone_cost, build_backbone
+from seer_tf.models.stage_maps import stage_names
 
 _NETWORK = """
 import keras
@@ -144,6 +145,12 @@ def test_weights_come_from_a_file() -> None:
     for file in ("other.weights.h5", "nowhere.h5"):
         with pytest.raises(InputError, match=rf"`backbone.weights={file}` has no weights for three_layers:build"):
             build("three_layers:build").take_weights(Path(file))
+
+
+def test_a_network_that_only_halves_the_image_has_one_stage() -> None:
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, keras.layers.Conv2D(4, 3, strides=2, padding="same")(image))
+    assert stage_names(KerasBackbone("one", architecture=network)) == ("res1",)
 
 
 def test_models_inside_a_model_become_part_of_it() -> None:
