@@ -118,6 +118,8 @@ class Derivation:
             choices = rules.choose(dataclasses.replace(facts, flops_per_second=flops_per_second), own, self.method)
             # Scales the measured speed to the network that is chosen now.
             speed *= rules.speed_of(config, 1.0) / rules.speed_of(choices.config, 1.0)
+            if rules.computes_the_same(choices.config, config):
+                break  # as with a network that the user gives: another trial would measure the same
         return choices, speed
 
     def _minutes_since(self, started: float) -> float:

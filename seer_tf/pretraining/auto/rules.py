@@ -112,6 +112,11 @@ def leaves_enough_steps(config: PretrainingConfig) -> bool:
     return config.run.num_steps >= FEWEST_STEPS or config.backbone.variant == _VARIANTS[0]
 
 
+def computes_the_same(config: PretrainingConfig, other: PretrainingConfig) -> bool:
+    """Returns whether two configs have the same network and crops, so that a step takes the same time."""
+    return (config.backbone.variant, config.crops) == (other.backbone.variant, other.crops)
+
+
 def speed_of(config: PretrainingConfig, images_per_second: float) -> float:
     """Returns the floating-point operations per second for a speed in images per second."""
     return images_per_second * planning.plan(config, 1).step_flops / config.data.global_batch_size

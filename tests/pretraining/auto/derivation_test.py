@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from seer_tf import config as configs
+from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.distributed.strategy import place
@@ -71,3 +72,21 @@ def test_the_accuracy_of_colour_chooses_the_distortion_of_colours(monkeypatch: p
         assert said[1] == "colour: so"
         assert said[2].startswith("view correlation: ")
         assert config.run.on_trouble == "recover"
+
+
+def test_a_given_network_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network leaves too few steps, but there is no smaller one to try."""
+    timed: list[str] = []
+
+    def speed(config: PretrainingConfig, strategy: str, num_devices: int) -> float:
+        timed.append(config.backbone.variant)
+        return 2.0
+
+    monkeypatch.setattr(derivation, "images_per_second", speed)
+    monkeypatch.setattr(derivation, "view_correlation", lambda config, source: 0.2)
+    placement, said = place("auto", None, None, num_gpus=0), list[str]()
+    derive = derivation.Derivation(placement, "auto", 45.0, 8.0, said.append, clock=lambda: 0.0)
+    config = derive.config(Selection(open_source("builtin"), range(64)), {"backbone.variant": "resnet50"})
+    assert timed == ["resnet50"]
+    assert config.run.num_steps == 45 * 60 * 2 // config.data.global_batch_size
+    assert any(line.startswith("warning: `minutes=45` allows") for line in said)
