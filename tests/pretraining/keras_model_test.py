@@ -1,6 +1,5 @@
-"""Keras models in all tasks: training, continued runs, replicas, precision, features, fine-tuning, export."""
+"""A Keras model of three layers in a run and in a file; `whole_road_test.py` takes larger networks through all."""
 
-import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,21 +7,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-import seer_tf
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.data.sources.base import Source
 from seer_tf.data.sources.builtin import class_names, render_image
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
-from seer_tf.exporting.exporter import export
 from seer_tf.files.atomic import remove_directory
-from seer_tf.finetuning.recipes import recipe as finetuning_recipe
-from seer_tf.finetuning.task import fine_tune, trained_classifier
-from seer_tf.methods.swav.state import TrainState, initial_model
-from seer_tf.methods.swav.step import train_step
+from seer_tf.methods.swav.state import TrainState
 from seer_tf.models.backbones.keras_model.source import read_source
 from seer_tf.networks.load import load_network
 from seer_tf.pretraining.auto.choices import Facts
@@ -33,8 +26,6 @@ from seer_tf.pretraining.task import pretrain
 from seer_tf.pretraining.warm_start import initialize
 from seer_tf.training import tensor_store
 from seer_tf.training.run_directory import RunDirectory
-from tests.replicas import two_replicas
-from tests.small_networks import random_crops, shared_out
 
 _NETWORK = """
 import keras
@@ -46,10 +37,6 @@ def build():
         x = keras.layers.Dropout(0.2)(keras.layers.ReLU()(keras.layers.BatchNormalization()(x)))
     return keras.Model(image, x)
 """
-_NETWORKS = [
-    "90MF",
-    *(f"keras.applications:{name}" for name in ("ResNet50", "EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small")),
-]
 _NUM_IMAGES = 8
 _ONE_SIZE = ("crops.num=2", "crops.sizes_px=32", "crops.min_area_fractions=0.4", "crops.max_area_fractions=1")
 
@@ -99,11 +86,6 @@ def _assert_equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray])
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-def _labelled(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns twelve images of noise in two classes."""
-    return np.random.default_rng(seed).integers(0, 256, [12, 32, 32, 3]).astype(np.uint8), np.arange(12) % 2
-
-
 def _train_and_continue(config: Config, source: Source, directory: RunDirectory) -> None:
     """Trains a run, then repeats the last step from the checkpoint before. All bits must be equal."""
     last = config.run.num_steps
@@ -151,76 +133,3 @@ def test_auto_takes_the_network_that_is_given() -> None:
         config = choose(facts, {"backbone.variant": variant}).config
         assert config.backbone.variant == variant and config.crops.sizes_px[0] in (32, 64)
         assert config.run.num_steps > 20 and plan(config, 1).memory.total < 0.8 * facts.device_bytes
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
-def test_a_continued_run_equals_an_uninterrupted_run(variant: str, source: Source) -> None:
-    _train_and_continue(_config(variant, "run.num_steps=2"), source, RunDirectory("RUN"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
-def test_fine_tuning_and_files_work(variant: str, source: Source) -> None:
-    config = _config(variant, "run.num_steps=1", "crops.sizes_px=32,32")
-    pretrain(config, source, RunDirectory("RUN"))
-    network = load_network("RUN")
-    fields = ("data.global_batch_size=6", "crops.sizes_px=32", "run.num_steps=2", "run.steps_per_call=1")
-    tuning = configs.override(finetuning_recipe("finetune_small"), fields)
-    directory, names = RunDirectory("TUNED"), source.class_names
-    assert names is not None
-    assert fine_tune(tuning, source, names, network.backbone, network.head, directory).step == 2
-    classifier = trained_classifier(tuning, names, network.backbone, network.head, directory)
-    assert classifier(np.zeros([1, 32, 32, 3], np.uint8)).shape == (1, len(names))
-    formats = ("saved_model", "keras", "onnx", "litert_float32")
-    files = export(network.selected("prototypes"), "MODEL", source=source, formats=formats)
-    assert [file.format for file in files] == list(formats)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
-def test_a_run_that_accumulates_is_evaluated(variant: str, source: Source) -> None:
-    """One step has two micro-batches."""
-    pretrain(_config(variant, "run.num_steps=1", "run.accumulation_steps=2"), source, RunDirectory("RUN"))
-    for protocol, recipe_name in (("knn", None), ("linear_probe", "optimum")):
-        found = seer_tf.evaluate(
-            "RUN", train=_labelled(0), test=_labelled(1), protocol=protocol, recipe=recipe_name, size_px=32
-        )
-        assert found.num_test_images == 12 and 0 <= found.value <= 1
-    network = load_network("RUN").selected("prototypes")
-    embeddings = network.on_images(np.zeros([2, 32, 32, 3], np.uint8))["embeddings"]
-    assert (embeddings @ network.prototypes.T).shape == (2, 5) and np.isfinite(embeddings).all()  # the clusters
-
-
-@functools.cache
-def _results(variant: str, num_replicas: int, precision: str) -> dict[str, np.ndarray]:
-    """Returns all variables after two steps with crops of one size."""
-    config = _config(variant, f"run.precision={precision}", *_ONE_SIZE)
-    strategy = two_replicas() if num_replicas == 2 else tf.distribute.get_strategy()
-    with strategy.scope():
-        state = TrainState(config, model=initial_model(config, synchronized=num_replicas > 1))
-    step = tf.function(lambda crops: strategy.run(train_step, args=(state, crops)), autograph=False)
-    for seed in range(2):
-        metrics = step(shared_out(random_crops(config, _NUM_IMAGES, seed), strategy))
-        assert strategy.experimental_local_results(metrics["first_bad"])[0] == -1
-    return {name: variable.numpy() for name, variable in state.named_variables().items()}
-
-
-@pytest.mark.multi_replica
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
-def test_two_replicas_equal_one(variant: str) -> None:
-    alone, together = _results(variant, 1, "float64"), _results(variant, 2, "float64")
-    assert alone.keys() == together.keys()
-    # A shift before a convolution and batch norm has no effect, so its gradient is rounding noise of about 1e-17.
-    far = {
-        name: np.linalg.norm(together[name] - value) / (np.linalg.norm(value) + 1e-6) for name, value in alone.items()
-    }
-    assert {name: distance for name, distance in far.items() if distance > 1e-6} == {}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", [*_NETWORKS, "three_layers:build"])
-def test_steps_in_bfloat16_are_finite(variant: str) -> None:
-    found = _results(variant, 1, "mixed_bfloat16")
-    assert all(np.isfinite(value).all() for value in found.values())
