@@ -64,6 +64,8 @@ def __getattr__(name: str) -> Any:
     if name not in _IMPORTED_LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     environment.check_keras()
+    if name != "InputError":  # needed to answer the error
+        environment.check_gpus()
     return getattr(importlib.import_module(_IMPORTED_LATER[name]), name)
 
 

@@ -1,7 +1,8 @@
-"""Variables of the environment that choose another Keras than the one this package needs."""
+"""What must be right about the environment before a public function or a command does anything: Keras and GPUs."""
 
 import os
 
+from seer_tf import gpu
 from seer_tf.errors import InputError
 
 
@@ -17,3 +18,15 @@ def check_keras() -> None:
     legacy = os.environ.get("TF_USE_LEGACY_KERAS", "")
     if legacy.lower() in ("1", "true"):
         raise InputError(f"TF_USE_LEGACY_KERAS={legacy} chooses Keras 2, but Keras 3 is needed; unset this variable")
+
+
+def check_gpus() -> None:
+    """Raises an error for a GPU that is too new for TensorFlow. Imports TensorFlow, unless all GPUs are hidden.
+
+    Raises:
+        InputError: TensorFlow has no code for a GPU that this process sees.
+    """
+    if not gpu.are_hidden():
+        from seer_tf.distributed import gpus
+
+        gpus.check_capabilities()

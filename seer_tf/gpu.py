@@ -11,7 +11,12 @@ HIDDEN: Mapping[str, str] = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL
 
 def may_be_used() -> bool:
     """Returns whether this host has the driver of NVIDIA, and its GPUs are not hidden from this process."""
-    return os.path.exists(_DRIVER) and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1")
+    return os.path.exists(_DRIVER) and not are_hidden()
+
+
+def are_hidden() -> bool:
+    """Returns whether all GPUs are hidden from this process."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
 
 
 def one_dnn() -> str:

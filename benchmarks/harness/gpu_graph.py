@@ -17,9 +17,8 @@ from tensorflow.core.protobuf import config_pb2, device_properties_pb2
 from tensorflow.python.framework import meta_graph
 from tensorflow.python.grappler import cluster, tf_optimizer
 
-from seer_tf.methods.swav import sinkhorn
+from seer_tf.distributed import gpus
 from seer_tf.models import convolution
-from seer_tf.optimizers import packing
 
 _DEVICE = "/job:localhost/replica:0/task:0/device:GPU:"
 _AMPERE = "8.0"  # compute capability of an A100
@@ -53,8 +52,7 @@ def tracing_for_gpus() -> Iterator[None]:
     """Traces as for GPUs: grouped convolutions stay whole, Sinkhorn is not compiled, larger tensors are joined."""
     with (
         mock.patch.object(convolution, "is_on_cpu", lambda _: False),
-        mock.patch.object(sinkhorn, "_on_gpu", lambda: True),
-        mock.patch.object(packing, "_on_gpu", lambda: True),
+        mock.patch.object(gpus, "are_used", lambda: True),
     ):
         yield
 

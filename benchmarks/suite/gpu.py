@@ -25,6 +25,7 @@ from benchmarks.harness.comparison import Case
 from benchmarks.harness.machine import peak_mib
 from benchmarks.harness.settings import COMPILED, EAGER, Settings
 from benchmarks.suite import input_pipeline, one_step
+from seer_tf import environment
 from seer_tf.config import Config
 
 _NETWORKS = {"400MF": 128, "16GF": 32}  # images on a device
@@ -71,6 +72,7 @@ class Steps:
 
 def cases(settings: Settings) -> Iterator[Case]:
     """Yields the steps of each network in each precision, and the work of the host for their input."""
+    environment.check_gpus()
     gpus = _num_gpus()
     small = settings.quick or not gpus
     for network, images in {"90MF": 4}.items() if small else _NETWORKS.items():
@@ -127,7 +129,8 @@ def _ours(config: Config, num_devices: int) -> tuple[Callable[[], object], Calla
     """Returns a function that makes a step, and one that returns the peak memory of the first device, in bytes."""
     import tensorflow as tf
 
-    from seer_tf.distributed.strategy import make_strategy, num_gpus, place
+    from seer_tf.distributed.gpus import num_gpus
+    from seer_tf.distributed.strategy import make_strategy, place
     from seer_tf.methods.swav.state import TrainState
     from seer_tf.methods.swav.step import train_step
 

@@ -15,7 +15,6 @@ from absl import logging
 from seer_tf.api import tables
 from seer_tf.data.images import acceptance
 from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages, check_split, describe_remarks, open_boxes
-from seer_tf.distributed.strategy import num_gpus
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.fingerprints import fingerprints, unshared
 from seer_tf.evaluation.protocols.detection import (
@@ -156,8 +155,7 @@ class _Work:
     seed: int
 
     def check(self) -> None:
-        """Raises an `InputError` for an argument that is wrong, or a GPU too new for TensorFlow. Reads no image."""
-        num_gpus()
+        """Raises an `InputError` for an argument that is wrong. Reads no image."""
         pycocotools()  # raises if the library is missing, before the long fitting
         for name in ("num_steps", "batch_size", "num_head_layers"):
             if getattr(self, name) < 1:

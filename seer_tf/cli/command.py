@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TextIO, TypeVar, cast
 
 from absl import flags, logging
 
+from seer_tf import environment
 from seer_tf.cli import usage
 from seer_tf.cli.messages import FlagsInMessages, with_flags
 from seer_tf.errors import InputError, LostWorkerError, printable, printable_lines, shorten
@@ -89,6 +90,7 @@ def run(main: Callable[[], None], *, words: flags.FlagHolder | None = None) -> N
 
     def with_flags_read() -> None:
         _read_flags(module, words)
+        environment.check_gpus()
         main()
 
     answer_errors(with_flags_read)

@@ -22,7 +22,8 @@ from seer_tf.cli.demo_images import sharded
 from seer_tf.cli.training import end_unfinished
 from seer_tf.config import Config
 from seer_tf.data.sources.registry import Source, absolute, grammar
-from seer_tf.distributed.strategy import make_strategy, num_gpus, place
+from seer_tf.distributed.gpus import num_gpus
+from seer_tf.distributed.strategy import make_strategy, place
 from seer_tf.errors import InputError
 from seer_tf.evaluation.features.run_features import keep_whitened_stages
 from seer_tf.files.atomic import check_directory, write_atomically

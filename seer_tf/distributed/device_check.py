@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from seer_tf import gpu
 from seer_tf.distributed import collectives
-from seer_tf.distributed.strategy import make_strategy, newest_capability, num_gpus, place
+from seer_tf.distributed.gpus import newest_capability, num_gpus
+from seer_tf.distributed.strategy import make_strategy, place
 from seer_tf.quantities import counted
 
 #: Largest error that a precision allows, relative to the largest value. On GPUs float32 means TensorFloat-32.
@@ -43,7 +44,7 @@ def checks(num_devices: int | None) -> Iterator[Check]:
         num_devices: Number of devices to check; None for all GPUs, or for one CPU. Without GPUs, parts of the CPU.
 
     Raises:
-        InputError: There are fewer devices, or TensorFlow was built before a GPU of this kind existed.
+        InputError: There are fewer devices.
     """
     gpus = num_gpus()
     strategy = make_strategy(place("auto", num_devices, None, num_gpus=gpus))

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from seer_tf.distributed.cluster import Cluster, find_cluster
-from seer_tf.distributed.strategy import Placement, cluster_for, num_gpus, place
+from seer_tf.distributed.gpus import num_gpus
+from seer_tf.distributed.strategy import Placement, cluster_for, place
 
 
 @dataclasses.dataclass(frozen=True)

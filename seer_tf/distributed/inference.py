@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import tensorflow as tf
 
-from seer_tf.distributed.strategy import make_strategy, num_gpus, place
+from seer_tf.distributed.gpus import num_gpus
+from seer_tf.distributed.strategy import make_strategy, place
 
 
 class InferenceDevices:

@@ -1,21 +1,11 @@
 """Chooses the TensorFlow strategy of a run: one device, several devices of one host, or several hosts."""
 
 import dataclasses
-import functools
-import glob
-import os
-from collections.abc import Mapping
-from typing import Any
 
 import tensorflow as tf
-from absl import logging
 
 from seer_tf.distributed.cluster import Cluster
 from seer_tf.errors import InputError
-
-# Where NVIDIA's driver shows GPUs, and the values by which a user hides them.
-_NVIDIA_DEVICES = ("/dev/nvidia0", "/proc/driver/nvidia/gpus/*")
-_NO_GPU = ("", "-1")
 
 KINDS = ("auto", "one_device", "mirrored", "multi_worker")
 #: How hosts sum: by NVIDIA's library between GPUs, or in a ring of messages by gRPC.
@@ -103,61 +93,6 @@ def place(
     if kind == "mirrored" and num_devices == 1:
         raise InputError("`strategy=mirrored` needs several devices, and there is one; give `num_devices`")
     return Placement(kind, num_devices, cluster, communication)
-
-
-def num_gpus() -> int:
-    """Returns the number of GPUs of this host that TensorFlow may use; logs a warning if it misses one.
-
-    Raises:
-        InputError: TensorFlow was built before a GPU of this kind existed.
-    """
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        check_capability(tf.config.experimental.get_device_details(gpu), newest_capability())
-    found = len(gpus)
-    if not found and os.environ.get("CUDA_VISIBLE_DEVICES") not in _NO_GPU and _has_nvidia_gpu():
-        _warn_of_missing_gpu()
-    return found
-
-
-def newest_capability() -> tuple[int, int]:
-    """Returns the newest compute capability for which this TensorFlow was built; (0, 0) if it was built for none."""
-    names = tf.sysconfig.get_build_info().get("cuda_compute_capabilities", [])  # such as sm_89 and compute_90
-    numbers = [int(name.rpartition("_")[2]) for name in names]
-    return divmod(max(numbers, default=0), 10)
-
-
-def check_capability(gpu: Mapping[str, Any], newest: tuple[int, int]) -> None:
-    """Raises an error for a GPU of a later generation than this TensorFlow knows, on which it would end the process.
-
-    Args:
-        gpu: Result of `tf.config.experimental.get_device_details`.
-        newest: Result of `newest_capability`.
-
-    Raises:
-        InputError: The GPU's compute capability has a larger major number.
-    """
-    own = gpu.get("compute_capability", (0, 0))
-    if own[0] > newest[0]:
-        name = gpu.get("device_name", "a GPU")
-        raise InputError(
-            f"{name} has compute capability {own[0]}.{own[1]}, and TensorFlow {tf.__version__} has code up to "
-            f"{newest[0]}.{newest[1]}; hide this GPU by CUDA_VISIBLE_DEVICES (-1 for the CPU alone), take an older "
-            "one, or install a TensorFlow that was built for it"
-        )
-
-
-def _has_nvidia_gpu() -> bool:
-    """Whether the driver of NVIDIA shows a GPU on this host, whatever TensorFlow finds."""
-    return any(glob.glob(pattern) for pattern in _NVIDIA_DEVICES)
-
-
-@functools.cache
-def _warn_of_missing_gpu() -> None:
-    logging.warning(  # once
-        "this host has an NVIDIA GPU, but TensorFlow finds none and computes on the CPU: install its libraries with "
-        "pip install 'seer_tf[gpu]', or update the driver"
-    )
 
 
 def choose_devices(placement: Placement) -> None:

@@ -20,6 +20,8 @@ from typing import Any, ParamSpec, TypeVar
 import tensorflow as tf
 from absl import logging
 
+from seer_tf.distributed import gpus
+
 P = ParamSpec("P")
 R = TypeVar("R")
 _Convolve = Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]
@@ -55,7 +57,7 @@ def is_on_cpu(inputs: tf.Tensor) -> bool:
     """Returns whether `inputs` will be computed on a CPU."""
     device = tf.DeviceSpec.from_string(tf.identity(inputs).device).device_type
     if device is None:
-        device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        device = "GPU" if gpus.are_used() else "CPU"
     return device == "CPU"
 
 

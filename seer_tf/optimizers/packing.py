@@ -10,12 +10,10 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from seer_tf.distributed import gpus
+
 #: Numbers in a tensor above which joining, which copies, costs more than it saves. A GPU copies fast and starts slowly.
 _SMALL_ON_CPU, _SMALL_ON_GPU = 16_384, 131_072
-
-
-def _on_gpu() -> bool:
-    return bool(tf.config.list_logical_devices("GPU"))
 
 
 class Packing:
@@ -33,7 +31,7 @@ class Packing:
             kinds: A key for each tensor; only small tensors with equal keys are joined.
         """
         self._shapes = list(shapes)
-        largest = _SMALL_ON_GPU if _on_gpu() else _SMALL_ON_CPU
+        largest = _SMALL_ON_GPU if gpus.are_used() else _SMALL_ON_CPU
         groups: dict[Hashable, list[int]] = {}
         for index, (shape, kind) in enumerate(zip(shapes, kinds, strict=True)):
             is_small = shape.num_elements() <= largest

@@ -58,14 +58,3 @@ def test_a_wrong_argument_is_one_sentence_and_leaves_nothing(
     with pytest.raises(InputError, match=sentence):
         seer_tf.finetune_detector(**{**arguments, **_SHORT, **changes})
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_gpu_too_new_for_tensorflow_is_refused_before_anything_is_computed(
-    place: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    details = {"device_name": "NVIDIA B200", "compute_capability": (99, 0)}
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0"])
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
-    with pytest.raises(InputError, match=r"NVIDIA B200 has compute capability 99\.0"):
-        seer_tf.finetune_detector(place / "backbone.keras", tmp_path / "new", boxes=place / "boxes", **_SHORT)
-    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,5 @@
 """The strategy of a run, and combinations of flags that are refused. No test needs a GPU."""
 
-import pathlib
-
 import pytest
 import tensorflow as tf
 
@@ -97,49 +95,7 @@ def test_nccl_without_gpus_is_refused() -> None:
         place("auto", None, _TWO, num_gpus=0, communication="nccl")
 
 
-def test_a_gpu_that_is_newer_than_tensorflow_is_refused_at_the_start(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    details = {"device_name": "NVIDIA GeForce RTX 5090", "compute_capability": (12, 0)}
-    built = {"cuda_compute_capabilities": ["sm_60", "sm_89", "compute_90"]}
-    monkeypatch.setattr(tf.sysconfig, "get_build_info", lambda: built)
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0"])
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
-    with pytest.raises(InputError, match=r"RTX 5090 has compute capability 12\.0, and TensorFlow .* up to 9\.0; hide"):
-        strategy.num_gpus()
-    for capability in ((8, 9), (9, 0)):
-        details["compute_capability"] = capability
-        assert strategy.num_gpus() == 1
-
-
 def test_one_device_is_tensorflows_default() -> None:
     strategy = make_strategy(place("one_device", None, None, num_gpus=0))
     assert strategy is tf.distribute.get_strategy()
     assert is_chief(strategy)
-
-
-@pytest.mark.parametrize(
-    ("device", "gpus", "visible", "num_warnings"),
-    [("", [], None, 0), ("nvidia0", [], None, 1), ("nvidia0", ["GPU:0"], None, 0), ("nvidia0", [], "", 0)],
-    ids=["none", "missed", "found", "hidden"],
-)
-def test_a_gpu_that_tensorflow_does_not_see_is_named_once(
-    device: str,
-    gpus: list[str],
-    visible: str | None,
-    num_warnings: int,
-    tmp_path: pathlib.Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    if device:
-        (tmp_path / device).touch()
-    monkeypatch.setattr(strategy, "_NVIDIA_DEVICES", (str(tmp_path / "nvidia*"),))
-    monkeypatch.setattr(strategy.tf.config, "list_physical_devices", lambda kind: gpus)
-    monkeypatch.setattr(strategy.tf.config.experimental, "get_device_details", lambda gpu: {})
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    strategy._warn_of_missing_gpu.cache_clear()
-    assert [strategy.num_gpus() for _ in range(2)] == [len(gpus)] * 2
-    assert len([text for text in caplog.messages if "pip install 'seer_tf[gpu]'" in text]) == num_warnings

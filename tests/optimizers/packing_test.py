@@ -26,7 +26,7 @@ def test_small_tensors_of_a_kind_are_joined_and_come_back() -> None:
 
 
 def test_a_gpu_joins_larger_tensors_with_the_same_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_on_gpu", lambda: True)
+    monkeypatch.setattr(module.gpus, "are_used", lambda: True)
     packing = Packing(_SHAPES, _KINDS)
     assert packing.groups == [[2, 0, 4, 5, 1], [3]] and 200 * 100 <= module._SMALL_ON_GPU
     test_one_value_for_each_tensor_meets_each_of_its_numbers()

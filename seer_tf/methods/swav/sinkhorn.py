@@ -21,7 +21,7 @@ from typing import ParamSpec, TypeVar
 
 import tensorflow as tf
 
-from seer_tf.distributed import collectives
+from seer_tf.distributed import collectives, gpus
 from seer_tf.errors import InputError
 
 # The largest factor of a prototype is the largest finite number to this power. Such a factor times any number of
@@ -95,13 +95,9 @@ def _compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _
 
     @functools.wraps(function)
     def call(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
-        return (function if _on_gpu() else compiled)(*arguments, **options)
+        return (function if gpus.are_used() else compiled)(*arguments, **options)
 
     return call
-
-
-def _on_gpu() -> bool:
-    return bool(tf.config.list_logical_devices("GPU"))
 
 
 @_compiled
@@ -165,7 +161,7 @@ def _image_factors(m: tf.Tensor, u: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
 def _weighted_sums(m: tf.Tensor, weights: tf.Tensor, *, axis: int) -> tf.Tensor:
     """Returns the sums of M [P, B, K] times weights, over images [P, 1, K] or over prototypes [P, B, 1]."""
     # On a GPU this is not a matrix product, because TF32 would round it to 10 bits.
-    if _on_gpu() or (m.shape[-2] or math.inf) <= _FEW_IMAGES:
+    if gpus.are_used() or (m.shape[-2] or math.inf) <= _FEW_IMAGES:
         return tf.reduce_sum(m * weights, axis=axis, keepdims=True)
     return tf.matmul(weights, m, transpose_a=True) if axis == -2 else tf.matmul(m, weights, transpose_b=True)
 

@@ -9,7 +9,8 @@ from typing import Any
 from seer_tf import config as configs
 from seer_tf.config import PretrainingConfig
 from seer_tf.data.sources.registry import Source
-from seer_tf.distributed.strategy import Placement, choose_devices, num_gpus
+from seer_tf.distributed.gpus import num_gpus
+from seer_tf.distributed.strategy import Placement, choose_devices
 from seer_tf.errors import InputError
 from seer_tf.parallel import host_gib, num_cores
 from seer_tf.pretraining.auto import rules
