@@ -7,7 +7,7 @@ zero.
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -30,6 +30,8 @@ _AROUND_A_STEP = (
     "loss_scale_factor",
     "gradient_accumulation_steps",
 )
+#: Bytes of variables that are updated at the same time. The update of a variable needs up to four times its size.
+PART_BYTES = 64 * 2**20
 
 
 class Applied(NamedTuple):
@@ -168,7 +170,8 @@ class LARS(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one variable and its velocity. The base class calls this with the gradient summed over replicas."""
-        _, [update], _ = self._updates([(gradient, variable)], learning_rate, kinds=[None])
+        packing, update_of, _ = self._updates([(gradient, variable)], learning_rate, kinds=[None])
+        update = update_of(packing.groups[0])
         self.assign(self.velocity(variable), update.new_velocity)
         self.assign(variable, update.new_value)
 
@@ -217,16 +220,25 @@ class LARS(keras.optimizers.Optimizer):
         # Flags by themselves, not by path: one flag may freeze hundreds of variables.
         keep = {id(flag): tf.logical_or(skip, flag) for flag in frozen.values()} | {id(None): skip}
         kinds = [(v.path if v.path in constraints else "", id(frozen.get(v.path))) for v in given_variables]
-        packing, updates, applied = self._updates(given, self.learning_rate, kinds)
-        values, velocities = [], []
-        for group, update in zip(packing.groups, updates, strict=True):
-            path, flag = kinds[group[0]]
+        packing, update_of, applied = self._updates(given, self.learning_rate, kinds)
+
+        def settled(group: Sequence[int]) -> Iterator[tuple[tf.Variable, tf.Tensor]]:
+            (path, flag), update = kinds[group[0]], update_of(group)
             new_value = constraints[path](update.new_value) if path else update.new_value
-            values.append(tf.where(keep[flag], update.value, tf.cast(new_value, update.value.dtype)))
-            velocities.append(tf.where(keep[flag], update.velocity, update.new_velocity))
-        slots = [self.velocity(variable).value for variable in given_variables]
-        pairs = zip([v.value for v in given_variables], packing.separated(values), strict=True)
-        collectives.assign([*pairs, *zip(slots, packing.separated(velocities), strict=True)])
+            value = tf.where(keep[flag], update.value, tf.cast(new_value, update.value.dtype))
+            velocity = tf.where(keep[flag], update.velocity, update.new_velocity)
+            group_variables = [given_variables[index] for index in group]
+            yield from zip([v.value for v in group_variables], packing.separate(group, value), strict=True)
+            slots = [self.velocity(v).value for v in group_variables]
+            yield from zip(slots, packing.separate(group, velocity), strict=True)
+
+        # One part after the other. Otherwise all new values would be in memory before the first one is assigned.
+        assigned: list[tuple[tf.Variable, tf.Tensor]] = []
+        sizes_bytes = [tf.float32.size * number for number in packing.num_elements()]
+        for part in collectives.buckets(sizes_bytes, PART_BYTES):
+            with tf.control_dependencies([tf.convert_to_tensor(variable) for variable, _ in assigned]):
+                assigned = [pair for number in part for pair in settled(packing.groups[number])]
+            collectives.assign(assigned)
         self._iterations.assign_add(tf.cast(finite, self._iterations.dtype))
         return applied
 
@@ -247,8 +259,8 @@ class LARS(keras.optimizers.Optimizer):
 
     def _updates(
         self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor, kinds: Sequence[Hashable]
-    ) -> tuple[Packing, list[_Update], Applied]:
-        """Returns the groups of variables, an update for each group, and the numbers of the step. It assigns nothing.
+    ) -> tuple[Packing, Callable[[Sequence[int]], _Update], Applied]:
+        """Returns groups of variables, a function from a group to its update, and the numbers. It assigns nothing.
 
         Args:
             given: Gradients with their variables.
@@ -265,18 +277,19 @@ class LARS(keras.optimizers.Optimizer):
         momentum = {dtype: tf.constant(self.momentum, dtype) for dtype in dict.fromkeys(v.dtype for v in velocities)}
         dtypes = [(g.dtype, value.dtype, v.dtype) for g, value, v in zip(gradients, values, velocities, strict=True)]
         packing = Packing([value.shape for value in values], list(zip(kinds, dtypes, strict=True)))
-        updates = []
-        joined = map(packing.joined, (gradients, values, velocities))
-        for gradient, value, velocity, scale, decay in zip(
-            *joined, packing.spread(scales), packing.spread(decays), strict=True
-        ):
-            dtype = velocity.dtype
+        factors = zip(packing.spread(scales), packing.spread(decays), strict=True)
+        factors_of = dict(zip(map(tuple, packing.groups), factors, strict=True))
+
+        def update_of(group: Sequence[int]) -> _Update:
+            gradient, value, velocity = (packing.join(group, each) for each in (gradients, values, velocities))
+            (scale, decay), dtype = factors_of[tuple(group)], velocity.dtype
             precise = tf.cast(value, dtype)
             scaled, decayed = tf.cast(scale, dtype) * tf.cast(gradient, dtype), tf.cast(decay, dtype) * precise
             new_velocity = tf.add_n([scaled, decayed, momentum[dtype] * velocity])
             new_value = precise - tf.cast(learning_rate, dtype) * new_velocity
-            updates.append(_Update(value, velocity, new_value, new_velocity))
-        return packing, updates, Applied(gradient_norms, value_norms, scales)
+            return _Update(value, velocity, new_value, new_velocity)
+
+        return packing, update_of, Applied(gradient_norms, value_norms, scales)
 
     def _scales_and_decays(
         self, gradient_norms: tf.Tensor, value_norms: tf.Tensor, excluded: Sequence[bool], learning_rate: tf.Tensor

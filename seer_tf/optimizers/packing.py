@@ -40,10 +40,13 @@ class Packing:
 
     def joined(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns a tensor for each group: the tensor itself, or several tensors as one vector."""
-        return [
-            tensors[group[0]] if len(group) == 1 else tf.concat([tf.reshape(tensors[i], [-1]) for i in group], axis=0)
-            for group in self.groups
-        ]
+        return [self.join(group, tensors) for group in self.groups]
+
+    def join(self, group: Sequence[int], tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Returns the tensors of a group, which are some of all tensors, as `joined` does."""
+        if len(group) == 1:
+            return tensors[group[0]]
+        return tf.concat([tf.reshape(tensors[index], [-1]) for index in group], axis=0)
 
     def spread(self, values: tf.Tensor) -> list[tf.Tensor]:
         """Returns one value per tensor, [n], in a form that broadcasts to each result of `joined`."""
@@ -56,9 +59,13 @@ class Packing:
         """Returns the single tensors, in their own order; the inverse of `joined`."""
         parts: dict[int, tf.Tensor] = {}
         for group, tensor in zip(self.groups, joined, strict=True):
-            split = [tensor] if len(group) == 1 else tf.split(tensor, self._sizes(group))
-            parts |= {index: tf.reshape(part, self._shapes[index]) for index, part in zip(group, split, strict=True)}
+            parts |= zip(group, self.separate(group, tensor), strict=True)
         return [parts[index] for index in range(len(self._shapes))]
+
+    def separate(self, group: Sequence[int], joined: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the single tensors of a group; the inverse of `join`."""
+        split = [joined] if len(group) == 1 else tf.split(joined, self._sizes(group))
+        return [tf.reshape(part, self._shapes[index]) for index, part in zip(group, split, strict=True)]
 
     def l2_losses(self, joined: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns, for each group, half the sum of squares of each of its tensors, [tensors]."""
@@ -77,6 +84,10 @@ class Packing:
     def in_order(self, of_groups: Sequence[tf.Tensor]) -> tf.Tensor:
         """Returns one value per tensor, [n], in the order of the tensors, from values per group."""
         return tf.gather(tf.concat(of_groups, axis=0), np.argsort(np.concatenate(self.groups)))
+
+    def num_elements(self) -> list[int]:
+        """Returns the count of numbers in each group."""
+        return [sum(self._sizes(group)) for group in self.groups]
 
     def _sizes(self, group: Sequence[int]) -> list[int]:
         return [self._shapes[index].num_elements() for index in group]

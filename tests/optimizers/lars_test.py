@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from seer_tf.config import ScheduleConfig
 from seer_tf.errors import InputError
+from seer_tf.optimizers import lars, packing
 from seer_tf.optimizers.lars import LARS
 from seer_tf.optimizers.schedules import learning_rate_schedule
 from tests import places
@@ -276,3 +277,46 @@ def test_a_skipped_step_changes_no_bit_on_any_replica() -> None:
     strategy.run(step, args=(tf.constant(True), tf.constant(True)))
     changed = [not same_bits(*pair) for pair in zip(before, copies(), strict=True)]
     assert changed == 2 * [False] + 4 * [True] + 2 * [False] + 6 * [True]
+
+
+@pytest.mark.multi_replica
+@pytest.mark.parametrize("finite", [True, False])
+def test_an_update_in_parts_gives_the_same_bits(finite: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "_SMALL_ON_CPU", 0)  # no two variables are one group
+    together = updated_on_two_replicas(finite)
+    monkeypatch.setattr(lars, "PART_BYTES", 1)
+    assert all(same_bits(*pair) for pair in zip(together, updated_on_two_replicas(finite), strict=True))
+
+
+def updated_on_two_replicas(finite: bool) -> list[np.ndarray]:
+    strategy = two_replicas()
+    with strategy.scope():
+        variables, optimizer = make_variables(), LARS(0.5, weight_decay=0.1)
+        optimizer.build(variables)
+
+    @tf.function
+    def step() -> None:
+        optimizer.apply_reduced(make_gradients(0), variables, finite=tf.constant(finite))
+
+    strategy.run(step)
+    strategy.run(step)
+    return state_of(optimizer, variables)
+
+
+def test_an_update_needs_little_memory_besides_the_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without parts the update takes two to three times the memory of the gradients."""
+    monkeypatch.setattr(lars, "PART_BYTES", 2**21)
+    variables = [keras.Variable(np.ones([256, 1024], np.float32)) for _ in range(24)]  # 1 MiB each
+    optimizer = LARS(0.5, weight_decay=0.1)
+    optimizer.build(variables)
+
+    @tf.function
+    def step() -> None:
+        gradients = [tf.sin(tf.convert_to_tensor(variable.value)) for variable in variables]
+        optimizer.apply_reduced(gradients, variables, finite=tf.reduce_all(tf.math.is_finite(lars.norms(gradients))))
+
+    step()
+    tf.config.experimental.reset_memory_stats("CPU:0")
+    before = tf.config.experimental.get_memory_info("CPU:0")["current"]
+    step()
+    assert 24 <= (tf.config.experimental.get_memory_info("CPU:0")["peak"] - before) / 2**20 < 24 + 10
