@@ -191,6 +191,18 @@ np.savez(outputs, features=features, **found, **stages)
 """
 
 
+_TRAINING = {"serve_float": False, "train_float": True}
+
+
+def _gradients(network: Network, crops: np.ndarray, training: bool) -> list[np.ndarray]:
+    """Returns the gradient of each trainable variable; zeros where the features do not depend on it."""
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(network.features(crops, training=training)))
+    sources = [variable.value for variable in network.on_crops.trainable_variables]
+    gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return [gradient.numpy() for gradient in gradients]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("variables", (fresh_process.AS_IT_IS, *fresh_process.EVERY_ONE_DNN), ids=str)
 def test_the_file_serves_and_learns_in_plain_tensorflow_with_and_without_one_dnn(
@@ -207,15 +219,12 @@ def test_the_file_serves_and_learns_in_plain_tensorflow_with_and_without_one_dnn
     fresh_process.run_script(tmp_path / "use.py", given, variables)
     found = np.load(tmp_path / "outputs.npz")
     statistics = [variable.numpy() for variable in network.on_crops.non_trainable_variables]
-    for name, training in (("serve_float", False), ("train_float", True)):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(tf.square(network.features(crops, training=training)))
-        sources = [variable.value for variable in network.on_crops.trainable_variables]
-        gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        for number, gradient in enumerate(gradients):
-            tolerance = 1e-5 * max(float(tf.reduce_max(tf.abs(gradient))), 1.0)
-            np.testing.assert_allclose(found[f"{name}/{number}"], gradient, atol=tolerance)
+    expected = {name: _gradients(network, crops, training) for name, training in _TRAINING.items()}
     for variable, value in zip(network.on_crops.non_trainable_variables, statistics, strict=True):
         variable.assign(value)
+    for name, gradients in expected.items():
+        for number, gradient in enumerate(gradients):
+            tolerance = 1e-4 * max(np.abs(gradient).max(), 1.0)  # sums over all pixels, in another order
+            np.testing.assert_allclose(found[f"{name}/{number}"], gradient, atol=tolerance)
     np.testing.assert_allclose(found["features"], network.features(crops, training=False), atol=1e-5)
     np.testing.assert_allclose(found["P3"], network.backbone(crops, training=False), atol=1e-5)
