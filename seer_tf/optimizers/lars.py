@@ -277,15 +277,17 @@ class LARS(keras.optimizers.Optimizer):
         momentum = {dtype: tf.constant(self.momentum, dtype) for dtype in dict.fromkeys(v.dtype for v in velocities)}
         dtypes = [(g.dtype, value.dtype, v.dtype) for g, value, v in zip(gradients, values, velocities, strict=True)]
         packing = Packing([value.shape for value in values], list(zip(kinds, dtypes, strict=True)))
-        factors = zip(packing.spread(scales), packing.spread(decays), strict=True)
+        factors = zip(packing.spread(scales), packing.spread(-decays), strict=True)
         factors_of = dict(zip(map(tuple, packing.groups), factors, strict=True))
 
         def update_of(group: Sequence[int]) -> _Update:
             gradient, value, velocity = (packing.join(group, each) for each in (gradients, values, velocities))
-            (scale, decay), dtype = factors_of[tuple(group)], velocity.dtype
+            (scale, negated_decay), dtype = factors_of[tuple(group)], velocity.dtype
             precise = tf.cast(value, dtype)
-            scaled, decayed = tf.cast(scale, dtype) * tf.cast(gradient, dtype), tf.cast(decay, dtype) * precise
-            new_velocity = tf.add_n([scaled, decayed, momentum[dtype] * velocity])
+            # A subtraction, because TensorFlow makes one operation of several additions, and orders its inputs by their
+            # names in the graph. Then the same step would differ in the last bit from one trace to the next.
+            decayed = tf.cast(scale, dtype) * tf.cast(gradient, dtype) - tf.cast(negated_decay, dtype) * precise
+            new_velocity = momentum[dtype] * velocity + decayed
             new_value = precise - tf.cast(learning_rate, dtype) * new_velocity
             return _Update(value, velocity, new_value, new_velocity)
 

@@ -39,7 +39,7 @@ class MovingStatistics:
         """Returns the means of the recorded values over the forward passes."""
         if len(self._moved) == 1:
             return self._moved[0]
-        return [tf.add_n(values) / len(values) for values in zip(*self._moved, strict=True)]
+        return [tf.reduce_mean(tf.stack(values), axis=0) for values in zip(*self._moved, strict=True)]
 
     def assign(self, finite: tf.Tensor, frozen: Mapping[str, tf.Tensor]) -> None:
         """Assigns the means. A variable that must not change gets its value from the start of the step, bit for bit.

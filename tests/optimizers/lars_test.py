@@ -303,6 +303,31 @@ def updated_on_two_replicas(finite: bool) -> list[np.ndarray]:
     return state_of(optimizer, variables)
 
 
+def test_the_names_in_a_graph_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "_SMALL_ON_CPU", 0)
+    rng = np.random.default_rng(0)
+    values, gradients = rng.normal(size=(2, 8, 64, 64)).astype(np.float32)
+
+    def updated(operations_before: int) -> list[np.ndarray]:
+        variables, optimizer = [keras.Variable(value) for value in values], LARS(0.1, weight_decay=1e-4)
+        optimizer.build(variables)
+        for variable in variables:
+            optimizer.velocity(variable).assign(0.3 * variable)
+
+        @tf.function
+        def step(one: tf.Tensor) -> None:
+            for _ in range(operations_before):  # they move the numbers in the names of later operations
+                one = one * one
+            optimizer.apply_reduced(tf.unstack(tf.constant(gradients)), variables, finite=one > 0)
+
+        step(tf.constant(1.0))
+        return state_of(optimizer, variables)
+
+    expected = updated(0)
+    for count in (1, 3, 6):
+        assert all(same_bits(*pair) for pair in zip(expected, updated(count), strict=True))
+
+
 def test_an_update_needs_little_memory_besides_the_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without parts the update takes two to three times the memory of the gradients."""
     monkeypatch.setattr(lars, "PART_BYTES", 2**21)
