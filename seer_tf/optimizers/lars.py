@@ -273,11 +273,11 @@ class LARS(keras.optimizers.Optimizer):
         velocities = [tf.convert_to_tensor(self.velocity(variable).value) for _, variable in given]
         excluded = [self._excluded[self._get_variable_index(variable)] for _, variable in given]
         gradient_norms, value_norms = norms(gradients), norms(values)
-        scales, decays = self._scales_and_decays(gradient_norms, value_norms, excluded, learning_rate)
+        scales, negated_decays = self._scales_and_negated_decays(gradient_norms, value_norms, excluded, learning_rate)
         momentum = {dtype: tf.constant(self.momentum, dtype) for dtype in dict.fromkeys(v.dtype for v in velocities)}
         dtypes = [(g.dtype, value.dtype, v.dtype) for g, value, v in zip(gradients, values, velocities, strict=True)]
         packing = Packing([value.shape for value in values], list(zip(kinds, dtypes, strict=True)))
-        factors = zip(packing.spread(scales), packing.spread(-decays), strict=True)
+        factors = zip(packing.spread(scales), packing.spread(negated_decays), strict=True)
         factors_of = dict(zip(map(tuple, packing.groups), factors, strict=True))
 
         def update_of(group: Sequence[int]) -> _Update:
@@ -293,10 +293,10 @@ class LARS(keras.optimizers.Optimizer):
 
         return packing, update_of, Applied(gradient_norms, value_norms, scales)
 
-    def _scales_and_decays(
+    def _scales_and_negated_decays(
         self, gradient_norms: tf.Tensor, value_norms: tf.Tensor, excluded: Sequence[bool], learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the factors on gradients and on values before they are added, [variables] each."""
+        """Returns the factors on gradients, and on values before they are subtracted, [variables] each."""
         # Vectors over the variables, because a dozen scalar operations per variable would be most of the graph.
         rates = self.trust_coefficient * value_norms
         rates /= gradient_norms + self.weight_decay * value_norms + self.epsilon
@@ -304,7 +304,7 @@ class LARS(keras.optimizers.Optimizer):
             rates = tf.minimum(rates / tf.cast(learning_rate, rates.dtype), 1)
         plain = tf.constant(excluded) | (value_norms == 0) | (gradient_norms == 0)
         scales = tf.where(plain, tf.ones_like(rates), rates)
-        return scales, tf.where(plain, tf.zeros_like(rates), rates * self.weight_decay)
+        return scales, tf.where(plain, tf.zeros_like(rates), rates * -self.weight_decay)
 
 
 def lars(

@@ -23,7 +23,7 @@ def _counts(precision: str) -> gpu_graph.Counts:
 
 
 @pytest.mark.parametrize(
-    ("precision", "launches", "activation_bytes"), [("float32", 474, 26_152_664), ("mixed_float16", 536, 13_792_440)]
+    ("precision", "launches", "activation_bytes"), [("float32", 476, 26_152_664), ("mixed_float16", 538, 13_792_440)]
 )
 def test_a_step_starts_no_more_kernels_and_moves_no_more_bytes(
     precision: str, launches: int, activation_bytes: int
