@@ -171,7 +171,7 @@ class LARS(keras.optimizers.Optimizer):
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one variable and its velocity. The base class calls this with the gradient summed over replicas."""
         packing, update_of, _ = self._updates([(gradient, variable)], learning_rate, kinds=[None])
-        update = update_of(packing.groups[0])
+        update = update_of(0)
         self.assign(self.velocity(variable), update.new_velocity)
         self.assign(variable, update.new_value)
 
@@ -222,8 +222,9 @@ class LARS(keras.optimizers.Optimizer):
         kinds = [(v.path if v.path in constraints else "", id(frozen.get(v.path))) for v in given_variables]
         packing, update_of, applied = self._updates(given, self.learning_rate, kinds)
 
-        def settled(group: Sequence[int]) -> Iterator[tuple[tf.Variable, tf.Tensor]]:
-            (path, flag), update = kinds[group[0]], update_of(group)
+        def settled(number: int) -> Iterator[tuple[tf.Variable, tf.Tensor]]:
+            group, update = packing.groups[number], update_of(number)
+            path, flag = kinds[group[0]]
             new_value = constraints[path](update.new_value) if path else update.new_value
             value = tf.where(keep[flag], update.value, tf.cast(new_value, update.value.dtype))
             velocity = tf.where(keep[flag], update.velocity, update.new_velocity)
@@ -237,7 +238,7 @@ class LARS(keras.optimizers.Optimizer):
         sizes_bytes = [tf.float32.size * number for number in packing.num_elements()]
         for part in collectives.buckets(sizes_bytes, PART_BYTES):
             with tf.control_dependencies([tf.convert_to_tensor(variable) for variable, _ in assigned]):
-                assigned = [pair for number in part for pair in settled(packing.groups[number])]
+                assigned = [pair for number in part for pair in settled(number)]
             collectives.assign(assigned)
         self._iterations.assign_add(tf.cast(finite, self._iterations.dtype))
         return applied
@@ -259,8 +260,8 @@ class LARS(keras.optimizers.Optimizer):
 
     def _updates(
         self, given: Sequence[tuple[tf.Tensor, tf.Variable]], learning_rate: tf.Tensor, kinds: Sequence[Hashable]
-    ) -> tuple[Packing, Callable[[Sequence[int]], _Update], Applied]:
-        """Returns groups of variables, a function from a group to its update, and the numbers. It assigns nothing.
+    ) -> tuple[Packing, Callable[[int], _Update], Applied]:
+        """Returns groups of variables, a function from a group's index to its update, and numbers. It assigns nothing.
 
         Args:
             given: Gradients with their variables.
@@ -277,12 +278,12 @@ class LARS(keras.optimizers.Optimizer):
         momentum = {dtype: tf.constant(self.momentum, dtype) for dtype in dict.fromkeys(v.dtype for v in velocities)}
         dtypes = [(g.dtype, value.dtype, v.dtype) for g, value, v in zip(gradients, values, velocities, strict=True)]
         packing = Packing([value.shape for value in values], list(zip(kinds, dtypes, strict=True)))
-        factors = zip(packing.spread(scales), packing.spread(negated_decays), strict=True)
-        factors_of = dict(zip(map(tuple, packing.groups), factors, strict=True))
+        factors = list(zip(packing.spread(scales), packing.spread(negated_decays), strict=True))
 
-        def update_of(group: Sequence[int]) -> _Update:
+        def update_of(number: int) -> _Update:
+            group = packing.groups[number]
             gradient, value, velocity = (packing.join(group, each) for each in (gradients, values, velocities))
-            (scale, negated_decay), dtype = factors_of[tuple(group)], velocity.dtype
+            (scale, negated_decay), dtype = factors[number], velocity.dtype
             precise = tf.cast(value, dtype)
             # A subtraction, because TensorFlow makes one operation of several additions, and orders its inputs by their
             # names in the graph. Then the same step would differ in the last bit from one trace to the next.
