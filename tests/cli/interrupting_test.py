@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import pytest
 
-from seer_tf.data.sources.builtin import class_names, render_image
 from seer_tf.models import RegNetY
 from seer_tf.training.run_directory import RunDirectory
+from tests.class_folders import write_class_folders
 
 _SECONDS = 300
 _LONG = ("--set=run.num_steps=5000", "--set=run.checkpoint_every_steps=5000", "--set=run.steps_per_call=1")
@@ -27,10 +27,7 @@ _LONG = ("--set=run.num_steps=5000", "--set=run.checkpoint_every_steps=5000", "-
 def images(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Two hundred images in class folders."""
     folder = tmp_path_factory.mktemp("images")
-    for index in range(200):
-        encoded, label = render_image("train", index)
-        (folder / class_names[label]).mkdir(exist_ok=True)
-        (folder / class_names[label] / f"{index}.jpg").write_bytes(encoded)
+    write_class_folders(folder, "train", range(200))
     return folder
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seer_tf.data.sources.builtin import class_names, render_image
 from seer_tf.training.run_directory import RunDirectory
+from tests.class_folders import write_class_folders
 
 _TIMEOUT_SECONDS = 600
 _SHORT = [f"--set=run.{field}" for field in ("num_steps=6", "checkpoint_every_steps=3", "log_every_steps=3")]
@@ -36,13 +36,6 @@ def _done(ran: subprocess.CompletedProcess[str]) -> str:
     return ran.stdout
 
 
-def _write_images(directory: Path, split: str, count: int) -> None:
-    for index in range(count):
-        encoded, label = render_image(split, index)
-        (directory / class_names[label]).mkdir(parents=True, exist_ok=True)
-        (directory / class_names[label] / f"{index}.jpg").write_bytes(encoded)
-
-
 def _forget_last(run_dir: Path) -> None:
     """Removes the last checkpoint of a run."""
     shutil.rmtree(RunDirectory(run_dir).checkpoint(6))
@@ -58,8 +51,8 @@ def _move(old: Path, new: Path, *names: str) -> None:
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The new place of `run`, `images` and `test`. The run was started with relative paths in another directory."""
     old, new = tmp_path_factory.mktemp("old"), tmp_path_factory.mktemp("new")
-    _write_images(old / "images", "train", 160)
-    _write_images(old / "test", "test", 80)
+    write_class_folders(old / "images", "train", range(160))
+    write_class_folders(old / "test", "test", range(80))
     _done(_run("pretrain", "--recipe=debug_tiny", "--data=images", "--run_dir=run", *_SHORT, cwd=old))
     assert json.loads((old / "run" / "config.json").read_text())["config"]["data"]["source"] == f"folder:{old}/images"
     _move(old, new, "run", "images", "test")

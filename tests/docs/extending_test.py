@@ -16,7 +16,7 @@ import tensorflow as tf
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.data.sources import registry as sources
-from seer_tf.data.sources.builtin import class_names, render_image
+from seer_tf.data.sources.builtin import render_image
 from seer_tf.errors import InputError
 from seer_tf.evaluation.evaluations import registry as evaluations
 from seer_tf.evaluation.features.feature_set import FeatureSet
@@ -27,6 +27,7 @@ from seer_tf.networks.load import load_network
 from seer_tf.pretraining import registry as methods
 from seer_tf.pretraining.planning import plan
 from seer_tf.training.run_directory import RunDirectory
+from tests.class_folders import write_class_folders
 from tests.exporting.tiny_network import tiny_network
 from tests.places import DOCS
 
@@ -43,15 +44,6 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         for table in (*tables, keras.saving.get_custom_objects()):
             stack.enter_context(mock.patch.dict(table))
         yield
-
-
-def _write(folder: str, numbers: range) -> None:
-    """Writes images into one folder for each class."""
-    for number in numbers:
-        encoded, label = render_image("train", number)
-        file = Path(folder, class_names[label], f"{number}.jpg")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(encoded)
 
 
 def _run(heading: str) -> dict[str, Any]:
@@ -75,7 +67,7 @@ def test_the_page_has_six_blocks():
 
 @pytest.mark.slow
 def test_a_backbone_trains_and_its_cost_agrees_with_its_entry():
-    _write("IMAGES", range(24))
+    write_class_folders(Path("IMAGES"), "train", range(24))
     names = _run("A backbone")
     assert names["result"].step == 2
     network = load_network("RUN")
@@ -96,7 +88,7 @@ def _of_ones(network: Any) -> tf.Tensor:
 
 @pytest.mark.slow
 def test_a_method_trains_in_the_unchanged_engine():
-    _write("IMAGES", range(24))
+    write_class_folders(Path("IMAGES"), "train", range(24))
     names = _run("A method")
     assert names["result"].step == 2
     directory = RunDirectory("RUN")
@@ -125,8 +117,8 @@ def test_a_source_is_opened_by_its_spec():
 
 
 def test_an_evaluation_gives_a_number():
-    _write("TRAIN", range(80))
-    _write("TEST", range(80, 120))
+    write_class_folders(Path("TRAIN"), "train", range(80))
+    write_class_folders(Path("TEST"), "train", range(80, 120))
     names = _run("An evaluation")
     result = names["result"]
     assert (result.evaluation, result.metric, result.num_train_images) == ("nearest_mean", "top-1", 80)
@@ -148,7 +140,7 @@ def _by_nearest_mean(train: FeatureSet, test: FeatureSet) -> float:
 
 @pytest.mark.slow
 def test_a_format_writes_and_verifies_a_file():
-    _write("IMAGES", range(8))
+    write_class_folders(Path("IMAGES"), "train", range(8))
     tiny_network().backbone.save("NETWORK.keras")
     names = _run("An export format")
     (file,) = names["files"]

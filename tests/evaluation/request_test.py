@@ -5,21 +5,19 @@ from pathlib import Path
 import pytest
 
 from seer_tf.data.images.transform import Transform
-from seer_tf.data.sources.builtin import class_names, render_image
+from seer_tf.data.sources.builtin import class_names
 from seer_tf.evaluation.evaluations import linear_probe
 from seer_tf.evaluation.features.feature_set import FeatureSet
 from seer_tf.evaluation.features.labelled import Labels, class_labels
 from seer_tf.evaluation.features.request import FeatureRequest
 from seer_tf.evaluation.request import EvaluationRequest
+from tests.class_folders import write_class_folders
 
 
 def _folders(place: Path) -> tuple[str, str]:
     """Writes 24 training images and 8 test images, and returns their data flags."""
-    for number in range(32):
-        encoded, label = render_image("train", number)
-        file = place / ("train" if number < 24 else "test") / class_names[label] / f"{number}.jpg"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(encoded)
+    write_class_folders(place / "train", "train", range(24))
+    write_class_folders(place / "test", "train", range(24, 32))
     return f"folder:{place / 'train'}", f"folder:{place / 'test'}"
 
 

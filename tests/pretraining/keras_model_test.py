@@ -11,10 +11,8 @@ import pytest
 from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.builtin import class_names, render_image
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
-from seer_tf.files.atomic import remove_directory
 from seer_tf.methods.swav.state import TrainState
 from seer_tf.models.backbones.keras_model.source import read_source
 from seer_tf.networks.load import load_network
@@ -24,19 +22,11 @@ from seer_tf.pretraining.planning import plan, weight_sizes
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.pretraining.task import pretrain
 from seer_tf.pretraining.warm_start import initialize
-from seer_tf.training import tensor_store
 from seer_tf.training.run_directory import RunDirectory
+from tests.class_folders import write_class_folders
+from tests.repeated_step import assert_repeats_bit_for_bit
+from tests.three_layers import THREE_LAYERS, three_layers
 
-_NETWORK = """
-import keras
-
-def build():
-    image = x = keras.Input((None, None, 3))
-    for width in (8, 16, 24):
-        x = keras.layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(x)
-        x = keras.layers.Dropout(0.2)(keras.layers.ReLU()(keras.layers.BatchNormalization()(x)))
-    return keras.Model(image, x)
-"""
 _NUM_IMAGES = 8
 _ONE_SIZE = ("crops.num=2", "crops.sizes_px=32", "crops.min_area_fractions=0.4", "crops.max_area_fractions=1")
 
@@ -45,19 +35,15 @@ _ONE_SIZE = ("crops.num=2", "crops.sizes_px=32", "crops.min_area_fractions=0.4",
 def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty working directory with a network of three layers. Python forgets the module after the test."""
     monkeypatch.chdir(tmp_path)
-    Path("three_layers.py").write_text(_NETWORK)
-    yield
-    sys.modules.pop("three_layers", None)
+    with three_layers():
+        yield
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """Twelve images with their classes."""
     folder = tmp_path_factory.mktemp("images")
-    for number in range(12):
-        encoded, label = render_image("train", number)
-        (folder / class_names[label]).mkdir(exist_ok=True)
-        (folder / class_names[label] / f"{number}.jpg").write_bytes(encoded)
+    write_class_folders(folder, "train", range(12))
     return open_source(f"folder:{folder}")
 
 
@@ -75,33 +61,12 @@ def _config(variant: str, *settings: str) -> Config:
     return configs.validate(configs.override(recipe("debug_tiny"), [*fields, *settings]))
 
 
-def _tensors(directory: RunDirectory, step: int) -> dict[str, np.ndarray]:
-    path = directory.checkpoint(step)
-    return tensor_store.read(path, tensor_store.shapes(path))
-
-
-def _assert_equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
-
-
-def _train_and_continue(config: Config, source: Source, directory: RunDirectory) -> None:
-    """Trains a run, then repeats the last step from the checkpoint before. All bits must be equal."""
-    last = config.run.num_steps
-    assert pretrain(config, source, directory).step == last
-    expected, first = _tensors(directory, last), _tensors(directory, 1)
-    assert any(np.any(value != first[name]) for name, value in expected.items() if "kernel" in name)
-    remove_directory(directory.checkpoint(last))
-    assert pretrain(config, source, directory).step == last
-    _assert_equal(_tensors(directory, last), expected)
-
-
 def test_a_network_of_three_layers_trains_continues_and_is_exported(source: Source) -> None:
-    config = _config("three_layers:build", "run.num_steps=2", *_ONE_SIZE, "crops.sizes_px=16")
-    _train_and_continue(config, source, RunDirectory("RUN"))
+    config = _config(THREE_LAYERS, "run.num_steps=2", *_ONE_SIZE, "crops.sizes_px=16")
+    assert pretrain(config, source, RunDirectory("RUN")).step == config.run.num_steps
+    assert_repeats_bit_for_bit(config, source, RunDirectory("RUN"))
     network = load_network("RUN").selected("prototypes")
-    assert network.backbone.variant == "three_layers:build"
+    assert network.backbone.variant == THREE_LAYERS
     sizes = [int(np.prod(weight.shape)) for weight in network.backbone.trainable_variables]
     assert plan(config, 1).backbone_parameters == sum(sizes) and set(sizes) <= set(weight_sizes(config))
     images = np.random.default_rng(0).integers(0, 256, [3, 16, 16, 3]).astype(np.uint8)
@@ -115,21 +80,21 @@ def test_a_network_of_three_layers_trains_continues_and_is_exported(source: Sour
 
 
 def test_a_run_begins_with_the_weights_of_a_file() -> None:
-    source = read_source("three_layers:build")
+    source = read_source(THREE_LAYERS)
     source.save_weights("own.weights.h5")
-    state = TrainState(_config("three_layers:build", "backbone.weights=own.weights.h5"))
+    state = TrainState(_config(THREE_LAYERS, "backbone.weights=own.weights.h5"))
     initialize(state)
     for weight, expected in zip(state.model.backbone.trainable_variables, source.trainable_variables, strict=True):
         np.testing.assert_array_equal(weight, expected)
     with pytest.raises(InputError, match="backbone.weights=own.weights.h5: 90MF is no Keras model"):
         TrainState(_config("90MF", "backbone.weights=own.weights.h5"))
     with pytest.raises(InputError, match="backbone.weights and run.init_from both give weights"):
-        _config("three_layers:build", "backbone.weights=own.weights.h5", "run.init_from=RUN")
+        _config(THREE_LAYERS, "backbone.weights=own.weights.h5", "run.init_from=RUN")
 
 
 def test_auto_takes_the_network_that_is_given() -> None:
     facts = Facts(2000, 64, 1, is_accelerator=False, device_bytes=2**33, minutes=30, flops_per_second=5e10)
-    for variant in ("three_layers:build", "resnet50"):
+    for variant in (THREE_LAYERS, "resnet50"):
         config = choose(facts, {"backbone.variant": variant}).config
         assert config.backbone.variant == variant and config.crops.sizes_px[0] in (32, 64)
         assert config.run.num_steps > 20 and plan(config, 1).memory.total < 0.8 * facts.device_bytes

@@ -13,7 +13,6 @@ import pytest
 import seer_tf
 from seer_tf import config as configs
 from seer_tf.config import PretrainingConfig
-from seer_tf.data.sources.builtin import class_names, render_image
 from seer_tf.data.sources.registry import open_source
 from seer_tf.networks.load import load_network
 from seer_tf.pretraining.registry import find_method, recipe
@@ -22,6 +21,7 @@ from seer_tf.reports.curves import read_events
 from seer_tf.training import tensor_store
 from seer_tf.training.metrics import RANK_ME
 from seer_tf.training.run_directory import RunDirectory
+from tests.class_folders import write_class_folders
 from tests.places import ROOT
 
 RECIPES = {"simclr": "simclr_cifar10", "moco": "moco_v2_cifar10", "byol": "byol_cifar10"}
@@ -51,11 +51,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A folder of 32 images for training and 16 for testing, with a folder for each class."""
     folder = tmp_path_factory.mktemp("images")
     for split, number in (("train", 32), ("test", 16)):
-        for index in range(number):
-            encoded, label = render_image(split, index)
-            file = folder / split / class_names[label] / f"{index}.jpg"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(encoded)
+        write_class_folders(folder / split, split, range(number))
     return folder
 
 

@@ -3,8 +3,8 @@
 The run has bfloat16, and two micro-batches in each step.
 """
 
+import contextlib
 import functools
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +19,10 @@ from seer_tf import config as configs
 from seer_tf.config import Config
 from seer_tf.data.pipelines.detection import BoxedImage, BoxedImages
 from seer_tf.data.sources.base import Source
-from seer_tf.data.sources.builtin import class_names, render_image
 from seer_tf.data.sources.registry import open_source
 from seer_tf.errors import InputError
 from seer_tf.evaluation.protocols import detection
 from seer_tf.exporting.exporter import export
-from seer_tf.files.atomic import remove_directory
 from seer_tf.finetuning.recipes import recipe as finetuning_recipe
 from seer_tf.finetuning.task import fine_tune, trained_classifier
 from seer_tf.methods.swav.state import TrainState, initial_model
@@ -36,23 +34,15 @@ from seer_tf.networks.network import Network
 from seer_tf.pretraining.planning import plan, weight_sizes
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.pretraining.task import pretrain
-from seer_tf.training import tensor_store
 from seer_tf.training.run_directory import RunDirectory
+from tests.class_folders import write_class_folders
+from tests.repeated_step import assert_repeats_bit_for_bit
 from tests.replicas import two_replicas
 from tests.small_networks import random_crops, shared_out
+from tests.three_layers import THREE_LAYERS, three_layers
 
 pytestmark = pytest.mark.slow
 
-_THREE_LAYERS = """
-import keras
-
-def build():
-    image = x = keras.Input((None, None, 3))
-    for width in (8, 16, 24):
-        x = keras.layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(x)
-        x = keras.layers.Dropout(0.2)(keras.layers.ReLU()(keras.layers.BatchNormalization()(x)))
-    return keras.Model(image, x)
-"""
 _NETWORKS = {
     "RegNetY": "90MF",
     "OwnResNet50": "resnet50",
@@ -60,7 +50,7 @@ _NETWORKS = {
         name: f"keras.applications:{name}"
         for name in ("ResNet50", "EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small")
     },
-    "ThreeLayers": "three_layers:build",
+    "ThreeLayers": THREE_LAYERS,
 }
 _STEPS = 2
 
@@ -68,21 +58,15 @@ _STEPS = 2
 @pytest.fixture(scope="module", params=_NETWORKS.values(), ids=list(_NETWORKS))
 def variant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The name of a network. The working directory has the module of the network of three layers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("road"))
-        Path("three_layers.py").write_text(_THREE_LAYERS)
+    with contextlib.chdir(tmp_path_factory.mktemp("road")), three_layers():
         yield request.param
-    sys.modules.pop("three_layers", None)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """Eight images with their classes."""
     folder = tmp_path_factory.mktemp("images")
-    for number in range(8):
-        encoded, label = render_image("train", number)
-        (folder / class_names[label]).mkdir(exist_ok=True)
-        (folder / class_names[label] / f"{number}.jpg").write_bytes(encoded)
+    write_class_folders(folder, "train", range(8))
     return open_source(f"folder:{folder}")
 
 
@@ -113,11 +97,6 @@ def _config(variant: str, *settings: str) -> Config:
     return configs.validate(configs.override(recipe("debug_tiny"), [*fields, *settings]))
 
 
-def _tensors(step: int) -> dict[str, np.ndarray]:
-    path = RunDirectory("RUN").checkpoint(step)
-    return tensor_store.read(path, tensor_store.shapes(path))
-
-
 def _noise(num_images: int, side: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, [num_images, side, side, 3]).astype(np.uint8)
 
@@ -129,16 +108,7 @@ def _labelled(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_run_trains_and_continues_bit_for_bit(config: Config, source: Source) -> None:
     """The state after a kill is that of the checkpoint before. The last step is repeated from there."""
-    first, expected = _tensors(1), _tensors(_STEPS)
-    kernels = [name for name in expected if name.endswith("kernel") and "velocity" not in name]
-    assert kernels and all(np.isfinite(value).all() for value in expected.values())
-    assert any(np.any(expected[name] != first[name]) for name in kernels)
-    remove_directory(RunDirectory("RUN").checkpoint(_STEPS))
-    assert pretrain(config, source, RunDirectory("RUN")).step == _STEPS
-    found = _tensors(_STEPS)
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert_repeats_bit_for_bit(config, source, RunDirectory("RUN"))
 
 
 def test_the_plan_knows_the_network(config: Config, network: Network) -> None:
@@ -182,7 +152,7 @@ def test_the_network_is_fine_tuned(network: Network, source: Source) -> None:
 def test_the_network_detects_where_it_has_a_pyramid(network: Network, variant: str) -> None:
     pytest.importorskip("keras_hub")
     make = functools.partial(Detector, class_names=("a", "b"), size_px=128, smallest_anchor_px=12.0, num_head_layers=1)
-    if variant == "three_layers:build":
+    if variant == THREE_LAYERS:
         with pytest.raises(InputError, match="need four stages, but three_layers:build has 2"):
             make(network.selected("backbone"))
         return

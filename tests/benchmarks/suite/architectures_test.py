@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.suite import architectures
-from seer_tf.data.sources.builtin import class_names, render_image
 from seer_tf.models.backbones.registry import backbone_cost
 from seer_tf.networks.pretrained import read_config
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.training.run_directory import RunDirectory
+from tests.class_folders import write_class_folders
 
 
 def test_networks_have_about_equal_arithmetic() -> None:
@@ -42,11 +42,7 @@ def test_a_table_has_means_and_deviations() -> None:
 @pytest.mark.slow
 def test_a_comparison_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("train", "test"):
-        for number in range(40):
-            encoded, label = render_image(folder, number)
-            path = tmp_path / folder / class_names[label] / f"{number}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encoded)
+        write_class_folders(tmp_path / folder, folder, range(40))
     output = tmp_path / "runs"
     places = [f"--{folder}=folder:{tmp_path / folder}" for folder in ("train", "test")]
     arguments = [*places, f"--output={output}", "--minutes=0.1", "--seeds=1"]
