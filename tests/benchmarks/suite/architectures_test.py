@@ -5,19 +5,25 @@ from pathlib import Path
 import pytest
 
 from benchmarks.suite import architectures
+from seer_tf.config import BackboneConfig
 from seer_tf.models.backbones.registry import backbone_cost
 from seer_tf.networks.pretrained import read_config
 from seer_tf.pretraining.recipes import recipe
 from seer_tf.training.run_directory import RunDirectory
 from tests.class_folders import write_class_folders
 
+_SMALL = ("90MF", "benchmarks.suite.small_networks:resnet", "benchmarks.suite.small_networks:convnext")
 
-def test_networks_have_about_equal_arithmetic() -> None:
-    config = recipe("debug_tiny").backbone
-    found = [
-        backbone_cost(type(config)(variant, stem_stride=2)).multiply_adds(224) for variant in architectures.NETWORKS
-    ]
-    assert max(found) < 1.2 * min(found) and 3.9e9 < min(found)
+
+@pytest.mark.parametrize(
+    ("networks", "stem_stride", "size_px", "least"), [(architectures.NETWORKS, 2, 224, 3.9e9), (_SMALL, 1, 32, 7.4e6)]
+)
+def test_networks_have_about_equal_arithmetic(
+    networks: tuple[str, ...], stem_stride: int, size_px: int, least: float
+) -> None:
+    costs = [backbone_cost(BackboneConfig(network, stem_stride=stem_stride)) for network in networks]
+    found = [cost.multiply_adds(size_px) for cost in costs]
+    assert max(found) < 1.2 * min(found) and least < min(found)
 
 
 def test_shared_settings_are_those_of_the_recipe_and_not_of_the_network() -> None:

@@ -66,7 +66,8 @@ def calls(model: keras.Model, size_px: int) -> list[Call]:
         size_px: Side of the image in pixels.
 
     Raises:
-        ValueError: The image is too small for the model, or the model takes images of one size only.
+        ValueError: The image is too small for the model, the model takes images of one size only, or a layer does not
+            know the size of its output.
     """
     found: list[Call] = []
 
@@ -75,6 +76,11 @@ def calls(model: keras.Model, size_px: int) -> list[Call]:
         flat = keras.tree.flatten((args, kwargs))
         given = [part for part in flat if isinstance(part, keras.KerasTensor)]
         found.append(Call(operation, given, keras.tree.flatten(output)[0]))
+        if None in found[-1].output.shape:
+            raise ValueError(
+                f"the layer {operation.name} does not know the size of its output, {found[-1].output.shape}; give it a "
+                "`compute_output_shape` that does"
+            )
         return output
 
     image = keras.KerasTensor((1, size_px, size_px, 3), dtype=model.inputs[0].dtype)

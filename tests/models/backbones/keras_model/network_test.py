@@ -42,6 +42,10 @@ def of_one_size():
     image = keras.Input((32, 32, 3))
     return keras.Model(image, keras.layers.Reshape((16, 16, 12))(image))
 
+def of_unknown_size():
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, keras.layers.EinsumDense("bhwc,cd->bhwd", (None, None, 8))(image))
+
 def broken():
     raise KeyError("width")
 
@@ -214,6 +218,7 @@ def test_the_expected_pixels_of_keras_applications_are_found() -> None:
         ("three_layers:pooled", "leave out pooling and classifier"),
         ("three_layers:noisy", "draws random numbers"),
         ("three_layers:of_one_size", "is no backbone for images of any size"),
+        ("three_layers:of_unknown_size", r"the layer einsum_dense\S* does not know the size of its output"),
         ("nowhere.keras", "there is no file nowhere.keras"),
     ],
 )
