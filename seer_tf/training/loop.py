@@ -34,7 +34,7 @@ class RunResult:
 
     Attributes:
         step: Total number of steps that the run has made.
-        stopped_by: Name of the signal that ended the run early; None if it is complete.
+        stopped_by: Name of the signal that ended the call, perhaps during the last step; None if none did.
     """
 
     step: int
@@ -217,7 +217,7 @@ def _train(
         with agreement.failure_held():
             checkpoints.wait()
         agreement.reached(wish=False)  # no worker leaves before the chief has saved
-    return _stopped(step, stop) if step < run.num_steps else RunResult(step, stopped_by=None)
+    return _stopped(step, stop) if stopping else RunResult(step, stopped_by=None)
 
 
 def _stopped(step: int, stop: StopSignals) -> RunResult:

@@ -2,8 +2,11 @@
 
 import functools
 import json
+import os
 import pathlib
 import shutil
+import signal
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -151,6 +154,24 @@ def test_a_finished_run_does_not_change(config: Config, finished: RunDirectory) 
     before = sorted(finished.path.rglob("*"))
     assert pretrain(config, open_source(config.data.source), finished).step == 6
     assert sorted(finished.path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("at", "made"), [(4, 4), (6, 6)])
+def test_a_signal_is_told_even_if_it_comes_during_the_last_step(
+    config: Config, tmp_path: pathlib.Path, at: int, made: int
+) -> None:
+    """What follows a run, as the next one of a comparison, must not begin then."""
+
+    def stop(step: int, _: Mapping[str, float]) -> None:
+        if step == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)  # the thread that waits for signals takes note
+
+    source, directory = open_source(config.data.source), RunDirectory(tmp_path / "run")
+    options = functools.partial(PretrainingLogOptions, on_log=stop)
+    assert pretrain(config, source, directory, log_options=options) == RunResult(made, stopped_by="SIGTERM")
+    assert made in directory.checkpoint_steps()
+    assert pretrain(config, source, directory) == RunResult(6, stopped_by=None)
 
 
 @pytest.mark.slow
