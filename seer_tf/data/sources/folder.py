@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,9 @@ from seer_tf.errors import InputError
 from seer_tf.files import storage
 from seer_tf.quantities import counted
 
+#: A path whose folder repeats the beginning of a number or a hash, as tools spread many files over folders.
+_SPREAD = re.compile(r"([0-9a-f]{2,})/(?:[^/]+/)*\1[0-9a-f]*\.[^/.]+", re.IGNORECASE)
+_SHORTEST_SPREAD_NAME = 8
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"))
 
 
@@ -70,8 +74,9 @@ def list_files(directory: str) -> list[str]:
 def class_folders(spec: str, ids: Sequence[str]) -> tuple[str, ...] | None:
     """Returns the names of the classes that the paths of images imply, or None.
 
-    The top folders are classes, unless all or several of them are named as splits are; the log says so. Images beside
-    the class folders are unlabelled; the log counts them.
+    The top folders are classes, unless all or several of them are named as splits are, or each of them is named as the
+    numbers or hashes of its files begin; the log says so. Images beside the class folders are unlabelled; the log
+    counts them.
 
     Args:
         spec: Data spec, for the log.
@@ -87,6 +92,14 @@ def class_folders(spec: str, ids: Sequence[str]) -> tuple[str, ...] | None:
             "%s: no labels, because %s are splits and not classes; %s for one of them", spec, ", ".join(splits), remedy
         )
         return None
+    if len(tops) > 1 and all(map(_is_spread, ids)):
+        logging.warning(
+            "%s: no labels, because each folder is named as its files begin (%s), so the folders spread the files and "
+            "are not classes",
+            spec,
+            ids[0],
+        )
+        return None
     outside = [name for name in ids if "/" not in name]
     if outside:
         images = counted(len(outside), "image")
@@ -94,6 +107,11 @@ def class_folders(spec: str, ids: Sequence[str]) -> tuple[str, ...] | None:
     if len(tops) == 1:
         _hint_at_classes_below(spec, tops[0], ids)
     return tuple(tops)
+
+
+def _is_spread(path: str) -> bool:
+    stem = os.path.splitext(os.path.basename(path))[0]
+    return len(stem) >= _SHORTEST_SPREAD_NAME and _SPREAD.fullmatch(path) is not None
 
 
 def _hint_at_classes_below(spec: str, top: str, ids: Sequence[str]) -> None:

@@ -196,6 +196,27 @@ def test_splits_are_not_classes_and_can_be_named(tmp_path, caplog):
     assert list(registry.open_source(f"folder:{tmp_path / 'a@b'}").ids) == ["cat/1.png"]
 
 
+@pytest.mark.parametrize(
+    ("names", "is_spread"),
+    [
+        (("00/00f3a94c.png", "a1/a1b2c3d4.png"), True),
+        (("00000/000000001.png", "00012/000120345.png"), True),  # as img2dataset writes
+        (("ab/cd/abcd0123.png", "0F/00/0f001234.png"), True),
+        (("00/00f3a94c.png", "a1/b2c3d4e5.png"), False),
+        (("00/00f3a9.png", "a1/a1b2c3.png"), False),  # short names
+        (("1/10000001.png", "2/20000001.png"), False),  # digits are classes
+        (("bee/bee00001.png", "fee/fee-0001.png"), False),
+        (("00/00f3a94c.png", "00/00f3a94d.png"), False),  # one folder spreads nothing
+        (("00/00f3a94c.png", "a1/a1b2c3d4.png", "a1b2c3d4.png"), False),
+    ],
+)
+def test_folders_that_only_spread_files_are_not_classes(tmp_path, caplog, names, is_spread):
+    for name in names:
+        _save(tmp_path / name)
+    assert (registry.open_source(f"folder:{tmp_path}").class_names is None) == is_spread
+    assert ("the folders spread the files and are not classes" in caplog.text) == is_spread
+
+
 def test_the_only_top_folder_is_a_class_and_those_below_are_named(tmp_path, caplog):
     for name in ("images/cat/1.png", "images/dog/2.png"):
         _save(tmp_path / name)
