@@ -15,11 +15,14 @@ CHECKPOINT = command.required(
     flags.DEFINE_string(
         "checkpoint",
         None,
-        "File from VISSL (.torch), Hugging Face, timm (.safetensors, .bin, .pth) or MoCo (.pth.tar); for a checkpoint "
-        "in parts, its index (.index.json) or its directory.",
+        "File from VISSL (.torch), Hugging Face, timm, torchvision (.safetensors, .bin, .pth) or MoCo (.pth.tar); for "
+        "a checkpoint in parts, its index (.index.json) or its directory.",
     )
 )
 OUTPUT = command.required(flags.DEFINE_string("output", None, "Directory to write; must not exist."))
+
+
+_UNKNOWN = "this is no released file of SEER, so read the licence of whoever published it"
 
 
 def main() -> None:
@@ -28,7 +31,8 @@ def main() -> None:
         network = convert(CHECKPOINT.value)
         network.save(directory)
         (saved_model,) = export(of_converted(network), directory / "saved_model", source=open_source("builtin:test"))
-    print(published.LICENCE_NOTICE if network.licence == published.LICENCE else f"licence: {network.licence}")
+    is_seer = network.licence == published.LICENCE
+    print(published.LICENCE_NOTICE if is_seer else f"licence: {network.licence or _UNKNOWN}")
     print(f"{network.title} in the layout of {network.layout}")
     print(f"matched: {counted(len(network.matched), 'tensor')}")
     print(f"unused: {counted(len(network.unused), 'tensor')}", *network.unused, sep="\n  ")

@@ -1,8 +1,9 @@
-"""Random weights of a RegNetY in transformers' PyTorch network, and the same weights with VISSL's and timm's names.
+"""Random weights of a RegNetY in transformers' PyTorch network, and the same weights with the names of other projects.
 
-The names follow from Hugging Face's names by the rules in the converters of the three projects, one substitution after
-another. Every tensor has random values. The moving statistics are near those of a batch of noise, so numbers neither
-vanish nor explode in the network.
+The names of VISSL and timm follow from Hugging Face's names by the rules in the converters of the three projects, one
+substitution after another. The names of torchvision were compared with its own `regnet_y_400mf` (torchvision 0.28.0).
+Every tensor has random values. The moving statistics are near those of a batch of noise, so numbers neither vanish nor
+explode in the network.
 """
 
 import re
@@ -47,6 +48,17 @@ _TO_TIMM = (
     (r"\.f\.se\.excitation\.2", ".se.fc2"),
     (r"\.f\.c\.", ".conv3.conv."),
     (r"\.f\.final_bn", ".conv3.bn"),
+)
+# from VISSL's names to torchvision's
+_TO_TORCHVISION = (
+    (r"^_feature_blocks\.conv1\.stem\.", "stem."),
+    (r"^_feature_blocks\.res\d\.block(\d)", r"trunk_output.block\1.block\1"),
+    (r"\.proj\.", ".proj.0."),
+    (r"(block\d-\d+)\.bn\.", r"\1.proj.1."),
+    (r"\.f\.se\.excitation\.0", ".f.se.fc1"),
+    (r"\.f\.se\.excitation\.2", ".f.se.fc2"),
+    (r"\.f\.c\.", ".f.c.0."),
+    (r"\.f\.final_bn", ".f.c.1"),
 )
 
 
@@ -112,6 +124,11 @@ def timm(state: Mapping[str, torch.Tensor]) -> State:
     named = _renamed(_renamed(state, _TO_VISSL), _TO_TIMM)
     block = re.compile(r"^_feature_blocks\.res\d\.block(\d)-(\d+)")
     return {block.sub(lambda match: f"s{match[1]}.b{int(match[2]) + 1}", name): value for name, value in named.items()}
+
+
+def torchvision(state: Mapping[str, torch.Tensor]) -> State:
+    """Returns the state of torchvision's network."""
+    return _renamed(_renamed(state, _TO_VISSL), _TO_TORCHVISION)
 
 
 def with_classifier(state: Mapping[str, torch.Tensor]) -> State:

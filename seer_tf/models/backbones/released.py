@@ -10,7 +10,7 @@ from seer_tf.models.sharded_checkpoint import read_checkpoint
 
 
 def convert(path: str | os.PathLike[str]) -> ConvertedNetwork:
-    """Returns the networks in a checkpoint of a RegNetY (VISSL, Hugging Face, timm) or of MoCo.
+    """Returns the networks in a checkpoint of a RegNetY (VISSL, Hugging Face, timm, torchvision) or of MoCo.
 
     Raises:
         InputError: The file cannot be read, holds no known network, or lacks a tensor.

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from seer_tf.models.backbones.regnet import published
+from seer_tf.models.backbones.regnet.key_layouts import TORCHVISION, VISSL
 from seer_tf.models.backbones.regnet.network import RegNetY
 from seer_tf.models.backbones.regnet.stored_network import StoredNetwork, open_stored_network
 from seer_tf.models.conversion import ConvertedNetwork
@@ -18,14 +19,14 @@ from seer_tf.models.stored_tensors import Filling, fill, layer_filling
 
 
 def convert(path: str | os.PathLike[str]) -> ConvertedNetwork:
-    """Returns the networks in a checkpoint whose tensors are named as in VISSL, Hugging Face or timm.
+    """Returns the networks in a checkpoint whose tensors are named as in VISSL, Hugging Face, timm or torchvision.
 
     Raises:
         InputError: The file cannot be read, holds no RegNetY of a known variant, or lacks a tensor.
     """
     stored = open_stored_network(Path(path))
     variant = stored.variant()
-    backbone = RegNetY(variant, licence=published.LICENCE, dtype="float32")
+    backbone = RegNetY(variant, licence=_licence(stored, variant), dtype="float32")
     width = backbone.output_shape[-1]
     head, head_filling = swav_head(stored, width)
     classifier, classifier_filling = _classifier(stored, width)
@@ -41,6 +42,15 @@ def convert(path: str | os.PathLike[str]) -> ConvertedNetwork:
         matched=matched,
         unused=unused,
     )
+
+
+def _licence(stored: StoredNetwork, variant: str) -> str:
+    """Returns SEER's licence for a file that may be SEER's: by VISSL's names, or by a variant that was released.
+
+    SEER was never released with torchvision's names.
+    """
+    may_be = stored.layout is VISSL or (stored.layout is not TORCHVISION and published.is_released(variant))
+    return published.LICENCE if may_be else ""
 
 
 def backbone_filling(stored: StoredNetwork, backbone: RegNetY) -> Filling:

@@ -1,7 +1,8 @@
-"""The names that released checkpoints give to the variables of a RegNetY, in three layouts.
+"""The names that released checkpoints give to the variables of a RegNetY, in four layouts.
 
 The files that Meta published have VISSL's layout, and their trunk is named as in ClassyVision's `models/anynet.py`.
-Hugging Face's layout is that of `models/regnet` in transformers. timm's layout is that of its `models/regnet.py`.
+Hugging Face's layout is that of `models/regnet` in transformers. timm's and torchvision's layouts are those of their
+`models/regnet.py`.
 """
 
 import re
@@ -14,20 +15,20 @@ from seer_tf.models.key_layout import KeyLayout
 _PART = re.compile(r"\.block\d+-part\d+(?=\.)")
 
 
-# Each layer of our block, and its name in VISSL, in Hugging Face's transformers and in timm.
+# Each layer of our block, and its name in VISSL, in Hugging Face's transformers, in timm and in torchvision.
 _LAYERS = {
-    "shortcut": ("proj", "shortcut.convolution", "downsample.conv"),
-    "shortcut_bn": ("bn", "shortcut.normalization", "downsample.bn"),
-    "a": ("f.a.0", "layer.0.convolution", "conv1.conv"),
-    "a_bn": ("f.a.1", "layer.0.normalization", "conv1.bn"),
-    "b": ("f.b.0", "layer.1.convolution", "conv2.conv"),
-    "b_bn": ("f.b.1", "layer.1.normalization", "conv2.bn"),
-    "se/reduce": ("f.se.excitation.0", "layer.2.attention.0", "se.fc1"),
-    "se/expand": ("f.se.excitation.2", "layer.2.attention.2", "se.fc2"),
-    "c": ("f.c", "layer.3.convolution", "conv3.conv"),
-    "c_bn": ("f.final_bn", "layer.3.normalization", "conv3.bn"),
+    "shortcut": ("proj", "shortcut.convolution", "downsample.conv", "proj.0"),
+    "shortcut_bn": ("bn", "shortcut.normalization", "downsample.bn", "proj.1"),
+    "a": ("f.a.0", "layer.0.convolution", "conv1.conv", "f.a.0"),
+    "a_bn": ("f.a.1", "layer.0.normalization", "conv1.bn", "f.a.1"),
+    "b": ("f.b.0", "layer.1.convolution", "conv2.conv", "f.b.0"),
+    "b_bn": ("f.b.1", "layer.1.normalization", "conv2.bn", "f.b.1"),
+    "se/reduce": ("f.se.excitation.0", "layer.2.attention.0", "se.fc1", "f.se.fc1"),
+    "se/expand": ("f.se.excitation.2", "layer.2.attention.2", "se.fc2", "f.se.fc2"),
+    "c": ("f.c", "layer.3.convolution", "conv3.conv", "f.c.0"),
+    "c_bn": ("f.final_bn", "layer.3.normalization", "conv3.bn", "f.c.1"),
 }
-_VISSL_LAYERS, _HUGGING_FACE_LAYERS, _TIMM_LAYERS = (
+_VISSL_LAYERS, _HUGGING_FACE_LAYERS, _TIMM_LAYERS, _TORCHVISION_LAYERS = (
     dict(zip(_LAYERS, names, strict=True)) for names in zip(*_LAYERS.values(), strict=True)
 )
 
@@ -55,7 +56,16 @@ TIMM = KeyLayout(
     layers=_TIMM_LAYERS,
     classifier="head.fc",
 )
-LAYOUTS = (VISSL, HUGGING_FACE, TIMM)
+TORCHVISION = KeyLayout(
+    "torchvision",
+    trunk="",
+    stem={"conv": "stem.0", "bn": "stem.1"},
+    block=lambda stage, block: f"trunk_output.block{stage}.block{stage}-{block - 1}",
+    layers=_TORCHVISION_LAYERS,
+    classifier="fc",
+)
+#: The name of VISSL's stem ends as that of torchvision's, so torchvision's layout comes last.
+LAYOUTS = (VISSL, HUGGING_FACE, TIMM, TORCHVISION)
 
 
 def without_parts(name: str) -> str:

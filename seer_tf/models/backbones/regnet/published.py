@@ -164,6 +164,11 @@ PUBLISHED = (
 )
 
 
+def is_released(variant: str) -> bool:
+    """Returns whether Meta released a network of this variant."""
+    return any(model.variant == variant for model in PUBLISHED)
+
+
 def find(variant: str, *, fine_tuned: bool) -> PublishedModel | None:
     """Returns the released network of this variant, pretrained or fine-tuned; None if there is none."""
     for model in PUBLISHED:

@@ -18,7 +18,9 @@ from seer_tf.errors import InputError
 from seer_tf.models.backbones.regnet import convert as converting
 from seer_tf.models.backbones.regnet.convert import backbone_filling, convert
 from seer_tf.models.backbones.regnet.design import RegNetDesign, design
+from seer_tf.models.backbones.regnet.key_layouts import HUGGING_FACE, TIMM, TORCHVISION
 from seer_tf.models.backbones.regnet.stored_network import StoredNetwork, open_stored_network
+from seer_tf.models.key_layout import KeyLayout
 from seer_tf.models.stored_tensors import fill
 from tests.places import GOLDEN
 from tests.references import released_checkpoints
@@ -67,8 +69,10 @@ def _write(path: Path, network: transformers.RegNetModel, classifier: torch.nn.L
     elif layout == "hugging_face":
         content = released_checkpoints.with_classifier(state) if named else dict(state)
         content |= {f"classifier.1.{name}": tensor for name, tensor in named.items()}
-    else:
+    elif layout == "timm":
         content = {**released_checkpoints.timm(state), **{f"head.fc.{name}": t for name, t in named.items()}}
+    else:
+        content = {**released_checkpoints.torchvision(state), **{f"fc.{name}": t for name, t in named.items()}}
     if form == "safetensors":
         safetensors.torch.save_file(content, path)
     else:
@@ -83,7 +87,40 @@ def test_converted_networks_equal_pytorchs(folder: Path, network: transformers.R
     _check(folder / file, network, "400MF")
 
 
-@pytest.mark.parametrize("file", ["hugging_face.classifier.bin", "timm.alone.pth"])
+@pytest.mark.parametrize(
+    ("file", "licence"),
+    [
+        ("vissl.alone.torch", "SEER License Agreement"),
+        ("hugging_face.alone.safetensors", ""),
+        ("timm.alone.safetensors", ""),
+        ("torchvision.alone.pth", ""),
+    ],
+)
+def test_only_what_may_be_seers_has_its_licence(
+    folder: Path, small_network: transformers.RegNetModel, file: str, licence: str
+) -> None:
+    """No RegNetY-90MF was released, but VISSL's names say that a network of SEER's program is in the file."""
+    converted = convert(_write(folder / file, small_network, torch.nn.Linear(1, 1)))
+    assert converted.licence == converted.backbone.licence == licence
+    assert converted.metadata()["licence"] == (licence or None)
+
+
+@pytest.mark.parametrize(
+    ("layout", "variant", "licence"),
+    [
+        (TIMM, "32GF", "SEER License Agreement"),
+        (HUGGING_FACE, "256GF", "SEER License Agreement"),
+        (TIMM, "16GF", ""),
+        (TORCHVISION, "32GF", ""),
+    ],
+)
+def test_released_variants_have_seers_licence_but_for_torchvisions_names(
+    layout: KeyLayout, variant: str, licence: str
+) -> None:
+    assert converting._licence(StoredNetwork(Path(), {}, layout, ""), variant) == licence
+
+
+@pytest.mark.parametrize("file", ["hugging_face.classifier.bin", "timm.alone.pth", "torchvision.classifier.pth"])
 def test_other_formats_give_the_same_network(folder: Path, small_network: transformers.RegNetModel, file: str) -> None:
     _check(folder / file, small_network, "90MF")
 

@@ -9,6 +9,7 @@ from seer_tf.models.backbones.regnet.key_layouts import (
     HUGGING_FACE,
     LAYOUTS,
     TIMM,
+    TORCHVISION,
     VISSL,
     KeyLayout,
     find_layout,
@@ -71,6 +72,10 @@ def test_every_variable_of_the_10b_network_has_its_name(in_parts: bool) -> None:
         (TIMM, "stage1_block2/c_bn/gamma", "s1.b2.conv3.bn.weight"),
         (TIMM, "stage4_block1/se/expand_kernel", "s4.b1.se.fc2.weight"),
         (TIMM, "stage2_block1/shortcut_bn/moving_mean", "s2.b1.downsample.bn.running_mean"),
+        (TORCHVISION, "stem/bn/gamma", "stem.1.weight"),
+        (TORCHVISION, "stage2_block1/shortcut/kernel", "trunk_output.block2.block2-0.proj.0.weight"),
+        (TORCHVISION, "stage3_block6/c_bn/moving_variance", "trunk_output.block3.block3-5.f.c.1.running_var"),
+        (TORCHVISION, "stage4_block1/se/expand_bias", "trunk_output.block4.block4-0.f.se.fc2.bias"),
     ],
 )
 def test_a_path_has_the_stated_name(layout: KeyLayout, path: str, name: str) -> None:
@@ -96,6 +101,8 @@ def test_a_layout_has_a_unique_name_for_every_variable(layout: KeyLayout) -> Non
         ("embedder.embedder.convolution.weight", HUGGING_FACE, ""),
         ("regnet.embedder.embedder.convolution.weight", HUGGING_FACE, "regnet."),
         ("stem.conv.weight", TIMM, ""),
+        ("stem.0.weight", TORCHVISION, ""),
+        ("model.stem.0.weight", TORCHVISION, "model."),
     ],
 )
 def test_the_stem_tells_the_layout(name: str, layout: KeyLayout, prefix: str) -> None:
