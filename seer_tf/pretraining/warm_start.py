@@ -3,15 +3,18 @@
 import contextlib
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from seer_tf.config import PARTS_TO_RESET, BaseConfig, PretrainingConfig
+from seer_tf.config import PARTS_TO_RESET, PretrainingConfig
 from seer_tf.errors import InputError
+from seer_tf.models import Backbone
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.heads.swav_head import SwavHead
 from seer_tf.models.keras_file import read_keras_file
+from seer_tf.pretraining.registry import find_method
 from seer_tf.quantities import counted
 from seer_tf.training.checkpoints import OtherNetworkError, licence, restore, restore_newest
 from seer_tf.training.run_directory import RunDirectory, check_exists
@@ -37,19 +40,53 @@ def initialize(state: RunState) -> None:
         _warm_start(state)
 
 
+def fields_of(source: str) -> dict[str, Any]:
+    """Returns the fields of a config that a network to start from decides: its architecture and its normalisation.
+
+    The stride of the stem is not among them, because it changes no weight.
+
+    Args:
+        source: As for `run.init_from`.
+
+    Raises:
+        InputError: There is no network, or it cannot be read.
+    """
+    path = pathlib.Path(source)
+    with _named(path):
+        check_exists(path)
+        if (run := _run_of(path)) is not None:
+            config = _config_of(run)
+            return {
+                "backbone.variant": config.backbone.variant,
+                "crops.mean": config.crops.mean,
+                "crops.std": config.crops.std,
+            }
+        backbone = read_keras_file(_keras_file(path))
+        if not isinstance(backbone, Backbone):
+            raise InputError(f"the file holds a {type(backbone).__name__} and no backbone; give one with a backbone")
+        return {"backbone.variant": backbone.variant}
+
+
 def _warm_start(state: RunState) -> None:
     """Gives a new state the values from `run.init_from`, except for the parts that `run.reset` names.
 
     If `run.init_from` is a run or one of its checkpoints, the new run continues it with its velocities, at its position
     in the schedule and in the data. If it is a directory from `experiments/convert_checkpoint.py` or a backbone in a
-    `.keras` file, the backbone and, if there is one, the head come from there; all other parts start fresh.
+    `.keras` file, the backbone and, if there is one, the head come from there; all other parts start fresh. After a run
+    of another method, the momentum encoder is a copy of the network.
     """
     run, source = state.config.run, pathlib.Path(state.config.run.init_from)
-    wanted = {name: variable for name, variable in state.named_variables().items() if not _parts(name) & set(run.reset)}
-    try:
-        state.model.licence = _take(wanted, source, type(state.config))
-    except InputError as error:
-        raise InputError(f"`run.init_from={source}`: {error}") from None
+    variables = state.named_variables()
+    wanted = {name: variable for name, variable in variables.items() if not _parts(name) & set(run.reset)}
+    with _named(source):
+        check_exists(source)
+        start = _run_of(source)
+        copied = [] if start is None or start.method() == state.config.method else list(filter(_is_followed, variables))
+        for name in copied:
+            wanted.pop(name, None)
+        state.model.licence = _take(wanted, source, start)
+    for name in copied:
+        variables[name].assign(variables[name.replace(*_NETWORKS[::-1], 1)])
     step = int(state.step.numpy())
     if step >= run.num_steps:
         raise InputError(
@@ -58,31 +95,60 @@ def _warm_start(state: RunState) -> None:
         )
 
 
-def _take(wanted: dict[str, tf.Variable], source: pathlib.Path, kind: type[BaseConfig]) -> str:
-    """Assigns the values at a path, of any supported kind, to the variables, and returns their licence."""
-    check_exists(source)
-    if (source / "config.json").exists():
-        directory = RunDirectory(source)
-        directory.read_config_of(kind)  # raises for a damaged config or one from a newer version
-        with _reset_suggested():
-            newest = restore_newest(wanted, directory, strict=False)
-            if newest is None:
-                raise InputError("the run has no checkpoint yet")
-            return licence(newest)
-    if source.name.startswith("step-"):
-        with _reset_suggested():
-            restore(wanted, source, strict=False)
-            return licence(source)
-    if source.suffix == ".keras" or (source / "model.keras").exists():
-        file = source if source.suffix == ".keras" else source / "model.keras"
+def _take(wanted: dict[str, tf.Variable], source: pathlib.Path, run: RunDirectory | None) -> str:
+    """Assigns the values at a path, of any supported kind, to the variables, and returns their licence.
+
+    Args:
+        wanted: Variables by their names in a state.
+        source: Path.
+        run: Run at this path, or of the checkpoint at this path; None if there is none.
+    """
+    if run is None:
+        file = _keras_file(source)
         backbone = read_keras_file(file)
         with _reset_suggested():
             _take_converted(wanted, _converted(backbone, file.with_name("swav_head.keras")))
             return getattr(backbone, "licence", "") or published.licence_beside(file)
+    with _reset_suggested():
+        if source != run.path:
+            restore(wanted, source, strict=False)
+            return licence(source)
+        _config_of(run)  # raises for a damaged config or one from a newer version
+        newest = restore_newest(wanted, run, strict=False)
+        if newest is None:
+            raise InputError("the run has no checkpoint yet")
+        return licence(newest)
+
+
+def _run_of(source: pathlib.Path) -> RunDirectory | None:
+    """Returns the run at a path, or that of the checkpoint at this path; None if there is none."""
+    run = RunDirectory(source.parent.parent if source.name.startswith("step-") else source)
+    return run if run.holds_a_run() else None
+
+
+def _config_of(run: RunDirectory) -> PretrainingConfig:
+    return run.read_config_of(find_method(run.method()).config)
+
+
+def _keras_file(source: pathlib.Path) -> pathlib.Path:
+    """Returns the file of a backbone."""
+    if source.suffix == ".keras":
+        return source
+    if (source / "model.keras").exists():
+        return source / "model.keras"
     raise InputError(
         "this is neither a run nor RUN/checkpoints/step-N nor a .keras file nor a directory with model.keras; give one "
         "of these"
     )
+
+
+@contextlib.contextmanager
+def _named(source: pathlib.Path) -> Iterator[None]:
+    """Names the path in errors."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"`run.init_from={source}`: {error}") from None
 
 
 @contextlib.contextmanager
@@ -94,6 +160,11 @@ def _reset_suggested() -> Iterator[None]:
         raise InputError(
             f"{error}; give the config of that run, or name the parts that differ in `run.reset` ({parts})"
         ) from None
+
+
+def _is_followed(name: str) -> bool:
+    """Returns whether a variable of a state belongs to a momentum encoder."""
+    return name.startswith(_NETWORKS[1])
 
 
 def _parts(name: str) -> set[str]:

@@ -11,6 +11,8 @@ from seer_tf import config as configs
 from seer_tf.errors import InputError
 from seer_tf.pretraining import warm_start
 from seer_tf.pretraining.registry import find_method
+from seer_tf.training.checkpoints import Checkpoints
+from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.step import checked_tensors
 from tests.replicas import two_replicas
 from tests.small_networks import random_crops
@@ -129,6 +131,25 @@ def test_a_warm_start_reaches_both_networks(name: str, tmp_path: pathlib.Path) -
     warm_start._take_converted(state.named_variables(), found)
     for network in state.networks:
         for variable, expected in zip(network.backbone.variables, given.variables, strict=True):
+            np.testing.assert_array_equal(variable, expected, err_msg=variable.path)
+    heads = [network.head.variables for network in state.networks]
+    assert all(np.array_equal(one, other) for one, other in zip(*heads, strict=True))
+
+
+@pytest.mark.parametrize("name", [pytest.param("moco", marks=pytest.mark.slow), "byol"])
+def test_after_a_run_of_another_method_both_networks_have_its_backbone(name: str, tmp_path: pathlib.Path) -> None:
+    """The other run has no momentum encoder to take."""
+    method, other = METHODS[name], METHODS["simclr"]
+    directory, before = RunDirectory(tmp_path), other.build(other.config())
+    directory.claim(before.config)
+    checkpoints = Checkpoints(directory, before)
+    checkpoints.save()
+    checkpoints.wait()
+    settings = (f"run.init_from={tmp_path}", "run.reset=head,queue,optimizer,schedule", "run.seed=3")
+    state = method.build(method.config(*settings))
+    warm_start.initialize(state)
+    for network in state.networks:
+        for variable, expected in zip(network.backbone.variables, before.model.backbone.variables, strict=True):
             np.testing.assert_array_equal(variable, expected, err_msg=variable.path)
     heads = [network.head.variables for network in state.networks]
     assert all(np.array_equal(one, other) for one, other in zip(*heads, strict=True))

@@ -17,6 +17,7 @@ from seer_tf.pretraining.auto import rules
 from seer_tf.pretraining.auto.choices import Choices, Facts
 from seer_tf.pretraining.auto.dataset_summary import summarize
 from seer_tf.pretraining.auto.speed_trial import images_per_second
+from seer_tf.pretraining.auto.starting_network import starting_choices
 from seer_tf.pretraining.auto.swav_rules import LEAST_VIEW_CORRELATION, with_view_correlation
 from seer_tf.pretraining.auto.view_correlation import view_correlation
 from seer_tf.quantities import counted, percent
@@ -105,7 +106,8 @@ class Derivation:
 
     def _with_network(self, facts: Facts, own: Mapping[str, Any], started: float) -> tuple[Choices, float | None]:
         """Returns the choices and the measured speed in images per second; None if the user has set the length."""
-        choices = rules.choose(facts, own, self.method)
+        start = starting_choices(own)
+        choices = rules.choose(facts, own, self.method, start)
         if "run.num_steps" in own:
             return choices, None
         for _ in range(_MOST_TRIALS):
@@ -116,7 +118,8 @@ class Derivation:
             if rules.leaves_enough_steps(choices.config):
                 break
             flops_per_second = rules.speed_of(config, speed)
-            choices = rules.choose(dataclasses.replace(facts, flops_per_second=flops_per_second), own, self.method)
+            faster = dataclasses.replace(facts, flops_per_second=flops_per_second)
+            choices = rules.choose(faster, own, self.method, start)
             # Scales the measured speed to the network that is chosen now.
             speed *= rules.speed_of(config, 1.0) / rules.speed_of(choices.config, 1.0)
             if rules.computes_the_same(choices.config, config):

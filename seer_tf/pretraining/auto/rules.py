@@ -9,7 +9,7 @@ own rules interpolate, and their reasons say so. `swav_rules.py` and `view_rules
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seer_tf.config import PretrainingConfig
@@ -57,13 +57,16 @@ def find_rules(method: str) -> MethodRules:
     return _RULES[method]
 
 
-def choose(facts: Facts, own: Mapping[str, Any] | None = None, method: str = METHODS[0]) -> Choices:
+def choose(
+    facts: Facts, own: Mapping[str, Any] | None = None, method: str = METHODS[0], start: Sequence[Choice] = ()
+) -> Choices:
     """Returns choices for all fields that depend on the facts, and for the fields that the user has set.
 
     Args:
         facts: Images, devices and time.
         own: Values that the user has set, by `section.field`.
         method: One of `METHODS`.
+        start: Choices that a network to start from makes (`starting_network.py`); they count as the user's own.
 
     Raises:
         InputError: There are too few images for any batch, no network fits the memory, or a value is not allowed.
@@ -75,7 +78,7 @@ def choose(facts: Facts, own: Mapping[str, Any] | None = None, method: str = MET
         )
     rules = find_rules(method)
     values = tuple(Choice(field, value, "as you set it", is_own=True) for field, value in (own or {}).items())
-    choices = Choices(rules.kind, values)
+    choices = Choices(rules.kind, (*values, *start))
     check_fields(choices.config)  # before anything is computed from it
     choices = rules.objective(choices.added([_batch(facts, rules)]), facts).added([_precision(facts), _RECOVER])
     choices = _with_length(choices, facts, _UNKNOWN_STEPS, "until there is a network")
