@@ -128,7 +128,7 @@ def test_the_length_follows_from_the_batch_that_the_user_sets():
 
 def test_a_length_that_the_user_sets_is_kept_and_the_rest_follows_it():
     config = with_speed(_choose(LAPTOP, "run.num_steps=800"), LAPTOP, images_per_second=300.0).config
-    assert (config.run.num_steps, config.schedule.warmup_steps, config.run.checkpoint_every_steps) == (800, 50, 200)
+    assert (config.run.num_steps, config.schedule.warmup_steps, config.run.checkpoint_every_steps) == (800, 200, 200)
 
 
 def test_the_queue_follows_what_the_user_sets():
