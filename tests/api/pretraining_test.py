@@ -67,6 +67,7 @@ def test_the_run_equals_the_run_of_the_command(run: Run, folder: pathlib.Path) -
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_a_run_on_labelled_images_compares_itself_with_pixels(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     for number, photo in enumerate(sorted(folder.iterdir())):
         (tmp_path / "labelled" / str(number % 2)).mkdir(parents=True, exist_ok=True)

@@ -93,9 +93,9 @@ def bytes_and_launches() -> list[tuple[float, int]]:
 
 
 def test_shared_statistics_move_few_bytes_and_start_few_kernels() -> None:
-    """Of 34 bytes four are a ReLU's, which TensorFlow fuses into the normalisation where oneDNN is off."""
+    """Of 34 bytes four are a ReLU's, which TensorFlow fuses into the normalisation on some processors."""
     (own_bytes, own_launches), (shared_bytes, shared_launches) = bytes_and_launches()
-    assert (own_bytes, shared_bytes) == (20, 34)
+    assert own_bytes == 20 and shared_bytes in (30, 34)
     assert own_launches <= 5 and shared_launches <= 36
 
 

@@ -23,6 +23,8 @@ TEMPERATURE = 0.07
 _QUERY_BYTES = 2**29  # as float32; more queries than fit into these bytes need a further pass over the bank
 _BANK_BYTES = 2**28
 _SIMILARITIES = 2**24
+#: Shorter features are scaled as if they had this length.
+_SHORTEST = 1e-6
 
 
 def nearest(
@@ -129,8 +131,10 @@ def knn_accuracy(
 
 
 def unit_rows(features: np.ndarray) -> tf.Tensor:
-    """Returns the features scaled to unit length, float32 [n, D]."""
-    return tf.math.l2_normalize(tf.cast(features, tf.float32), axis=1)
+    """Returns the features scaled to unit length, float32 [n, D]; equal rows remain equal to the bit."""
+    rows = tf.cast(features, tf.float32)
+    # TensorFlow's own function multiplies by rsqrt, whose last bit depends on the row on processors with AVX-512.
+    return rows / tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(rows), axis=1, keepdims=True), _SHORTEST**2))
 
 
 def _nearest_of_block(bank: Rows, queries: tf.Tensor, k: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
