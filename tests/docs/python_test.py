@@ -43,5 +43,5 @@ def test_the_page_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert names["result"].num_test_images == names["baseline"].num_test_images == 40
     assert 0 <= names["detector"].precision.map <= 1
     assert names["tuned"].result.num_train_images == 80 and len(names["history"].history["loss"]) == 2
-    assert names["served"].shape == (32, names["features"].values.shape[1])
+    assert names["served"].shape == (32, names["run"].backbone.output_shape[-1])  # the mean of the last stage
     assert names["maps"].shape == (1, 4, 4, 368)

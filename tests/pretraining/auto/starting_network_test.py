@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seer_tf import config as configs
-from seer_tf.config import PARTS_TO_RESET
+from seer_tf.config import PARTS_TO_RESET, Config
 from seer_tf.data.sources.registry import open_source
 from seer_tf.data.sources.selection import Selection
 from seer_tf.distributed.strategy import place
@@ -68,5 +68,6 @@ def test_the_config_keeps_the_network_and_its_normalisation(run: Path, monkeypat
     warm = derive.config(images, {"run.num_steps": 20, "run.init_from": str(run)})
     assert (fresh.backbone.variant, warm.backbone.variant) == ("90MF", "190MF")
     assert warm.crops.mean == (0.5, 0.5, 0.5) and warm.run.reset == PARTS_TO_RESET
+    assert isinstance(fresh, Config) and isinstance(warm, Config)
     assert warm.schedule == fresh.schedule  # a lower rate was worse (docs/lab/results.md)
     assert any("backbone.variant=190MF" in line and "as the network in run.init_from" in line for line in said)
