@@ -24,7 +24,8 @@ _COMMANDS = re.findall(r"^    seer-tf (.*)$", _PAGE.replace("\\\n", " "), re.MUL
 _CROPS = (
     '"crops.num": (2,), "crops.sizes_px": (32,), "crops.min_area_fractions": (0.4,), "crops.max_area_fractions": (1,)'
 )
-_SHORT = f'settings={{"run.num_steps": 2, "data.global_batch_size": 4, {_CROPS}}}'
+# After two steps the last stage is the same for all images up to rounding, and whitened features would magnify that.
+_SHORT = f'settings={{"run.num_steps": 2, "data.global_batch_size": 4, "backbone.features": "avgpool", {_CROPS}}}'
 _SHORTER = ("--set=run.num_steps=2", "--set=data.global_batch_size=4")
 
 
