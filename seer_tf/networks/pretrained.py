@@ -7,18 +7,10 @@ from seer_tf.config import PretrainingConfig
 from seer_tf.errors import InputError
 from seer_tf.models.encoder import Encoder
 from seer_tf.pretraining.registry import find_method
+from seer_tf.pretraining.registry import read_config as read_config  # for packages that may not import pretraining
 from seer_tf.training.checkpoints import in_float32, licence, restore, restore_newest
 from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import model_variables
-
-
-def read_config(directory: RunDirectory) -> PretrainingConfig:
-    """Returns the config of a pretraining run, of the type of its method.
-
-    Raises:
-        InputError: `RunDirectory.read_config_of` raises it, or the method is not registered.
-    """
-    return directory.read_config_of(find_method(directory.method()).config)
 
 
 def load_model(

@@ -38,6 +38,7 @@ from seer_tf.models.projection_model import build_projection_model
 from seer_tf.pretraining import recipes as swav_recipes
 from seer_tf.pretraining.logger import ByolLogger, MocoLogger, PretrainingLogger, SimclrLogger, SwavLogger
 from seer_tf.registry import Registry
+from seer_tf.training.run_directory import RunDirectory
 from seer_tf.training.state import RunState
 
 
@@ -142,3 +143,12 @@ def recipe(name: str) -> PretrainingConfig:
         InputError: The recipe does not exist.
     """
     return find_recipe(recipes(), name)
+
+
+def read_config(directory: RunDirectory) -> PretrainingConfig:
+    """Returns the config of a pretraining run, of the type of its method.
+
+    Raises:
+        InputError: `RunDirectory.read_config_of` raises it, or the method is not registered.
+    """
+    return directory.read_config_of(find_method(directory.method()).config)

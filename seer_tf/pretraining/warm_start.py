@@ -14,14 +14,14 @@ from seer_tf.models import Backbone
 from seer_tf.models.backbones.regnet import published
 from seer_tf.models.heads.swav_head import SwavHead
 from seer_tf.models.keras_file import read_keras_file
-from seer_tf.pretraining.registry import find_method
+from seer_tf.pretraining.registry import read_config
 from seer_tf.quantities import counted
 from seer_tf.training.checkpoints import OtherNetworkError, licence, restore, restore_newest
 from seer_tf.training.run_directory import RunDirectory, check_exists
 from seer_tf.training.state import RunState
 
 #: Beginnings of the names of a network's variables in a state.
-_NETWORKS = ("model/", "momentum_encoder/")
+_MODEL, _MOMENTUM_ENCODER = _NETWORKS = ("model/", "momentum_encoder/")
 
 
 def initialize(state: RunState) -> None:
@@ -53,9 +53,8 @@ def fields_of(source: str) -> dict[str, Any]:
     """
     path = pathlib.Path(source)
     with _named(path):
-        check_exists(path)
         if (run := _run_of(path)) is not None:
-            config = _config_of(run)
+            config = read_config(run)
             return {
                 "backbone.variant": config.backbone.variant,
                 "crops.mean": config.crops.mean,
@@ -79,14 +78,12 @@ def _warm_start(state: RunState) -> None:
     variables = state.named_variables()
     wanted = {name: variable for name, variable in variables.items() if not _parts(name) & set(run.reset)}
     with _named(source):
-        check_exists(source)
         start = _run_of(source)
-        copied = [] if start is None or start.method() == state.config.method else list(filter(_is_followed, variables))
-        for name in copied:
-            wanted.pop(name, None)
-        state.model.licence = _take(wanted, source, start)
+        is_copied = start is not None and start.method() != state.config.method
+        copied = [name for name in variables if is_copied and name.startswith(_MOMENTUM_ENCODER)]
+        state.model.licence = _take({name: wanted[name] for name in wanted if name not in copied}, source, start)
     for name in copied:
-        variables[name].assign(variables[name.replace(*_NETWORKS[::-1], 1)])
+        variables[name].assign(variables[_MODEL + name.removeprefix(_MOMENTUM_ENCODER)])
     step = int(state.step.numpy())
     if step >= run.num_steps:
         raise InputError(
@@ -113,7 +110,7 @@ def _take(wanted: dict[str, tf.Variable], source: pathlib.Path, run: RunDirector
         if source != run.path:
             restore(wanted, source, strict=False)
             return licence(source)
-        _config_of(run)  # raises for a damaged config or one from a newer version
+        read_config(run)  # raises for a damaged config or one from a newer version
         newest = restore_newest(wanted, run, strict=False)
         if newest is None:
             raise InputError("the run has no checkpoint yet")
@@ -121,13 +118,14 @@ def _take(wanted: dict[str, tf.Variable], source: pathlib.Path, run: RunDirector
 
 
 def _run_of(source: pathlib.Path) -> RunDirectory | None:
-    """Returns the run at a path, or that of the checkpoint at this path; None if there is none."""
+    """Returns the run at a path, or that of the checkpoint at this path; None if there is none.
+
+    Raises:
+        InputError: There is nothing at the path.
+    """
+    check_exists(source)
     run = RunDirectory(source.parent.parent if source.name.startswith("step-") else source)
     return run if run.holds_a_run() else None
-
-
-def _config_of(run: RunDirectory) -> PretrainingConfig:
-    return run.read_config_of(find_method(run.method()).config)
 
 
 def _keras_file(source: pathlib.Path) -> pathlib.Path:
@@ -160,11 +158,6 @@ def _reset_suggested() -> Iterator[None]:
         raise InputError(
             f"{error}; give the config of that run, or name the parts that differ in `run.reset` ({parts})"
         ) from None
-
-
-def _is_followed(name: str) -> bool:
-    """Returns whether a variable of a state belongs to a momentum encoder."""
-    return name.startswith(_NETWORKS[1])
 
 
 def _parts(name: str) -> set[str]:

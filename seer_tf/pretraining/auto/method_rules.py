@@ -40,6 +40,9 @@ class MethodRules(Protocol):
     def peak(self, steps: int, batch: int) -> Choice:
         """Returns the peak learning rate for a run of so many steps of so many images."""
 
+    def warmup_steps(self, steps: int) -> Choice:
+        """Returns the length of the warm-up for a run of so many steps."""
+
     def of_length(self, choices: Choices, facts: Facts) -> list[Choice]:
         """Returns what follows from the length and the peak learning rate, which are among the choices."""
 

@@ -232,14 +232,11 @@ def _with_length(choices: Choices, facts: Facts, steps: int, why: str) -> Choice
     choices = choices.added([reference])
     peak = rules.peak(steps, batch)
     of_reference = rounded(peak.value * choices.config.schedule.reference_batch_size / batch)
-    warmup = max(1, min(steps // 12, 8000, max(50, steps // 40)))
     choices = choices.added(
         [
             dataclasses.replace(peak, value=of_reference),
             _features(choices.config),
-            Choice(
-                "schedule.warmup_steps", warmup, "a fortieth of the run, from 50 to 8,000 (measured; SEER has 8,000)"
-            ),
+            rules.warmup_steps(steps),
             Choice("run.log_every_steps", max(1, min(50, steps // 20)), "at least twenty lines"),
             Choice("run.examine_every_steps", max(1, min(500, steps // 4)), "at least four examinations"),
             Choice("run.checkpoint_every_steps", max(1, min(500, steps // 4)), "at least four checkpoints"),

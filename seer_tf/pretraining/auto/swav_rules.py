@@ -67,20 +67,22 @@ class SwavRules:
             "SwAV's 0.3 for every 256 images",
         )
 
+    def warmup_steps(self, steps: int) -> Choice:
+        """Returns the length of the warm-up."""
+        return Choice(
+            "schedule.warmup_steps",
+            max(1, min(steps * 2 // 7, 8000, max(200, steps // 40))),
+            "a fortieth of the run, from 200 to 8,000 steps (SEER's), but two sevenths of the run at most; runs with "
+            "shorter ones have stayed on a plateau (measured)",
+        )
+
     def of_length(self, choices: Choices, facts: Facts) -> list[Choice]:
-        """Returns warm-up, final learning rate, the frozen steps of the prototypes, and the start of the queue."""
+        """Returns the final learning rate, the frozen steps of the prototypes, and the start of the queue."""
         config = choices.config
         steps, batch = config.run.num_steps, config.data.global_batch_size
         frozen = max(1, min(313, facts.num_images // batch, steps // 12))
         final = rounded(config.schedule.peak_learning_rate / 1000)
-        warmup = max(1, min(steps * 2 // 7, 8000, max(200, steps // 40)))
         length = [
-            Choice(
-                "schedule.warmup_steps",
-                warmup,
-                "a fortieth of the run, from 200 to 8,000 steps (SEER's), but two sevenths of the run at most; runs "
-                "with shorter ones have stayed on a plateau (measured)",
-            ),
             Choice("swav.freeze_prototypes_steps", frozen, "an epoch, but at most SwAV's 313 and a twelfth of the run"),
             Choice("schedule.final_learning_rate", final, "a thousandth of the peak (SwAV)"),
         ]
